@@ -1,0 +1,55 @@
+# humalign. `make help` lists what can be made; everything lands in .venv/ and build/.
+
+BIN     := .venv/bin
+READY   := .venv/.ready
+LOG     := build/setup.log
+PROFILE ?=
+RUN     := $(BIN)/humalign run
+WITH    := $(if $(PROFILE),--profile $(PROFILE))
+# The first interpreter that is new enough; the pins were locked with 3.11.
+NEW     := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON  := $(shell for p in python3.11 python3; do $$p -c '$(NEW)' 2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce book test lint bench notebooks clean
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@echo "  PROFILE=demo after reproduce or book picks the profile"
+
+setup: $(READY) ## install everything that is pinned, about 6 GB, into .venv
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "setup: no Python 3.11 or newer: install python3.11, then run the same command again" >&2; exit 1; }
+	@mkdir -p build && echo "setup: installing about 6 GB into .venv, about five minutes; the log is $(LOG)" >&2
+	@{ $(PYTHON) -m venv .venv && $(BIN)/pip install --no-input --disable-pip-version-check -r requirements.lock \
+	   && $(BIN)/pip install --no-deps --no-build-isolation --disable-pip-version-check -e . ; } >$(LOG) 2>&1 || $(STOPPED)
+	@touch $@
+
+# What went wrong, in one line; what is installed by then stays.
+REASON  = failed to establish a new connection|name resolution|timed out|no space left on device|ensurepip is not available|^error: .*
+STOPPED = { echo "setup: stopped ($$(grep -m1 -oiE '$(REASON)' $(LOG) | cut -c1-120)); it needs a network, 10 GB of disk and" \
+	"Python's venv module: run the same command again, it continues; the log is $(LOG)" >&2; exit 1; }
+
+reproduce: setup ## run every stage that is not up to date, and render the book
+	@$(RUN) all $(WITH)
+
+book: setup ## render the book from what has been run
+	@$(RUN) book $(WITH)
+
+test: setup lint ## lint, then every test, then every chapter against its committed outputs
+	@$(BIN)/pytest tests
+	@$(BIN)/pytest --nbval --nbval-current-env notebooks
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/mypy humalign
+
+bench: setup ## time what takes long
+	@for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
+
+notebooks: setup ## execute the committed chapters in place, on the recorded scores
+	@$(BIN)/python -m humalign.notebooks
+
+clean: ## remove what was made, but not the environment
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,111 @@
+"""Render the book: gather prose, executed chapters and figures in one folder, and build that with Jupyter Book.
+
+The tree itself stays clean, because everything is staged under ``build/<profile>/book/source``. A warning is an error: a
+number in prose whose chapter no longer gives it, a reference to nothing, a formula that does not parse.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from humalign.artefacts import PACKAGE, fingerprint, sha256, versions
+from humalign.errors import HumalignError
+
+SETTINGS = ("_config.yml", "_toc.yml")
+PROSE = ("*.md", "*.bib", "_static/*", "figures/*")
+
+
+def render(root: Path, build: Path, notebooks: Path, figures: Mapping[str, Callable[[Path], None]] | None = None) -> Path:
+    """Render what has been run for a profile and return the first page.
+
+    Args:
+        root: the repository.
+        build: the profile's build folder; the page is ``book/html/index.html`` below it.
+        notebooks: the executed chapters.
+        figures: draws ``book/figures/<name>.png`` of the book, given its path.
+
+    Raises:
+        HumalignError: a chapter has not been run, or the book has a warning.
+    """
+    book = build / "book"
+    page = book / "html" / "index.html"
+    stamp = book / "html" / ".fingerprint"
+    source = _stage(root, notebooks, figures or {}, book / "source")
+    found = _fingerprint(source)
+    if page.is_file() and stamp.is_file() and stamp.read_text() == found:
+        print("book: reused, nothing changed", file=sys.stderr)
+        return page
+    print("book ...", file=sys.stderr)
+    shutil.rmtree(book / "html", ignore_errors=True)
+    _build(source, book)
+    stamp.write_text(found)
+    return page
+
+
+def pages(toc: Path) -> list[str]:
+    """Return every page that a table of contents names, the first page first."""
+    def named(entry: Any) -> Iterator[str]:
+        for key, value in entry.items():
+            if key in ("root", "file"):
+                yield value
+            elif isinstance(value, list):
+                for below in value:
+                    yield from named(below)
+
+    return list(named(yaml.safe_load(toc.read_text("utf-8"))))
+
+
+def _stage(root: Path, notebooks: Path, figures: Mapping[str, Callable[[Path], None]], source: Path) -> Path:
+    """Gather everything that the book is built from in one fresh folder."""
+    chapters = [name.removeprefix("notebooks/") for name in pages(root / "_toc.yml") if name.startswith("notebooks/")]
+    missing = [name for name in chapters if not (notebooks / f"{name}.ipynb").is_file()]
+    if missing:
+        what = "nothing has" if len(missing) == len(chapters) else f"chapter {missing[0]} has not"
+        profile = notebooks.parent.name
+        raise HumalignError(f"{what} been run for {profile} yet: make reproduce PROFILE={profile}")
+    shutil.rmtree(source, ignore_errors=True)
+    book = root / "book"
+    staged = {root / name: source / name for name in SETTINGS}
+    staged |= {path: source / "book" / path.relative_to(book) for pattern in PROSE for path in book.glob(pattern)}
+    staged |= {notebooks / f"{name}.ipynb": source / "notebooks" / f"{name}.ipynb" for name in chapters}
+    for path, target in staged.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    for name, draw in figures.items():
+        target = source / "book" / "figures" / f"{name}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draw(target)
+    return source
+
+
+def _fingerprint(source: Path) -> str:
+    """Return a digest of all that the pages depend on: what is staged, and the docstrings that the API page shows."""
+    files = [(str(path.relative_to(folder)), sha256(path)) for folder, pattern in ((source, "*"), (PACKAGE, "*.py"))
+             for path in sorted(folder.rglob(pattern)) if path.is_file()]
+    return fingerprint(files, versions())
+
+
+def _build(source: Path, book: Path) -> None:
+    """Build the staged book, and move it into place only when it has no warning."""
+    # Always from nothing: an incremental build repeats no warning of a page that it does not read again.
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=book) as out:
+        command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
+        command += ["--path-output", out, "-W", "--keep-going"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+        (book / "build.log").write_text(text)
+        warnings = [line.replace(f"{source}/", "") for line in text.splitlines() if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
+        if done.returncode or warnings:
+            shown = "; ".join(warnings[:3]) or (text.strip().splitlines() or ["no output"])[-1]
+            more = f" (and {len(warnings) - 3} more)" if len(warnings) > 3 else ""
+            raise HumalignError(f"the book does not build cleanly: {shown}{more}; the log is {book / 'build.log'}")
+        (Path(out) / "_build" / "html").rename(book / "html")

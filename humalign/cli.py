@@ -1,0 +1,144 @@
+"""The command line: ``humalign doctor | fetch | audit | run``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from humalign import profiles
+from humalign.artefacts import write_error
+from humalign.errors import HumalignError, nearest
+
+LAST = ("embeddings", "judgments", "teacher", "triplets", "students", "scores", "notebooks", "book", "all")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a mistake the user can mend is one line and exit status 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except HumalignError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted: run the same command again, finished work is kept")
+    except MemoryError:
+        return _fail("out of memory: the demo needs 4 GB; close other programs, then run the same command again")
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        return _fail(str(write_error(Path(str(error.filename or options.build)), error)))
+
+
+def _fail(line: str) -> int:
+    print(f"humalign: {line}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="humalign", description=__doc__)
+    parser.add_argument("--version", action="version", version=importlib.metadata.version("humalign"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a stage and everything it needs, reusing what is still good")
+    run.add_argument("stage", metavar="STAGE", help=", ".join(LAST))
+    run.add_argument("--profile", help="demo (the default without a GPU)")
+    run.add_argument("--build", type=Path, default=Path("build"), help="where artefacts go (default: build)")
+    run.set_defaults(command=_run)
+
+    doctor = commands.add_parser("doctor", help="say what is there and what is missing")
+    doctor.set_defaults(command=_doctor, build=Path("build"))
+
+    fetch = commands.add_parser("fetch", help="check every input of the demo against its checksum")
+    fetch.set_defaults(command=_fetch, build=Path("build"))
+
+    audit = commands.add_parser("audit", help="check a triplet file before training on it")
+    audit.add_argument("file", type=Path)
+    audit.add_argument(
+        "--embeddings", type=Path, help="any backbone's embeddings (.nc) of the same image list: tests the order of the columns"
+    )
+    audit.set_defaults(command=_audit, build=Path("build"))
+    return parser
+
+
+def _default_profile() -> str:
+    import torch
+
+    if torch.cuda.is_available() and "paper" not in profiles.names():
+        print("a CUDA device is present, but the profile 'paper' does not exist yet: running demo", file=sys.stderr)
+        return "demo"
+    return "paper" if torch.cuda.is_available() else "demo"
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.stage not in LAST:
+        raise HumalignError(f"unknown stage {options.stage!r}: {nearest(options.stage, LAST)}")
+    profile = profiles.load(options.profile or _default_profile())
+    import torch
+
+    from humalign import pipeline, stages
+
+    torch.set_num_threads(profile.threads)
+    run = pipeline.Run(profile, options.build.resolve())
+    if options.stage == "book":
+        print(stages.render(run))
+        return
+    pipeline.execute(stages.STAGES, "notebooks" if options.stage == "all" else options.stage, run)
+    print(stages.render(run) if options.stage == "all" else run.folder)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    import torch
+
+    from humalign.registry import sources, verify
+
+    memory = shutil.disk_usage(".").free / 1e9
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the demo runs on the processor"
+    print(f"python {platform.python_version()}, torch {torch.__version__}, CUDA device: {device}")
+    print(f"disk: {memory:.0f} GB free here; a run of the demo needs 0.5 GB")
+    print(f"profiles: {', '.join(profiles.names())}; planned: {', '.join(profiles.PLANNED)}")
+    missing = 0
+    for name, source in sources().items():
+        try:
+            verify(name)
+            print(f"present   {source.size / 1e6:6.1f} MB  {name}: {source.what} ({source.licence})")
+        except HumalignError as error:
+            missing += 1
+            print(f"MISSING                {name}: {error}")
+    return 1 if missing else 0
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from humalign.registry import sources, verify
+
+    for name in sources():
+        print(verify(name))
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from humalign import embeddings, triplets
+
+    features = embeddings.read(options.embeddings)["features"].values if options.embeddings else None
+    findings = triplets.audit(triplets.read(options.file), embeddings=features)
+    for finding in findings:
+        print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}: {finding.seen}")
+    failed = [finding.check for finding in findings if not finding.ok]
+    print(
+        f"verdict: do not train on this file: {'; '.join(failed)}"
+        if failed
+        else "verdict: the file is sound"
+        + (
+            ""
+            if features is not None
+            else " as far as it can be checked without pictures: give --embeddings to test the order of its columns"
+        )
+    )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Zero-shot odd-one-out: does a model keep the same pair together as the observers?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from humalign.errors import HumalignError
+from humalign.judgments import PAIRS, Choices, random_triplets
+from humalign.scores import Estimate
+
+LEVELS = ("global-coarse", "local-fine", "class-boundary")
+
+
+def cosine_similarities(features: Float[np.ndarray, "concepts dim"], triplets: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    """Return cosines of the pairs (ij, ik, jk)."""
+    if not np.isfinite(features).all():
+        raise HumalignError("features hold NaN or infinity: an odd one out cannot be told")
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(features.dtype).tiny)
+    matrix = unit @ unit.T
+    return np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1)
+
+
+def agreement(features: Float[np.ndarray, "concepts dim"], choices: Choices) -> Float[np.ndarray, " n"]:
+    """Return, for each triplet, the share of answers that keep the model's pair together; a tie is wrong."""
+    similarities = cosine_similarities(features, choices.triplets)
+    best = similarities.max(1)
+    tied = (similarities == best[:, None]).sum(1) > 1
+    chosen = np.take_along_axis(choices.shares, similarities.argmax(1)[:, None], axis=1)[:, 0]
+    return np.where(tied, 0.0, chosen)
+
+
+def triplet_mean(
+    values: Float[np.ndarray, " n"], triplets: Int[np.ndarray, "n 3"], weights: Float[np.ndarray, "draws concepts"]
+) -> Estimate:
+    """Return the mean of a value of triplets; a triplet is drawn as often as its three concepts together."""
+    i, j, k = triplets.T
+    drawn = weights[:, i] * weights[:, j] * weights[:, k]
+    return Estimate.of(drawn @ values.astype(np.float32) / drawn.sum(1), len(values))
+
+
+def accuracy(
+    features: Float[np.ndarray, "styles concepts dim"], choices: Choices, weights: Float[np.ndarray, "draws concepts"]
+) -> Estimate:
+    """Return odd-one-out accuracy against the observers' answers (unit: concept)."""
+    return triplet_mean(np.mean([agreement(style, choices) for style in features], axis=0), choices.triplets, weights)
+
+
+def noise_ceiling(choices: Choices, weights: Float[np.ndarray, "draws concepts"]) -> Estimate:
+    """Return the mean share of the majority answer on repeated triplets (unit: concept)."""
+    return triplet_mean(choices.shares.max(1), choices.triplets, weights)
+
+
+def level_triplets(
+    level: str, taxonomy: pd.DataFrame, concepts: Int[np.ndarray, " m"], n: int, rng: np.random.Generator
+) -> Int[np.ndarray, "n 3"]:
+    """Draw triplets at one level of abstraction, the subgroup in the place of the paper's class.
+
+    ``global-coarse``: three subgroups; ``local-fine``: three concepts of one; ``class-boundary``: two of one, the
+    third of another. The first concept is uniform over those that have the mates they need, then its mates over those.
+    """
+    subgroup = pd.factorize(taxonomy["subgroup"])[0]
+    if level == "global-coarse":
+        drawn = np.empty((0, 3), dtype=int)
+        while len(set(subgroup[concepts])) > 2 and len(drawn) < n:
+            more = random_triplets(concepts, 4 * n, rng)
+            a, b, c = subgroup[more].T
+            drawn = np.concatenate([drawn, more[(a != b) & (a != c) & (b != c)]])[:n]
+    else:
+        mates = 3 if level == "local-fine" else 2
+        same = {s: concepts[subgroup[concepts] == s] for s in set(subgroup[concepts])}
+        other = {s: concepts[subgroup[concepts] != s] for s in same}
+        starts = [c for c in concepts if len(same[subgroup[c]]) >= mates and len(other[subgroup[c]])]
+        drawn = np.array(
+            [_row(first, mates, same[subgroup[first]], other[subgroup[first]], rng) for first in rng.choice(starts, n)] if starts else []
+        )
+    if len(drawn) < n:
+        raise HumalignError(f"too few concepts for {n} {level} triplets: {len(concepts)} in {len(set(subgroup[concepts]))} subgroups")
+    return drawn
+
+
+def _row(first: int, mates: int, same: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> list[int]:
+    rest = rng.permutation(same[same != first])[: mates - 1].tolist()
+    return [int(first), *rest] if mates == 3 else [int(first), *rest, int(rng.choice(other))]

@@ -1,0 +1,86 @@
+"""Judgments of similarity: answers to odd-one-out triplets, and what can be said of them without a model.
+
+The order, said once for the whole project. A triplet has columns (i, j, k); its three pairs are always
+listed as (ij, ik, jk). Choosing a pair as the most similar makes the third image the odd one out, so
+pair 0 leaves k, pair 1 leaves j, pair 2 leaves i. Where a triplet carries one answer, its row is sorted
+so that (i, j) is the pair kept together and k, in the last column, the odd one out. Indices are 0-based.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from humalign.errors import HumalignError
+
+PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
+@dataclasses.dataclass(frozen=True)
+class Choices:
+    """Triplets, and how many people kept each of their three pairs together.
+
+    Attributes:
+        triplets: (n, 3) indices of objects.
+        counts: (n, 3) answers for the pairs (ij, ik, jk).
+    """
+
+    triplets: Int[np.ndarray, "n 3"]
+    counts: Int[np.ndarray, "n 3"]
+
+    def __post_init__(self) -> None:
+        check_triplets(self.triplets)
+        if self.counts.shape != self.triplets.shape:
+            raise HumalignError(f"{self.triplets.shape[0]} triplets but counts of shape {self.counts.shape}: one row of three each")
+        unanswered = np.flatnonzero(self.counts.sum(1) < 1)
+        if len(unanswered):
+            raise HumalignError(f"row {unanswered[0]}: a triplet without an answer; leave it out")
+
+    def __len__(self) -> int:
+        return len(self.triplets)
+
+    @property
+    def shares(self) -> Float[np.ndarray, "n 3"]:
+        """The share of people who kept each pair together."""
+        return self.counts / self.counts.sum(1, keepdims=True)
+
+
+def check_triplets(triplets: np.ndarray, objects: int | None = None) -> None:
+    """Check that every row names three different objects.
+
+    Raises:
+        HumalignError: wrong shape, an index out of range, or an object twice in a row, with the row.
+    """
+    if triplets.ndim != 2 or triplets.shape[1] != 3 or not len(triplets):
+        raise HumalignError(f"triplets of shape {triplets.shape}: expected rows of three indices, and at least one")
+    outside = (triplets < 0) | (triplets >= (np.inf if objects is None else objects))
+    if outside.any():
+        row = int(np.flatnonzero(outside.any(1))[0])
+        raise HumalignError(f"row {row}: index outside 0..{(objects or 0) - 1}: {triplets[row].tolist()}; are these 1-based?")
+    i, j, k = triplets.T
+    repeated = np.flatnonzero((i == j) | (i == k) | (j == k))
+    if len(repeated):
+        raise HumalignError(f"row {repeated[0]}: the same object twice in a triplet: {triplets[repeated[0]].tolist()}")
+
+
+def majority_share(counts: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    """Return, for each repeated triplet, the share of the most frequent answer; its mean is the noise ceiling."""
+    return counts.max(1) / counts.sum(1)
+
+
+def entropy(shares: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    """Return the entropy of each distribution over three choices, in nats (0 to ln 3)."""
+    shares = np.asarray(shares, dtype=float)
+    return -np.sum(shares * np.log(np.where(shares > 0, shares, 1.0)), axis=1)
+
+
+def random_triplets(objects: Int[np.ndarray, " m"], n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
+    """Draw n triplets of three different objects, uniformly."""
+    if len(objects) < 3:
+        raise HumalignError(f"a triplet needs three objects, there are {len(objects)}")
+    drawn = rng.integers(len(objects), size=(int(n * (1 + 6 / len(objects))) + 16, 3))
+    i, j, k = drawn.T
+    drawn = drawn[(i != j) & (i != k) & (j != k)]
+    return objects[drawn[:n]] if len(drawn) >= n else np.concatenate([objects[drawn], random_triplets(objects, n - len(drawn), rng)])

@@ -1,0 +1,174 @@
+"""Run the chapters of the book for a profile, and keep the committed ones normalised.
+
+A chapter is a notebook ``NN_name.ipynb`` with one cell tagged ``parameters``. A run leaves an executed copy; a chapter that
+fails is set aside under ``failed/`` with its error in it, and no older copy stays behind to pass for fresh.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from humalign.artefacts import replacing
+from humalign.errors import HumalignError, nearest
+
+CHAPTERS = "[0-9][0-9]_*.ipynb"
+# The kernel of the interpreter that runs this: Jupyter itself puts sys.executable behind this name.
+KERNEL = "python3"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": KERNEL},
+    "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+}
+
+
+def chapters(folder: Path) -> list[Path]:
+    """Return the notebooks of a folder, in the order of their numbers."""
+    return sorted(folder.glob(CHAPTERS))
+
+
+def run(notebooks: Path, profile: str, results: Path, out: Path) -> list[Path]:
+    """Execute every chapter for a profile and return the executed copies.
+
+    Args:
+        notebooks: folder of the chapters.
+        profile: name of the profile, passed to each chapter as ``profile``.
+        results: table of scores, passed as ``results``, relative to ``out``, where the chapters run.
+        out: folder of the executed copies.
+
+    Raises:
+        HumalignError: a chapter has no such parameter, or fails.
+    """
+    given = {"profile": profile, "results": os.path.relpath(results, out)}
+    for stale in [*chapters(out), *chapters(out / "failed")]:
+        stale.unlink()
+    sources = chapters(notebooks)
+    for source in sources:
+        check_parameters(source, given)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".running-", dir=out) as running:
+        return [_run_one(source, Path(running) / source.name, given, out) for source in _progress(sources)]
+
+
+def _run_one(source: Path, running: Path, given: Mapping[str, str], out: Path) -> Path:
+    try:
+        _execute(source, running, out, given)
+        normalise(running)
+    except OSError:  # of the disk, not of the notebook: an error in a cell comes as papermill's own
+        raise
+    except Exception as error:
+        failed = out / "failed" / source.name
+        failed.parent.mkdir(exist_ok=True)
+        # A kernel that does not even start leaves no copy; then the source is the thing to look at.
+        os.replace(running if running.exists() else shutil.copy(source, running), failed)
+        raise HumalignError(f"{source.name}: {_last_line(error)}; look at {failed}, mend it, then run the same command again") from error
+    return running.rename(out / source.name)
+
+
+def _progress(paths: list[Path]) -> Iterable[Path]:
+    """Yield the paths behind a bar, which stays off where nobody watches."""
+    return tqdm(paths, desc="notebooks", disable=None, file=sys.stderr)
+
+
+def _execute(source: Path, target: Path, folder: Path, given: Mapping[str, str] | None = None) -> None:
+    import papermill
+
+    papermill.execute_notebook(
+        source, target, parameters=given, cwd=folder, kernel_name=KERNEL, language="python", progress_bar=False,
+        extra_arguments=["--log-level=50"],  # the kernel's notes about itself are not for the reader's terminal
+    )
+
+
+def _last_line(error: Exception) -> str:
+    """Return where and how a notebook failed, in one line."""
+    cell, name, value = (getattr(error, field, None) for field in ("exec_count", "ename", "evalue"))
+    if name is None:
+        name, value = type(error).__name__, str(error)
+    last = (str(value).strip().splitlines() or [""])[-1]
+    return (f"cell [{cell}] failed: " if cell else "failed: ") + f"{name}: {last}".removesuffix(": ")
+
+
+def check_parameters(path: Path, given: Iterable[str]) -> None:
+    """Check that a notebook knows every parameter it is to be given; papermill itself only logs it.
+
+    Raises:
+        HumalignError: a parameter is unknown, or there is no cell of parameters.
+    """
+    import papermill
+
+    try:
+        known = papermill.inspect_notebook(path)
+    except Exception as error:
+        raise HumalignError(f"{path.name} is no finished notebook ({_last_line(error)}): run `make notebooks`, or restore it") from error
+    if not known:
+        raise HumalignError(f"{path.name} has no cell tagged 'parameters' that sets {', '.join(given)}: add one")
+    for name in given:
+        if name not in known:
+            raise HumalignError(f"{path.name} has no parameter {name!r}: {nearest(name, known)}")
+
+
+def execute_in_place(path: Path) -> None:
+    """Execute a notebook with its own parameters, in its own folder, and write it back normalised."""
+    with replacing(path) as part:
+        try:
+            _execute(path, part, path.parent)
+        except Exception as error:
+            raise HumalignError(f"{path.name}: {_last_line(error)}; the notebook is as it was") from error
+        normalise(part)
+
+
+def normalise(path: Path) -> None:
+    """Rewrite an executed notebook so that the same results make the same bytes.
+
+    What no reader needs goes: times of execution, papermill's notes, messages on stderr, and the sight of parameters that
+    a run has replaced. Counts of execution stay, so that ``unexecuted`` can still object to them.
+    """
+    import nbformat
+
+    notebook: Any = nbformat.read(path, as_version=4)
+    replaced = any("injected-parameters" in _tags(cell) for cell in notebook.cells)
+    for number, cell in enumerate(notebook.cells, 1):
+        cell.id = f"cell-{number:02}"
+        tags = [*_tags(cell), *(["remove-cell"] if replaced and "parameters" in _tags(cell) else [])]
+        shown = {"tags": list(dict.fromkeys(tags)), "mystnb": cell.metadata.get("mystnb")}
+        cell.metadata = {key: value for key, value in shown.items() if value}
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    notebook.metadata = METADATA
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    with replacing(path) as part:
+        nbformat.write(nbformat.from_dict(notebook), part)
+
+
+def _tags(cell: Any) -> list[str]:
+    return list(cell.metadata.get("tags", []))
+
+
+def unexecuted(path: Path) -> list[int]:
+    """Return the positions (from 0) of the code cells that were not executed, or not in their order."""
+    import nbformat
+
+    notebook: Any = nbformat.read(path, as_version=4)
+    code = [(position, cell) for position, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    return [position for count, (position, cell) in enumerate(code, 1) if cell.execution_count != count]
+
+
+def main(folder: Path = Path("notebooks")) -> int:
+    """Execute the committed notebooks in place, on the recorded scores."""
+    try:
+        for path in _progress(chapters(folder)):
+            execute_in_place(path)
+    except HumalignError as error:
+        print(f"humalign: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""The objectives of teacher and students: pure functions of similarities.
+
+Pairs stand in the order (ij, ik, jk); similarities are dot products. Source: paper, Methods, and
+``losses.py`` of the official code for the three triplet objectives, whose conventions these keep.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+PairSimilarities = Float[Tensor, "batch 3"]
+
+
+def pair_similarities(embeddings: Float[Tensor, "images dim"], triplets: Int[Tensor, "batch 3"]) -> PairSimilarities:
+    """Return dot products of the pairs (ij, ik, jk) of each triplet.
+
+    Reads them off the images-by-images matrix, so that an image in a thousand triplets is multiplied once.
+    """
+    images = len(embeddings)
+    i, j, k = triplets.unbind(1)
+    flat = (embeddings @ embeddings.T).flatten()
+    return flat[torch.stack([i * images + j, i * images + k, j * images + k], dim=1)]
+
+
+def jensen_shannon(teacher: PairSimilarities, student: PairSimilarities, temperature: float) -> Float[Tensor, " batch"]:
+    """Return the Jensen-Shannon divergence of each triplet, in nats.
+
+    Args:
+        teacher: similarities, taken at temperature 1.
+        student: similarities, divided by ``temperature``.
+    """
+    log_p = torch.log_softmax(teacher, dim=1)
+    log_q = torch.log_softmax(student / temperature, dim=1)
+    log_m = torch.logaddexp(log_p, log_q) - math.log(2)
+    return 0.5 * (log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)).sum(1)
+
+
+def kullback_leibler(teacher: PairSimilarities, student: PairSimilarities, temperature: float) -> Float[Tensor, " batch"]:
+    """Return KL(teacher ‖ student) of each triplet, in nats."""
+    log_p = torch.log_softmax(teacher, dim=1)
+    log_q = torch.log_softmax(student / temperature, dim=1)
+    return (log_p.exp() * (log_p - log_q)).sum(1)
+
+
+OBJECTIVES: dict[str, Callable[[PairSimilarities, PairSimilarities, float], Float[Tensor, " batch"]]] = {
+    "jsd": jensen_shannon,
+    "kl": kullback_leibler,
+}
+
+
+def cross_entropy(targets: Float[Tensor, "batch 3"], similarities: PairSimilarities) -> Float[Tensor, " batch"]:
+    """Return the cross-entropy of choice distributions under a softmax over similarities, in nats."""
+    return -(targets * torch.log_softmax(similarities, dim=1)).sum(1)
+
+
+def pull_to_scaled_identity(matrix: Float[Tensor, "dim dim"]) -> Float[Tensor, ""]:
+    """Return the squared Frobenius distance of a square matrix from its own mean diagonal times identity.
+
+    Source: the predecessor's (gLocal) regulariser; it depends on the matrix only up to rotation.
+    """
+    return matrix.square().sum() - matrix.diagonal().sum().square() / len(matrix)

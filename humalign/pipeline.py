@@ -1,0 +1,109 @@
+"""The chain as stages: what each needs, what it leaves, and whether what it left is still good.
+
+A stage is finished when its stamp ``build/<profile>/stamps/<stage>.json`` is written, last of all. The stamp holds a key made
+of the settings, inputs, library versions and source code that the stage depends on, and a checksum of every file it left;
+the stage is made again when any of these changed, and reused otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from humalign.artefacts import PACKAGE, Provenance, fingerprint, replacing, sha256, source_hash, versions
+from humalign.errors import HumalignError
+from humalign.profiles import Profile
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One arrow of the chain.
+
+    Attributes:
+        needs: stages whose artefacts it reads.
+        settings: fields of the profile that it depends on.
+        modules: source files that it depends on.
+        outputs: files it leaves, below the profile's build folder.
+        make: does the work.
+        files: patterns of other files in the repository that it depends on.
+    """
+
+    needs: tuple[str, ...]
+    settings: tuple[str, ...]
+    modules: tuple[str, ...]
+    outputs: Callable[[Profile], list[str]]
+    make: Callable[[Run, Provenance], None]
+    files: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A profile and where its artefacts lie."""
+
+    profile: Profile
+    build: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where this profile's artefacts lie."""
+        return self.build / self.profile.name
+
+    def path(self, name: str) -> Path:
+        """Return the path of one artefact."""
+        return self.folder / name
+
+
+def chain(stages: dict[str, Stage], last: str) -> list[str]:
+    """Return a stage and everything it stands on, in order."""
+    order: list[str] = []
+    for need in stages[last].needs:
+        order += [name for name in chain(stages, need) if name not in order]
+    return [*order, last]
+
+
+def key(stages: dict[str, Stage], name: str, profile: Profile) -> str:
+    """Return the key of a stage: it changes with anything that could change its artefacts."""
+    stage = stages[name]
+    settings = {field: getattr(profile, field) for field in (*stage.settings, "name", "seed", "threads")}
+    others = [sha256(path) for pattern in stage.files for path in sorted(PACKAGE.parent.glob(pattern))]
+    return fingerprint(name, settings, [key(stages, need, profile) for need in stage.needs], source_hash(stage.modules), others, versions())
+
+
+def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:
+    """Run a stage and all it needs, reusing what is still good."""
+    # Keys are taken before the first stage starts: they must speak of the code that runs, not of an edit meanwhile.
+    keys = {name: key(stages, name, run.profile) for name in chain(stages, last)}
+    names = list(keys)
+    for number, (name, stage_key) in enumerate(keys.items(), 1):
+        stage = stages[name]
+        stamp = run.path(f"stamps/{name}.json")
+        if _good(stamp, stage_key, stage.outputs(run.profile), run):
+            say(f"[{number}/{len(names)}] {name}: reused, nothing changed")
+            continue
+        say(f"[{number}/{len(names)}] {name} ...")
+        started = time.perf_counter()
+        provenance = Provenance(run.profile.name, run.profile.seed, stage_key)
+        stage.make(run, provenance)
+        _stamp(stamp, provenance, stage.outputs(run.profile), run)
+        say(f"[{number}/{len(names)}] {name}: {time.perf_counter() - started:.0f} s")
+
+
+def _good(stamp: Path, stage_key: str, outputs: list[str], run: Run) -> bool:
+    try:
+        written = json.loads(stamp.read_text())
+        return written["key"] == stage_key and written["files"] == {name: sha256(run.path(name)) for name in outputs}
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _stamp(path: Path, provenance: Provenance, outputs: list[str], run: Run) -> None:
+    missing = [name for name in outputs if not run.path(name).is_file()]
+    if missing:
+        raise HumalignError(f"the stage left no {missing[0]}: run the same command again")
+    files = {name: sha256(run.path(name)) for name in outputs}
+    with replacing(path) as part:
+        part.write_text(json.dumps(provenance.attrs() | {"files": files}, indent=1))

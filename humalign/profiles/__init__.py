@@ -1,0 +1,108 @@
+"""Profiles: the numbers that a run is made of. A profile is data; the code and the notebooks are the same for all."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from humalign.errors import HumalignError, nearest
+
+PLANNED = {"things": "real human judgments on public data", "paper": "the paper's own scale on GPUs"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """One flat table of settings; the file says what each means."""
+
+    name: str
+    seed: int
+    threads: int
+    teacher_backbone: str
+    student_backbone: str
+    frozen_stages: int
+    folds: int
+    whole_subgroups: int
+    observers: int
+    individuality: float
+    space_dim: int
+    group_share: float
+    subgroup_share: float
+    concept_share: float
+    answers: int
+    people_per_triplet: int
+    test_triplets: int
+    vice_dim: int
+    vice_steps: int
+    vice_batch: int
+    distilled_triplets: int
+    border_share: float
+    vice_clusters: int
+    pulls: tuple[float, ...]
+    teacher_rank: int
+    teacher_iterations: int
+    clusters: int
+    triplets: int
+    block_images: int
+    objective: str
+    temperature: float
+    steps: int
+    warmup: int
+    learning_rate: float
+    decay_to_init: float
+    batch_triplets: int
+    checkpoint_every: int
+    shots: tuple[int, ...]
+    few_shot_draws: int
+    bootstrap_draws: int
+
+
+FIELDS = {field.name: field.type for field in dataclasses.fields(Profile)}
+
+
+def names() -> list[str]:
+    """Return the profiles that exist."""
+    return sorted(path.name.removesuffix(".yaml") for path in files("humalign.profiles").iterdir() if path.name.endswith(".yaml"))
+
+
+def load(name: str) -> Profile:
+    """Read a profile by name.
+
+    Raises:
+        HumalignError: unknown or planned profile, or a key that is unknown, missing or of the wrong type.
+    """
+    if name not in names():
+        if name in PLANNED:
+            raise HumalignError(f"the profile {name!r} ({PLANNED[name]}) does not exist yet: run `make reproduce PROFILE=demo`")
+        raise HumalignError(f"unknown profile {name!r}: {nearest(name, [*names(), *PLANNED])}")
+    return parse(name, yaml.safe_load((files("humalign.profiles") / f"{name}.yaml").read_text("utf-8")))
+
+
+def parse(name: str, settings: dict[str, Any]) -> Profile:
+    """Check the settings of a profile, key by key."""
+    expected = FIELDS.keys() - {"name"}
+    for key in settings:
+        if key not in expected:
+            raise HumalignError(f"profile {name}: unknown key {key!r}: {nearest(key, expected)}")
+    missing = sorted(expected - settings.keys())
+    if missing:
+        raise HumalignError(f"profile {name}: key {missing[0]!r} is missing")
+    return Profile(name=name, **{key: _typed(name, key, value) for key, value in settings.items()})
+
+
+def _typed(name: str, key: str, value: Any) -> Any:
+    wanted = str(FIELDS[key])
+    checks = {
+        "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
+        "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool),
+        "str": lambda v: isinstance(v, str),
+    }
+    if wanted.startswith("tuple"):
+        item = wanted[len("tuple[") :].split(",")[0]
+        if isinstance(value, list) and value and all(checks[item](v) for v in value):
+            return tuple(value)
+    elif checks[wanted](value):
+        return float(value) if wanted == "float" else value
+    raise HumalignError(f"profile {name}: {key} = {value!r} is no {wanted}")

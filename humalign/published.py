@@ -1,0 +1,154 @@
+"""The numbers of the paper and of what surrounds it, each with its source and how far it can be trusted.
+
+None of them is a result of this project. They stand beside ours in a column of their own, and ``different`` says why a row of the
+demo is another experiment. Accuracies are shares (0 to 1), as in the table of scores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pandas as pd
+
+from humalign.scores import pick
+from humalign.simulate import THINGS_CHOICE_ENTROPY, THINGS_MAJORITY_SHARE
+
+TRUST = {
+    "paper": "read in or quoted from the paper",
+    "code": "read in an official repository or notebook of the authors",
+    "derived": "computed from public data",
+    "note": "second hand, plausible",
+    "issue": "reported in the issue tracker of the official code",
+    "open": "not known to us",
+}
+DIFFERENT = "no: simulated observers over drawings"
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """One number, or the range of one over several models; ``value`` is None where it is a range or not known."""
+
+    task: str
+    split: str
+    metric: str
+    model: str
+    stage: str
+    value: float | None
+    trust: str
+    source: str
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.trust not in TRUST:
+            raise ValueError(f"trust {self.trust!r} is none of {tuple(TRUST)}")
+        if (self.trust == "open") != (self.value is None and self.low is None) or (self.low is None) != (self.high is None):
+            raise ValueError(f"{self.task}, {self.split}, {self.stage}: a value or a range, unless it is open")
+
+    @property
+    def text(self) -> str:
+        """The number as printed beside ours: a value, a range, or that it is not known."""
+        if self.value is not None:
+            return f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.4g}"
+        return "not known" if self.low is None else f"{self.low:.4g} to {self.high:.4g}"
+
+
+PAPER = "Muttenthaler et al. 2025"
+NOTEBOOK = "authors' analysis notebook"
+ANSWERS = "counted in the Levels answers"
+PORTS = "per trial, cosine, on the Levels answers; not by the paper's authors"
+
+
+def _levels() -> list[Published]:
+    # level: people agree (all notes); base low, base high, aligned low, aligned high, and how these four are known
+    known = {
+        "global-coarse": (0.6192, (0.3609, 0.5738, "ViT-B to DINOv2-B"), (0.6570, 0.6856, "DINOv1-B to DINOv2-B"), "paper"),
+        "local-fine": (0.6592, (0.4604, 0.5772, "range over models"), (0.5893, 0.6292, "range over models"), "note"),
+        "class-boundary": (0.8921, (0.7037, 0.9367, "range over models"), (0.9309, 0.9424, "range over models"), "note"),
+    }
+    rows = []
+    for level, (people, base, aligned, trust) in known.items():
+        rows.append(Published("odd-one-out", level, "accuracy", "people", "ceiling", people, "note", f"{PAPER}; people's agreement, Levels"))
+        for stage, (low, high, models) in (("base", base), ("aligned", aligned)):
+            rows.append(Published("odd-one-out", level, "accuracy", models, stage, None, trust, f"{PAPER}; Levels", low, high))
+    rows.append(Published("odd-one-out", "local-fine", "accuracy", "SigLIP-B", "aligned", 0.6094, "issue", "issue tracker of the official code"))
+    ports = {"CLIP B/32 DataComp": (0.5098, 0.5680, 0.8558), "SigLIP2 B/16-256": (0.5138, 0.5646, 0.8731), "DINOv3 B/16": (0.4562, 0.5608, 0.8471)}
+    for model, values in ports.items():
+        rows += [Published("odd-one-out", level, "accuracy", model, "base", value, "derived", PORTS)
+                 for level, value in zip(known, values, strict=True)]
+    return rows
+
+
+def _uncertainty() -> list[Published]:
+    levels = ("global-coarse", "local-fine", "class-boundary")
+    rows = [Published("uncertainty", level, "response-time-entropy-spearman", "people", "ceiling", value, "code", f"{NOTEBOOK}; people's own")
+            for level, value in zip(levels, (0.325, 0.364, 0.443), strict=True)]
+    rows += [Published("uncertainty", level, "median-response-time (s)", "people", "ceiling", value, "code", NOTEBOOK)
+             for level, value in zip(levels, (3.31, 3.07, 2.04), strict=True)]
+    rows += [Published("uncertainty", level, "entropy-spearman", "models", stage, None, "open", f"{PAPER}; model entropy with response times")
+             for level in levels for stage in ("base", "aligned")]
+    return rows
+
+
+def _open(task: str, metric: str, split: str, source: str) -> list[Published]:
+    return [Published(task, split, metric, "models", stage, None, "open", source) for stage in ("base", "aligned")]
+
+
+PUBLISHED: tuple[Published, ...] = (
+    Published("odd-one-out", "THINGS", "accuracy", "one model", "base", 0.442, "note", PAPER),
+    Published("odd-one-out", "THINGS", "accuracy", "one model", "aligned", 0.617, "note", PAPER),
+    Published("odd-one-out", "THINGS", "accuracy", "people", "ceiling", 0.667, "note", PAPER),
+    Published("odd-one-out", "THINGS", "accuracy", "people", "ceiling", 0.6722, "derived", "noise-ceiling triplets of THINGS; official code"),
+    *_levels(),
+    Published("odd-one-out", "Levels, all", "leave-one-out agreement", "people", "ceiling", 0.690, "code", NOTEBOOK),
+    Published("odd-one-out", "Levels, all", "majority-share", "people", "ceiling", 0.789, "code", NOTEBOOK),
+    *_uncertainty(),
+    *_open("similarity-judgments", "rsa-spearman", "several human data sets", f"{PAPER}; protocol of gLocal"),
+    *_open("hierarchy", "change-from-base", "by category", f"{PAPER}; headline only"),
+    *_open("few-shot", "accuracy", "several data sets", f"{PAPER}; headline only"),
+    *_open("style-shift", "accuracy", "BREEDS", f"{PAPER}; distribution shift"),
+    *_open("natural-adversarial", "accuracy", "ImageNet-A", PAPER),
+    Published("ratings", "within-class pairs", "mean rating of 5", "people", "aligned", 3.93, "code", f"{NOTEBOOK}; t(48) = 20.26 against the control"),
+    Published("ratings", "within-class pairs", "mean rating of 5", "people", "unaligned", 3.14, "code", NOTEBOOK),
+    Published("ratings", "within-class pairs", "correlation of distance and rating", "students", "aligned", -0.640, "code", NOTEBOOK),
+    Published("ratings", "within-class pairs", "correlation of distance and rating", "students", "unaligned", 0.068, "code", NOTEBOOK),
+    Published("calibration", "repeated triplets", "majority-share", "people", "ceiling", THINGS_MAJORITY_SHARE, "derived", "THINGS"),
+    Published("calibration", "repeated triplets", "choice-entropy", "people", "ceiling", THINGS_CHOICE_ENTROPY, "derived", "THINGS; nats"),
+    Published("size", "THINGS", "answers", "people", "ceiling", 4_699_160, "derived", "counted in the THINGS answers"),
+    Published("size", "THINGS", "people", "people", "ceiling", 12_340, "derived", "counted in the THINGS answers"),
+    Published("size", "Levels", "answers", "people", "ceiling", 123_043, "derived", ANSWERS),
+    Published("size", "global-coarse", "answers", "people", "ceiling", 49_045, "derived", ANSWERS),
+    Published("size", "local-fine", "answers", "people", "ceiling", 49_606, "derived", ANSWERS),
+    Published("size", "class-boundary", "answers", "people", "ceiling", 24_392, "derived", ANSWERS),
+    Published("size", "Levels", "people", "people", "ceiling", None, "code", NOTEBOOK, 448, 473),
+)
+
+
+def published(**where: str) -> tuple[Published, ...]:
+    """Return the published numbers whose named fields have the given values.
+
+    Raises:
+        KeyError: none fits, so that a misspelt name cannot leave a column empty.
+    """
+    found = tuple(row for row in PUBLISHED if all(getattr(row, field) == wanted for field, wanted in where.items()))
+    if not found:
+        raise KeyError(f"no published number fits {where}")
+    return found
+
+
+def joined(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return odd-one-out at the three levels, paper and run side by side.
+
+    Returns:
+        One row a published number: ``split``, ``stage``, ``paper_model``, ``paper`` (text), ``trust``, ``source``, the run's own
+        ``value``, ``low``, ``high`` (NaN where it has none), and ``same`` (whether it is the same experiment, or why not).
+    """
+    rows = []
+    for row in PUBLISHED:
+        ours = pick(scores, task=row.task, split=row.split, metric=row.metric, stage=row.stage)
+        if row.task != "odd-one-out" or ours.empty:
+            continue
+        same = DIFFERENT if set(ours["evidence"]) == {"simulated"} else "see the deviations"
+        rows.append({"split": row.split, "stage": row.stage, "paper_model": row.model, "paper": row.text, "trust": row.trust,
+                     "source": row.source, **ours.iloc[0][["value", "low", "high"]], "same": same})
+    return pd.DataFrame(rows)

@@ -1,0 +1,172 @@
+"""The one table that everything in the book is drawn from, and the intervals in it.
+
+A score is one number with its 95 % interval: which profile and model, at which stage of alignment,
+on which task and split, by which metric, over how many items, and on whose evidence. Figures, tables
+and prose read this table and nothing else, so a GPU machine hands back one small file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from humalign.artefacts import replacing
+from humalign.errors import HumalignError
+
+COLUMNS = ("profile", "model", "stage", "task", "split", "metric", "value", "low", "high", "n", "seed", "evidence")
+EVIDENCE = ("human", "simulated", "taxonomy", "labels")
+NUMBERS = ("value", "low", "high")
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """One number of one evaluation; ``value`` is NaN where it cannot honestly be given."""
+
+    task: str
+    split: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    evidence: str
+
+    def __post_init__(self) -> None:
+        if self.evidence not in EVIDENCE:
+            raise ValueError(f"evidence {self.evidence!r} is none of {EVIDENCE}")
+
+
+def table(scores: dict[tuple[str, str], list[Score]], profile: str, seed: int) -> pd.DataFrame:
+    """Return the tidy table of scores keyed by (model, stage), in the order given."""
+    rows = [
+        {"profile": profile, "model": model, "stage": stage, "seed": seed} | dataclasses.asdict(score)
+        for (model, stage), several in scores.items()
+        for score in several
+    ]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    key = ["model", "stage", "task", "split", "metric"]
+    if frame.duplicated(key).any():
+        raise ValueError(f"two scores of one name: {frame[frame.duplicated(key)][key].iloc[0].to_dict()}")
+    # Six decimals: far below every interval, far above the rounding of one machine against another.
+    return frame.assign(**{c: frame[c].astype(float).round(6) for c in NUMBERS})
+
+
+def write(frame: pd.DataFrame, folder: Path, attrs: dict[str, Any]) -> None:
+    """Write ``scores.csv`` and the same table, with its provenance, as ``scores.nc``."""
+    import xarray as xr
+
+    with replacing(folder / "scores.csv") as part:
+        frame.to_csv(part, index=False, lineterminator="\n")
+    dataset = xr.Dataset.from_dataframe(frame.rename_axis("row").astype({c: object for c in frame if c not in (*NUMBERS, "n", "seed")}))
+    with replacing(folder / "scores.nc") as part:
+        dataset.assign_attrs(attrs).to_netcdf(part, engine="h5netcdf")
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Read a table of scores and check its columns.
+
+    Raises:
+        HumalignError: the file is missing or is no table of scores.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HumalignError(f"no scores at {path}: run `make reproduce` first")
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise HumalignError(f"{path} is no table of scores ({error}): delete it and run `make reproduce`") from None
+    if tuple(frame.columns) != COLUMNS:
+        raise HumalignError(f"{path} has columns {list(frame.columns)}, expected {list(COLUMNS)}")
+    return frame
+
+
+def pick(frame: pd.DataFrame, **where: str) -> pd.DataFrame:
+    """Return the rows in which every named column has the given value, or one of the given values."""
+    for column, wanted in where.items():
+        frame = frame[frame[column].isin([wanted] if isinstance(wanted, str) else list(wanted))]
+    return frame
+
+
+def one(frame: pd.DataFrame, **where: str) -> pd.Series:
+    """Return the single row that fits; none or several is an error, so prose cannot quote a wrong number."""
+    rows = pick(frame, **where)
+    if len(rows) != 1:
+        raise KeyError(f"{len(rows)} scores fit {where}, expected one")
+    return rows.iloc[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A number, the same number on every bootstrap draw, and how many items it was counted on."""
+
+    value: float
+    draws: Float[np.ndarray, " draws"]
+    n: int
+
+    @classmethod
+    def of(cls, statistic: Float[np.ndarray, " draws_and_one"], n: int) -> Estimate:
+        """Take a statistic of the weights of ``resamples``: its first entry is the number itself."""
+        return cls(float(statistic[0]), statistic[1:], n)
+
+    def __sub__(self, other: Estimate) -> Estimate:
+        """The difference, paired draw by draw: both were taken on the same resampled units."""
+        return Estimate(self.value - other.value, self.draws - other.draws, self.n)
+
+    def score(self, task: str, split: str, metric: str, evidence: str) -> Score:
+        """Return the row of the table: the value, and the central 95 % of the draws that are defined."""
+        low, high = np.nanpercentile(self.draws, [2.5, 97.5])
+        return Score(task, split, metric, self.value, float(low), float(high), self.n, evidence)
+
+
+def mean_of_folds(estimates: Sequence[Estimate]) -> Estimate:
+    """Return the mean over folds, whose units are resampled independently of each other."""
+    return Estimate(
+        float(np.mean([e.value for e in estimates])),
+        np.mean([e.draws for e in estimates], axis=0),
+        sum(e.n for e in estimates),
+    )
+
+
+def resamples(units: int, draws: int, seed: int) -> Float[np.ndarray, "draws_and_one units"]:
+    """Return weights of exchangeable units (images, concepts, people): all ones, then one row a bootstrap draw.
+
+    The same seed draws the same units for every model, so that differences between models are paired.
+    """
+    counts = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=draws)
+    return np.concatenate([np.ones((1, units)), counts]).astype(np.float32)
+
+
+def empty(task: str, split: str, metric: str, evidence: str) -> Score:
+    """Return a score that cannot honestly be given; the chapter that shows it says why."""
+    return Score(task, split, metric, np.nan, np.nan, np.nan, 0, evidence)
+
+
+def disagreements(fresh: pd.DataFrame, recorded: pd.DataFrame, tolerance: float) -> list[str]:
+    """Return one line for each row that two tables do not share, or whose values differ by more than the tolerance."""
+    key = ["profile", "model", "stage", "task", "split", "metric", "seed", "evidence"]
+    both = fresh.merge(recorded, on=key, how="outer", suffixes=("", "_recorded"), indicator=True)
+    lines = []
+    for row in both.to_dict("records"):
+        name = " / ".join(str(row[c]) for c in key[1:6])
+        if row["_merge"] != "both":
+            lines.append(f"{name}: only in the {'fresh' if row['_merge'] == 'left_only' else 'recorded'} table")
+        elif any(abs(row[c] - row[f"{c}_recorded"]) > tolerance or np.isnan(row[c]) != np.isnan(row[f"{c}_recorded"]) for c in NUMBERS):
+            lines.append(f"{name}: {row['value']} fresh, {row['value_recorded']} recorded")
+    return lines
+
+
+if __name__ == "__main__":
+    import sys
+
+    one_path, other_path = map(Path, sys.argv[1:3])
+    # Another processor rounds otherwise, and training amplifies it: a tenth of a typical interval's width is let pass.
+    found = disagreements(read(one_path), read(other_path), tolerance=0.02)
+    same = one_path.read_bytes() == other_path.read_bytes()
+    print("\n".join(found) or f"{one_path} agrees with {other_path}" + (", byte for byte" if same else " within 0.02"))
+    sys.exit(bool(found))

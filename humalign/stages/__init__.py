@@ -1,0 +1,76 @@
+"""What each stage of a run does, what it needs and what it leaves: one table."""
+
+from __future__ import annotations
+
+from humalign.pipeline import Stage
+from humalign.stages.inputs import embed, embedding_files, judge
+from humalign.stages.learning import student_files, train
+from humalign.stages.results import chapters, execute_notebooks, render, score
+from humalign.stages.teaching import sample, teach, teacher_files, triplet_files
+
+__all__ = ["STAGES", "render"]
+
+STAGES: dict[str, Stage] = {
+    "embeddings": Stage(
+        needs=(),
+        settings=("teacher_backbone", "student_backbone", "frozen_stages"),
+        modules=("images", "backbones", "embeddings", "stages/inputs"),
+        outputs=embedding_files,
+        make=embed,
+    ),
+    "judgments": Stage(
+        needs=(),
+        settings=(
+            *("observers", "individuality", "space_dim", "group_share", "subgroup_share", "concept_share"),
+            *("answers", "folds", "whole_subgroups"),
+        ),
+        modules=("images", "judgments", "simulate", "splits", "stages/inputs"),
+        outputs=lambda profile: ["judgments.nc"],
+        make=judge,
+    ),
+    "teacher": Stage(
+        needs=("embeddings", "judgments"),
+        settings=(
+            *("vice_dim", "vice_steps", "vice_batch", "distilled_triplets", "border_share", "vice_clusters"),
+            *("pulls", "teacher_rank", "teacher_iterations"),
+        ),
+        modules=("objectives", "vice", "teacher", "triplets", "splits", "stages/teaching"),
+        outputs=teacher_files,
+        make=teach,
+    ),
+    "triplets": Stage(
+        needs=("teacher",),
+        settings=("clusters", "triplets", "block_images", "batch_triplets"),
+        modules=("triplets", "stages/teaching"),
+        outputs=triplet_files,
+        make=sample,
+    ),
+    "students": Stage(
+        needs=("triplets",),
+        settings=(
+            *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init"),
+            *("batch_triplets", "checkpoint_every"),
+        ),
+        modules=("objectives", "student", "distill", "stages/learning"),
+        outputs=student_files,
+        make=train,
+    ),
+    "scores": Stage(
+        needs=("students",),
+        settings=("people_per_triplet", "test_triplets", "shots", "few_shot_draws", "bootstrap_draws"),
+        modules=(
+            *("scores", "stages/results", "evaluation/suite", "evaluation/correlation", "evaluation/odd_one_out"),
+            *("evaluation/rsa", "evaluation/uncertainty", "evaluation/hierarchy", "evaluation/few_shot", "evaluation/shift"),
+        ),
+        outputs=lambda profile: ["scores.csv", "scores.nc"],
+        make=score,
+    ),
+    "notebooks": Stage(
+        needs=("scores",),
+        settings=(),
+        modules=("scores", "tables", "figures", "published", "notebooks"),
+        outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
+        make=execute_notebooks,
+        files=("notebooks/*.ipynb",),
+    ),
+}

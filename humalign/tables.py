@@ -1,0 +1,165 @@
+"""The tables and the sentences of the book: pure functions of the scores, so that no number and no verdict is typed."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from humalign import published, registry
+from humalign.figures import PAIRS, SHOWN_LEVELS, STAGES
+from humalign.scores import one, pick
+
+EMPTY = "—"
+NO_LOCAL_FINE = "local-fine has a ceiling only: within one subgroup the observers' truth is a random vector of each concept's own"
+MINUS = "\N{MINUS SIGN}"
+
+
+class Table:
+    """A table of strings with a caption, whose HTML and plain text are the same on every run."""
+
+    def __init__(self, frame: pd.DataFrame, caption: str = "") -> None:
+        self.frame, self.caption = frame.astype(str), caption
+
+    def __repr__(self) -> str:
+        return "\n".join(filter(None, (self.caption, self.frame.to_string(index=False))))
+
+    def _repr_html_(self) -> str:
+        def line(cells: Sequence[str], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
+        body = "\n".join(line(row, "td") for row in self.frame.to_numpy().tolist())
+        return f"<table>{caption}\n<thead>{line(list(self.frame.columns), 'th')}</thead>\n<tbody>\n{body}\n</tbody></table>"
+
+
+def number(row: Any, digits: int = 3) -> str:
+    """Return a score as ``0.384 [0.372, 0.396]``, or a dash where it cannot honestly be given."""
+    if pd.isna(row["value"]):
+        return EMPTY
+    value, low, high = (f"{row[name]:.{digits}f}".replace("-", MINUS) for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def get(scores: pd.DataFrame, **where: str) -> str:
+    """Return one score as text, with its interval.
+
+    Raises:
+        KeyError: no score fits, or several do.
+    """
+    return number(one(scores, **where))
+
+
+def scores_table(scores: pd.DataFrame, *, rows: str, columns: str, caption: str = "", **where: Any) -> Table:
+    """Lay scores out by two of their columns, each cell a number with its interval.
+
+    Args:
+        scores: the table of scores.
+        rows: column whose values name the lines; stages come in their order, others as they stand in the scores.
+        columns: column whose values name the columns.
+        caption: said above the table.
+        where: what a row must have to be shown, as in ``scores.pick``.
+
+    Raises:
+        KeyError: nothing fits, or two scores fall into one cell.
+    """
+    found = pick(scores, **where)
+    if found.empty or found.duplicated([rows, columns]).any():
+        raise KeyError(f"{len(found)} scores fit {where}: expected one for each {rows} and {columns}")
+    lines, heads = (_ordered(found[axis].unique().tolist(), where.get(axis)) for axis in (rows, columns))
+    cells = {(row[rows], row[columns]): number(row) for _, row in found.iterrows()}
+    shown = [{rows: line} | {head: cells.get((line, head), EMPTY) for head in heads} for line in lines]
+    return Table(pd.DataFrame(shown, columns=[rows, *heads]), caption)
+
+
+def _ordered(names: list[str], asked: Any) -> list[str]:
+    """The order that was asked for, else that of the stages, else as found."""
+    order = list(asked) if asked is not None and not isinstance(asked, str) else [*STAGES, "ceiling"]
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def levels(scores: pd.DataFrame) -> Table:
+    """Return odd-one-out accuracy of every stage at the three levels, and the ceiling."""
+    return scores_table(
+        scores, rows="stage", columns="split", task="odd-one-out", metric="accuracy", split=(*SHOWN_LEVELS, "local-fine"),
+        caption=f"Odd-one-out accuracy against simulated observers, with 95 % intervals. {NO_LOCAL_FINE}.")
+
+
+def comparison(scores: pd.DataFrame) -> Table:
+    """Return the paper's numbers beside the run's, with trust labels, and whether both are of the same experiment."""
+    found = published.joined(scores)
+    shown = pd.DataFrame({
+        "level": found["split"], "stage": found["stage"], "published": found["paper"], "of": found["paper_model"], "trust": found["trust"],
+        "here": [number(row) if pd.notna(row["value"]) else f"{EMPTY} (no picture shows it)" for _, row in found.iterrows()],
+        "same experiment?": found["same"],
+    })
+    return Table(shown, "Odd-one-out accuracy at the levels: published numbers are of people and photographs, ours of simulated observers "
+                        "over drawings. They cannot be compared, only read side by side.")
+
+
+def sources() -> Table:
+    """Return what the run reads: name, licence, home and the attribution asked for."""
+    entries = registry.sources().values()
+    return Table(pd.DataFrame(
+        [{"what": s.what, "used as": s.used_in, "licence": s.licence, "home": s.home, "attribution": s.attribution} for s in entries]))
+
+
+# ---- sentences -------------------------------------------------------------------------------------------------------
+
+def _overlap(a: Any, b: Any) -> bool:
+    return bool(a["low"] <= b["high"] and b["low"] <= a["high"])
+
+
+def _relation(row: Any) -> str:
+    """Which way a paired difference goes: its interval decides, not its value."""
+    return "above" if row["low"] > 0 else "below" if row["high"] < 0 else "not distinguishable from"
+
+
+def difference(scores: pd.DataFrame, split: str, stage: str, reference: str) -> str:
+    """Say how two stages differ in odd-one-out accuracy, by the paired interval, and whether their own intervals overlap."""
+    paired = one(scores, task="odd-one-out", split=split, stage=stage, metric=f"accuracy-above-{reference}")
+    a, b = (one(scores, task="odd-one-out", split=split, stage=name, metric="accuracy") for name in (stage, reference))
+    return (f"at {split}, {stage} is {_relation(paired)} {reference} (paired difference {number(paired)}); "
+            f"the intervals of the two accuracies {'overlap' if _overlap(a, b) else 'do not overlap'}")
+
+
+def standing(scores: pd.DataFrame, stage: str, reference: str, lower_is_better: bool = False, **where: Any) -> str:
+    """Say in how many splits a stage's interval lies above, below or across that of a reference.
+
+    For scores without a paired difference: intervals that overlap leave it open whether there is one.
+    """
+    ours, theirs = (pick(scores, stage=name, **where).set_index("split") for name in (stage, reference))
+    if ours.empty or list(ours.index) != list(theirs.index):
+        raise KeyError(f"{stage} and {reference} do not have the same splits for {where}")
+    apart = [split for split in ours.index if not _overlap(ours.loc[split], theirs.loc[split])]
+    above = [split for split in apart if ours.loc[split, "value"] > theirs.loc[split, "value"]]
+    below = [split for split in apart if split not in above]
+    better, worse = ("below", "above") if lower_is_better else ("above", "below")
+    good, bad = (below, above) if lower_is_better else (above, below)
+    if len(ours) == 1:
+        place = better if good else worse if bad else ""
+        return (f"{stage} at {number(ours.iloc[0])} is {place or 'not clearly apart from'} {reference} at {number(theirs.iloc[0])}"
+                f"{', and the intervals do not overlap' if place else ', since the intervals overlap'}")
+    listed = [f"{way} it in {len(splits)} ({', '.join(splits)})" if splits else f"{way} it in none" for way, splits in ((better, good), (worse, bad))]
+    return f"of {len(ours)} cells, the interval of {stage} lies {listed[0]} and {listed[1]} when compared with {reference}; the others overlap"
+
+
+def verdict(scores: pd.DataFrame) -> str:
+    """Say in one sentence whether alignment did, at both levels, what it is meant to do; it can say no."""
+    asked = [(level, stage, reference) for stage, reference in PAIRS if stage != "unaligned" for level in SHOWN_LEVELS]
+    rows = {(level, stage, reference): one(scores, task="odd-one-out", split=level, stage=stage, metric=f"accuracy-above-{reference}")
+            for level, stage, reference in asked}
+    held = [name for name, row in rows.items() if _relation(row) == "above"]
+    failed = [f"{stage} over {reference} at {level} ({number(rows[level, stage, reference])})"
+              for level, stage, reference in asked if (level, stage, reference) not in held]
+    scene = "judged by simulated observers on held-out concepts"
+    if not failed:
+        apart = sum(not _overlap(*(one(scores, task="odd-one-out", split=level, stage=name, metric="accuracy") for name in (stage, reference)))
+                    for level, stage, reference in asked)
+        return (f"Yes: {scene}, the teacher is above its backbone, centred or not, and the aligned student above its base and above the control, "
+                f"at both levels; all {len(asked)} paired 95 % intervals exclude zero, and in {apart} of these comparisons the intervals "
+                f"of the accuracies themselves do not overlap.")
+    head = "In part" if held else "No"
+    return f"{head}: {scene}, {len(held)} of {len(asked)} gains have a paired 95 % interval above zero; not so {', '.join(failed)}."

@@ -1,0 +1,167 @@
+"""The teacher: an affine map of a backbone's embeddings that predicts people's odd-one-out choices.
+
+z = W (x - mean) / scale; the dot products of z, through a softmax, give the choice distribution of a triplet.
+W is fitted by the cross-entropy to target distributions (uncertainty distillation) with a pull towards its own mean
+diagonal times the identity: what the judgments do not ask for stays as the backbone had it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from sklearn.base import BaseEstimator, TransformerMixin
+from torch import Tensor
+
+from humalign.artefacts import replacing
+from humalign.errors import HumalignError
+from humalign.judgments import Choices, check_triplets
+from humalign.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
+
+# A direction with less than this share of the largest singular value is noise of the arithmetic.
+NEGLIGIBLE = 1e-4
+
+
+class AffineTeacher(TransformerMixin, BaseEstimator):
+    """An affine map fitted to choice distributions.
+
+    Args:
+        pull: weight λ of ‖W - mean(diag W)·I‖²; infinite keeps W a scaled identity, which only sets how
+            sure the untransformed backbone is.
+        rank: principal directions of the training embeddings in which W may differ from the scaled identity.
+        iterations: of L-BFGS at most.
+
+    Attributes (after ``fit``): ``matrix_`` (dim, dim) acts on row vectors, ``mean_`` (dim,), ``scale_``, ``loss_``.
+
+    Source: paper, Methods (teacher); the regulariser is the predecessor's (gLocal).
+    """
+
+    def __init__(self, pull: float = 1e-3, rank: int = 300, iterations: int = 50) -> None:
+        self.pull = pull
+        self.rank = rank
+        self.iterations = iterations
+
+    def fit(self, embeddings: Float[np.ndarray, "objects dim"], choices: tuple[np.ndarray, np.ndarray] | Choices) -> AffineTeacher:
+        """Fit the map.
+
+        Args:
+            embeddings: one row an object.
+            choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
+        """
+        triplets, targets = (choices.triplets, choices.shares) if isinstance(choices, Choices) else choices
+        check_triplets(triplets, len(embeddings))
+        if not np.isfinite(embeddings).all():
+            raise HumalignError("embeddings hold NaN or infinity: was the backbone's input normalised?")
+        self.mean_ = embeddings.mean(0)
+        centred = embeddings - self.mean_
+        self.scale_ = float(np.sqrt((centred**2).sum(1).mean()))
+        if self.scale_ == 0:
+            raise HumalignError("all embeddings are equal: there is nothing to map")
+
+        # Only the span of the training embeddings can change a similarity, and the pull does not feel a rotation:
+        # the problem is solved in the principal directions, and is the identity's multiple everywhere else.
+        _, singular, directions = np.linalg.svd(centred / self.scale_, full_matrices=False)
+        rank = min(self.rank, int((singular > NEGLIGIBLE * singular[0]).sum()))
+        basis = directions[:rank]
+        core, self.loss_ = self._solve(
+            torch.from_numpy(centred / self.scale_ @ basis.T).float(), torch.from_numpy(triplets), torch.from_numpy(targets).float()
+        )
+        level = core.trace() / rank
+        inside = core - level * np.eye(rank)
+        self.matrix_ = (level * np.eye(len(self.mean_)) + basis.T @ inside @ basis).astype(np.float32)
+        return self
+
+    def _solve(
+        self, inputs: Float[Tensor, "objects rank"], triplets: Int[Tensor, "n 3"], targets: Float[Tensor, "n 3"]
+    ) -> tuple[np.ndarray, float]:
+        identity = torch.eye(inputs.shape[1])
+        free = np.isfinite(self.pull)
+        variable = (2 * identity if free else torch.tensor(2.0)).requires_grad_()
+        optimiser = torch.optim.LBFGS([variable], max_iter=self.iterations, line_search_fn="strong_wolfe")
+
+        def objective() -> Tensor:
+            matrix = variable if free else variable * identity
+            fit = cross_entropy(targets, pair_similarities(inputs @ matrix, triplets)).mean()
+            return fit + self.pull * pull_to_scaled_identity(matrix) if free else fit
+
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            loss = objective()
+            loss.backward()
+            return loss
+
+        optimiser.step(closure)
+        with torch.no_grad():
+            loss = objective().item()
+            return (variable if free else variable * identity).double().numpy(), loss
+
+    def transform(self, embeddings: Float[np.ndarray, "objects dim"]) -> Float[np.ndarray, "objects dim"]:
+        """Map embeddings to the teacher's space."""
+        return ((embeddings - self.mean_) / self.scale_ @ self.matrix_).astype(np.float32)
+
+    def score(self, embeddings: Float[np.ndarray, "objects dim"], choices: Choices) -> float:
+        """Return the mean log-probability of held-out answers, in nats (greater is better)."""
+        check_triplets(choices.triplets, len(embeddings))
+        similarities = pair_similarities(torch.from_numpy(self.transform(embeddings)), torch.from_numpy(choices.triplets))
+        return -cross_entropy(torch.from_numpy(choices.shares).float(), similarities).mean().item()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what defines the map, to be saved."""
+        return {"matrix": self.matrix_, "mean": self.mean_.astype(np.float32), "scale": np.array([self.scale_])}
+
+    def save(self, path: Path, metadata: dict[str, Any] | None = None) -> None:
+        """Write the map as safetensors."""
+        with replacing(path) as part:
+            save_file(self.arrays(), part, {k: str(v) for k, v in (metadata or {}).items()})
+
+    @classmethod
+    def load(cls, path: Path) -> AffineTeacher:
+        """Read a map written by ``save``."""
+        try:
+            found = load_file(path)
+            teacher = cls()
+            teacher.matrix_, teacher.mean_, teacher.scale_ = found["matrix"], found["mean"], float(found["scale"][0])
+        except (OSError, SafetensorError, KeyError) as error:
+            raise HumalignError(f"{path} holds no teacher ({error}): delete it and run `make reproduce`") from None
+        return teacher
+
+
+def choose_pull(
+    embeddings: Float[np.ndarray, "objects dim"],
+    targets: tuple[np.ndarray, np.ndarray],
+    answers: Choices,
+    *,
+    groups: Int[np.ndarray, " objects"],
+    pulls: tuple[float, ...],
+    teacher: AffineTeacher,
+) -> dict[float, float]:
+    """Score each pull on answers about objects that the map was not fitted to, inside the given objects only.
+
+    Args:
+        embeddings: one row an object, or several images of it one below the other (targets name rows).
+        targets: (triplets, distributions) to fit, over rows of ``embeddings``.
+        answers: answers to validate on, over rows of ``embeddings``.
+        groups: 1 for rows that validate, 0 for rows that train; a triplet counts only when all three agree.
+        pulls: candidates.
+        teacher: whose other settings are used.
+
+    Returns:
+        Mean log-probability of the validating answers for each pull; take the largest.
+    """
+    from sklearn.base import clone
+
+    triplets, distributions = targets
+    train = (groups[triplets] == 0).all(1)
+    kept = np.flatnonzero(groups == 0)
+    local = np.searchsorted(kept, triplets[train])
+    validate = (groups[answers.triplets] == 1).all(1)
+    held_out = Choices(answers.triplets[validate], answers.counts[validate])
+    return {
+        pull: clone(teacher).set_params(pull=pull).fit(embeddings[kept], (local, distributions[train])).score(embeddings, held_out)
+        for pull in pulls
+    }

@@ -1,0 +1,67 @@
+"""Numerically the official objectives and optimiser: fixtures hold the outputs of the official code in float64."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from humalign.distill import AdamTowardsInit, Distillation
+from humalign.judgments import PAIRS
+from humalign.objectives import (
+    jensen_shannon,
+    kullback_leibler,
+    pair_similarities,
+    pull_to_scaled_identity,
+)
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.mark.parametrize("temperature", [1.0, 100.0])
+@pytest.mark.parametrize(("name", "objective"), [("jsd", jensen_shannon), ("kld", kullback_leibler)])
+def test_losses_are_the_official_ones(name, objective, temperature):
+    file = np.load(FIXTURES / "official_losses.npz")
+    logits = torch.from_numpy(file["logits"]).double()
+    student = torch.stack([(logits[:, a] * logits[:, b]).sum(1) for a, b in PAIRS], dim=1)
+    found = objective(torch.from_numpy(file["target_sims"]).double(), student, temperature)
+    np.testing.assert_allclose(found, file[f"{name}_tau{temperature:.0f}_norm0"], rtol=0, atol=1e-9)
+
+
+def test_the_training_path_is_the_official_one():
+    file = np.load(FIXTURES / "official_training.npz")
+    names = ["backbone/kernel", "backbone/bias", "triplet_head/kernel", "triplet_head/bias"]
+    parameters = [torch.nn.Parameter(torch.from_numpy(file[f"init/{name}"]).double()) for name in names]
+    settings = Distillation(steps=40, warmup=5, learning_rate=3e-2)
+    optimiser = AdamTowardsInit(parameters, pull=1.0)
+    losses = []
+    for step in range(40):
+        kernel, bias, head, head_bias = parameters
+        images = torch.from_numpy(file["images"][step]).double()
+        outputs = torch.tanh(images @ kernel + bias) @ head + head_bias
+        rows = torch.arange(24).reshape(8, 3)
+        similar = pair_similarities(outputs.reshape(24, -1), rows)
+        loss = jensen_shannon(torch.from_numpy(file["similarities"][step]).double(), similar, 2.0).mean()
+        optimiser.param_groups[0]["lr"] = settings.learning_rate_at(step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+        if step + 1 in (1, 5, 40):
+            for name, parameter in zip(names, parameters, strict=True):
+                # The official bias correction carries single precision (relative 1e-7 of an update of 3e-2).
+                np.testing.assert_allclose(parameter.detach(), file[f"after_{step + 1}/{name}"], rtol=0, atol=2e-8)
+    np.testing.assert_allclose(losses, file["loss"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose([settings.learning_rate_at(i) for i in range(40)], file["learning_rate"], rtol=0, atol=1e-9)
+
+
+def test_pair_similarities_stand_in_the_order_ij_ik_jk():
+    embeddings = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]])
+    assert pair_similarities(embeddings, torch.tensor([[0, 1, 2]])).tolist() == [[0.0, 3.0, 2.0]]
+
+
+def test_the_pull_is_zero_for_a_scaled_identity_only():
+    assert pull_to_scaled_identity(3 * torch.eye(4)).item() == pytest.approx(0, abs=1e-5)
+    matrix = torch.arange(9.0).reshape(3, 3)
+    wanted = (matrix - matrix.diagonal().mean() * torch.eye(3)).square().sum()
+    assert pull_to_scaled_identity(matrix).item() == pytest.approx(wanted.item())

@@ -1,0 +1,134 @@
+"""What holds the project together: pins, versions, targets, and the direction of imports."""
+
+import ast
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import humalign
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")]
+ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-dependencies"].values() for wanted in extra)]
+
+# An import goes to the left or up only; what is not a floor of the chain stands above or below it.
+ORDER = """
+    errors artefacts registry profiles
+    objectives scores images judgments splits
+    backbones embeddings simulate vice
+    teacher triplets
+    student distill
+    evaluation published
+    tables figures
+    notebooks book
+    pipeline stages cli
+""".split()
+MODULES = sorted(path.relative_to(ROOT).with_suffix("") for path in (ROOT / "humalign").rglob("*.py"))
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def targets():
+    return re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+# ---- pins and versions -----------------------------------------------------------------------------------------------
+
+def test_the_lock_pins_one_exact_version_of_each_package():
+    names = [normal(pin.name) for pin in PINS]
+    assert len(names) == len(set(names))
+    assert all([each.operator for each in pin.specifier] == ["=="] for pin in PINS)
+
+
+@pytest.mark.parametrize("wanted", ALL_WANTED)
+def test_the_lock_holds_what_the_package_asks_for(wanted):
+    wanted = Requirement(wanted)
+    (pin,) = [pin for pin in PINS if normal(pin.name) == normal(wanted.name)]
+    (exact,) = pin.specifier
+    assert wanted.specifier.contains(exact.version)
+
+
+def test_conda_installs_the_same_lock():
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert "python=3.11" in dependencies
+    assert "-r requirements.lock" in dependencies[-1]["pip"]
+
+
+def test_there_is_one_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert humalign.__version__ == importlib.metadata.version("humalign") == str(cited)
+
+
+# ---- commands --------------------------------------------------------------------------------------------------------
+
+def test_make_help_lists_every_target():
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^  make ([a-z]+) ", shown, re.MULTILINE) == targets()
+    assert set(targets()) == {"help", "setup", "reproduce", "book", "test", "lint", "bench", "notebooks", "clean"}
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "book/reproduce.md", ".ci/run"])
+def test_documents_name_only_targets_that_exist(document):
+    named = set(re.findall(r"(?:^|`|\$ )make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE))
+    assert {"test", "reproduce"} <= named <= set(targets())
+
+
+def test_the_profile_is_passed_on_only_where_it_is_given():
+    def said(*arguments, **environment):
+        clean = {key: value for key, value in os.environ.items() if key != "PROFILE"} | environment
+        return subprocess.run(["make", "-n", "-o", "setup", "reproduce", *arguments],
+                              cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert said() == ".venv/bin/humalign run all"
+    assert said("PROFILE=things") == said(PROFILE="things") == ".venv/bin/humalign run all --profile things"
+
+
+def test_the_workflow_runs_what_ci_runs():
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["check"]["steps"]
+    assert any("bash .ci/run" in step.get("run", "") for step in steps)
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+# ---- imports ---------------------------------------------------------------------------------------------------------
+
+def imported(path):
+    """Return the rooms of the package that a file imports from."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "humalign":
+            yield from (alias.name for alias in node.names if alias.name in ORDER)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("humalign."):
+            yield node.module.split(".")[1]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: ".".join(path.parts))
+def test_an_import_goes_down_only(module):
+    if module.parts[1:] == ("__init__",):
+        return
+    room = module.parts[1]
+    assert room in ORDER, f"give {room} its place in ORDER"
+    above = [other for other in imported(ROOT / f"{module}.py") if ORDER.index(other) > ORDER.index(room)]
+    assert not above, f"{room} imports {above[0]}, which stands above it"
+
+
+def test_every_module_imports_without_jupyter_and_without_open_clip():
+    names = [".".join(path.parts).removesuffix(".__init__") for path in MODULES]
+    program = f"""
+import importlib, sys
+for absent in ("IPython", "ipykernel", "jupyter_book", "myst_nb", "nbclient", "nbformat", "nbval", "open_clip", "papermill"):
+    sys.modules[absent] = None
+for name in {names!r}:
+    importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
