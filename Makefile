@@ -11,7 +11,7 @@ NEW     := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON  := $(shell for p in python3.11 python3; do $$p -c '$(NEW)' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce book test lint bench notebooks clean
+.PHONY: help setup reproduce book test lint bench notebooks record clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -49,6 +49,11 @@ bench: setup ## time what takes long
 
 notebooks: setup ## execute the committed chapters in place, on the recorded scores
 	@$(BIN)/python -m humalign.notebooks
+
+record: ## make the demo's scores the recorded ones, and redraw the committed chapters from them
+	@mkdir -p book/recorded/demo && cp build/demo/scores.csv book/recorded/demo/
+	@cp build/demo/book/source/book/figures/overview.png book/recorded/demo/
+	@$(MAKE) --no-print-directory notebooks
 
 clean: ## remove what was made, but not the environment
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

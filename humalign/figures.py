@@ -80,11 +80,11 @@ def _count(panel: _Panel) -> str:
     return f"n = {counts[0]:,}" + (f" to {counts[-1]:,}" if len(counts) > 1 else "") + f" {panel.counted}"
 
 
-def _interval(axes: Axes, row: pd.Series, y: float) -> None:
+def _interval(axes: Axes, row: pd.Series, y: int) -> None:
     """Draw one value with its interval, and print it at the right."""
     colour = COLOURS[row["stage"]]
     axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
-    axes.plot(row["value"], y, MARKERS[row["stage"]], color=colour, markersize=6.5, markeredgecolor="white", markeredgewidth=0.6)
+    axes.plot(row["value"], y, MARKERS[row["stage"]], color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.6)
     if row["stage"] == "ceiling":
         axes.axvline(row["value"], color="black", linestyle=(0, (4, 3)), linewidth=1, zorder=0)
     axes.text(1.01, y, f"{row['value']:.3f}".replace("-", "\N{MINUS SIGN}"), transform=axes.get_yaxis_transform(), va="center", ha="left")
@@ -196,10 +196,10 @@ def overview(scores: pd.DataFrame) -> Figure:
     taught = _rows(scores, MAIN, task="few-shot", split="group/5-shot", metric="accuracy")
     figure = _panels([
         *(_level(scores, level, MAIN, level) for level in SHOWN_LEVELS),
-        _Panel("similarity judgments", similarity_rows, "Spearman correlation", line=0),
+        _Panel("similarity judgments", similarity_rows, "Spearman correlation", line=0.0),
         _Panel("five-shot classes (5 groups)", taught, "accuracy", line=0.2),
     ], labels=(*MAIN, "ceiling"), foot=LINES)
-    figure.suptitle("Judged by simulated observers, not by people", fontsize=9, fontweight="bold")
+    figure.suptitle("Simulated observers, not people", fontsize=9, fontweight="bold")
     return figure
 
 
@@ -298,7 +298,7 @@ def gains(scores: pd.DataFrame) -> Figure:
     def panel(level: str) -> _Panel:
         found = [pick(scores, task="odd-one-out", split=level, stage=stage, metric=metric).assign(label=name)
                  for name, (stage, metric) in names.items()]
-        return _Panel(level, pd.concat(found), "difference of accuracy", "triplets", 0)
+        return _Panel(level, pd.concat(found), "difference of accuracy", "triplets", 0.0)
 
     return _panels([panel(level) for level in SHOWN_LEVELS], labels=list(names), foot="dotted: no difference")
 
@@ -306,7 +306,7 @@ def gains(scores: pd.DataFrame) -> Figure:
 def similarity(scores: pd.DataFrame) -> Figure:
     """Draw the rank correlation of each stage's dissimilarities with the observers' own."""
     rows = _rows(scores, task="similarity-judgments", metric="rsa-spearman")
-    return _panels([_Panel("", rows, "Spearman with the observers' similarity (dotted: none)", line=0)], columns=1)
+    return _panels([_Panel("", rows, "Spearman with the observers' similarity (dotted: none)", line=0.0)], columns=1)
 
 
 def uncertainty(scores: pd.DataFrame) -> Figure:
@@ -315,7 +315,7 @@ def uncertainty(scores: pd.DataFrame) -> Figure:
         return _Panel(level, _rows(scores, task="uncertainty", split=level, metric=metric), axis, "triplets", line)
 
     return _panels([
-        *(panel(level, "entropy-spearman", "Spearman of entropies", 0) for level in SHOWN_LEVELS),
+        *(panel(level, "entropy-spearman", "Spearman of entropies", 0.0) for level in SHOWN_LEVELS),
         *(panel(level, "cross-entropy", "cross-entropy (nats)", UNIFORM) for level in SHOWN_LEVELS),
     ], foot="dotted: no correlation, and the cross-entropy of a uniform guess")
 
@@ -324,7 +324,8 @@ def hierarchy(scores: pd.DataFrame) -> Figure:
     """Draw mean standardised distances by relation in the taxonomy, and their change from the untransformed stage."""
     def panels(split: str, name: str) -> list[_Panel]:
         shown = {"standardised-distance": "standardised distance", "change-from-base": "change from untransformed"}
-        return [_Panel(name, _rows(scores, task="hierarchy", split=split, metric=metric), axis, "pairs", 0) for metric, axis in shown.items()]
+        found = {axis: _rows(scores, task="hierarchy", split=split, metric=metric) for metric, axis in shown.items()}
+        return [_Panel(name, rows, axis, "pairs", 0.0) for axis, rows in found.items()]
 
     return _panels([panel for split, name in RELATIONS.items() for panel in panels(split, name)], same_scale=True,
                    foot="dotted: mean over all pairs, and no change")

@@ -33,11 +33,11 @@ class Published:
     metric: str
     model: str
     stage: str
-    value: float | None
+    value: float | int | None
     trust: str
     source: str
-    low: float | None = None
-    high: float | None = None
+    low: float | int | None = None
+    high: float | int | None = None
 
     def __post_init__(self) -> None:
         if self.trust not in TRUST:
@@ -55,6 +55,7 @@ class Published:
 
 PAPER = "Muttenthaler et al. 2025"
 NOTEBOOK = "authors' analysis notebook"
+TRACKER = "issue tracker of the official code"
 ANSWERS = "counted in the Levels answers"
 PORTS = "per trial, cosine, on the Levels answers; not by the paper's authors"
 
@@ -68,11 +69,15 @@ def _levels() -> list[Published]:
     }
     rows = []
     for level, (people, base, aligned, trust) in known.items():
-        rows.append(Published("odd-one-out", level, "accuracy", "people", "ceiling", people, "note", f"{PAPER}; people's agreement, Levels"))
+        rows.append(Published("odd-one-out", level, "accuracy", "people", "ceiling", people, "note", f"{PAPER}; people agree"))
         for stage, (low, high, models) in (("base", base), ("aligned", aligned)):
             rows.append(Published("odd-one-out", level, "accuracy", models, stage, None, trust, f"{PAPER}; Levels", low, high))
-    rows.append(Published("odd-one-out", "local-fine", "accuracy", "SigLIP-B", "aligned", 0.6094, "issue", "issue tracker of the official code"))
-    ports = {"CLIP B/32 DataComp": (0.5098, 0.5680, 0.8558), "SigLIP2 B/16-256": (0.5138, 0.5646, 0.8731), "DINOv3 B/16": (0.4562, 0.5608, 0.8471)}
+    rows.append(Published("odd-one-out", "local-fine", "accuracy", "SigLIP-B", "aligned", 0.6094, "issue", TRACKER))
+    ports = {
+        "CLIP B/32 DataComp": (0.5098, 0.5680, 0.8558),
+        "SigLIP2 B/16-256": (0.5138, 0.5646, 0.8731),
+        "DINOv3 B/16": (0.4562, 0.5608, 0.8471),
+    }
     for model, values in ports.items():
         rows += [Published("odd-one-out", level, "accuracy", model, "base", value, "derived", PORTS)
                  for level, value in zip(known, values, strict=True)]
@@ -81,11 +86,11 @@ def _levels() -> list[Published]:
 
 def _uncertainty() -> list[Published]:
     levels = ("global-coarse", "local-fine", "class-boundary")
-    rows = [Published("uncertainty", level, "response-time-entropy-spearman", "people", "ceiling", value, "code", f"{NOTEBOOK}; people's own")
+    rows = [Published("uncertainty", level, "response-time-entropy-spearman", "people", "ceiling", value, "code", NOTEBOOK)
             for level, value in zip(levels, (0.325, 0.364, 0.443), strict=True)]
     rows += [Published("uncertainty", level, "median-response-time (s)", "people", "ceiling", value, "code", NOTEBOOK)
              for level, value in zip(levels, (3.31, 3.07, 2.04), strict=True)]
-    rows += [Published("uncertainty", level, "entropy-spearman", "models", stage, None, "open", f"{PAPER}; model entropy with response times")
+    rows += [Published("uncertainty", level, "entropy-spearman", "models", stage, None, "open", f"{PAPER}; with response times")
              for level in levels for stage in ("base", "aligned")]
     return rows
 
@@ -98,7 +103,7 @@ PUBLISHED: tuple[Published, ...] = (
     Published("odd-one-out", "THINGS", "accuracy", "one model", "base", 0.442, "note", PAPER),
     Published("odd-one-out", "THINGS", "accuracy", "one model", "aligned", 0.617, "note", PAPER),
     Published("odd-one-out", "THINGS", "accuracy", "people", "ceiling", 0.667, "note", PAPER),
-    Published("odd-one-out", "THINGS", "accuracy", "people", "ceiling", 0.6722, "derived", "noise-ceiling triplets of THINGS; official code"),
+    Published("odd-one-out", "THINGS", "accuracy", "people", "ceiling", 0.6722, "derived", "noise-ceiling triplets of THINGS"),
     *_levels(),
     Published("odd-one-out", "Levels, all", "leave-one-out agreement", "people", "ceiling", 0.690, "code", NOTEBOOK),
     Published("odd-one-out", "Levels, all", "majority-share", "people", "ceiling", 0.789, "code", NOTEBOOK),
@@ -108,7 +113,7 @@ PUBLISHED: tuple[Published, ...] = (
     *_open("few-shot", "accuracy", "several data sets", f"{PAPER}; headline only"),
     *_open("style-shift", "accuracy", "BREEDS", f"{PAPER}; distribution shift"),
     *_open("natural-adversarial", "accuracy", "ImageNet-A", PAPER),
-    Published("ratings", "within-class pairs", "mean rating of 5", "people", "aligned", 3.93, "code", f"{NOTEBOOK}; t(48) = 20.26 against the control"),
+    Published("ratings", "within-class pairs", "mean rating of 5", "people", "aligned", 3.93, "code", f"{NOTEBOOK}; t(48) = 20.26"),
     Published("ratings", "within-class pairs", "mean rating of 5", "people", "unaligned", 3.14, "code", NOTEBOOK),
     Published("ratings", "within-class pairs", "correlation of distance and rating", "students", "aligned", -0.640, "code", NOTEBOOK),
     Published("ratings", "within-class pairs", "correlation of distance and rating", "students", "unaligned", 0.068, "code", NOTEBOOK),

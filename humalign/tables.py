@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 
 from humalign import published, registry
-from humalign.figures import PAIRS, SHOWN_LEVELS, STAGES
+from humalign.figures import MAIN, PAIRS, SHOWN_LEVELS, STAGES
 from humalign.scores import one, pick
 
 EMPTY = "—"
 NO_LOCAL_FINE = "local-fine has a ceiling only: within one subgroup the observers' truth is a random vector of each concept's own"
+RELATIONS = {"same-subgroup": "in one subgroup", "same-group": "in one group", "different-group": "across groups"}
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -60,12 +61,14 @@ def scores_table(scores: pd.DataFrame, *, rows: str, columns: str, caption: str 
         rows: column whose values name the lines; stages come in their order, others as they stand in the scores.
         columns: column whose values name the columns.
         caption: said above the table.
-        where: what a row must have to be shown, as in ``scores.pick``.
+        where: the value, or the several values, that a column of the scores must have.
 
     Raises:
         KeyError: nothing fits, or two scores fall into one cell.
     """
-    found = pick(scores, **where)
+    found = pick(scores, **{column: wanted for column, wanted in where.items() if isinstance(wanted, str)})
+    for column, wanted in where.items():
+        found = found if isinstance(wanted, str) else found[found[column].isin(list(wanted))]
     if found.empty or found.duplicated([rows, columns]).any():
         raise KeyError(f"{len(found)} scores fit {where}: expected one for each {rows} and {columns}")
     lines, heads = (_ordered(found[axis].unique().tolist(), where.get(axis)) for axis in (rows, columns))
@@ -87,9 +90,37 @@ def levels(scores: pd.DataFrame) -> Table:
         caption=f"Odd-one-out accuracy against simulated observers, with 95 % intervals. {NO_LOCAL_FINE}.")
 
 
+SUMMARY = {
+    "odd-one-out, global-coarse": {"task": "odd-one-out", "split": "global-coarse", "metric": "accuracy"},
+    "odd-one-out, class-boundary": {"task": "odd-one-out", "split": "class-boundary", "metric": "accuracy"},
+    "similarity judgments (Spearman)": {"task": "similarity-judgments", "split": "held-out", "metric": "rsa-spearman"},
+    "entropy agreement, global-coarse (Spearman)": {"task": "uncertainty", "split": "global-coarse", "metric": "entropy-spearman"},
+    "entropy agreement, class-boundary (Spearman)": {"task": "uncertainty", "split": "class-boundary", "metric": "entropy-spearman"},
+    "5-shot groups, same style": {"task": "few-shot", "split": "group/5-shot", "metric": "accuracy"},
+    "5-shot subgroups, same style": {"task": "few-shot", "split": "subgroup/5-shot", "metric": "accuracy"},
+    "5-shot groups, other style": {"task": "style-shift", "split": "group/5-shot", "metric": "accuracy"},
+    "5-shot subgroups, other style": {"task": "style-shift", "split": "subgroup/5-shot", "metric": "accuracy"},
+    "same concept in the other style": {"task": "style-shift", "split": "same-concept", "metric": "nearest-neighbour"},
+}
+
+
+def summary(scores: pd.DataFrame) -> Table:
+    """Return the main measure of every evaluation, a line each, by stage, with the ceiling where there is one."""
+    found = [pick(scores, **where).assign(measure=name) for name, where in SUMMARY.items()]
+    stages = [stage for stage in (*MAIN, "ceiling") if any((rows["stage"] == stage).any() for rows in found)]
+    return scores_table(pd.concat(found), rows="measure", columns="stage", stage=stages, caption="Every evaluation, with 95 % intervals")
+
+
+def headline(scores: pd.DataFrame) -> dict[str, str]:
+    """Return odd-one-out accuracies as text, by names such as ``aligned-coarse`` and ``ceiling-boundary``."""
+    return {f"{row['stage']}-{level.split('-')[1]}": number(row)
+            for level in SHOWN_LEVELS for _, row in pick(scores, task="odd-one-out", split=level, metric="accuracy").iterrows()}
+
+
 def comparison(scores: pd.DataFrame) -> Table:
     """Return the paper's numbers beside the run's, with trust labels, and whether both are of the same experiment."""
     found = published.joined(scores)
+    found = found.iloc[found["split"].map([*SHOWN_LEVELS, "local-fine"].index).argsort(kind="stable")]
     shown = pd.DataFrame({
         "level": found["split"], "stage": found["stage"], "published": found["paper"], "of": found["paper_model"], "trust": found["trust"],
         "here": [number(row) if pd.notna(row["value"]) else f"{EMPTY} (no picture shows it)" for _, row in found.iterrows()],
@@ -97,6 +128,18 @@ def comparison(scores: pd.DataFrame) -> Table:
     })
     return Table(shown, "Odd-one-out accuracy at the levels: published numbers are of people and photographs, ours of simulated observers "
                         "over drawings. They cannot be compared, only read side by side.")
+
+
+def quoted(task: str) -> Table:
+    """Return what is published on a task, each number with its trust label and source; none of it is a result of this project.
+
+    Raises:
+        KeyError: nothing is published on such a task.
+    """
+    return Table(pd.DataFrame([
+        {"where": row.split, "metric": row.metric, "of": row.model, "stage": row.stage, "published": row.text, "trust": row.trust,
+         "source": row.source} for row in published.published(task=task)
+    ]), "Published numbers, from another experiment")
 
 
 def sources() -> Table:
@@ -125,10 +168,13 @@ def difference(scores: pd.DataFrame, split: str, stage: str, reference: str) -> 
             f"the intervals of the two accuracies {'overlap' if _overlap(a, b) else 'do not overlap'}")
 
 
-def standing(scores: pd.DataFrame, stage: str, reference: str, lower_is_better: bool = False, **where: Any) -> str:
+def standing(scores: pd.DataFrame, stage: str, reference: str, **where: Any) -> str:
     """Say in how many splits a stage's interval lies above, below or across that of a reference.
 
     For scores without a paired difference: intervals that overlap leave it open whether there is one.
+
+    Raises:
+        KeyError: the two stages do not have the same splits.
     """
     ours, theirs = (pick(scores, stage=name, **where).set_index("split") for name in (stage, reference))
     if ours.empty or list(ours.index) != list(theirs.index):
@@ -136,14 +182,20 @@ def standing(scores: pd.DataFrame, stage: str, reference: str, lower_is_better: 
     apart = [split for split in ours.index if not _overlap(ours.loc[split], theirs.loc[split])]
     above = [split for split in apart if ours.loc[split, "value"] > theirs.loc[split, "value"]]
     below = [split for split in apart if split not in above]
-    better, worse = ("below", "above") if lower_is_better else ("above", "below")
-    good, bad = (below, above) if lower_is_better else (above, below)
     if len(ours) == 1:
-        place = better if good else worse if bad else ""
-        return (f"{stage} at {number(ours.iloc[0])} is {place or 'not clearly apart from'} {reference} at {number(theirs.iloc[0])}"
-                f"{', and the intervals do not overlap' if place else ', since the intervals overlap'}")
-    listed = [f"{way} it in {len(splits)} ({', '.join(splits)})" if splits else f"{way} it in none" for way, splits in ((better, good), (worse, bad))]
-    return f"of {len(ours)} cells, the interval of {stage} lies {listed[0]} and {listed[1]} when compared with {reference}; the others overlap"
+        place = "above" if above else "below" if below else "not clearly apart from"
+        ending = "and the intervals do not overlap" if apart else "since the intervals overlap"
+        return f"{stage} at {number(ours.iloc[0])} is {place} {reference} at {number(theirs.iloc[0])}, {ending}"
+    counted = {way: f"{len(splits)} ({', '.join(splits)})" if splits else "none" for way, splits in (("above", above), ("below", below))}
+    return (f"compared with {reference} in {len(ours)} settings, the interval of {stage} lies above it in {counted['above']} "
+            f"and below it in {counted['below']}; in the others the two overlap")
+
+
+def change(scores: pd.DataFrame, relation: str, stage: str) -> str:
+    """Say whether alignment brought pairs of a relation nearer or moved them apart, against all pairs of held-out concepts."""
+    row = one(scores, task="hierarchy", split=relation, stage=stage, metric="change-from-base")
+    way = {"above": "move apart", "below": "come nearer"}.get(_relation(row), "neither come nearer nor move apart beyond doubt")
+    return f"pairs {RELATIONS[relation]} {way} in {stage} ({number(row)})"
 
 
 def verdict(scores: pd.DataFrame) -> str:
@@ -156,9 +208,8 @@ def verdict(scores: pd.DataFrame) -> str:
               for level, stage, reference in asked if (level, stage, reference) not in held]
     scene = "judged by simulated observers on held-out concepts"
     if not failed:
-        apart = sum(not _overlap(*(one(scores, task="odd-one-out", split=level, stage=name, metric="accuracy") for name in (stage, reference)))
-                    for level, stage, reference in asked)
-        return (f"Yes: {scene}, the teacher is above its backbone, centred or not, and the aligned student above its base and above the control, "
+        apart = sum("do not overlap" in difference(scores, level, stage, reference) for level, stage, reference in asked)
+        return (f"Yes: {scene}, the teacher is above its backbone, centred or not, and the aligned student above its base and the control, "
                 f"at both levels; all {len(asked)} paired 95 % intervals exclude zero, and in {apart} of these comparisons the intervals "
                 f"of the accuracies themselves do not overlap.")
     head = "In part" if held else "No"
