@@ -21,8 +21,9 @@ from humalign.errors import HumalignError, nearest
 from humalign.images import STYLES, EmojiImages, concepts
 from humalign.scores import pick
 from humalign.simulate import THINGS_CHOICE_ENTROPY, THINGS_MAJORITY_SHARE
+from humalign.tables import MAIN, PAIRS, SHOWN_LEVELS, STAGES
 
-WIDTH = 6.4
+WIDTH = 5.8
 STYLE: Any = {
     "figure.dpi": 150, "figure.constrained_layout.use": True, "font.family": "DejaVu Sans", "font.size": 9, "axes.labelsize": 9,
     "axes.titlesize": 9, "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "xtick.labelsize": 9,
@@ -37,12 +38,8 @@ MARKERS = {
     "base": "o", "base-centred": "p", "unaligned": "s", "aligned": "D",
     "teacher-base": "^", "teacher-centred": "v", "teacher": "X", "ceiling": "d",
 }
-STAGES = ("base", "base-centred", "unaligned", "aligned", "teacher-base", "teacher-centred", "teacher")
-MAIN = ("base", "unaligned", "aligned", "teacher-base", "teacher")
-SHOWN_LEVELS = ("global-coarse", "class-boundary")
 SUBSETS = {"": "all held-out", "/unseen-concepts": "unseen concepts", "/unseen-subgroups": "unseen subgroups"}
 RELATIONS = {"same-subgroup": "same subgroup", "same-group": "same group", "different-group": "different groups"}
-PAIRS = (("teacher", "teacher-base"), ("teacher", "teacher-centred"), ("unaligned", "base"), ("aligned", "unaligned"), ("aligned", "base"))
 CHANCE, UNIFORM = 1 / 3, float(np.log(3))
 LINES = "dashed: noise ceiling of the simulated observers; dotted: chance"
 FOLDS = "bars: range over folds"
@@ -123,7 +120,7 @@ def _panels(panels: Sequence[_Panel], labels: Sequence[str] = STAGES, columns: i
         for drawn, line, names in zip(grid, lines, used, strict=True):
             for axes, panel in zip(drawn, line, strict=True):
                 _draw(axes, panel, names)
-                axes.locator_params(axis="x", nbins=5 if columns < 3 else 3)
+                axes.locator_params(axis="x", nbins=6 - columns)
                 if same_scale:
                     axes.label_outer()
                     axes.tick_params(axis="x", labelbottom=True)
@@ -267,7 +264,7 @@ def triplet_labels(scores: pd.DataFrame) -> Figure:
     return _panels([
         panel("label-entropy", "entropy of a label", "nats (dotted: uniform)", UNIFORM),
         panel("pair-in-one-subgroup", "pair in one subgroup", "share of rows"),
-        panel("same-choice", "backbone keeps the pair", "share of rows"),
+        panel("same-choice", "same as backbone", "share of rows"),
     ], columns=3, foot=FOLDS)
 
 

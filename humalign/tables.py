@@ -9,9 +9,13 @@ from typing import Any
 import pandas as pd
 
 from humalign import published, registry
-from humalign.figures import MAIN, PAIRS, SHOWN_LEVELS, STAGES
 from humalign.scores import one, pick
 
+# In the order of every table and figure; each pair is a stage and what it is compared with.
+STAGES = ("base", "base-centred", "unaligned", "aligned", "teacher-base", "teacher-centred", "teacher")
+MAIN = ("base", "unaligned", "aligned", "teacher-base", "teacher")
+SHOWN_LEVELS = ("global-coarse", "class-boundary")
+PAIRS = (("teacher", "teacher-base"), ("teacher", "teacher-centred"), ("unaligned", "base"), ("aligned", "unaligned"), ("aligned", "base"))
 EMPTY = "—"
 NO_LOCAL_FINE = "local-fine has a ceiling only: within one subgroup the observers' truth is a random vector of each concept's own"
 RELATIONS = {"same-subgroup": "in one subgroup", "same-group": "in one group", "different-group": "across groups"}
@@ -31,9 +35,10 @@ class Table:
         def line(cells: Sequence[str], tag: str) -> str:
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
-        caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
+        # Above the table, not in it: a wide table scrolls on a narrow screen, and its caption should not.
+        caption = f"<p>{html.escape(self.caption)}</p>\n" if self.caption else ""
         body = "\n".join(line(row, "td") for row in self.frame.to_numpy().tolist())
-        return f"<table>{caption}\n<thead>{line(list(self.frame.columns), 'th')}</thead>\n<tbody>\n{body}\n</tbody></table>"
+        return f"{caption}<table>\n<thead>{line(list(self.frame.columns), 'th')}</thead>\n<tbody>\n{body}\n</tbody></table>"
 
 
 def number(row: Any, digits: int = 3) -> str:

@@ -149,7 +149,7 @@ def test_the_table_of_levels_has_every_stage_in_order_and_empty_cells(scores):
 def test_a_table_is_escaped_and_has_no_random_part():
     table = tables.Table(pd.DataFrame({"a<b": ["<x>", "1 & 2"]}), "who's")
     assert table._repr_html_() == tables.Table(table.frame, table.caption)._repr_html_()
-    assert "<td>&lt;x&gt;</td>" in table._repr_html_() and "<caption>who&#x27;s</caption>" in table._repr_html_()
+    assert "<td>&lt;x&gt;</td>" in table._repr_html_() and "<p>who&#x27;s</p>" in table._repr_html_()
     assert repr(table).splitlines()[0] == "who's"
 
 

@@ -24,7 +24,7 @@ def world():
 
 
 def held_out(world):
-    embeddings, space, triplets, targets = world
+    _, _, triplets, targets = world
     new = (triplets >= 150).all(1)
     counts = np.random.default_rng(1).multinomial(20, targets[new])
     return Choices(triplets[new], counts)

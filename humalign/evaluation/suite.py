@@ -113,8 +113,12 @@ def _levels(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
 
 
 def _references(model: Model, found: dict[Model, Any]) -> list[Model]:
-    """The stages that a model is compared with, pair by pair: a teacher with its base, aligned with base and control."""
-    against = {"teacher": ("teacher-base", "teacher-centred"), "unaligned": ("base",), "aligned": ("base", "unaligned")}.get(model[1], ())
+    """The stages that a model is compared with, pair by pair: those before it, and what centring alone brings."""
+    against = {
+        "teacher": ("teacher-base", "teacher-centred"),
+        "unaligned": ("base",),
+        "aligned": ("base", "base-centred", "unaligned"),
+    }.get(model[1], ())
     return [(model[0], stage) for stage in against if (model[0], stage) in found]
 
 
