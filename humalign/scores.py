@@ -86,7 +86,7 @@ def read(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def pick(frame: pd.DataFrame, **where: str) -> pd.DataFrame:
+def pick(frame: pd.DataFrame, **where: str | Sequence[str]) -> pd.DataFrame:
     """Return the rows in which every named column has the given value, or one of the given values."""
     for column, wanted in where.items():
         frame = frame[frame[column].isin([wanted] if isinstance(wanted, str) else list(wanted))]

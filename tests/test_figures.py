@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from humalign import figures, tables
+from humalign import drawing, figures, tables
 from humalign.errors import HumalignError
 from humalign.scores import COLUMNS
 
@@ -27,12 +27,12 @@ def made_up(gain=GAIN):
     for level in (*figures.SHOWN_LEVELS, "local-fine"):
         for subset in figures.SUBSETS if level != "local-fine" else ("",):
             add("ceiling", "odd-one-out", level + subset, "accuracy", 0.8)
-            for stage in figures.STAGES:
+            for stage in drawing.STAGES:
                 fitted = stage in ("aligned", "teacher")
                 add(stage, "odd-one-out", level + subset, "accuracy", np.nan if level == "local-fine" else 0.4 + fitted * gain)
             for stage, reference in figures.PAIRS if level != "local-fine" else ():
                 add(stage, "odd-one-out", level + subset, f"accuracy-above-{reference}", gain if stage != "unaligned" else 0.0, 0.02)
-    for stage in figures.STAGES:
+    for stage in drawing.STAGES:
         add(stage, "similarity-judgments", "held-out", "rsa-spearman", 0.2)
         add(stage, "style-shift", "same-concept", "nearest-neighbour", 0.2)
         for level in figures.SHOWN_LEVELS:
@@ -87,16 +87,16 @@ def test_a_figure_is_narrow_readable_counted_closed_and_the_same_on_every_run(na
 
 def points(axes):
     """The values drawn on one pair of axes, by the stage that their marker stands for."""
-    stage = {marker: name for name, marker in figures.MARKERS.items()}
+    stage = {marker: name for name, marker in drawing.MARKERS.items()}
     return {stage[line.get_marker()]: float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() in stage}
 
 
 def test_points_and_bars_are_the_scores(scores):
     axes = figures.levels(scores).axes[0]
-    wanted = dict.fromkeys(figures.STAGES, 0.4) | dict.fromkeys(("aligned", "teacher"), 0.4 + GAIN) | {"ceiling": 0.8}
+    wanted = dict.fromkeys(drawing.STAGES, 0.4) | dict.fromkeys(("aligned", "teacher"), 0.4 + GAIN) | {"ceiling": 0.8}
     assert points(axes) == pytest.approx(wanted)
     bars = [tuple(line.get_xdata()) for line in axes.lines if line.get_marker() == "None" and len(set(line.get_xdata())) == 2]
-    assert any(bar == pytest.approx((0.79, 0.81)) for bar in bars) and len(bars) == len(figures.STAGES) + 1
+    assert any(bar == pytest.approx((0.79, 0.81)) for bar in bars) and len(bars) == len(drawing.STAGES) + 1
 
 
 def test_every_panel_of_odd_one_out_has_its_ceiling(scores):
@@ -113,8 +113,8 @@ def test_the_empty_level_says_why_and_the_overview_says_who_judged(scores):
 
 
 def test_stages_differ_by_marker_and_within_a_family_by_luminance():
-    assert len(set(figures.MARKERS.values())) == len(figures.MARKERS) == len(figures.COLOURS)
-    light = {stage: np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) for stage, colour in figures.COLOURS.items()}
+    assert len(set(drawing.MARKERS.values())) == len(drawing.MARKERS) == len(drawing.COLOURS)
+    light = {stage: np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) for stage, colour in drawing.COLOURS.items()}
     assert min(light["base"], light["unaligned"]) > light["aligned"] + 0.1
     assert light["teacher-base"] > light["teacher"] + 0.1
 
@@ -142,8 +142,8 @@ def test_a_number_carries_its_interval_and_an_empty_one_is_a_dash():
 
 def test_the_table_of_levels_has_every_stage_in_order_and_empty_cells(scores):
     frame = tables.levels(scores).frame
-    assert frame["stage"].tolist() == [*figures.STAGES, "ceiling"]
-    assert frame["local-fine"].tolist() == ["—"] * len(figures.STAGES) + ["0.800 [0.790, 0.810]"]
+    assert frame["stage"].tolist() == [*drawing.STAGES, "ceiling"]
+    assert frame["local-fine"].tolist() == ["—"] * len(drawing.STAGES) + ["0.800 [0.790, 0.810]"]
 
 
 def test_a_table_is_escaped_and_has_no_random_part():

@@ -28,7 +28,7 @@ ORDER = """
     teacher triplets
     student distill
     evaluation published
-    tables figures
+    tables drawing figures
     notebooks book
     pipeline stages cli
 """.split()
@@ -75,7 +75,7 @@ def test_there_is_one_version():
 def test_make_help_lists_every_target():
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.findall(r"^  make ([a-z]+) ", shown, re.MULTILINE) == targets()
-    assert set(targets()) == {"help", "setup", "reproduce", "book", "test", "lint", "bench", "notebooks", "clean"}
+    assert set(targets()) == {"help", "setup", "reproduce", "book", "test", "lint", "bench", "notebooks", "record", "clean"}
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "book/reproduce.md", ".ci/run"])

@@ -68,7 +68,7 @@ STAGES: dict[str, Stage] = {
     "notebooks": Stage(
         needs=("scores",),
         settings=(),
-        modules=("scores", "tables", "figures", "published", "notebooks"),
+        modules=("scores", "tables", "drawing", "figures", "published", "notebooks"),
         outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
         make=execute_notebooks,
         files=("notebooks/*.ipynb",),
