@@ -15,7 +15,10 @@ from humalign.scores import one, pick
 STAGES = ("base", "base-centred", "unaligned", "aligned", "teacher-base", "teacher-centred", "teacher")
 MAIN = ("base", "unaligned", "aligned", "teacher-base", "teacher")
 SHOWN_LEVELS = ("global-coarse", "class-boundary")
-PAIRS = (("teacher", "teacher-base"), ("teacher", "teacher-centred"), ("unaligned", "base"), ("aligned", "unaligned"), ("aligned", "base"))
+PAIRS = (
+    *(("teacher", reference) for reference in ("teacher-base", "teacher-centred")), ("unaligned", "base"),
+    *(("aligned", reference) for reference in ("unaligned", "base-centred", "base")),
+)
 EMPTY = "—"
 NO_LOCAL_FINE = "local-fine has a ceiling only: within one subgroup the observers' truth is a random vector of each concept's own"
 RELATIONS = {"same-subgroup": "in one subgroup", "same-group": "in one group", "different-group": "across groups"}
@@ -214,7 +217,8 @@ def verdict(scores: pd.DataFrame) -> str:
     scene = "judged by simulated observers on held-out concepts"
     if not failed:
         apart = sum("do not overlap" in difference(scores, level, stage, reference) for level, stage, reference in asked)
-        return (f"Yes: {scene}, the teacher is above its backbone, centred or not, and the aligned student above its base and the control, "
+        return (f"Yes: {scene}, the teacher is above its backbone, centred or not, and the aligned student above the control and above "
+                f"its base, centred or not, "
                 f"at both levels; all {len(asked)} paired 95 % intervals exclude zero, and in {apart} of these comparisons the intervals "
                 f"of the accuracies themselves do not overlap.")
     head = "In part" if held else "No"
