@@ -74,7 +74,9 @@ class Backbone(nn.Module):
 def recipes() -> dict[str, Recipe]:
     """Return the registered backbones by name."""
     text = (files("humalign.registry") / "backbones.yaml").read_text("utf-8")
-    return {name: Recipe(**entry) for name, entry in yaml.safe_load(text).items()}
+    return {
+        name: Recipe(**entry | {"mean": tuple(entry["mean"]), "std": tuple(entry["std"])}) for name, entry in yaml.safe_load(text).items()
+    }
 
 
 def build(name: str, pretrained: bool = True) -> Backbone:
@@ -176,6 +178,7 @@ def _load_in_order(net: nn.Module, weights: str) -> None:
     except Exception as error:  # whatever a broken zip or a forbidden pickle raises
         raise HumalignError(f"{path} holds no weights ({type(error).__name__}): reinstall it, see `humalign doctor`") from None
     wanted = net.state_dict()
-    if [tuple(v.shape) for v in found.values()] != [tuple(v.shape) for v in wanted.values()]:
+    arrays = list(found.values()) if isinstance(found, dict) else []
+    if [tuple(getattr(v, "shape", ())) for v in arrays] != [tuple(v.shape) for v in wanted.values()]:
         raise HumalignError(f"{path} holds the weights of another model than {type(net).__name__}")
     net.load_state_dict(dict(zip(wanted, found.values(), strict=True)))

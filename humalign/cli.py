@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from humalign import profiles
 from humalign.artefacts import write_error
@@ -96,10 +97,10 @@ def _doctor(options: argparse.Namespace) -> int:
 
     from humalign.registry import sources, verify
 
-    memory = shutil.disk_usage(".").free / 1e9
+    free = shutil.disk_usage(".").free / 1e9
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the demo runs on the processor"
     print(f"python {platform.python_version()}, torch {torch.__version__}, CUDA device: {device}")
-    print(f"disk: {memory:.0f} GB free here; a run of the demo needs 0.5 GB")
+    print(f"disk: {free:.0f} GB free here; a run of the demo needs 0.5 GB")
     print(f"profiles: {', '.join(profiles.names())}; planned: {', '.join(profiles.PLANNED)}")
     missing = 0
     for name, source in sources().items():
@@ -119,10 +120,19 @@ def _fetch(options: argparse.Namespace) -> None:
         print(verify(name))
 
 
-def _audit(options: argparse.Namespace) -> int:
-    from humalign import embeddings, triplets
+def _features(path: Path) -> Any:
+    from humalign import embeddings
 
-    features = embeddings.read(options.embeddings)["features"].values if options.embeddings else None
+    found = embeddings.read(path)
+    if "features" not in found:
+        raise HumalignError(f"{path} holds no features: give the file of a backbone's embeddings, as `humalign run embeddings` leaves it")
+    return found["features"].values
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from humalign import triplets
+
+    features = _features(options.embeddings) if options.embeddings else None
     findings = triplets.audit(triplets.read(options.file), embeddings=features)
     for finding in findings:
         print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}: {finding.seen}")

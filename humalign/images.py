@@ -219,7 +219,7 @@ def open_image(path: str | Path, mode: str = "RGB") -> Image.Image:
             return image.convert(mode)
     except FileNotFoundError:
         raise HumalignError(f"no picture at {path}: run `humalign doctor` to see what is missing") from None
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
         raise HumalignError(f"cannot read the picture {path} ({error}): replace it or take it out") from None
 
 

@@ -87,6 +87,7 @@ def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], 
         say(f"[{number}/{len(names)}] {name} ...")
         started = time.perf_counter()
         provenance = Provenance(run.profile.name, run.profile.seed, stage_key)
+        _drop_altered(stamp, run)
         stage.make(run, provenance)
         _stamp(stamp, provenance, stage.outputs(run.profile), run)
         say(f"[{number}/{len(names)}] {name}: {time.perf_counter() - started:.0f} s")
@@ -96,8 +97,19 @@ def _good(stamp: Path, stage_key: str, outputs: list[str], run: Run) -> bool:
     try:
         written = json.loads(stamp.read_text())
         return written["key"] == stage_key and written["files"] == {name: sha256(run.path(name)) for name in outputs}
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _drop_altered(stamp: Path, run: Run) -> None:
+    """Remove what is no longer as it was written, so that a stage which keeps finished parts does not keep these."""
+    try:
+        written = json.loads(stamp.read_text())["files"]
+        altered = [name for name, wanted in written.items() if run.path(name).is_file() and sha256(run.path(name)) != wanted]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    for name in altered:
+        run.path(name).unlink()
 
 
 def _stamp(path: Path, provenance: Provenance, outputs: list[str], run: Run) -> None:

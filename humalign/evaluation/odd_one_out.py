@@ -73,7 +73,9 @@ def level_triplets(
         other = {s: concepts[subgroup[concepts] != s] for s in same}
         starts = [c for c in concepts if len(same[subgroup[c]]) >= mates and len(other[subgroup[c]])]
         drawn = np.array(
-            [_row(first, mates, same[subgroup[first]], other[subgroup[first]], rng) for first in rng.choice(starts, n)] if starts else []
+            [_row(first, mates, same[subgroup[first]], other[subgroup[first]], rng) for first in rng.choice(starts, n).tolist()]
+            if starts
+            else []
         )
     if len(drawn) < n:
         raise HumalignError(f"too few concepts for {n} {level} triplets: {len(concepts)} in {len(set(subgroup[concepts]))} subgroups")

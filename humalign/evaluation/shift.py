@@ -13,5 +13,5 @@ def nearest_in_other_style(features: Float[np.ndarray, "styles concepts dim"], w
     unit = features / np.linalg.norm(features, axis=2, keepdims=True)
     similarity = unit[0] @ unit[1].T
     here = np.arange(len(similarity))
-    found = ((similarity.argmax(1) == here) + (similarity.argmax(0) == here)) / 2
+    found = np.mean([similarity.argmax(1) == here, similarity.argmax(0) == here], axis=0)
     return Estimate.of(weights @ found.astype(np.float32) / weights.sum(1), len(here))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -230,7 +230,7 @@ def _add_settings(
         estimate = Estimate.of(weights @ values.astype(np.float32) / len(asked), len(asked))
         result[OBSERVERS].append(estimate.score("calibration", "random triplets", metric, "simulated"))
 
-    def plain(task: str, split: str, metric: str, values: list[float], evidence: str = "simulated") -> Score:
+    def plain(task: str, split: str, metric: str, values: Sequence[float | int], evidence: str = "simulated") -> Score:
         """A setting or a course of training: mean and range over folds, no bootstrap."""
         return Score(task, split, metric, float(np.mean(values)), float(np.min(values)), float(np.max(values)), len(values), evidence)
 

@@ -102,7 +102,7 @@ def _typed(name: str, key: str, value: Any) -> Any:
     if wanted.startswith("tuple"):
         item = wanted[len("tuple[") :].split(",")[0]
         if isinstance(value, list) and value and all(checks[item](v) for v in value):
-            return tuple(value)
+            return tuple(float(v) for v in value) if item == "float" else tuple(value)
     elif checks[wanted](value):
         return float(value) if wanted == "float" else value
     raise HumalignError(f"profile {name}: {key} = {value!r} is no {wanted}")

@@ -17,6 +17,7 @@ STAGES: dict[str, Stage] = {
         modules=("images", "backbones", "embeddings", "stages/inputs"),
         outputs=embedding_files,
         make=embed,
+        files=("humalign/registry/*.yaml",),
     ),
     "judgments": Stage(
         needs=(),

@@ -51,7 +51,7 @@ def train(run: Run, provenance: Provenance) -> None:
     with progress_bar(len(everyone) * profile.steps, "training steps") as bar:
         for f, stage in everyone:
             finished = run.path(f"students/fold{f}-{stage}.nc")
-            if _made_with(finished, provenance.key):
+            if _made_with(finished, provenance.key) and finished.with_suffix(".safetensors").is_file():
                 bar.update(profile.steps)
                 continue
             labelled = triplets.read(run.path(f"triplets/fold{f}/{LABELLINGS[stage]}/train_cluster_border.npz"))
