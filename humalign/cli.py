@@ -84,6 +84,8 @@ def _run(options: argparse.Namespace) -> None:
     from humalign import pipeline, stages
 
     torch.set_num_threads(profile.threads)
+    # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one.
+    torch.use_deterministic_algorithms(True)
     run = pipeline.Run(profile, options.build.resolve())
     if options.stage == "book":
         print(stages.render(run))
