@@ -165,8 +165,9 @@ if __name__ == "__main__":
     import sys
 
     one_path, other_path = map(Path, sys.argv[1:3])
-    # Another processor rounds otherwise, and training amplifies it: a tenth of a typical interval's width is let pass.
-    found = disagreements(read(one_path), read(other_path), tolerance=0.02)
+    # Another processor rounds otherwise, and training amplifies it: two runs have been seen 0.009 apart, most intervals are wider
+    # than the 0.03 that is let pass.
+    found = disagreements(read(one_path), read(other_path), tolerance=0.03)
     same = one_path.read_bytes() == other_path.read_bytes()
-    print("\n".join(found) or f"{one_path} agrees with {other_path}" + (", byte for byte" if same else " within 0.02"))
+    print("\n".join(found) or f"{one_path} agrees with {other_path}" + (", byte for byte" if same else " within 0.03"))
     sys.exit(bool(found))
