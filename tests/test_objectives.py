@@ -51,7 +51,7 @@ def test_the_training_path_is_the_official_one():
             for name, parameter in zip(names, parameters, strict=True):
                 # The official bias correction carries single precision (relative 1e-7 of an update of 3e-2).
                 np.testing.assert_allclose(parameter.detach(), file[f"after_{step + 1}/{name}"], rtol=0, atol=2e-8)
-    np.testing.assert_allclose(losses, file["loss"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(losses, file["loss"], rtol=0, atol=2e-8)
     np.testing.assert_allclose([settings.learning_rate_at(i) for i in range(40)], file["learning_rate"], rtol=0, atol=1e-9)
 
 
