@@ -87,7 +87,8 @@ def test_documents_name_only_targets_that_exist(document):
 def test_the_profile_is_passed_on_only_where_it_is_given():
     def said(*arguments, **environment):
         # These tests may themselves run under make, whose variables would make the inner one talk.
-        clean = {key: value for key, value in os.environ.items() if key != "PROFILE" and not key.startswith(("MAKE", "MFLAGS"))} | environment
+        outer = ("PROFILE", "MAKE", "MFLAGS")
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(outer)} | environment
         return subprocess.run(["make", "-n", "-o", "setup", "reproduce", *arguments],
                               cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout.strip()
 
