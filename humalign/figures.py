@@ -87,13 +87,13 @@ def calibration(scores: pd.DataFrame) -> Figure:
 
 
 def pull_selection(scores: pd.DataFrame) -> Figure:
-    """Draw the log-probability of answers about hidden training concepts by the weight of the pull; bars are ranges over folds."""
-    rows = stage_rows(scores, task="pull-selection", metric="log-probability")
+    """Draw the accuracy on hidden training concepts by the weight of the pull; bars are ranges over folds."""
+    rows = stage_rows(scores, task="pull-selection", metric="accuracy")
     rows = rows.iloc[np.argsort(rows["split"].astype(float).to_numpy())]
     ticks = sorted(rows["split"].astype(float))
     return draw_courses([Course(
-        f"{FOLDS}; dotted: uniform guess", rows, float, "weight of the pull λ", "log-probability (nats)", "folds",
-        ticks, -UNIFORM)], x_scale="log")
+        f"{FOLDS}; dotted: chance", rows, float, "weight of the pull λ", "odd-one-out accuracy", "folds",
+        ticks, CHANCE)], x_scale="log")
 
 
 def teacher_gain(scores: pd.DataFrame) -> Figure:

@@ -1,4 +1,4 @@
-"""Judgments of similarity: answers to odd-one-out triplets, and what can be said of them without a model.
+"""Judgments of similarity: answers to odd-one-out triplets, and the rule by which features answer them too.
 
 The order, said once for the whole project. A triplet has columns (i, j, k); its three pairs are always
 listed as (ij, ik, jk). Choosing a pair as the most similar makes the third image the odd one out, so
@@ -74,6 +74,22 @@ def entropy(shares: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
     """Return the entropy of each distribution over three choices, in nats (0 to ln 3)."""
     shares = np.asarray(shares, dtype=float)
     return -np.sum(shares * np.log(np.where(shares > 0, shares, 1.0)), axis=1)
+
+
+def cosine_similarities(features: Float[np.ndarray, "objects dim"], triplets: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    """Return cosines of the pairs (ij, ik, jk)."""
+    if not np.isfinite(features).all():
+        raise HumalignError("features hold NaN or infinity: an odd one out cannot be told")
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(features.dtype).tiny)
+    matrix = unit @ unit.T
+    return np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1)
+
+
+def agreement(similarities: Float[np.ndarray, "n 3"], shares: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    """Return, for each triplet, the share of people who kept the most similar pair together; a tie is wrong."""
+    tied = (similarities == similarities.max(1, keepdims=True)).sum(1) > 1
+    chosen = np.take_along_axis(shares, similarities.argmax(1)[:, None], axis=1)[:, 0]
+    return np.where(tied, 0.0, chosen)
 
 
 def random_triplets(objects: Int[np.ndarray, " m"], n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:

@@ -7,6 +7,7 @@ diagonal times the identity: what the judgments do not ask for stays as the back
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from torch import Tensor
 
 from humalign.artefacts import replacing
 from humalign.errors import HumalignError
-from humalign.judgments import Choices, check_triplets
+from humalign.judgments import Choices, agreement, check_triplets, cosine_similarities
 from humalign.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
 
 # A direction with less than this share of the largest singular value is noise of the arithmetic.
@@ -53,7 +54,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
             embeddings: one row an object.
             choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
         """
-        triplets, targets = (choices.triplets, choices.shares) if isinstance(choices, Choices) else choices
+        triplets, targets = _distributions(choices)
         check_triplets(triplets, len(embeddings))
         if not np.isfinite(embeddings).all():
             raise HumalignError("embeddings hold NaN or infinity: was the backbone's input normalised?")
@@ -104,11 +105,11 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         """Map embeddings to the teacher's space."""
         return ((embeddings - self.mean_) / self.scale_ @ self.matrix_).astype(np.float32)
 
-    def score(self, embeddings: Float[np.ndarray, "objects dim"], choices: Choices) -> float:
-        """Return the mean log-probability of held-out answers, in nats (greater is better)."""
-        check_triplets(choices.triplets, len(embeddings))
-        similarities = pair_similarities(torch.from_numpy(self.transform(embeddings)), torch.from_numpy(choices.triplets))
-        return -cross_entropy(torch.from_numpy(choices.shares).float(), similarities).mean().item()
+    def score(self, embeddings: Float[np.ndarray, "objects dim"], choices: tuple[np.ndarray, np.ndarray] | Choices) -> float:
+        """Return the odd-one-out accuracy: the mean share of answers that keep the pair of greatest cosine together."""
+        triplets, shares = _distributions(choices)
+        check_triplets(triplets, len(embeddings))
+        return float(agreement(cosine_similarities(self.transform(embeddings), triplets), shares).mean())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what defines the map, to be saved."""
@@ -131,37 +132,43 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         return teacher
 
 
-def choose_pull(
+def _distributions(choices: tuple[np.ndarray, np.ndarray] | Choices) -> tuple[Int[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
+    return (choices.triplets, choices.shares) if isinstance(choices, Choices) else choices
+
+
+def try_pulls(
     embeddings: Float[np.ndarray, "objects dim"],
-    targets: tuple[np.ndarray, np.ndarray],
-    answers: Choices,
+    choices: tuple[np.ndarray, np.ndarray] | Choices,
     *,
     groups: Int[np.ndarray, " objects"],
     pulls: tuple[float, ...],
     teacher: AffineTeacher,
+    progress: Callable[[], object] = lambda: None,
 ) -> dict[float, float]:
-    """Score each pull on answers about objects that the map was not fitted to, inside the given objects only.
+    """Cross-validate each pull over groups of objects, inside the given objects only.
 
     Args:
-        embeddings: one row an object, or several images of it one below the other (targets name rows).
-        targets: (triplets, distributions) to fit, over rows of ``embeddings``.
-        answers: answers to validate on, over rows of ``embeddings``.
-        groups: 1 for rows that validate, 0 for rows that train; a triplet counts only when all three agree.
+        embeddings: one row an object, or several images of it one below the other.
+        choices: to fit and to validate on, over rows of ``embeddings``; a triplet counts where all three fit or all three validate.
+        groups: which rows are hidden together.
         pulls: candidates.
         teacher: whose other settings are used.
+        progress: called after each fit.
 
     Returns:
-        Mean log-probability of the validating answers for each pull; take the largest.
+        Mean odd-one-out accuracy on hidden objects for each pull; take the largest. Accuracy and not likelihood, because
+        likelihood also asks how sure the map is where it errs, and buys that with a pull under which it errs more often.
     """
-    from sklearn.base import clone
-
-    triplets, distributions = targets
-    train = (groups[triplets] == 0).all(1)
-    kept = np.flatnonzero(groups == 0)
-    local = np.searchsorted(kept, triplets[train])
-    validate = (groups[answers.triplets] == 1).all(1)
-    held_out = Choices(answers.triplets[validate], answers.counts[validate])
-    return {
-        pull: clone(teacher).set_params(pull=pull).fit(embeddings[kept], (local, distributions[train])).score(embeddings, held_out)
-        for pull in pulls
-    }
+    triplets, shares = _distributions(choices)
+    check_triplets(triplets, len(embeddings))
+    found: dict[float, list[float]] = {pull: [] for pull in pulls}
+    for hidden in np.unique(groups):
+        kept = np.flatnonzero(groups != hidden)
+        fitting = (groups[triplets] != hidden).all(1)
+        validating = (groups[triplets] == hidden).all(1)
+        local = np.searchsorted(kept, triplets[fitting])
+        for pull in pulls:
+            trial = clone(teacher).set_params(pull=pull).fit(embeddings[kept], (local, shares[fitting]))
+            found[pull].append(trial.score(embeddings, (triplets[validating], shares[validating])))
+            progress()
+    return {pull: float(np.mean(scores)) for pull, scores in found.items()}

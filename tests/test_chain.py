@@ -51,6 +51,7 @@ SETTINGS = {
     "border_share": 0.5,
     "vice_clusters": 8,
     "pulls": [0.003, 0.001],
+    "pull_folds": 2,
     "teacher_rank": 40,
     "teacher_iterations": 30,
     "clusters": 8,

@@ -10,7 +10,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from humalign.errors import HumalignError
 from humalign.evaluation import correlation, few_shot, hierarchy, odd_one_out, rsa, shift, uncertainty
-from humalign.judgments import PAIRS, Choices, random_triplets
+from humalign.judgments import PAIRS, Choices, agreement, cosine_similarities, random_triplets
 from humalign.scores import Estimate, resamples
 
 CONCEPTS, DIM = 36, 10
@@ -126,11 +126,11 @@ def test_accuracy_is_that_of_brute_force(features, choices, weights):
 def test_a_tie_is_wrong_and_all_equal_features_score_nothing(choices, weights):
     triplets, sure = np.array([[0, 1, 2]]), np.array([[20, 0, 0]])
     tied = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
-    assert odd_one_out.agreement(tied, Choices(triplets, sure)).tolist() == [0.0]
+    assert agreement(cosine_similarities(tied, triplets), Choices(triplets, sure).shares).tolist() == [0.0]
     two_of_three = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])  # ij and ik tie above jk
-    assert odd_one_out.agreement(two_of_three, Choices(triplets, sure)).tolist() == [0.0]
+    assert agreement(cosine_similarities(two_of_three, triplets), Choices(triplets, sure).shares).tolist() == [0.0]
     clear = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
-    assert odd_one_out.agreement(clear, Choices(triplets, sure)).tolist() == [1.0]
+    assert agreement(cosine_similarities(clear, triplets), Choices(triplets, sure).shares).tolist() == [1.0]
     for constant in (np.ones((2, CONCEPTS, DIM)), np.zeros((2, CONCEPTS, DIM))):
         found = odd_one_out.accuracy(constant, choices, weights)
         assert found.value == 0 and (found.draws == 0).all()
@@ -138,7 +138,7 @@ def test_a_tie_is_wrong_and_all_equal_features_score_nothing(choices, weights):
 
 def test_cosines_do_not_see_length_and_stand_in_the_order_ij_ik_jk(features, choices):
     style = features[0]
-    found = odd_one_out.cosine_similarities(style * np.linspace(0.1, 9, CONCEPTS)[:, None], choices.triplets)
+    found = cosine_similarities(style * np.linspace(0.1, 9, CONCEPTS)[:, None], choices.triplets)
     for column, (a, b) in enumerate(PAIRS):
         wanted = [cosine(style[row[a]], style[row[b]]) for row in choices.triplets]
         np.testing.assert_allclose(found[:, column], wanted, rtol=1e-9, atol=1e-12)
@@ -219,7 +219,7 @@ def test_the_temperature_that_made_the_answers_is_recovered(features):
     rows = random_triplets(np.arange(CONCEPTS), 3000, rng)
     style = features[:1]
     for temperature in (0.05, 0.5, 2.0):
-        chances = softmax(odd_one_out.cosine_similarities(style[0], rows) / temperature, axis=1)
+        chances = softmax(cosine_similarities(style[0], rows) / temperature, axis=1)
         answers = Choices(rows, rng.multinomial(200, chances))
         assert uncertainty.fit_temperature(style, answers) == pytest.approx(temperature, rel=0.05)
 
@@ -230,11 +230,11 @@ def test_cross_entropy_is_that_of_brute_force_and_least_at_the_fitted_temperatur
 
     wanted = 0.0
     for style in features:
-        chances = softmax(odd_one_out.cosine_similarities(style, choices.triplets) / 0.3, axis=1)
+        chances = softmax(cosine_similarities(style, choices.triplets) / 0.3, axis=1)
         wanted -= (choices.counts / 20 * np.log(chances)).sum(1).mean() / 2
     assert surprise(0.3) == pytest.approx(wanted, rel=1e-4)
     rng = np.random.default_rng(10)
-    chances = softmax(odd_one_out.cosine_similarities(features[0], choices.triplets) / 0.5, axis=1)
+    chances = softmax(cosine_similarities(features[0], choices.triplets) / 0.5, axis=1)
     told = Choices(choices.triplets, rng.multinomial(20, chances))
     best = uncertainty.fit_temperature(features, told)
     least, below, above = (uncertainty.cross_entropy(features, told, best * by, weights).value for by in (1, 1 / 1.3, 1.3))
@@ -244,7 +244,7 @@ def test_cross_entropy_is_that_of_brute_force_and_least_at_the_fitted_temperatur
 def test_entropy_agreement_tells_a_model_that_is_unsure_where_people_are(features, weights):
     rng = np.random.default_rng(9)
     rows = random_triplets(np.arange(CONCEPTS), 600, rng)
-    answers = Choices(rows, rng.multinomial(500, softmax(odd_one_out.cosine_similarities(features[0], rows) / 0.3, axis=1)))
+    answers = Choices(rows, rng.multinomial(500, softmax(cosine_similarities(features[0], rows) / 0.3, axis=1)))
     knowing = uncertainty.entropy_agreement(features[:1], answers, 0.3, weights)
     guessing = uncertainty.entropy_agreement(rng.standard_normal((1, CONCEPTS, DIM)), answers, 0.3, weights)
     assert knowing.value > 0.95 and abs(guessing.value) < 0.3

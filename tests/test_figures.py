@@ -57,7 +57,7 @@ def made_up(gain=GAIN):
     add("ceiling", "calibration", "random triplets", "majority-share", 0.67)
     add("ceiling", "calibration", "random triplets", "choice-entropy", 0.73)
     for pull in ("0.002", "0.001"):
-        add("teacher", "pull-selection", pull, "log-probability", -1.07, n=3)
+        add("teacher", "pull-selection", pull, "accuracy", 0.45, n=3)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from humalign.errors import HumalignError
 from humalign.judgments import PAIRS, Choices, random_triplets
-from humalign.teacher import AffineTeacher, choose_pull
+from humalign.teacher import AffineTeacher, try_pulls
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +56,15 @@ def test_an_infinite_pull_keeps_a_scaled_identity(world):
 
 def test_choice_of_the_pull_uses_the_given_objects_only(world):
     embeddings, _, triplets, targets = world
-    groups = (np.arange(200) >= 150).astype(int)
-    answers = Choices(triplets, np.random.default_rng(2).multinomial(5, targets))
-    tried = choose_pull(embeddings, (triplets, targets), answers, groups=groups, pulls=(1e-4, 10.0), teacher=AffineTeacher())
-    assert tried[1e-4] > tried[10.0]
+    kept, done = np.arange(150), []
+    inside = (triplets < 150).all(1)
+    settings = {"groups": kept % 3, "pulls": (1e-4, 10.0), "teacher": AffineTeacher(), "progress": lambda: done.append(1)}
+    tried = try_pulls(embeddings[:150], (triplets[inside], targets[inside]), **settings)
+    assert tried[1e-4] > tried[10.0] + 0.05
+    assert len(done) == 6
+    # What is said about objects that are not given cannot be felt: they are not there to be looked up.
+    with pytest.raises(HumalignError, match="outside"):
+        try_pulls(embeddings[:150], (triplets, targets), **settings)
 
 
 def test_follows_the_conventions_of_scikit_learn_and_can_be_saved(world, tmp_path):

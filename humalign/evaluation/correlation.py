@@ -36,7 +36,9 @@ def spearman(x: Ranked, y: Ranked, weights: Iterable[Float[np.ndarray, " n"]]) -
 
 
 def _weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
+    # Sums of products, not `@`: handing vectors this short to a threaded library costs more than adding them up.
     total = weights.sum()
-    x, y = x - weights @ x / total, y - weights @ y / total
-    variance = (weights @ (x * x)) * (weights @ (y * y))
-    return float(weights @ (x * y) / np.sqrt(variance)) if variance > 0 else np.nan
+    x, y = x - (weights * x).sum() / total, y - (weights * y).sum() / total
+    wx, wy = weights * x, weights * y
+    variance = (wx * x).sum() * (wy * y).sum()
+    return float((wx * y).sum() / np.sqrt(variance)) if variance > 0 else np.nan

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from humalign.errors import HumalignError
@@ -35,7 +34,11 @@ def supports(labels: np.ndarray, shots: int, draws: int, rng: np.random.Generato
 
 def _correct(train: np.ndarray, test: np.ndarray, labels: np.ndarray, support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return correctness of every concept in the training style and in the other."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=200))
+    scaler = StandardScaler().fit(train[support])
+    # The penalty keeps the weights in the span of the taught pictures: few numbers to fit instead of one per feature.
+    span = np.linalg.qr(scaler.transform(train[support]).T)[0]
+    train, test = scaler.transform(train) @ span, scaler.transform(test) @ span
+    model = LogisticRegression(C=1.0, max_iter=200)
     with warnings.catch_warnings():
         # With more features than pictures the classes are always separable; the answer no longer changes.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -24,18 +24,15 @@ def standardised_distances(
         taxonomy: one row a concept, with ``group`` and ``subgroup``.
         weights: of the concepts, from ``resamples``.
     """
-    i, j = np.triu_indices(len(taxonomy), k=1)
-    distance = np.mean([dissimilarities(style)[i, j] for style in features], axis=0)
-    distance = ((distance - distance.mean()) / distance.std()).astype(np.float32)
-    subgroup, group = (taxonomy[level].to_numpy() for level in ("subgroup", "group"))
-    related = {
-        "same-subgroup": subgroup[i] == subgroup[j],
-        "same-group": (group[i] == group[j]) & (subgroup[i] != subgroup[j]),
-        "different-group": group[i] != group[j],
-    }
+    distance = np.mean([dissimilarities(style) for style in features], axis=0)
+    pairs = distance[np.triu_indices(len(distance), k=1)]
+    distance = (distance - pairs.mean()) / pairs.std()
+    subgroup, group = (np.equal.outer(taxonomy[level].to_numpy(), taxonomy[level].to_numpy()) for level in ("subgroup", "group"))
+    related = {"same-subgroup": subgroup, "same-group": group & ~subgroup, "different-group": ~group}
     estimates = {}
     for relation in RELATIONS:
-        rows = related[relation]
-        drawn = weights[:, i[rows]] * weights[:, j[rows]]
-        estimates[relation] = Estimate.of(drawn @ distance[rows] / drawn.sum(1), int(rows.sum()))
+        rows = np.triu(related[relation], k=1)
+        # Each pair weighs as often as its two concepts are drawn together: a quadratic form.
+        total, weight = (((weights @ matrix) * weights).sum(1) for matrix in (distance * rows, rows.astype(float)))
+        estimates[relation] = Estimate.of(total / weight, int(rows.sum()))
     return estimates

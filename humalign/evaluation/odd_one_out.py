@@ -7,28 +7,10 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from humalign.errors import HumalignError
-from humalign.judgments import PAIRS, Choices, random_triplets
+from humalign.judgments import Choices, agreement, cosine_similarities, random_triplets
 from humalign.scores import Estimate
 
 LEVELS = ("global-coarse", "local-fine", "class-boundary")
-
-
-def cosine_similarities(features: Float[np.ndarray, "concepts dim"], triplets: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
-    """Return cosines of the pairs (ij, ik, jk)."""
-    if not np.isfinite(features).all():
-        raise HumalignError("features hold NaN or infinity: an odd one out cannot be told")
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(features.dtype).tiny)
-    matrix = unit @ unit.T
-    return np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1)
-
-
-def agreement(features: Float[np.ndarray, "concepts dim"], choices: Choices) -> Float[np.ndarray, " n"]:
-    """Return, for each triplet, the share of answers that keep the model's pair together; a tie is wrong."""
-    similarities = cosine_similarities(features, choices.triplets)
-    best = similarities.max(1)
-    tied = (similarities == best[:, None]).sum(1) > 1
-    chosen = np.take_along_axis(choices.shares, similarities.argmax(1)[:, None], axis=1)[:, 0]
-    return np.where(tied, 0.0, chosen)
 
 
 def triplet_mean(
@@ -44,7 +26,8 @@ def accuracy(
     features: Float[np.ndarray, "styles concepts dim"], choices: Choices, weights: Float[np.ndarray, "draws concepts"]
 ) -> Estimate:
     """Return odd-one-out accuracy against the observers' answers (unit: concept)."""
-    return triplet_mean(np.mean([agreement(style, choices) for style in features], axis=0), choices.triplets, weights)
+    chosen = [agreement(cosine_similarities(style, choices.triplets), choices.shares) for style in features]
+    return triplet_mean(np.mean(chosen, axis=0), choices.triplets, weights)
 
 
 def noise_ceiling(choices: Choices, weights: Float[np.ndarray, "draws concepts"]) -> Estimate:

@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from humalign.evaluation import few_shot, hierarchy, odd_one_out, rsa, shift, uncertainty
-from humalign.judgments import Choices, entropy, majority_share, random_triplets
+from humalign.judgments import Choices, cosine_similarities, entropy, majority_share, random_triplets
 from humalign.profiles import Profile
 from humalign.scores import Estimate, Score, empty, mean_of_folds, resamples
 from humalign.simulate import THINGS_PEOPLE, Observers
@@ -171,7 +171,7 @@ def _distillation(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
     held = bench.fold.held_out
     asked = random_triplets(np.arange(len(held)), bench.profile.test_triplets, bench.rng(3))
     teacher = next(features for (_, stage), features in bench.fold.features.items() if stage == "teacher")
-    similar = np.mean([odd_one_out.cosine_similarities(style[held], asked) for style in teacher], axis=0)
+    similar = np.mean([cosine_similarities(style[held], asked) for style in teacher], axis=0)
     chosen = Choices(asked, np.eye(3, dtype=int)[similar.argmax(1)])
     for model, features in bench.fold.features.items():
         if model[1] in ("base", "unaligned", "aligned"):
@@ -246,7 +246,7 @@ def _add_settings(
                 plain("triplets", "cluster-border", metric, [f.fit["triplets"][labelling][metric] for f in folds], evidence)
             )
     for pull in profile.pulls:
-        result[teacher].append(plain("pull-selection", f"{pull:g}", "log-probability", [fold.fit["pulls"][str(pull)] for fold in folds]))
+        result[teacher].append(plain("pull-selection", f"{pull:g}", "accuracy", [fold.fit["pulls"][str(pull)] for fold in folds]))
     steps = np.unique(np.linspace(0, profile.steps - 1, 13).astype(int))
     for stage in folds[0].divergence:
         for step in steps:

@@ -8,8 +8,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from humalign.evaluation.correlation import Ranked, spearman
-from humalign.evaluation.odd_one_out import cosine_similarities, triplet_mean
-from humalign.judgments import Choices, entropy
+from humalign.evaluation.odd_one_out import triplet_mean
+from humalign.judgments import Choices, cosine_similarities, entropy
 from humalign.scores import Estimate
 
 
@@ -22,9 +22,10 @@ def log_probabilities(
 
 def fit_temperature(features: Float[np.ndarray, "styles concepts dim"], choices: Choices) -> float:
     """Return the temperature at which answers about other concepts than those tested are most likely."""
+    cosines, shares = np.stack([cosine_similarities(style, choices.triplets) for style in features]), choices.shares
 
     def surprise(log_temperature: float) -> float:
-        return float(-(choices.shares * log_probabilities(features, choices, np.exp(log_temperature))).sum(-1).mean())
+        return float(-(shares * log_softmax(cosines / np.exp(log_temperature), axis=-1)).sum(-1).mean())
 
     return float(np.exp(minimize_scalar(surprise, bounds=(-7.0, 3.0), method="bounded").x))
 

@@ -41,6 +41,7 @@ class Profile:
     border_share: float
     vice_clusters: int
     pulls: tuple[float, ...]
+    pull_folds: int
     teacher_rank: int
     teacher_iterations: int
     clusters: int

@@ -33,7 +33,7 @@ STAGES: dict[str, Stage] = {
         needs=("embeddings", "judgments"),
         settings=(
             *("vice_dim", "vice_steps", "vice_batch", "distilled_triplets", "border_share", "vice_clusters"),
-            *("pulls", "teacher_rank", "teacher_iterations"),
+            *("pulls", "pull_folds", "teacher_rank", "teacher_iterations"),
         ),
         modules=("objectives", "vice", "teacher", "triplets", "splits", "stages/teaching"),
         outputs=teacher_files,

@@ -11,11 +11,11 @@ from scipy.special import softmax
 from humalign import embeddings, splits, triplets, vice
 from humalign.artefacts import Provenance, replacing
 from humalign.images import STYLES
-from humalign.judgments import Choices, entropy, random_triplets
+from humalign.judgments import entropy, random_triplets
 from humalign.pipeline import Run
 from humalign.profiles import Profile
 from humalign.stages.inputs import by_style, judgments, progress_bar, stream
-from humalign.teacher import AffineTeacher, choose_pull
+from humalign.teacher import AffineTeacher, try_pulls
 
 # The two labellings of the same triplets, under the official folder names.
 LABELLINGS = {"aligned": "uncertainty_distillation", "unaligned": "untransformed"}
@@ -33,7 +33,7 @@ def teach(run: Run, provenance: Provenance) -> None:
     features = by_style(embeddings.read(run.path(f"embeddings/{profile.teacher_backbone}.nc"))["features"].values)
     observers, answers, fold, _ = judgments(run)
     notes = []
-    with progress_bar(profile.folds * (len(profile.pulls) + 2), "fits") as bar:
+    with progress_bar(profile.folds * (profile.pull_folds * len(profile.pulls) + 2), "fits") as bar:
         for f in range(profile.folds):
             train, rng = np.flatnonzero(fold != f), stream(profile, 2, f)
             known = splits.inside(answers, train)
@@ -46,13 +46,10 @@ def teach(run: Run, provenance: Provenance) -> None:
             fitness = np.corrcoef(targets.ravel(), observers.probabilities(train[asked]).ravel())[0, 1]
 
             pictures = np.concatenate(features[:, train])
-            pictured, heard = _in_styles(asked, len(train), rng), Choices(_in_styles(known.triplets, len(train), rng), known.counts)
-            validating = np.tile(rng.random(len(train)) < 0.25, len(STYLES)).astype(int)
+            pictured = _in_styles(asked, len(train), rng)
+            hidden = np.tile(rng.permutation(len(train)) % profile.pull_folds, len(STYLES))
             teacher = AffineTeacher(rank=profile.teacher_rank, iterations=profile.teacher_iterations)
-            tried: dict[float, float] = {}
-            for pull in profile.pulls:
-                tried |= choose_pull(pictures, (pictured, targets), heard, groups=validating, pulls=(pull,), teacher=teacher)
-                bar.update()
+            tried = try_pulls(pictures, (pictured, targets), groups=hidden, pulls=profile.pulls, teacher=teacher, progress=bar.update)
             best = max(tried, key=lambda pull: tried[pull])
             teacher.set_params(pull=best).fit(pictures, (pictured, targets))
             teacher.save(run.path(f"teacher/fold{f}.safetensors"), provenance.attrs())
