@@ -22,8 +22,8 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 
 # An import goes to the left or up only; what is not a floor of the chain stands above or below it.
 ORDER = """
-    errors artefacts registry profiles
-    objectives scores images judgments splits
+    errors datafiles artefacts registry profiles
+    objectives scores images judgments readers splits
     backbones embeddings simulate vice
     teacher triplets
     student distill

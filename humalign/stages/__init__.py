@@ -17,7 +17,7 @@ STAGES: dict[str, Stage] = {
         modules=("images", "backbones", "embeddings", "stages/inputs"),
         outputs=embedding_files,
         make=embed,
-        files=("humalign/registry/*.yaml",),
+        files=("humalign/registry/backbones.yaml", "humalign/registry/sources.yaml"),
     ),
     "judgments": Stage(
         needs=(),
