@@ -165,8 +165,8 @@ if __name__ == "__main__":
     import sys
 
     one_path, other_path = map(Path, sys.argv[1:3])
-    # Another processor rounds otherwise, and training amplifies it: two runs have been seen 0.009 apart, most intervals are wider
-    # than the 0.03 that is let pass.
+    # Another processor rounds otherwise, and training amplifies it: runs that added in another order were 0.009 apart. Most
+    # intervals are wider than the 0.03 that is let pass.
     found = disagreements(read(one_path), read(other_path), tolerance=0.03)
     same = one_path.read_bytes() == other_path.read_bytes()
     print("\n".join(found) or f"{one_path} agrees with {other_path}" + (", byte for byte" if same else " within 0.03"))
