@@ -9,6 +9,7 @@ so that (i, j) is the pair kept together and k, in the last column, the odd one 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -45,6 +46,60 @@ class Choices:
     def shares(self) -> Float[np.ndarray, "n 3"]:
         """The share of people who kept each pair together."""
         return self.counts / self.counts.sum(1, keepdims=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class ByObject:
+    """Answers that are sliced by object, as scikit-learn slices a target: ``answers[objects]`` keeps the triplets inside them.
+
+    With embeddings of the same objects, ``cross_val_score(teacher, embeddings, answers, cv=ObjectFolds())`` fits on answers wholly
+    inside the training objects and scores on answers wholly inside the others; answers across the border are in neither.
+
+    Attributes:
+        triplets: (n, 3) indices of objects.
+        shares: (n, 3) the share of people who kept each of the pairs (ij, ik, jk), or a choice distribution.
+        objects: how many there are.
+    """
+
+    triplets: Int[np.ndarray, "n 3"]
+    shares: Float[np.ndarray, "n 3"]
+    objects: int
+
+    @classmethod
+    def of(cls, choices: Answered, objects: int) -> ByObject:
+        """Slice answers or choice distributions by object."""
+        triplets, shares = distributions(choices)
+        check_triplets(triplets, objects)
+        return cls(triplets, shares, objects)
+
+    def __len__(self) -> int:
+        return self.objects
+
+    @property
+    def shape(self) -> tuple[int]:
+        """One entry an object, as scikit-learn asks."""
+        return (self.objects,)
+
+    def __getitem__(self, rows: Any) -> ByObject:
+        """Keep the triplets whose three objects are all among the given ones, renumbered to places in them."""
+        rows = np.asarray(rows[0] if isinstance(rows, tuple) else rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        place = np.full(self.objects, -1)
+        place[rows] = np.arange(len(rows))
+        local = place[self.triplets]
+        keep = (local >= 0).all(1)
+        if not keep.any():
+            raise HumalignError(f"no answer lies wholly inside these {len(rows)} objects")
+        return ByObject(local[keep], self.shares[keep], len(rows))
+
+
+# What a teacher is fitted to and scored on: answers, or triplets with choice distributions.
+Answered = Choices | ByObject | tuple[np.ndarray, np.ndarray]
+
+
+def distributions(choices: Answered) -> tuple[Int[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
+    """Return triplets and the share of answers for each of their pairs."""
+    return choices if isinstance(choices, tuple) else (choices.triplets, choices.shares)
 
 
 def check_triplets(triplets: np.ndarray, objects: int | None = None) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
+from sklearn.model_selection import BaseCrossValidator
 
 from humalign.errors import HumalignError
 from humalign.judgments import Choices
@@ -28,6 +32,26 @@ def concept_folds(
     rest = rng.permutation(np.flatnonzero(~whole))
     fold[rest] = np.arange(len(rest)) % folds
     return fold, whole
+
+
+class ObjectFolds(BaseCrossValidator):
+    """Split objects into folds, for scikit-learn: a permutation cut into equal parts, as in the predecessor's protocol.
+
+    Args:
+        n_splits: folds.
+        seed: of the permutation.
+    """
+
+    def __init__(self, n_splits: int = 3, seed: int = 42) -> None:
+        self.n_splits = n_splits
+        self.seed = seed
+
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
+        """Return the number of folds."""
+        return self.n_splits
+
+    def _iter_test_indices(self, X: Any = None, y: object = None, groups: object = None) -> Iterator[Int[np.ndarray, " m"]]:
+        yield from np.array_split(np.random.RandomState(self.seed).permutation(len(X)), self.n_splits)
 
 
 def inside(choices: Choices, objects: Int[np.ndarray, " m"]) -> Choices:

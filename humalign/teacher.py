@@ -21,7 +21,7 @@ from torch import Tensor
 
 from humalign.artefacts import replacing
 from humalign.errors import HumalignError
-from humalign.judgments import Choices, agreement, check_triplets, cosine_similarities
+from humalign.judgments import Answered, agreement, check_triplets, cosine_similarities, distributions
 from humalign.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
 
 # A direction with less than this share of the largest singular value is noise of the arithmetic.
@@ -37,7 +37,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         rank: principal directions of the training embeddings in which W may differ from the scaled identity.
         iterations: of L-BFGS at most.
 
-    Attributes (after ``fit``): ``matrix_`` (dim, dim) acts on row vectors, ``mean_`` (dim,), ``scale_``, ``loss_``.
+    Attributes (after ``fit``): ``matrix_`` (dim, dim) acts on row vectors, ``mean_`` (dim,), ``scale_``, ``bias_`` (dim,), ``loss_``.
 
     Source: paper, Methods (teacher); the regulariser is the predecessor's (gLocal).
     """
@@ -47,34 +47,29 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         self.rank = rank
         self.iterations = iterations
 
-    def fit(self, embeddings: Float[np.ndarray, "objects dim"], choices: tuple[np.ndarray, np.ndarray] | Choices) -> AffineTeacher:
+    def fit(self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered) -> AffineTeacher:
         """Fit the map.
 
         Args:
             embeddings: one row an object.
             choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
         """
-        triplets, targets = _distributions(choices)
+        triplets, targets = distributions(choices)
         check_triplets(triplets, len(embeddings))
-        if not np.isfinite(embeddings).all():
-            raise HumalignError("embeddings hold NaN or infinity: was the backbone's input normalised?")
-        self.mean_ = embeddings.mean(0)
-        centred = embeddings - self.mean_
-        self.scale_ = float(np.sqrt((centred**2).sum(1).mean()))
-        if self.scale_ == 0:
-            raise HumalignError("all embeddings are equal: there is nothing to map")
+        self.mean_, self.scale_, centred = standardised(embeddings)
 
         # Only the span of the training embeddings can change a similarity, and the pull does not feel a rotation:
         # the problem is solved in the principal directions, and is the identity's multiple everywhere else.
-        _, singular, directions = np.linalg.svd(centred / self.scale_, full_matrices=False)
+        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
         rank = min(self.rank, int((singular > NEGLIGIBLE * singular[0]).sum()))
         basis = directions[:rank]
         core, self.loss_ = self._solve(
-            torch.from_numpy(centred / self.scale_ @ basis.T).float(), torch.from_numpy(triplets), torch.from_numpy(targets).float()
+            torch.from_numpy(centred @ basis.T).float(), torch.from_numpy(triplets), torch.from_numpy(targets).float()
         )
         level = core.trace() / rank
         inside = core - level * np.eye(rank)
         self.matrix_ = (level * np.eye(len(self.mean_)) + basis.T @ inside @ basis).astype(np.float32)
+        self.bias_ = np.zeros(len(self.mean_), np.float32)
         return self
 
     def _solve(
@@ -103,17 +98,25 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
 
     def transform(self, embeddings: Float[np.ndarray, "objects dim"]) -> Float[np.ndarray, "objects dim"]:
         """Map embeddings to the teacher's space."""
-        return ((embeddings - self.mean_) / self.scale_ @ self.matrix_).astype(np.float32)
+        return ((embeddings - self.mean_) / self.scale_ @ self.matrix_ + self.bias_).astype(np.float32)
 
-    def score(self, embeddings: Float[np.ndarray, "objects dim"], choices: tuple[np.ndarray, np.ndarray] | Choices) -> float:
+    def choice_probabilities(
+        self, embeddings: Float[np.ndarray, "objects dim"], triplets: Int[np.ndarray, "n 3"]
+    ) -> Float[np.ndarray, "n 3"]:
+        """Return how likely the teacher finds each of the pairs (ij, ik, jk): the softmax of their dot products."""
+        check_triplets(triplets, len(embeddings))
+        similarities = pair_similarities(torch.from_numpy(self.transform(embeddings)), torch.from_numpy(triplets))
+        return torch.softmax(similarities, dim=1).numpy()
+
+    def score(self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered) -> float:
         """Return the odd-one-out accuracy: the mean share of answers that keep the pair of greatest cosine together."""
-        triplets, shares = _distributions(choices)
+        triplets, shares = distributions(choices)
         check_triplets(triplets, len(embeddings))
         return float(agreement(cosine_similarities(self.transform(embeddings), triplets), shares).mean())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what defines the map, to be saved."""
-        return {"matrix": self.matrix_, "mean": self.mean_.astype(np.float32), "scale": np.array([self.scale_])}
+        return {"matrix": self.matrix_, "mean": self.mean_.astype(np.float32), "scale": np.array([self.scale_]), "bias": self.bias_}
 
     def save(self, path: Path, metadata: dict[str, Any] | None = None) -> None:
         """Write the map as safetensors."""
@@ -127,18 +130,31 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
             found = load_file(path)
             teacher = cls()
             teacher.matrix_, teacher.mean_, teacher.scale_ = found["matrix"], found["mean"], float(found["scale"][0])
+            teacher.bias_ = found["bias"]
         except (OSError, SafetensorError, KeyError) as error:
             raise HumalignError(f"{path} holds no teacher ({error}): delete it and run `make reproduce`") from None
         return teacher
 
 
-def _distributions(choices: tuple[np.ndarray, np.ndarray] | Choices) -> tuple[Int[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
-    return (choices.triplets, choices.shares) if isinstance(choices, Choices) else choices
+def standardised(embeddings: Float[np.ndarray, "objects dim"]) -> tuple[np.ndarray, float, Float[np.ndarray, "objects dim"]]:
+    """Return the mean, the root mean square distance from it, and the embeddings without both.
+
+    Raises:
+        HumalignError: NaN, infinity, or nothing but one point.
+    """
+    if not np.isfinite(embeddings).all():
+        raise HumalignError("embeddings hold NaN or infinity: was the backbone's input normalised?")
+    mean = embeddings.mean(0)
+    centred = embeddings - mean
+    scale = float(np.sqrt((centred**2).sum(1).mean()))
+    if scale == 0:
+        raise HumalignError("all embeddings are equal: there is nothing to map")
+    return mean, scale, centred / scale
 
 
 def try_pulls(
     embeddings: Float[np.ndarray, "objects dim"],
-    choices: tuple[np.ndarray, np.ndarray] | Choices,
+    choices: Answered,
     *,
     groups: Int[np.ndarray, " objects"],
     pulls: tuple[float, ...],
@@ -159,7 +175,7 @@ def try_pulls(
         Mean odd-one-out accuracy on hidden objects for each pull; take the largest. Accuracy and not likelihood, because
         likelihood also asks how sure the map is where it errs, and buys that with a pull under which it errs more often.
     """
-    triplets, shares = _distributions(choices)
+    triplets, shares = distributions(choices)
     check_triplets(triplets, len(embeddings))
     found: dict[float, list[float]] = {pull: [] for pull in pulls}
     for hidden in np.unique(groups):

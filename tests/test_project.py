@@ -25,7 +25,7 @@ ORDER = """
     errors datafiles artefacts registry profiles
     objectives scores images judgments readers splits
     backbones embeddings simulate vice
-    teacher triplets
+    teacher mixed_effects triplets
     student distill
     evaluation published
     tables drawing figures
