@@ -1,32 +1,14 @@
 """What the demo spends its time on, against the plain way to write it: alternating runs, medians and their ratio."""
 
-import statistics
-import time
-from collections.abc import Callable
-
 import numpy as np
 import torch
+from compare import compare, heading
 from scipy.stats import spearmanr
 
 from humalign.backbones import build
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.judgments import Choices, random_triplets
 from humalign.objectives import cross_entropy, pair_similarities
-
-REPEATS = 5
-
-
-def compare(what: str, ours: Callable[[], object], plain: Callable[[], object]) -> None:
-    """Time two ways of doing one thing in turn, and print medians in milliseconds and their ratio."""
-    times: dict[str, list[float]] = {"ours": [], "plain": []}
-    for _ in range(REPEATS + 1):
-        for name, run in (("ours", ours), ("plain", plain)):
-            started = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - started)
-    # The first turn warms caches and is left out.
-    a, b = (1e3 * statistics.median(times[name][1:]) for name in ("ours", "plain"))
-    print(f"{what:<58} {a:9.1f} ms {b:9.1f} ms   x {b / a:.1f}")
 
 
 def embedding() -> None:
@@ -98,6 +80,6 @@ def rank_bootstrap() -> None:
 if __name__ == "__main__":
     torch.set_num_threads(2)
     torch.manual_seed(0)
-    print(f"{'median of ' + str(REPEATS):<58} {'ours':>12} {'plain':>12}   ratio")
+    heading()
     for benchmark in (embedding, triplet_gradient, vice_pass, rank_bootstrap):
         benchmark()

@@ -23,8 +23,9 @@ def pair_similarities(embeddings: Float[Tensor, "images dim"], triplets: Int[Ten
     """
     images = len(embeddings)
     i, j, k = triplets.unbind(1)
-    flat = (embeddings @ embeddings.T).flatten()
-    return flat[torch.stack([i * images + j, i * images + k, j * images + k], dim=1)]
+    places = torch.stack([torch.add(column, row, alpha=images) for row, column in ((i, j), (i, k), (j, k))], dim=1)
+    # Unlike indexing, index_select adds up its gradient on a CPU in the order of the rows: the same bits in every run.
+    return (embeddings @ embeddings.T).flatten().index_select(0, places.flatten()).view(places.shape)
 
 
 def jensen_shannon(teacher: PairSimilarities, student: PairSimilarities, temperature: float) -> Float[Tensor, " batch"]:

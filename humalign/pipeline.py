@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from humalign.artefacts import PACKAGE, Provenance, fingerprint, replacing, sha256, source_hash, versions
 from humalign.errors import HumalignError
-from humalign.profiles import Profile
+from humalign.profiles import Profile, Things
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +36,16 @@ class Stage:
     needs: tuple[str, ...]
     settings: tuple[str, ...]
     modules: tuple[str, ...]
-    outputs: Callable[[Profile], list[str]]
+    outputs: Callable[[Any], list[str]]
     make: Callable[[Run, Provenance], None]
     files: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A profile and where its artefacts lie."""
+    """A profile (of the kind that its stages expect) and where its artefacts lie."""
 
-    profile: Profile
+    profile: Any
     build: Path
 
     @property
@@ -65,7 +66,7 @@ def chain(stages: dict[str, Stage], last: str) -> list[str]:
     return [*order, last]
 
 
-def key(stages: dict[str, Stage], name: str, profile: Profile) -> str:
+def key(stages: dict[str, Stage], name: str, profile: Profile | Things) -> str:
     """Return the key of a stage: it changes with anything that could change its artefacts."""
     stage = stages[name]
     settings = {field: getattr(profile, field) for field in (*stage.settings, "name", "seed", "threads")}

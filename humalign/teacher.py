@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
 from humalign.artefacts import replacing
@@ -26,6 +27,7 @@ from humalign.objectives import cross_entropy, pair_similarities, pull_to_scaled
 
 # A direction with less than this share of the largest singular value is noise of the arithmetic.
 NEGLIGIBLE = 1e-4
+RIDGES = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 
 
 class AffineTeacher(TransformerMixin, BaseEstimator):
@@ -150,6 +152,24 @@ def standardised(embeddings: Float[np.ndarray, "objects dim"]) -> tuple[np.ndarr
     if scale == 0:
         raise HumalignError("all embeddings are equal: there is nothing to map")
     return mean, scale, centred / scale
+
+
+def regressed(
+    embeddings: Float[np.ndarray, "objects dim"], space: Float[np.ndarray, "objects places"], ridges: tuple[float, ...] = RIDGES
+) -> AffineTeacher:
+    """Fit the map by ridge regression onto places that are known, such as the dimensions of VICE.
+
+    Args:
+        embeddings: one row an object.
+        space: where each object lies.
+        ridges: penalties as shares of the embeddings' squared length, of which leave-one-out chooses (scikit-learn's ``RidgeCV``).
+    """
+    teacher = AffineTeacher()
+    teacher.mean_, teacher.scale_, centred = standardised(np.asarray(embeddings, dtype=float))
+    model = RidgeCV(alphas=[ridge * len(centred) for ridge in ridges]).fit(centred, np.asarray(space, dtype=float))
+    teacher.matrix_, teacher.bias_ = model.coef_.T.astype(np.float32), model.intercept_.astype(np.float32)
+    teacher.loss_ = -float(model.best_score_)
+    return teacher
 
 
 def try_pulls(

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.odd_one_out import triplet_mean
-from humalign.judgments import Choices, cosine_similarities, entropy
+from humalign.judgments import ByObject, Choices, cosine_similarities, entropy
 from humalign.scores import Estimate
 
 
@@ -20,7 +20,7 @@ def log_probabilities(
     return np.stack([log_softmax(cosine_similarities(style, choices.triplets) / temperature, axis=1) for style in features])
 
 
-def fit_temperature(features: Float[np.ndarray, "styles concepts dim"], choices: Choices) -> float:
+def fit_temperature(features: Float[np.ndarray, "styles concepts dim"], choices: Choices | ByObject) -> float:
     """Return the temperature at which answers about other concepts than those tested are most likely."""
     cosines, shares = np.stack([cosine_similarities(style, choices.triplets) for style in features]), choices.shares
 

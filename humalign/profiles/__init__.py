@@ -10,12 +10,12 @@ import yaml
 
 from humalign.errors import HumalignError, nearest
 
-PLANNED = {"things": "real human judgments on public data", "paper": "the paper's own scale on GPUs"}
+PLANNED = {"paper": "the paper's own scale on GPUs"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """One flat table of settings; the file says what each means."""
+    """The settings of the whole chain, on simulated judgments; the file says what each means."""
 
     name: str
     seed: int
@@ -60,7 +60,37 @@ class Profile:
     bootstrap_draws: int
 
 
-FIELDS = {field.name: field.type for field in dataclasses.fields(Profile)}
+@dataclasses.dataclass(frozen=True)
+class Things:
+    """The settings of the teacher on real human judgments; the file says what each means."""
+
+    name: str
+    seed: int
+    threads: int
+    backbones: tuple[str, ...]
+    vice_dim: int
+    vice_steps: int
+    vice_batch: int
+    vice_seeds: int
+    shares: tuple[float, ...]
+    folds: int
+    residuals: tuple[float, ...]
+    ridges: tuple[float, ...]
+    pulls: tuple[float, ...]
+    pull_folds: int
+    distilled_triplets: int
+    image_residuals: tuple[float, ...]
+    image_ridges: tuple[float, ...]
+    image_folds: int
+    image_repeats: int
+    image_triplets: int
+    recovery_answers: tuple[int, ...]
+    recovery_dim: int
+    bootstrap_draws: int
+
+
+# Which settings a profile has; those not named here have the chain's.
+KINDS: dict[str, type[Profile] | type[Things]] = {"things": Things}
 
 
 def names() -> list[str]:
@@ -68,7 +98,7 @@ def names() -> list[str]:
     return sorted(path.name.removesuffix(".yaml") for path in files("humalign.profiles").iterdir() if path.name.endswith(".yaml"))
 
 
-def load(name: str) -> Profile:
+def load(name: str) -> Profile | Things:
     """Read a profile by name.
 
     Raises:
@@ -81,20 +111,20 @@ def load(name: str) -> Profile:
     return parse(name, yaml.safe_load((files("humalign.profiles") / f"{name}.yaml").read_text("utf-8")))
 
 
-def parse(name: str, settings: dict[str, Any]) -> Profile:
+def parse(name: str, settings: dict[str, Any]) -> Profile | Things:
     """Check the settings of a profile, key by key."""
-    expected = FIELDS.keys() - {"name"}
+    kind = KINDS.get(name, Profile)
+    expected = {field.name: str(field.type) for field in dataclasses.fields(kind) if field.name != "name"}
     for key in settings:
         if key not in expected:
             raise HumalignError(f"profile {name}: unknown key {key!r}: {nearest(key, expected)}")
-    missing = sorted(expected - settings.keys())
+    missing = sorted(expected.keys() - settings.keys())
     if missing:
         raise HumalignError(f"profile {name}: key {missing[0]!r} is missing")
-    return Profile(name=name, **{key: _typed(name, key, value) for key, value in settings.items()})
+    return kind(name=name, **{key: _typed(name, key, expected[key], value) for key, value in settings.items()})
 
 
-def _typed(name: str, key: str, value: Any) -> Any:
-    wanted = str(FIELDS[key])
+def _typed(name: str, key: str, wanted: str, value: Any) -> Any:
     checks = {
         "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
         "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from humalign.pipeline import Stage
+from humalign.stages import people
 from humalign.stages.inputs import embed, embedding_files, judge
 from humalign.stages.learning import student_files, train
 from humalign.stages.results import chapters, execute_notebooks, render, score
 from humalign.stages.teaching import sample, teach, teacher_files, triplet_files
 
-__all__ = ["STAGES", "render"]
+__all__ = ["CHAINS", "PEOPLE", "STAGES", "render"]
 
 STAGES: dict[str, Stage] = {
     "embeddings": Stage(
@@ -75,3 +76,47 @@ STAGES: dict[str, Stage] = {
         files=("notebooks/*.ipynb",),
     ),
 }
+
+# The teacher on real human judgments. Each stage checks the human data against their checksums before it reads them.
+HUMAN_DATA = ("humalign/registry/human.yaml",)
+PEOPLE: dict[str, Stage] = {
+    "embeddings": Stage(
+        needs=(),
+        settings=("backbones",),
+        modules=("datafiles", "readers", "images", "backbones", "embeddings"),
+        outputs=people.photograph_files,
+        make=people.photographs,
+        files=("humalign/registry/backbones.yaml", *HUMAN_DATA),
+    ),
+    "judgments": Stage(
+        needs=(),
+        settings=("vice_dim", "vice_steps", "vice_batch", "vice_seeds", "shares", "folds"),
+        modules=("datafiles", "readers", "judgments", "splits", "objectives", "vice"),
+        outputs=people.observer_files,
+        make=people.observe,
+        files=HUMAN_DATA,
+    ),
+    "teacher": Stage(
+        needs=("judgments",),
+        settings=("residuals", "ridges", "pulls", "pull_folds", "distilled_triplets"),
+        modules=("teacher", "mixed_effects"),
+        outputs=people.teacher_files,
+        make=people.teach,
+    ),
+    "scores": Stage(
+        needs=("embeddings", "teacher"),
+        settings=(
+            *("image_residuals", "image_ridges", "image_folds", "image_repeats", "image_triplets"),
+            *("recovery_answers", "recovery_dim", "bootstrap_draws"),
+        ),
+        modules=(
+            *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),
+            "stages/people",
+        ),
+        outputs=lambda profile: ["scores.csv", "scores.nc"],
+        make=people.score,
+    ),
+}
+
+# The stages of each profile; those not named here have the whole chain.
+CHAINS: dict[str, dict[str, Stage]] = {"things": PEOPLE}

@@ -1,0 +1,456 @@
+"""The teacher on real human judgments: observers fitted to the answers, teachers of each fold, and their scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from scipy.special import softmax
+from sklearn.model_selection import GridSearchCV
+
+from humalign import backbones, embeddings, readers, registry, scores, vice
+from humalign.artefacts import Provenance, replacing
+from humalign.evaluation import people, uncertainty
+from humalign.images import open_image
+from humalign.judgments import ByObject, Choices, majority_share, random_triplets
+from humalign.mixed_effects import MixedEffectsTeacher
+from humalign.pipeline import Run
+from humalign.profiles import Things
+from humalign.scores import Estimate, Score, mean_of_folds, resamples
+from humalign.splits import ObjectFolds
+from humalign.stages.inputs import progress_bar, stream
+from humalign.teacher import AffineTeacher, regressed, try_pulls
+
+CLIP = "clip-vit-b32"
+# Teachers of the 1,854 objects, by stage: what each was told of the training objects.
+FITTED = ("ridge", "ridge-strict", "teacher-one-hot", "teacher-published", "teacher")
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgments:
+    """Real answers about the THINGS objects, and what is known of the objects."""
+
+    features: Float[np.ndarray, "objects dim"]
+    training: Choices
+    validation: Choices
+    repeated: Choices
+    published: Float[np.ndarray, "objects dims"]
+    categories: pd.DataFrame
+    names: tuple[str, ...]
+
+    @functools.cached_property
+    def answers(self) -> ByObject:
+        """All answers to triplets that were asked once, sliced by object."""
+        both = (self.training, self.validation)
+        return ByObject.of((np.concatenate([c.triplets for c in both]), np.concatenate([c.shares for c in both])), len(self.features))
+
+    def folds(self, profile: Things) -> list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
+        """Return training and test objects of each fold, in ascending order."""
+        return [(np.sort(train), np.sort(test)) for train, test in ObjectFolds(profile.folds).split(self.features)]
+
+
+@functools.cache
+def judgments() -> Judgments:
+    """Read the human data, each file checked against its checksum first."""
+    names = readers.object_ids(registry.verify("things-ids"))
+    n = len(names)
+    return Judgments(
+        features=readers.features(registry.verify("things-clip-features"), n),
+        training=readers.triplets(registry.verify("things-answers"), n),
+        validation=readers.triplets(registry.verify("things-validation-answers"), n),
+        repeated=readers.answers(registry.verify("things-repeated-answers"), n).repeated(),
+        published=readers.embedding(registry.verify("things-vice"), n),
+        categories=readers.categories(registry.verify("things-categories"), names),
+        names=names,
+    )
+
+
+# ---- photographs ---------------------------------------------------------------------------------------------------------------------
+
+
+class Pictures:
+    """Pictures in memory, each followed by its mirror image."""
+
+    def __init__(self, pictures: list[Image.Image], name: str) -> None:
+        self.pictures = [turned for picture in pictures for turned in (picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
+        self.labels = pd.DataFrame({"set": [name] * len(self.pictures), "shown": ["as it is", "mirrored"] * len(pictures)})
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return self.pictures[index]
+
+
+def photograph_files(profile: Things) -> list[str]:
+    """Name what the stage leaves."""
+    return [f"embeddings/{name}.nc" for name in profile.backbones]
+
+
+def photographs(run: Run, provenance: Provenance) -> None:
+    """Run the 278 THINGS photographs and the 92 photographs through every backbone, as they are and mirrored."""
+    paths, _ = readers.things_photographs(registry.locate("things-photographs"))
+    registry.verify("kriegeskorte92-judgments")
+    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
+    sets = [
+        Pictures([open_image(path) for path in paths], "things-278"),
+        Pictures([Image.fromarray(pixels) for pixels in judged.images], "kriegeskorte-92"),
+    ]
+    for name in run.profile.backbones:
+        with progress_bar(sum(map(len, sets)), f"{name}, pictures") as bar:
+            found = embeddings.embed(sets, backbones.build(name), progress=bar.update)
+        embeddings.write(run.path(f"embeddings/{name}.nc"), found, provenance.attrs())
+
+
+def _photograph_features(run: Run) -> dict[str, dict[str, Float[np.ndarray, "images dim"]]]:
+    """Return features by model and set, a picture's and its mirror image's averaged; and of all backbones side by side."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name in run.profile.backbones:
+        file = embeddings.read(run.path(f"embeddings/{name}.nc"))
+        features, sets = file["features"].values, file["set"].values
+        found[name] = {which: features[sets == which].reshape(-1, 2, features.shape[1]).mean(1) for which in pd.unique(sets)}
+    if len(found) > 1:
+        # Each backbone with the same weight: its root mean square distance from the mean of the THINGS photographs is one.
+        scale = {name: float(np.sqrt(((f["things-278"] - f["things-278"].mean(0)) ** 2).sum(1).mean())) for name, f in found.items()}
+        found["+".join(found)] = {
+            which: np.concatenate([f[which] / scale[name] for name, f in found.items()], axis=1)
+            for which in ("things-278", "kriegeskorte-92")
+        }
+    return found
+
+
+# ---- observers -----------------------------------------------------------------------------------------------------------------------
+
+
+def _fits(profile: Things) -> dict[str, tuple[str, int]]:
+    """Name every VICE fit: on which answers, from which seed."""
+    whole = {f"seed{seed}": ("all", seed) for seed in range(profile.vice_seeds)}
+    parts = {f"share{share:g}": (f"share {share}", 0) for share in profile.shares}
+    return whole | parts | {f"fold{f}": (f"fold {f}", 0) for f in range(profile.folds)}
+
+
+def observer_files(profile: Things) -> list[str]:
+    """Name what the stage leaves."""
+    return [f"vice/{name}.safetensors" for name in _fits(profile)]
+
+
+def observe(run: Run, provenance: Provenance) -> None:
+    """Fit VICE to all training answers, to parts of them, and to the answers inside each fold's training objects.
+
+    A fit that was finished under the same key is kept, so that an interrupted run continues.
+    """
+    profile, known = run.profile, judgments()
+    with progress_bar(len(_fits(profile)), "VICE fits") as bar:
+        for name, (which, seed) in _fits(profile).items():
+            path = run.path(f"vice/{name}.safetensors")
+            if not _kept(path, provenance.key):
+                answers, objects = _answers(profile, known, which)
+                found = vice.fit(
+                    answers, objects, dim=profile.vice_dim, steps=profile.vice_steps, batch=profile.vice_batch, seed=profile.seed + seed
+                )
+                with replacing(path) as part:
+                    save_file({"mean": found.mean.contiguous(), "std": found.std.contiguous()}, part, {"key": provenance.key})
+            bar.update()
+
+
+def _kept(path: Path, key: str) -> bool:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return bool((file.metadata() or {}).get("key") == key)
+    except (OSError, SafetensorError):
+        return False
+
+
+def _answers(profile: Things, known: Judgments, which: str) -> tuple[Choices, int]:
+    if which.startswith("fold"):
+        train, _ = known.folds(profile)[int(which.split()[1])]
+        inside = known.answers[train]
+        return Choices(inside.triplets, inside.shares.astype(np.int64)), len(train)
+    share = 1.0 if which == "all" else float(which.split()[1])
+    rows = stream(profile, 1).permutation(len(known.training))[: round(share * len(known.training))]
+    return Choices(known.training.triplets[rows], known.training.counts[rows]), len(known.features)
+
+
+def _observer(run: Run, name: str) -> vice.ViceEmbedding:
+    return vice.ViceEmbedding(**load_file(run.path(f"vice/{name}.safetensors")))
+
+
+# ---- teachers ------------------------------------------------------------------------------------------------------------------------
+
+
+def teacher_files(profile: Things) -> list[str]:
+    """Name what the stage leaves."""
+    return [*(f"teacher/fold{f}-{stage}.safetensors" for f in range(profile.folds) for stage in FITTED), "teacher/fit.json"]
+
+
+def teach(run: Run, provenance: Provenance) -> None:
+    """Fit every teacher of every fold to what is known of the training objects; all settings are chosen among these."""
+    profile, known = run.profile, judgments()
+    notes = []
+    with progress_bar(profile.folds * len(FITTED), "teachers") as bar:
+        for f, (train, _) in enumerate(known.folds(profile)):
+            features, answers = known.features[train], known.answers[train]
+            published, note = known.published[train], {}
+            asked = random_triplets(np.arange(len(train)), profile.distilled_triplets, stream(profile, 2, f))
+            distilled = softmax(people.pair_values(people.dot_similarity(published), asked), axis=1)
+            for stage in FITTED:
+                if stage == "ridge":
+                    teacher = regressed(features, published)
+                elif stage == "ridge-strict":
+                    teacher = regressed(features, _observer(run, f"fold{f}").mean.relu().numpy())
+                elif stage == "teacher-one-hot":
+                    hidden = stream(profile, 3, f).permutation(len(train)) % profile.pull_folds
+                    one_hot = (answers.triplets, answers.shares)
+                    tried = try_pulls(features, one_hot, groups=hidden, pulls=profile.pulls, teacher=AffineTeacher(rank=len(features.T)))
+                    note["pull"] = max(tried, key=lambda pull: tried[pull])
+                    teacher = AffineTeacher(pull=note["pull"], rank=len(features.T)).fit(features, one_hot)
+                else:
+                    told = answers if stage == "teacher" else ByObject(asked, distilled, len(train))
+                    grid = {"residual": list(profile.residuals), "ridge": list(profile.ridges)}
+                    search = GridSearchCV(MixedEffectsTeacher(), grid, cv=ObjectFolds(3, profile.seed)).fit(features, told)
+                    note[stage] = search.best_params_
+                    teacher = search.best_estimator_
+                teacher.save(run.path(f"teacher/fold{f}-{stage}.safetensors"), provenance.attrs())
+                bar.update()
+            notes.append(note)
+    with replacing(run.path("teacher/fit.json")) as part:
+        part.write_text(json.dumps(provenance.attrs() | {"folds": notes}, indent=1))
+
+
+# ---- scores --------------------------------------------------------------------------------------------------------------------------
+
+Name = tuple[str, str, str, str, str]  # model, stage, task, split, metric
+
+
+def score(run: Run, provenance: Provenance) -> None:
+    """Score every teacher on objects and images that it never saw, against people."""
+    gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
+    parts = (_things, _observers, _curves, _images, _recovery)
+    with progress_bar(len(parts), "evaluations") as bar:
+        for part in parts:
+            for (model, stage, task, split, metric), estimate in part(run):
+                gathered[model, stage].append(estimate.score(task, split, metric, "simulated" if task == "recovery" else "human"))
+            bar.update()
+    scores.write(scores.table(gathered, run.profile.name, run.profile.seed), run.folder, provenance.attrs())
+
+
+def _things(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Accuracy, calibration and dimensions on the test objects: means over folds, objects resampled within each."""
+    profile, known = run.profile, judgments()
+    rows: dict[Name, list[Estimate]] = defaultdict(list)
+    for f, (train, test) in enumerate(known.folds(profile)):
+        for name, estimate in _fold(run, f, train, test):
+            rows[name].append(estimate)
+    for name, estimates in rows.items():
+        if len(estimates) == profile.folds:
+            yield name, mean_of_folds(estimates)
+
+
+def _fold(run: Run, f: int, train: np.ndarray, test: np.ndarray) -> Iterator[tuple[Name, Estimate]]:
+    profile, known = run.profile, judgments()
+    answers, features = known.answers[test], known.features[test]
+    weights = resamples(len(test), profile.bootstrap_draws, profile.seed * 1000 + f)
+    centre = known.features[train].mean(0)
+    heat = uncertainty.fit_temperature(known.features[train][None], known.answers[train])
+    raw = {"teacher-base": features, "teacher-centred": features - centre}
+    own = {stage: people.pair_values(cosines(x), answers.triplets) for stage, x in raw.items()}
+    matrices = {"teacher-base": cosines(features)}
+    chances = {"teacher-base": softmax(own["teacher-base"] / heat, axis=1)}
+    for stage in FITTED:
+        teacher = AffineTeacher.load(run.path(f"teacher/fold{f}-{stage}.safetensors"))
+        places = teacher.transform(features)
+        # A map towards places has an origin that means something; the pull keeps a map of the features, which cosines compare.
+        cosine = people.pair_values(cosines(places), answers.triplets)
+        chances[stage] = teacher.choice_probabilities(features, answers.triplets)
+        own[stage] = cosine if stage == "teacher-one-hot" else chances[stage]
+        matrices[stage] = people.dot_similarity(places)
+        yield (CLIP, stage, "odd-one-out", "unseen objects", "accuracy-cosine"), people.accuracy(cosine, answers, weights)
+    found = {stage: people.accuracy(similar, answers, weights) for stage, similar in own.items()}
+    for stage, estimate in found.items():
+        yield (CLIP, stage, "odd-one-out", "unseen objects", "accuracy"), estimate
+        for reference in ("teacher-base", "ridge"):
+            if stage not in raw and stage != reference:
+                yield (CLIP, stage, "odd-one-out", "unseen objects", f"accuracy-above-{reference}"), estimate - found[reference]
+    published = people.pair_values(people.dot_similarity(known.published[test]), answers.triplets)
+    yield ("vice-published", "observer", "odd-one-out", "unseen objects", "accuracy"), people.accuracy(published, answers, weights)
+    for stage in ("teacher-base", "teacher"):
+        for category, estimate in people.by_category(own[stage], answers, known.categories.iloc[test], weights):
+            if estimate.n >= 200:
+                yield (CLIP, stage, "odd-one-out", f"category/{category}", "accuracy"), estimate
+    for stage in ("teacher-base", "teacher-one-hot", "teacher-published", "teacher"):
+        error, steps = people.calibration(chances[stage], answers, weights)
+        yield (CLIP, stage, "calibration", "unseen objects", "expected-calibration-error"), error
+        for step, (sure, right) in steps.items():
+            yield (CLIP, stage, "calibration", f"step {step}", "confidence"), sure
+            yield (CLIP, stage, "calibration", f"step {step}", "accuracy"), right
+    for d in range(known.published.shape[1]):
+        label = ", ".join(known.names[o] for o in np.argsort(-known.published[:, d])[:3])
+        for stage in ("teacher-base", "teacher"):
+            yield (
+                (CLIP, stage, "dimensions", label, "similarity"),
+                people.shared_dimension(matrices[stage], known.published[test, d], weights),
+            )
+
+
+def cosines(features: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
+    """Return the cosines of every two rows."""
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    return np.asarray(unit @ unit.T, dtype=float)
+
+
+def _observers(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """What people agree on, and how well models of the observers predict it; answers resampled by object, shares by triplet."""
+    profile, known = run.profile, judgments()
+    objects = resamples(len(known.features), profile.bootstrap_draws, profile.seed)
+    triplets = resamples(len(known.repeated), profile.bootstrap_draws, profile.seed)
+    validation = ByObject.of(known.validation, len(known.features))
+
+    def ceiling(values: np.ndarray) -> Estimate:
+        return Estimate.of(triplets @ values / len(values), len(values))
+
+    yield ("people", "ceiling", "odd-one-out", "repeated triplets", "accuracy"), ceiling(majority_share(known.repeated.counts))
+    whole = len(known.training)
+    fits = {f"{round(share * whole)} answers": [f"share{share:g}"] for share in profile.shares}
+    fits |= {f"{whole} answers": ["seed0"]}
+    if profile.vice_seeds > 1:
+        fits["all seeds"] = [f"seed{seed}" for seed in range(profile.vice_seeds)]
+    predicted: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
+    for split, names in fits.items():
+        several = [_observer(run, name) for name in names]
+        predicted["vice", "observer", split] = tuple(
+            np.mean([one.predict(rows.triplets) for one in several], axis=0, dtype=float) for rows in (validation, known.repeated)
+        )
+        sizes = [one.mean.shape[1] for one in several]
+        yield (
+            ("vice", "observer", "observer-model", split, "dimensions"),
+            Estimate(float(np.mean(sizes)), np.array(sizes, float), len(sizes)),
+        )
+    published = people.dot_similarity(known.published)
+    predicted["vice-published", "observer", "published"] = tuple(
+        softmax(people.pair_values(published, rows.triplets), axis=1) for rows in (validation, known.repeated)
+    )
+    teacher = MixedEffectsTeacher(residual=0.2, iterations=100).fit(known.features, known.training)
+    placed = people.dot_similarity(teacher.places_)
+    predicted[CLIP, "teacher", f"{whole} answers"] = tuple(
+        softmax(people.pair_values(placed, rows.triplets), axis=1) for rows in (validation, known.repeated)
+    )
+    for (model, stage, split), (answered, shares) in predicted.items():
+        yield (model, stage, "observer-model", split, "accuracy"), people.accuracy(answered, validation, objects)
+        for metric, estimate in people.repeated(shares, known.repeated, triplets).items():
+            yield (model, stage, "observer-model", split, metric), estimate
+
+
+def _curves(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Accuracy of the teacher on unseen objects by the number of answers, and by the number of objects, that it is fitted to."""
+    profile, known = run.profile, judgments()
+    notes = json.loads(run.path("teacher/fit.json").read_text())["folds"]
+    for kind in ("answers", "objects"):
+        for share in (*profile.shares, 1.0):
+            estimates, counts = [], []
+            for f, (train, test) in enumerate(known.folds(profile)):
+                rng = stream(profile, 4, f)
+                answers, features = known.answers[train], known.features[train]
+                if kind == "answers":
+                    kept = rng.permutation(len(answers.triplets))[: round(share * len(answers.triplets))]
+                    answers = ByObject(answers.triplets[kept], answers.shares[kept], len(train))
+                else:
+                    # Half the objects have an eighth of the answers: square roots keep the smallest set large enough to fit.
+                    some = np.sort(rng.permutation(len(train))[: round(share ** (1 / 2) * len(train))])
+                    answers, features = answers[some], features[some]
+                counts.append(len(answers.triplets) if kind == "answers" else len(features))
+                teacher = MixedEffectsTeacher(**notes[f]["teacher"]).fit(features, answers)
+                rows = known.answers[test]
+                weights = resamples(len(test), profile.bootstrap_draws, profile.seed * 1000 + f)
+                estimates.append(people.accuracy(teacher.choice_probabilities(known.features[test], rows.triplets), rows, weights))
+            yield (CLIP, "teacher", "learning-curve", f"{round(np.mean(counts))} {kind}", "accuracy"), mean_of_folds(estimates)
+
+
+def _images(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """The photographs: images left out of the fit, and one set of people and images by a teacher of the other."""
+    profile, known = run.profile, judgments()
+    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
+    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    for metric, estimate in people.people_among_themselves(judged.matrices, profile.bootstrap_draws, profile.seed).items():
+        yield ("people", "ceiling", "similarity-judgments", "92 photographs", metric), estimate
+    group = ByObject.of(people.group_choices(judged.matrices), judged.images.shape[0])
+    similar = people.dot_similarity(known.published[objects])
+    asked = random_triplets(np.arange(len(objects)), profile.image_triplets, stream(profile, 5))
+    chosen = np.eye(3)[people.pair_values(similar, asked).argmax(1)]
+    vice_says = ByObject(asked, chosen, len(objects))
+    human = known.answers[objects]
+    grid = {"residual": profile.image_residuals, "ridge": profile.image_ridges}
+    settings: dict[str, Any] = {"draws": profile.bootstrap_draws, "seed": profile.seed}
+
+    def fit(features: np.ndarray, answers: ByObject) -> AffineTeacher:
+        return people.tuned(features, answers, grid, profile.seed, dim=40)
+
+    for model, features in _photograph_features(run).items():
+        near, far = features["kriegeskorte-92"], features["things-278"]
+        folds = people.image_folds(len(near), profile.image_folds, profile.image_repeats, profile.seed)
+        for (stage, metric), estimate in people.unseen_images(near, group, -judged.matrices.mean(0), folds, fit, **settings).items():
+            task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
+            yield (model, stage, task, "92 photographs, unseen", metric), estimate
+        folds = people.image_folds(len(far), profile.image_folds, 1, profile.seed)
+        for (stage, metric), estimate in people.unseen_images(far, vice_says, similar, folds, fit, **settings).items():
+            task = "odd-one-out-vice" if metric == "accuracy" else "similarity-vice"
+            yield (model, stage, task, "278 photographs, unseen", metric), estimate
+        weights = resamples(len(far), profile.bootstrap_draws, profile.seed)
+        published = known.published[objects]
+
+        def without(kept: np.ndarray, far: np.ndarray = far, published: np.ndarray = published) -> AffineTeacher:
+            return regressed(far[kept], published[kept])
+
+        for stage, estimate in people.leave_three_out(far, human, without, 6, weights, profile.seed).items():
+            yield (model, stage, "odd-one-out", "278 photographs, unseen", "accuracy"), estimate
+        for stage, similarity in _from_278(near, far, vice_says, published, fit).items():
+            yield (
+                (model, *stage.split("/"), "92 photographs, from 278 others", "rsa-spearman"),  # type: ignore[misc]
+                people.across_people_and_images(similarity, judged.matrices, profile.bootstrap_draws, profile.seed),
+            )
+
+
+def _from_278(near: np.ndarray, far: np.ndarray, vice_says: ByObject, published: np.ndarray, fit: Any) -> dict[str, np.ndarray]:
+    """Return similarities of the 92 photographs by the backbone and by teachers of the 278 others, as ``stage/task``."""
+    teacher, ridge = fit(far, vice_says), regressed(far, published)
+    return {
+        "teacher-base/similarity-judgments": people.backbone_similarity(near),
+        "ridge/similarity-judgments": people.backbone_similarity(ridge.transform(near)),
+        "teacher/similarity-judgments": people.backbone_similarity(teacher.transform(near)),
+    }
+
+
+def _recovery(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Simulated answers by a known affine map: how near the fitted similarities of unseen objects come to the truth as answers grow."""
+    profile, known = run.profile, judgments()
+    train, test = known.folds(profile)[0]
+    rng = stream(profile, 6)
+    centred = known.features - known.features[train].mean(0)
+    # The directions that vary most over the objects, turned at random, at a scale that makes the answers as sure as people's.
+    _, _, directions = np.linalg.svd(centred[train], full_matrices=False)
+    space = centred @ directions[: profile.recovery_dim].T @ np.linalg.qr(rng.standard_normal((profile.recovery_dim,) * 2))[0]
+    space *= 2.0 / np.sqrt((space[train] ** 2).sum(1).mean())
+    i, j = np.triu_indices(len(test), k=1)
+    truth = people.dot_similarity(space[test])[i, j]
+    for answers in profile.recovery_answers:
+        asked = random_triplets(np.arange(len(train)), answers, rng)
+        chances = softmax(people.pair_values(people.dot_similarity(space[train]), asked), axis=1)
+        choices = Choices(asked, rng.multinomial(1, chances).astype(np.int64))
+        teacher = MixedEffectsTeacher(dim=2 * profile.recovery_dim, residual=0.05, ridge=1e-4).fit(known.features[train], choices)
+        found = people.dot_similarity(teacher.transform(known.features[test]))[i, j]
+        correlation = float(np.corrcoef(found, truth)[0, 1])
+        yield (
+            (CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson"),
+            Estimate(correlation, np.array([correlation]), len(test)),
+        )
