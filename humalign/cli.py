@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a stage and everything it needs, reusing what is still good")
     run.add_argument("stage", metavar="STAGE", help=", ".join(LAST))
-    run.add_argument("--profile", help="demo (the default without a GPU)")
+    run.add_argument("--profile", help="demo (the default without a GPU), things")
     run.add_argument("--build", type=Path, default=Path("build"), help="where artefacts go (default: build)")
     run.set_defaults(command=_run)
 
@@ -103,7 +103,7 @@ def _run_part(chain: Any, stage: str, run: Any) -> None:
 
     last = list(chain)[-1]
     if stage not in (*chain, "all"):
-        raise HumalignError(f"the profile {run.profile.name!r} ends with {last!r}, and the book shows what was recorded: {nearest(stage, chain)}")
+        raise HumalignError(f"the profile {run.profile.name!r} ends with {last!r}, no book is made of it: {nearest(stage, chain)}")
     pipeline.execute(chain, last if stage == "all" else stage, run)
     print(run.path("scores.csv") if stage in (last, "all") else run.folder)
 
@@ -111,7 +111,7 @@ def _run_part(chain: Any, stage: str, run: Any) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     import torch
 
-    from humalign.registry import sources, verify
+    from humalign.registry import human_data, sources, verify
 
     free = shutil.disk_usage(".").free / 1e9
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the demo runs on the processor"
@@ -126,6 +126,13 @@ def _doctor(options: argparse.Namespace) -> int:
         except HumalignError as error:
             missing += 1
             print(f"MISSING                {name}: {error}")
+    # The demo does without people's judgments: their absence is said, and is no fault of this machine.
+    for name, source in human_data().items():
+        try:
+            verify(name)
+            print(f"present   {source.size / 1e6:6.1f} MB  {name}: {source.what} ({source.licence})")
+        except HumalignError as error:
+            print(f"not here               {name}, needed by the profile things: {error}")
     return 1 if missing else 0
 
 

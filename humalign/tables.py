@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from humalign import published, registry
-from humalign.scores import one, pick
+from humalign.artefacts import PACKAGE
+from humalign.scores import one, pick, read
 
 # In the order of every table and figure; each pair is a stage and what it is compared with.
 STAGES = ("base", "base-centred", "unaligned", "aligned", "teacher-base", "teacher-centred", "teacher")
@@ -42,6 +43,11 @@ class Table:
         caption = f"<p>{html.escape(self.caption)}</p>\n" if self.caption else ""
         body = "\n".join(line(row, "td") for row in self.frame.to_numpy().tolist())
         return f"{caption}<table>\n<thead>{line(list(self.frame.columns), 'th')}</thead>\n<tbody>\n{body}\n</tbody></table>"
+
+
+def recorded(profile: str) -> pd.DataFrame:
+    """Return the scores of a profile that were recorded in the repository, whatever run is being shown."""
+    return read(PACKAGE.parent / "book" / "recorded" / profile / "scores.csv")
 
 
 def number(row: Any, digits: int = 3) -> str:

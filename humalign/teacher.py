@@ -98,7 +98,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
             loss = objective().item()
             return (variable if free else variable * identity).double().numpy(), loss
 
-    def transform(self, embeddings: Float[np.ndarray, "objects dim"]) -> Float[np.ndarray, "objects dim"]:
+    def transform(self, embeddings: Float[np.ndarray, "objects dim"]) -> Float[np.ndarray, "objects places"]:
         """Map embeddings to the teacher's space."""
         return ((embeddings - self.mean_) / self.scale_ @ self.matrix_ + self.bias_).astype(np.float32)
 

@@ -72,6 +72,7 @@ class Things:
     vice_steps: int
     vice_batch: int
     vice_seeds: int
+    vice_shares: tuple[float, ...]
     shares: tuple[float, ...]
     folds: int
     residuals: tuple[float, ...]

@@ -90,7 +90,7 @@ PEOPLE: dict[str, Stage] = {
     ),
     "judgments": Stage(
         needs=(),
-        settings=("vice_dim", "vice_steps", "vice_batch", "vice_seeds", "shares", "folds"),
+        settings=("vice_dim", "vice_steps", "vice_batch", "vice_seeds", "vice_shares", "folds"),
         modules=("datafiles", "readers", "judgments", "splits", "objectives", "vice"),
         outputs=people.observer_files,
         make=people.observe,
@@ -107,7 +107,7 @@ PEOPLE: dict[str, Stage] = {
         needs=("embeddings", "teacher"),
         settings=(
             *("image_residuals", "image_ridges", "image_folds", "image_repeats", "image_triplets"),
-            *("recovery_answers", "recovery_dim", "bootstrap_draws"),
+            *("shares", "recovery_answers", "recovery_dim", "bootstrap_draws"),
         ),
         modules=(
             *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),

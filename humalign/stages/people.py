@@ -135,7 +135,7 @@ def _photograph_features(run: Run) -> dict[str, dict[str, Float[np.ndarray, "ima
 def _fits(profile: Things) -> dict[str, tuple[str, int]]:
     """Name every VICE fit: on which answers, from which seed."""
     whole = {f"seed{seed}": ("all", seed) for seed in range(profile.vice_seeds)}
-    parts = {f"share{share:g}": (f"share {share}", 0) for share in profile.shares}
+    parts = {f"share{share:g}": (f"share {share}", 0) for share in profile.vice_shares}
     return whole | parts | {f"fold{f}": (f"fold {f}", 0) for f in range(profile.folds)}
 
 
@@ -322,7 +322,7 @@ def _observers(run: Run) -> Iterator[tuple[Name, Estimate]]:
 
     yield ("people", "ceiling", "odd-one-out", "repeated triplets", "accuracy"), ceiling(majority_share(known.repeated.counts))
     whole = len(known.training)
-    fits = {f"{round(share * whole)} answers": [f"share{share:g}"] for share in profile.shares}
+    fits = {f"{round(share * whole)} answers": [f"share{share:g}"] for share in profile.vice_shares}
     fits |= {f"{whole} answers": ["seed0"]}
     if profile.vice_seeds > 1:
         fits["all seeds"] = [f"seed{seed}" for seed in range(profile.vice_seeds)]

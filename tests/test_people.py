@@ -1,0 +1,194 @@
+"""The teacher on real people: each estimate against brute force, and the whole chain in small on the real files."""
+
+import dataclasses
+import itertools
+import os
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from scipy.stats import pearsonr, spearmanr
+
+from humalign import pipeline, profiles, scores, stages
+from humalign.errors import HumalignError
+from humalign.evaluation import people
+from humalign.judgments import ByObject, Choices, entropy, random_triplets
+from humalign.mixed_effects import MixedEffectsTeacher
+from humalign.scores import resamples
+from humalign.teacher import regressed
+
+OBJECTS = 40
+
+
+@pytest.fixture(scope="module")
+def space():
+    return np.random.default_rng(0).standard_normal((OBJECTS, 5))
+
+
+@pytest.fixture(scope="module")
+def answers(space):
+    rng = np.random.default_rng(1)
+    triplets = random_triplets(np.arange(OBJECTS), 3000, rng)
+    chances = softmax(people.pair_values(space @ space.T, triplets), axis=1)
+    return ByObject(triplets, rng.multinomial(4, chances) / 4, OBJECTS)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return resamples(OBJECTS, 12, seed=3)
+
+
+def test_pair_values_stand_in_the_order_ij_ik_jk(space, answers):
+    similar = space @ space.T
+    found = people.pair_values(similar, answers.triplets[:20])
+    for (i, j, k), row in zip(answers.triplets[:20], found, strict=True):
+        assert row.tolist() == [similar[i, j], similar[i, k], similar[j, k]]
+
+
+def test_calibration_is_that_of_brute_force(space, answers, weights):
+    probabilities = softmax(2 * people.pair_values(space @ space.T, answers.triplets), axis=1)
+    error, steps = people.calibration(probabilities, answers, weights)
+    wanted = 0.0
+    sure = probabilities.max(1)
+    right = answers.shares[np.arange(len(sure)), probabilities.argmax(1)]
+    for low, high in itertools.pairwise(people.BINS):
+        inside = (sure >= low) & ((sure < high) | (high == 1))
+        if inside.any():
+            wanted += abs(sure[inside].mean() - right[inside].mean()) * inside.mean()
+    assert error.value == pytest.approx(wanted, rel=1e-4)
+    for step, (confidence, accuracy) in steps.items():
+        assert people.BINS[step] <= confidence.value <= people.BINS[step + 1] + 1e-6
+        assert 0 <= accuracy.value <= 1
+    # Twice too sure is worse calibrated than the truth.
+    truth, _ = people.calibration(softmax(people.pair_values(space @ space.T, answers.triplets), axis=1), answers, weights)
+    assert truth.value < error.value
+
+
+def test_a_category_counts_the_triplets_that_hold_one_of_its_objects(space, answers, weights):
+    import pandas as pd
+
+    member = np.arange(OBJECTS) < 6
+    similar = people.pair_values(space @ space.T, answers.triplets)
+    ((name, found),) = people.by_category(similar, answers, pd.DataFrame({"six": member}), weights)
+    held = [row for row, triplet in enumerate(answers.triplets) if any(member[o] for o in triplet)]
+    chosen = answers.shares[np.arange(len(similar)), similar.argmax(1)]
+    assert name == "six"
+    assert (found.n, found.value) == (len(held), pytest.approx(chosen[held].mean(), rel=1e-5))
+
+
+def test_shared_dimension_is_the_mean_similarity_of_the_highest_pairs(space, weights):
+    similar, strength = space @ space.T, space[:, 0]
+    top = np.argsort(-strength)[:8]
+    pairs = similar[np.triu_indices(OBJECTS, 1)]
+    wanted = np.mean([(similar[a, b] - pairs.mean()) / pairs.std() for a, b in itertools.combinations(top, 2)])
+    assert people.shared_dimension(similar, strength, weights, top=8).value == pytest.approx(wanted, rel=1e-6)
+
+
+def test_agreement_on_repeated_triplets_is_pearson(space):
+    rng = np.random.default_rng(5)
+    asked = random_triplets(np.arange(OBJECTS), 60, rng)
+    chances = softmax(people.pair_values(space @ space.T, asked), axis=1)
+    choices = Choices(asked, rng.multinomial(20, chances))
+    weights = resamples(60, 3, seed=0)
+    found = people.repeated(chances, choices, weights)
+    assert found["share-pearson"].value == pytest.approx(pearsonr(chances.ravel(), choices.shares.ravel()).statistic)
+    assert found["entropy-pearson"].value == pytest.approx(pearsonr(entropy(chances), entropy(choices.shares)).statistic)
+    times = weights[1].astype(int)
+    drawn = pearsonr(np.repeat(chances, times, axis=0).ravel(), np.repeat(choices.shares, times, axis=0).ravel()).statistic
+    assert found["share-pearson"].draws[0] == pytest.approx(drawn)
+
+
+def test_people_among_themselves_is_leave_one_out():
+    rng = np.random.default_rng(2)
+    truth = rng.random((12, 12))
+    matrices = np.stack([(m + m.T) / 2 for m in truth + 0.5 * rng.standard_normal((5, 12, 12))])
+    i, j = np.triu_indices(12, 1)
+    lower = np.mean([spearmanr(matrices[p][i, j], np.delete(matrices, p, 0).mean(0)[i, j]).statistic for p in range(5)])
+    upper = np.mean([spearmanr(matrices[p][i, j], matrices.mean(0)[i, j]).statistic for p in range(5)])
+    found = people.people_among_themselves(matrices, 20, 0)
+    assert (found["rsa-lower"].value, found["rsa-upper"].value) == (pytest.approx(lower), pytest.approx(upper))
+    joined = people.across_people_and_images(-matrices.mean(0), matrices, 20, 0)
+    assert joined.value == pytest.approx(1.0)
+    assert (joined.draws < 1).all()
+
+
+def test_a_group_keeps_the_pair_together_that_it_finds_least_dissimilar():
+    matrices = np.random.default_rng(0).random((3, 6, 6))
+    found = people.group_choices(matrices)
+    assert len(found) == 20
+    mean = matrices.mean(0)
+    for (i, j, k), counts in zip(found.triplets, found.counts, strict=True):
+        assert counts.argmax() == np.argmin([mean[i, j], mean[i, k], mean[j, k]])
+
+
+def test_teachers_of_left_out_images_never_see_them(space, answers):
+    seen = []
+
+    def fit(kept):
+        seen.append(kept)
+        return regressed(space[kept], space[kept])
+
+    found = people.leave_three_out(space, answers, fit, 5, resamples(OBJECTS, 3, 0), seed=0)
+    assert len(seen) > 30
+    assert all(OBJECTS * 0.3 < kept.sum() < OBJECTS for kept in seen)
+    # The space itself decides, so that the ridge regression onto it must predict better than chance, and than its own cosines.
+    assert found["teacher"].value > 0.45
+
+    def forgetful(features, told):
+        assert told.objects == len(features) == 32
+        return MixedEffectsTeacher(dim=6, iterations=10).fit(features, told)
+
+    folds = people.image_folds(OBJECTS, 5, 2, 0)
+    scored = people.unseen_images(space, answers, space @ space.T, folds, forgetful, 3, 0)
+    assert set(scored) == {
+        ("teacher-base", "accuracy"),
+        ("teacher-base", "rsa-spearman"),
+        *(("teacher", metric) for metric in ("accuracy", "rsa-spearman", "rsa-own-spearman")),
+    }
+    assert scored["teacher", "rsa-own-spearman"].value > scored["teacher-base", "rsa-spearman"].value
+
+
+def test_a_missing_folder_of_human_data_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path))
+    stages.people.judgments.cache_clear()
+    with pytest.raises(HumalignError, match="HUMALIGN_DATA") as caught:
+        stages.people.judgments()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")
+def test_the_whole_chain_in_small_on_the_real_files(tmp_path):
+    stages.people.judgments.cache_clear()
+    few = {
+        "backbones": ("efficientnet-lite0",), "vice_dim": 12, "vice_steps": 60, "vice_batch": 4096, "vice_seeds": 1, "vice_shares": (0.5,),
+        "shares": (0.25,),
+        "residuals": (0.3,), "pulls": (0.01,), "pull_folds": 2, "distilled_triplets": 20000, "image_residuals": (1.0,),
+        "image_ridges": (0.005,), "image_repeats": 1, "image_triplets": 4000, "recovery_answers": (500, 20000),
+        "bootstrap_draws": 20,
+    }  # fmt: skip
+    profile = dataclasses.replace(profiles.load("things"), **few)
+    run = pipeline.Run(profile, tmp_path)
+    pipeline.execute(stages.PEOPLE, "scores", run)
+    table = scores.read(tmp_path / "things" / "scores.csv")
+    before = (tmp_path / "things" / "scores.csv").read_bytes()
+
+    def value(**where):
+        return float(scores.one(table, **where)["value"])
+
+    unseen = {"task": "odd-one-out", "split": "unseen objects", "metric": "accuracy"}
+    assert value(model="people", **unseen | {"split": "repeated triplets"}) == pytest.approx(0.6722, abs=1e-4)
+    assert value(stage="teacher-base", **unseen) == pytest.approx(0.4815, abs=1e-3)
+    assert value(stage="ridge", **unseen) == pytest.approx(0.562, abs=3e-3)
+    assert value(stage="teacher", **unseen) > 0.555
+    ceilings = {"model": "people", "task": "similarity-judgments"}
+    assert value(metric="rsa-lower", **ceilings) == pytest.approx(0.478, abs=1e-3)
+    assert value(metric="rsa-upper", **ceilings) == pytest.approx(0.575, abs=1e-3)
+    assert set(table["evidence"]) == {"human", "simulated"}
+    assert (table.loc[table["evidence"] == "simulated", "task"] == "recovery").all()
+    recovered = table[table["task"] == "recovery"]["value"].tolist()
+    assert recovered[0] < recovered[1]
+    said = []
+    (tmp_path / "things" / "scores.csv").unlink()
+    pipeline.execute(stages.PEOPLE, "scores", run, said.append)
+    assert sum("reused" in line for line in said) == 3
+    assert (tmp_path / "things" / "scores.csv").read_bytes() == before
