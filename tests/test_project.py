@@ -22,10 +22,10 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 
 # An import goes to the left or up only; what is not a floor of the chain stands above or below it.
 ORDER = """
-    errors datafiles artefacts registry profiles
+    errors devices datafiles artefacts registry profiles
     objectives scores images judgments readers splits
     backbones embeddings simulate vice
-    teacher mixed_effects triplets
+    locality teacher mixed_effects triplets
     student distill
     evaluation published
     tables drawing figures

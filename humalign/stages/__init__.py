@@ -36,7 +36,7 @@ STAGES: dict[str, Stage] = {
             *("vice_dim", "vice_steps", "vice_batch", "distilled_triplets", "border_share", "vice_clusters"),
             *("pulls", "pull_folds", "teacher_rank", "teacher_iterations"),
         ),
-        modules=("objectives", "vice", "teacher", "triplets", "splits", "stages/teaching"),
+        modules=("objectives", "vice", "locality", "teacher", "triplets", "splits", "stages/teaching"),
         outputs=teacher_files,
         make=teach,
     ),
@@ -99,7 +99,7 @@ PEOPLE: dict[str, Stage] = {
     "teacher": Stage(
         needs=("judgments",),
         settings=("residuals", "ridges", "pulls", "pull_folds", "distilled_triplets"),
-        modules=("teacher", "mixed_effects"),
+        modules=("locality", "teacher", "mixed_effects"),
         outputs=people.teacher_files,
         make=people.teach,
     ),

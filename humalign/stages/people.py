@@ -147,7 +147,7 @@ def observer_files(profile: Things) -> list[str]:
 def observe(run: Run, provenance: Provenance) -> None:
     """Fit VICE to all training answers, to parts of them, and to the answers inside each fold's training objects.
 
-    A fit that was finished under the same key is kept, so that an interrupted run continues.
+    A fit that was finished under the same key is kept, and one that was not goes on from its checkpoint.
     """
     profile, known = run.profile, judgments()
     with progress_bar(len(_fits(profile)), "VICE fits") as bar:
@@ -156,11 +156,19 @@ def observe(run: Run, provenance: Provenance) -> None:
             if not _kept(path, provenance.key):
                 answers, objects = _answers(profile, known, which)
                 found = vice.fit(
-                    answers, objects, dim=profile.vice_dim, steps=profile.vice_steps, batch=profile.vice_batch, seed=profile.seed + seed
+                    answers,
+                    objects,
+                    dim=profile.vice_dim,
+                    steps=profile.vice_steps,
+                    batch=profile.vice_batch,
+                    seed=profile.seed + seed,
+                    checkpoint=run.path(f"vice/{name}.{provenance.key}.ckpt"),
                 )
                 with replacing(path) as part:
                     save_file({"mean": found.mean.contiguous(), "std": found.std.contiguous()}, part, {"key": provenance.key})
             bar.update()
+    for leftover in run.path("vice").glob("*.ckpt"):
+        leftover.unlink()
 
 
 def _kept(path: Path, key: str) -> bool:
