@@ -20,6 +20,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import Tensor
 
+from humalign.devices import named
 from humalign.errors import HumalignError
 from humalign.judgments import Answered, Choices, agreement, check_triplets, distributions
 from humalign.objectives import cross_entropy, pair_similarities
@@ -35,6 +36,7 @@ class MixedEffectsTeacher(AffineTeacher):
             Large: every object is placed by its answers alone, and W is the ridge regression onto those places.
         ridge: penalty of W, as a share of the squared length of the embeddings.
         iterations: of L-BFGS at most.
+        device: where the places are solved for; what is fitted comes back as arrays of the processor.
 
     Attributes (after ``fit``): those of ``AffineTeacher``, with ``matrix_`` (dim of the embeddings, dim) and ``bias_`` (dim,), and
     ``places_`` (objects, dim), where the objects of the fit lie, their residuals included.
@@ -43,13 +45,16 @@ class MixedEffectsTeacher(AffineTeacher):
     known before (a regression onto an embedding of the answers; a linear probe).
     """
 
-    def __init__(self, dim: int = 60, residual: float = 0.3, ridge: float = 2e-3, iterations: int = 60) -> None:
+    def __init__(self, dim: int = 60, residual: float = 0.3, ridge: float = 2e-3, iterations: int = 60, device: str = "cpu") -> None:
         self.dim = dim
         self.residual = residual
         self.ridge = ridge
         self.iterations = iterations
+        self.device = device
 
-    def fit(self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered) -> MixedEffectsTeacher:
+    def fit(  # type: ignore[override]  # it has no use for unlabelled images
+        self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered
+    ) -> MixedEffectsTeacher:
         """Fit the map to answers, or to choice distributions (each counts as one answer).
 
         Args:
@@ -65,8 +70,14 @@ class MixedEffectsTeacher(AffineTeacher):
 
         left, singular, right = np.linalg.svd(centred, full_matrices=False)
         kept = singular**2 / (singular**2 + self.ridge * len(embeddings))
-        fixed = torch.from_numpy(left * np.sqrt(kept)).float()
-        self.places_, self.loss_ = self._place(centred, fixed, torch.from_numpy(triplets), torch.from_numpy(targets).float(), answers)
+        place = named(self.device)
+        self.places_, self.loss_ = self._place(
+            centred,
+            torch.from_numpy(left * np.sqrt(kept)).float().to(place),
+            torch.from_numpy(triplets).to(place),
+            torch.from_numpy(targets).float().to(place),
+            answers,
+        )
 
         level = self.places_.mean(0)
         inside = left.T @ (self.places_ - level)
@@ -93,7 +104,7 @@ class MixedEffectsTeacher(AffineTeacher):
         start = np.zeros((len(inputs), self.dim))
         start[:, :first] = 2 * left[:, :first] * singular[:first]
         start[:, -1] = 0.5
-        places = torch.from_numpy(start).float().requires_grad_()
+        places = torch.from_numpy(start).float().to(fixed.device).requires_grad_()
         optimiser = torch.optim.LBFGS([places], max_iter=self.iterations, history_size=10, line_search_fn="strong_wolfe")
 
         def objective() -> Tensor:
@@ -110,7 +121,7 @@ class MixedEffectsTeacher(AffineTeacher):
 
         optimiser.step(closure)
         with torch.no_grad():
-            return places.double().numpy(), objective().item()
+            return places.double().cpu().numpy(), objective().item()
 
     def score(self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered) -> float:
         """Return the odd-one-out accuracy: the mean share of answers that keep the pair together which the teacher finds most likely."""
