@@ -60,8 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser("audit", help="check a triplet file before training on it")
     audit.add_argument("file", type=Path)
     audit.add_argument(
-        "--embeddings", type=Path, help="any backbone's embeddings (.nc) of the same image list: tests the order of the columns"
+        "--embeddings", type=Path, help="any backbone's embeddings (.nc, .npy) of the same image list: tests the order of the columns"
     )
+    audit.add_argument("--names", type=Path, help="the image list: a text file, one file name a line, in the order of the indices")
     audit.set_defaults(command=_audit, build=Path("build"))
     return parser
 
@@ -146,17 +147,41 @@ def _fetch(options: argparse.Namespace) -> None:
 def _features(path: Path) -> Any:
     from humalign import embeddings
 
+    if path.suffix == ".npy":
+        return _memory_map(path)
     found = embeddings.read(path)
     if "features" not in found:
         raise HumalignError(f"{path} holds no features: give the file of a backbone's embeddings, as `humalign run embeddings` leaves it")
     return found["features"].values
 
 
+def _memory_map(path: Path) -> Any:
+    import numpy as np
+
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise HumalignError(f"cannot read embeddings at {path} ({error}): an .npy file of floats, one row an image") from None
+    if found.ndim != 2 or not np.issubdtype(found.dtype, np.floating):
+        raise HumalignError(f"{path} holds {found.dtype} of shape {found.shape}: embeddings are floats, one row an image")
+    return found
+
+
+def _names(path: Path) -> Any:
+    import numpy as np
+
+    try:
+        return np.array(path.read_text(encoding="utf-8").splitlines(), dtype=str)
+    except (OSError, UnicodeDecodeError) as error:
+        raise HumalignError(f"cannot read file names at {path} ({error}): one name a line, in the order of the indices") from None
+
+
 def _audit(options: argparse.Namespace) -> int:
     from humalign import triplets
 
     features = _features(options.embeddings) if options.embeddings else None
-    findings = triplets.audit(triplets.read(options.file), embeddings=features)
+    names = _names(options.names) if options.names else None
+    findings = triplets.audit_file(options.file, features, names)
     for finding in findings:
         print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}: {finding.seen}")
     failed = [finding.check for finding in findings if not finding.ok]
