@@ -1,4 +1,4 @@
-"""The command line: ``humalign doctor | fetch | audit | run``."""
+"""The command line: ``humalign doctor | fetch | audit | run | export``."""
 
 from __future__ import annotations
 
@@ -64,6 +64,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit.add_argument("--names", type=Path, help="the image list: a text file, one file name a line, in the order of the indices")
     audit.set_defaults(command=_audit, build=Path("build"))
+
+    export = commands.add_parser("export", help="write a trained student as a model that timm or open_clip loads")
+    export.add_argument("folder", type=Path, help="new or empty")
+    export.add_argument("--profile", default="demo", help="whose run it is (default: demo)")
+    export.add_argument("--stage", default="aligned", help="aligned (the default) or unaligned, the control")
+    export.add_argument("--fold", type=int, default=0, help="in which the student was trained (default: 0)")
+    export.add_argument("--build", type=Path, default=Path("build"), help="where the run's artefacts are (default: build)")
+    export.set_defaults(command=_export)
     return parser
 
 
@@ -196,6 +204,14 @@ def _audit(options: argparse.Namespace) -> int:
         )
     )
     return 1 if failed else 0
+
+
+def _export(options: argparse.Namespace) -> None:
+    from humalign import pipeline
+    from humalign.stages import exporting
+
+    run = pipeline.Run(profiles.load(options.profile), options.build.resolve())
+    print(exporting.take_away(run, options.stage, options.fold, options.folder))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ STAGES: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
         settings=("teacher_backbone", "student_backbone", "frozen_stages"),
-        modules=("images", "backbones", "embeddings", "stages/inputs"),
+        modules=("images", "splitting", "weights", "backbones", "embeddings", "stages/inputs"),
         outputs=embedding_files,
         make=embed,
         files=("humalign/registry/backbones.yaml", "humalign/registry/sources.yaml"),
@@ -83,7 +83,7 @@ PEOPLE: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
         settings=("backbones",),
-        modules=("datafiles", "readers", "images", "backbones", "embeddings"),
+        modules=("datafiles", "readers", "images", "splitting", "weights", "backbones", "embeddings"),
         outputs=people.photograph_files,
         make=people.photographs,
         files=("humalign/registry/backbones.yaml", *HUMAN_DATA),
