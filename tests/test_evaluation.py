@@ -312,8 +312,8 @@ def test_supports_take_so_many_of_every_class():
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (["a"] * 8, "few-shot needs two classes, there is only"),
-        (["a"] * 8 + ["b"] * 3, "class .*b.* has 3 concepts: 3 shots leave none to test"),
+        (["a"] * 8, "a classifier needs two classes, there is only"),
+        (["a"] * 8 + ["b"] * 3, "class .*b.* has 3 members: 3 shots leave none to test"),
     ],
 )
 def test_classes_that_cannot_be_taught_are_one_line(labels, said):

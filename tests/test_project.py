@@ -23,9 +23,9 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 # An import goes to the left or up only; what is not a floor of the chain stands above or below it.
 ORDER = """
     errors devices datafiles artefacts registry profiles
-    objectives scores images judgments readers splits splitting weights
+    objectives scores images judgments readers readers_labels readers_levels readers_imagenet splits splitting weights
     backbones embeddings simulate vice
-    locality teacher mixed_effects triplets
+    locality teacher mixed_effects predecessor triplets
     student distill export
     evaluation published
     tables drawing figures

@@ -32,10 +32,11 @@ class Ranked:
 
 def spearman(x: Ranked, y: Ranked, weights: Iterable[Float[np.ndarray, " n"]]) -> Float[np.ndarray, " draws"]:
     """Return Spearman's correlation (average ranks for ties) under each row of weights; NaN where one side is constant."""
-    return np.array([_weighted_pearson(x.midranks(w), y.midranks(w), np.asarray(w, dtype=float)) for w in weights])
+    return np.array([weighted_pearson(x.midranks(w), y.midranks(w), np.asarray(w, dtype=float)) for w in weights])
 
 
-def _weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
+def weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
+    """Return Pearson's correlation under one row of weights; NaN where one side is constant."""
     # Sums of products, not `@`: handing vectors this short to a threaded library costs more than adding them up.
     total = weights.sum()
     x, y = x - (weights * x).sum() / total, y - (weights * y).sum() / total
