@@ -28,7 +28,7 @@ ORDER = """
     teacher mixed_effects triplets
     student distill
     evaluation published
-    tables drawing figures
+    tables tables_people drawing figures figures_people
     notebooks book
     pipeline stages cli
 """.split()
