@@ -28,7 +28,7 @@ ORDER = """
     locality teacher mixed_effects predecessor triplets
     student distill export
     evaluation published
-    tables drawing figures
+    tables tables_people drawing figures figures_people
     notebooks book
     pipeline stages cli
 """.split()

@@ -51,7 +51,9 @@ def calibration(
 ) -> tuple[Estimate, dict[int, tuple[Estimate, Estimate]]]:
     """Return the expected calibration error, and (confidence, accuracy) of each step of confidence (unit: object).
 
-    The error is the mean distance of confidence and accuracy over the steps, each weighed by its share of the answers.
+    The error is the mean distance of confidence and accuracy over the steps, each weighed by its share of the answers. Resampling adds
+    noise of its own to distances, which makes every draw larger than the number it is drawn around: the draws are moved to have that
+    number as their mean.
     """
     confidence, right = probabilities.max(1), agreement(probabilities, answers.shares)
     step = np.clip(np.digitize(confidence, BINS) - 1, 0, len(BINS) - 2)
@@ -67,7 +69,8 @@ def calibration(
         for s in range(len(BINS) - 1)
         if (step == s).sum() >= 50
     }
-    return Estimate.of(error, len(confidence)), steps  # type: ignore[return-value]
+    around = np.maximum(error[1:] - error[1:].mean() + error[0], 0)
+    return Estimate(float(error[0]), around, len(confidence)), steps  # type: ignore[return-value]
 
 
 def shared_dimension(

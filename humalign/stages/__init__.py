@@ -111,7 +111,7 @@ PEOPLE: dict[str, Stage] = {
         ),
         modules=(
             *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),
-            "stages/people",
+            *("evaluation/persons", "evaluation/examples", "stages/people", "stages/people_shown"),
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=people.score,

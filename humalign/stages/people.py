@@ -20,7 +20,8 @@ from sklearn.model_selection import GridSearchCV
 
 from humalign import backbones, embeddings, readers, registry, scores, vice
 from humalign.artefacts import Provenance, replacing
-from humalign.evaluation import people, uncertainty
+from humalign.evaluation import people, persons, uncertainty
+from humalign.evaluation.correlation import matrix_pearson
 from humalign.images import open_image
 from humalign.judgments import ByObject, Choices, majority_share, random_triplets
 from humalign.mixed_effects import MixedEffectsTeacher
@@ -28,12 +29,15 @@ from humalign.pipeline import Run
 from humalign.profiles import Things
 from humalign.scores import Estimate, Score, mean_of_folds, resamples
 from humalign.splits import ObjectFolds
+from humalign.stages import people_shown
 from humalign.stages.inputs import progress_bar, stream
 from humalign.teacher import AffineTeacher, regressed, try_pulls
 
 CLIP = "clip-vit-b32"
 # Teachers of the 1,854 objects, by stage: what each was told of the training objects.
-FITTED = ("ridge", "ridge-strict", "teacher-one-hot", "teacher-published", "teacher")
+FITTED = ("ridge", "ridge-strict", "teacher-one-hot", "teacher-published", "teacher-distilled", "teacher")
+ACROSS_TRIPLETS = 20_000
+CALIBRATED = ("teacher-base", "teacher-one-hot", "teacher-published", "teacher-distilled", "teacher")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +216,14 @@ def teach(run: Run, provenance: Provenance) -> None:
             features, answers = known.features[train], known.answers[train]
             published, note = known.published[train], {}
             asked = random_triplets(np.arange(len(train)), profile.distilled_triplets, stream(profile, 2, f))
-            distilled = softmax(people.pair_values(people.dot_similarity(published), asked), axis=1)
+            told = {
+                "teacher-published": ByObject(
+                    asked, softmax(people.pair_values(people.dot_similarity(published), asked), axis=1), len(train)
+                ),
+                # The triplets of the answers themselves, so that nothing but the targets differs from `teacher`.
+                "teacher-distilled": ByObject(answers.triplets, _observer(run, f"fold{f}").predict(answers.triplets), len(train)),
+                "teacher": answers,
+            }
             for stage in FITTED:
                 if stage == "ridge":
                     teacher = regressed(features, published)
@@ -225,9 +236,8 @@ def teach(run: Run, provenance: Provenance) -> None:
                     note["pull"] = max(tried, key=lambda pull: tried[pull])
                     teacher = AffineTeacher(pull=note["pull"], rank=len(features.T)).fit(features, one_hot)
                 else:
-                    told = answers if stage == "teacher" else ByObject(asked, distilled, len(train))
                     grid = {"residual": list(profile.residuals), "ridge": list(profile.ridges)}
-                    search = GridSearchCV(MixedEffectsTeacher(), grid, cv=ObjectFolds(3, profile.seed)).fit(features, told)
+                    search = GridSearchCV(MixedEffectsTeacher(), grid, cv=ObjectFolds(3, profile.seed)).fit(features, told[stage])
                     note[stage] = search.best_params_
                     teacher = search.best_estimator_
                 teacher.save(run.path(f"teacher/fold{f}-{stage}.safetensors"), provenance.attrs())
@@ -245,7 +255,7 @@ Name = tuple[str, str, str, str, str]  # model, stage, task, split, metric
 def score(run: Run, provenance: Provenance) -> None:
     """Score every teacher on objects and images that it never saw, against people."""
     gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
-    parts = (_things, _observers, _curves, _images, _recovery)
+    parts = (_things, _observers, _curves, _images, _recovery, _shown)
     with progress_bar(len(parts), "evaluations") as bar:
         for part in parts:
             for (model, stage, task, split, metric), estimate in part(run):
@@ -288,28 +298,38 @@ def _fold(run: Run, f: int, train: np.ndarray, test: np.ndarray) -> Iterator[tup
     found = {stage: people.accuracy(similar, answers, weights) for stage, similar in own.items()}
     for stage, estimate in found.items():
         yield (CLIP, stage, "odd-one-out", "unseen objects", "accuracy"), estimate
-        for reference in ("teacher-base", "ridge"):
+        for reference in ("teacher-base", "ridge", "teacher"):
             if stage not in raw and stage != reference:
                 yield (CLIP, stage, "odd-one-out", "unseen objects", f"accuracy-above-{reference}"), estimate - found[reference]
     published = people.pair_values(people.dot_similarity(known.published[test]), answers.triplets)
     yield ("vice-published", "observer", "odd-one-out", "unseen objects", "accuracy"), people.accuracy(published, answers, weights)
-    for stage in ("teacher-base", "teacher"):
-        for category, estimate in people.by_category(own[stage], answers, known.categories.iloc[test], weights):
-            if estimate.n >= 200:
-                yield (CLIP, stage, "odd-one-out", f"category/{category}", "accuracy"), estimate
-    for stage in ("teacher-base", "teacher-one-hot", "teacher-published", "teacher"):
-        error, steps = people.calibration(chances[stage], answers, weights)
+    before, after = (
+        people.by_category(own[stage], answers, known.categories.iloc[test], weights) for stage in ("teacher-base", "teacher")
+    )
+    for (category, base), (_, estimate) in zip(before, after, strict=True):
+        if estimate.n >= 200:
+            yield (CLIP, "teacher-base", "odd-one-out", f"category/{category}", "accuracy"), base
+            yield (CLIP, "teacher", "odd-one-out", f"category/{category}", "accuracy"), estimate
+            yield (CLIP, "teacher", "odd-one-out", f"category/{category}", "accuracy-above-teacher-base"), estimate - base
+    calibrated = {stage: people.calibration(chances[stage], answers, weights) for stage in CALIBRATED}
+    for stage, (error, steps) in calibrated.items():
         yield (CLIP, stage, "calibration", "unseen objects", "expected-calibration-error"), error
+        for reference in ("teacher-base", "teacher"):
+            if stage not in ("teacher-base", reference):
+                gap = error - calibrated[reference][0]
+                yield (CLIP, stage, "calibration", "unseen objects", f"expected-calibration-error-above-{reference}"), gap
         for step, (sure, right) in steps.items():
             yield (CLIP, stage, "calibration", f"step {step}", "confidence"), sure
             yield (CLIP, stage, "calibration", f"step {step}", "accuracy"), right
     for d in range(known.published.shape[1]):
         label = ", ".join(known.names[o] for o in np.argsort(-known.published[:, d])[:3])
-        for stage in ("teacher-base", "teacher"):
-            yield (
-                (CLIP, stage, "dimensions", label, "similarity"),
-                people.shared_dimension(matrices[stage], known.published[test, d], weights),
-            )
+        shared = {
+            stage: people.shared_dimension(matrices[stage], known.published[test, d], weights) for stage in ("teacher-base", "teacher")
+        }
+        for stage, estimate in shared.items():
+            yield (CLIP, stage, "dimensions", label, "similarity"), estimate
+        gained = shared["teacher"] - shared["teacher-base"]
+        yield (CLIP, "teacher", "dimensions", label, "similarity-above-teacher-base"), gained
 
 
 def cosines(features: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
@@ -365,6 +385,7 @@ def _curves(run: Run) -> Iterator[tuple[Name, Estimate]]:
     profile, known = run.profile, judgments()
     notes = json.loads(run.path("teacher/fit.json").read_text())["folds"]
     for kind in ("answers", "objects"):
+        reached: dict[str, Estimate] = {}
         for share in (*profile.shares, 1.0):
             estimates, counts = [], []
             for f, (train, test) in enumerate(known.folds(profile)):
@@ -382,7 +403,11 @@ def _curves(run: Run) -> Iterator[tuple[Name, Estimate]]:
                 rows = known.answers[test]
                 weights = resamples(len(test), profile.bootstrap_draws, profile.seed * 1000 + f)
                 estimates.append(people.accuracy(teacher.choice_probabilities(known.features[test], rows.triplets), rows, weights))
-            yield (CLIP, "teacher", "learning-curve", f"{round(np.mean(counts))} {kind}", "accuracy"), mean_of_folds(estimates)
+            reached[f"{round(np.mean(counts))} {kind}"] = everything = mean_of_folds(estimates)
+        for split, estimate in reached.items():
+            yield (CLIP, "teacher", "learning-curve", split, "accuracy"), estimate
+            if estimate is not everything:
+                yield (CLIP, "teacher", "learning-curve", split, "accuracy-above-all"), estimate - everything
 
 
 def _images(run: Run) -> Iterator[tuple[Name, Estimate]]:
@@ -393,6 +418,15 @@ def _images(run: Run) -> Iterator[tuple[Name, Estimate]]:
     for metric, estimate in people.people_among_themselves(judged.matrices, profile.bootstrap_draws, profile.seed).items():
         yield ("people", "ceiling", "similarity-judgments", "92 photographs", metric), estimate
     group = ByObject.of(people.group_choices(judged.matrices), judged.images.shape[0])
+    near_folds = people.image_folds(len(judged.images), profile.image_folds, profile.image_repeats, profile.seed)
+    everything = [np.arange(len(judged.images))]
+    for split, tests in {"unseen": [test for _, test in near_folds], "from 278 others": everything}.items():
+        for metric, estimate in persons.left_out(judged.matrices, tests, profile.bootstrap_draws, profile.seed).items():
+            task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
+            yield ("people", "ceiling", task, f"92 photographs, {split}", metric), estimate
+    # All triplets of 92 photographs hold each pair 90 times: a part of them says as much, in less memory.
+    some = stream(profile, 7).permutation(len(group.triplets))[:ACROSS_TRIPLETS]
+    few = ByObject(group.triplets[some], group.shares[some], group.objects)
     similar = people.dot_similarity(known.published[objects])
     asked = random_triplets(np.arange(len(objects)), profile.image_triplets, stream(profile, 5))
     chosen = np.eye(3)[people.pair_values(similar, asked).argmax(1)]
@@ -406,13 +440,12 @@ def _images(run: Run) -> Iterator[tuple[Name, Estimate]]:
 
     for model, features in _photograph_features(run).items():
         near, far = features["kriegeskorte-92"], features["things-278"]
-        folds = people.image_folds(len(near), profile.image_folds, profile.image_repeats, profile.seed)
-        for (stage, metric), estimate in people.unseen_images(near, group, -judged.matrices.mean(0), folds, fit, **settings).items():
-            task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
+        for (stage, metric), estimate in gains(people.unseen_images(near, group, -judged.matrices.mean(0), near_folds, fit, **settings)):
+            task = "odd-one-out" if metric.startswith("accuracy") else "similarity-judgments"
             yield (model, stage, task, "92 photographs, unseen", metric), estimate
         folds = people.image_folds(len(far), profile.image_folds, 1, profile.seed)
-        for (stage, metric), estimate in people.unseen_images(far, vice_says, similar, folds, fit, **settings).items():
-            task = "odd-one-out-vice" if metric == "accuracy" else "similarity-vice"
+        for (stage, metric), estimate in gains(people.unseen_images(far, vice_says, similar, folds, fit, **settings)):
+            task = "odd-one-out-vice" if metric.startswith("accuracy") else "similarity-vice"
             yield (model, stage, task, "278 photographs, unseen", metric), estimate
         weights = resamples(len(far), profile.bootstrap_draws, profile.seed)
         published = known.published[objects]
@@ -420,22 +453,47 @@ def _images(run: Run) -> Iterator[tuple[Name, Estimate]]:
         def without(kept: np.ndarray, far: np.ndarray = far, published: np.ndarray = published) -> AffineTeacher:
             return regressed(far[kept], published[kept])
 
-        for stage, estimate in people.leave_three_out(far, human, without, 6, weights, profile.seed).items():
-            yield (model, stage, "odd-one-out", "278 photographs, unseen", "accuracy"), estimate
-        for stage, similarity in _from_278(near, far, vice_says, published, fit).items():
-            yield (
-                (model, *stage.split("/"), "92 photographs, from 278 others", "rsa-spearman"),  # type: ignore[misc]
-                people.across_people_and_images(similarity, judged.matrices, profile.bootstrap_draws, profile.seed),
-            )
+        shared = people.leave_three_out(far, human, without, 6, weights, profile.seed)
+        for (stage, metric), estimate in gains({(stage, "accuracy"): estimate for stage, estimate in shared.items()}):
+            yield (model, stage, "odd-one-out", "278 photographs, unseen", metric), estimate
+        found = {
+            (stage, metric): estimate
+            for stage, similarity in _from_278(near, far, vice_says, published, fit).items()
+            for metric, estimate in _across(similarity, judged.matrices, few, **settings).items()
+        }
+        for (stage, metric), estimate in gains(found):
+            task = "odd-one-out" if metric.startswith("accuracy") else "similarity-judgments"
+            yield (model, stage, task, "92 photographs, from 278 others", metric), estimate
+
+
+def gains(found: dict[tuple[str, str], Estimate]) -> Iterator[tuple[tuple[str, str], Estimate]]:
+    """Yield estimates by (stage, metric), each followed by its paired difference from ``teacher-base`` where that has the same metric."""
+    for (stage, metric), estimate in found.items():
+        yield (stage, metric), estimate
+        base = found.get(("teacher-base", metric))
+        if stage != "teacher-base" and base is not None:
+            yield (stage, f"{metric}-above-teacher-base"), estimate - base
+
+
+def _across(
+    similarity: Float[np.ndarray, "n n"], matrices: Float[np.ndarray, "people n n"], asked: ByObject, draws: int, seed: int
+) -> dict[str, Estimate]:
+    """Score similarities against people who judged other pictures than those of the fit."""
+    weights = resamples(len(similarity), draws, seed)
+    return {
+        "accuracy": people.accuracy(people.pair_values(similarity, asked.triplets), asked, weights),
+        "rsa-spearman": people.across_people_and_images(similarity, matrices, draws, seed),
+        "rsa-each-person": persons.each_person(similarity, matrices, draws, seed),
+    }
 
 
 def _from_278(near: np.ndarray, far: np.ndarray, vice_says: ByObject, published: np.ndarray, fit: Any) -> dict[str, np.ndarray]:
-    """Return similarities of the 92 photographs by the backbone and by teachers of the 278 others, as ``stage/task``."""
+    """Return similarities of the 92 photographs by the backbone and by teachers of the 278 others, by stage."""
     teacher, ridge = fit(far, vice_says), regressed(far, published)
     return {
-        "teacher-base/similarity-judgments": people.backbone_similarity(near),
-        "ridge/similarity-judgments": people.backbone_similarity(ridge.transform(near)),
-        "teacher/similarity-judgments": people.backbone_similarity(teacher.transform(near)),
+        "teacher-base": people.backbone_similarity(near),
+        "ridge": people.backbone_similarity(ridge.transform(near)),
+        "teacher": people.backbone_similarity(teacher.transform(near)),
     }
 
 
@@ -449,16 +507,19 @@ def _recovery(run: Run) -> Iterator[tuple[Name, Estimate]]:
     _, _, directions = np.linalg.svd(centred[train], full_matrices=False)
     space = centred @ directions[: profile.recovery_dim].T @ np.linalg.qr(rng.standard_normal((profile.recovery_dim,) * 2))[0]
     space *= 2.0 / np.sqrt((space[train] ** 2).sum(1).mean())
-    i, j = np.triu_indices(len(test), k=1)
-    truth = people.dot_similarity(space[test])[i, j]
+    truth = people.dot_similarity(space[test])
+    weights = resamples(len(test), profile.bootstrap_draws, profile.seed)
     for answers in profile.recovery_answers:
         asked = random_triplets(np.arange(len(train)), answers, rng)
         chances = softmax(people.pair_values(people.dot_similarity(space[train]), asked), axis=1)
         choices = Choices(asked, rng.multinomial(1, chances).astype(np.int64))
         teacher = MixedEffectsTeacher(dim=2 * profile.recovery_dim, residual=0.05, ridge=1e-4).fit(known.features[train], choices)
-        found = people.dot_similarity(teacher.transform(known.features[test]))[i, j]
-        correlation = float(np.corrcoef(found, truth)[0, 1])
-        yield (
-            (CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson"),
-            Estimate(correlation, np.array([correlation]), len(test)),
-        )
+        found = people.dot_similarity(teacher.transform(known.features[test]))
+        correlation = Estimate.of(matrix_pearson(found, truth, weights), len(test))
+        yield (CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson"), correlation
+
+
+def _shown(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Single triplets and dimensions, for the book to show."""
+    yield from people_shown.triplets(run, judgments(), CLIP)
+    yield from people_shown.dimensions(run, judgments(), _observer(run, "seed0"))
