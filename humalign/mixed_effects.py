@@ -35,6 +35,9 @@ class MixedEffectsTeacher(AffineTeacher):
         residual: standard deviation of an object's own part, in each dimension. Small: one affine map has to explain everything.
             Large: every object is placed by its answers alone, and W is the ridge regression onto those places.
         ridge: penalty of W, as a share of the squared length of the embeddings.
+        keep: how much of the backbone's own space stays beside the new one: the standardised embeddings are further dimensions of the
+            map, at this multiple of the new ones' root mean square length. What a map of few objects cannot know it then leaves as
+            the backbone had it, as the pull to a scaled identity does.
         iterations: of L-BFGS at most.
         device: where the places are solved for; what is fitted comes back as arrays of the processor.
 
@@ -45,10 +48,13 @@ class MixedEffectsTeacher(AffineTeacher):
     known before (a regression onto an embedding of the answers; a linear probe).
     """
 
-    def __init__(self, dim: int = 60, residual: float = 0.3, ridge: float = 2e-3, iterations: int = 60, device: str = "cpu") -> None:
+    def __init__(
+        self, dim: int = 60, residual: float = 0.3, ridge: float = 2e-3, keep: float = 0.0, iterations: int = 60, device: str = "cpu"
+    ) -> None:
         self.dim = dim
         self.residual = residual
         self.ridge = ridge
+        self.keep = keep
         self.iterations = iterations
         self.device = device
 
@@ -86,6 +92,10 @@ class MixedEffectsTeacher(AffineTeacher):
         # predictions say how sure the map may be about an object that it has not heard of.
         leverage = 1 / len(embeddings) + (left**2 * kept).sum(1, keepdims=True)
         alone = self.places_ - (self.places_ - level - left * kept @ inside) / (1 - leverage)
+        own = self.keep * float(np.sqrt(alone.var(0).sum())) * np.eye(len(matrix))
+        if self.keep:
+            alone, matrix = np.hstack([alone, centred @ own]), np.hstack([matrix, own])
+            level = np.concatenate([level, np.zeros(len(own))])
         root = np.sqrt(_sureness(alone, triplets, targets))
         self.matrix_, self.bias_ = (root * matrix).astype(np.float32), (root * level).astype(np.float32)
         return self

@@ -127,15 +127,18 @@ def image_folds(images: int, folds: int, repeats: int, seed: int) -> list[tuple[
 
 
 def tuned(
-    features: Float[np.ndarray, "n dim"], answers: ByObject, grid: dict[str, Sequence[float]], seed: int, dim: int
+    features: Float[np.ndarray, "n dim"], answers: ByObject, grids: Sequence[dict[str, Sequence[float]]], seed: int, dim: int
 ) -> MixedEffectsTeacher:
-    """Fit a teacher whose settings are cross-validated over the given images alone."""
+    """Fit a teacher whose settings are cross-validated over the given images alone, one grid after the other."""
     from sklearn.model_selection import GridSearchCV
 
     from humalign.splits import ObjectFolds
 
-    search = GridSearchCV(MixedEffectsTeacher(dim=dim, iterations=40), {k: list(v) for k, v in grid.items()}, cv=ObjectFolds(3, seed))
-    return search.fit(features, answers).best_estimator_
+    teacher = MixedEffectsTeacher(dim=dim, iterations=40)
+    for grid in grids:
+        search = GridSearchCV(teacher, {k: list(v) for k, v in grid.items()}, cv=ObjectFolds(3, seed), refit=False).fit(features, answers)
+        teacher.set_params(**search.best_params_)
+    return teacher.fit(features, answers)
 
 
 def unseen_images(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from humalign.pipeline import Stage
-from humalign.stages import people
+from humalign.stages import human_scores, people, photographs
 from humalign.stages.inputs import embed, embedding_files, judge
 from humalign.stages.learning import student_files, train
 from humalign.stages.results import chapters, execute_notebooks, render, score
@@ -77,15 +77,15 @@ STAGES: dict[str, Stage] = {
     ),
 }
 
-# The teacher on real human judgments. Each stage checks the human data against their checksums before it reads them.
+# Teachers and students on real human judgments. Each stage checks the human data against their checksums before it reads them.
 HUMAN_DATA = ("humalign/registry/human.yaml",)
 PEOPLE: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
-        settings=("backbones",),
+        settings=("backbones", "student_backbone", "frozen_stages", "labelled_images"),
         modules=("datafiles", "readers", "images", "splitting", "weights", "backbones", "embeddings"),
-        outputs=people.photograph_files,
-        make=people.photographs,
+        outputs=photographs.embedding_files,
+        make=photographs.embed,
         files=("humalign/registry/backbones.yaml", *HUMAN_DATA),
     ),
     "judgments": Stage(
@@ -103,18 +103,34 @@ PEOPLE: dict[str, Stage] = {
         outputs=people.teacher_files,
         make=people.teach,
     ),
-    "scores": Stage(
-        needs=("embeddings", "teacher"),
+    "students": Stage(
+        needs=("embeddings",),
         settings=(
-            *("image_residuals", "image_ridges", "image_folds", "image_repeats", "image_triplets"),
+            *("image_residuals", "image_ridges", "image_keeps", "image_triplets"),
+            *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init", "batch_images", "checkpoint_every"),
+            *("curve_seeds", "curve_steps", "curve_sparse_steps", "curve_every", "curve_held_out", "curve_triplets", "clusters"),
+        ),
+        modules=(
+            *("objectives", "teacher", "mixed_effects", "triplets/sampling", "triplets/labelling", "batches", "optimiser", "student"),
+            *("distill", "evaluation/people", "stages/photographs"),
+        ),
+        outputs=photographs.student_files,
+        make=photographs.train,
+        files=HUMAN_DATA,
+    ),
+    "scores": Stage(
+        needs=("embeddings", "teacher", "students"),
+        settings=(
+            *("image_folds", "image_repeats", "shots", "few_shot_draws"),
             *("shares", "recovery_answers", "recovery_dim", "bootstrap_draws"),
         ),
         modules=(
             *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),
-            *("evaluation/persons", "evaluation/examples", "stages/people", "stages/people_shown"),
+            *("evaluation/persons", "evaluation/examples", "evaluation/few_shot", "evaluation/soft_labels", "readers_labels"),
+            *("stages/people", "stages/people_shown", "stages/photograph_scores", "stages/student_scores", "stages/human_scores"),
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
-        make=people.score,
+        make=human_scores.score,
     ),
 }
 

@@ -5,29 +5,25 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 from sklearn.model_selection import GridSearchCV
 
-from humalign import backbones, embeddings, readers, registry, scores, vice
+from humalign import readers, registry, vice
 from humalign.artefacts import Provenance, replacing
-from humalign.evaluation import people, persons, uncertainty
+from humalign.evaluation import people, uncertainty
 from humalign.evaluation.correlation import matrix_pearson
-from humalign.images import open_image
 from humalign.judgments import ByObject, Choices, majority_share, random_triplets
 from humalign.mixed_effects import MixedEffectsTeacher
 from humalign.pipeline import Run
 from humalign.profiles import Things
-from humalign.scores import Estimate, Score, mean_of_folds, resamples
+from humalign.scores import Estimate, mean_of_folds, resamples
 from humalign.splits import ObjectFolds
 from humalign.stages import people_shown
 from humalign.stages.inputs import progress_bar, stream
@@ -36,7 +32,6 @@ from humalign.teacher import AffineTeacher, regressed, try_pulls
 CLIP = "clip-vit-b32"
 # Teachers of the 1,854 objects, by stage: what each was told of the training objects.
 FITTED = ("ridge", "ridge-strict", "teacher-one-hot", "teacher-published", "teacher-distilled", "teacher")
-ACROSS_TRIPLETS = 20_000
 CALIBRATED = ("teacher-base", "teacher-one-hot", "teacher-published", "teacher-distilled", "teacher")
 
 
@@ -77,60 +72,6 @@ def judgments() -> Judgments:
         categories=readers.categories(registry.verify("things-categories"), names),
         names=names,
     )
-
-
-# ---- photographs ---------------------------------------------------------------------------------------------------------------------
-
-
-class Pictures:
-    """Pictures in memory, each followed by its mirror image."""
-
-    def __init__(self, pictures: list[Image.Image], name: str) -> None:
-        self.pictures = [turned for picture in pictures for turned in (picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
-        self.labels = pd.DataFrame({"set": [name] * len(self.pictures), "shown": ["as it is", "mirrored"] * len(pictures)})
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return self.pictures[index]
-
-
-def photograph_files(profile: Things) -> list[str]:
-    """Name what the stage leaves."""
-    return [f"embeddings/{name}.nc" for name in profile.backbones]
-
-
-def photographs(run: Run, provenance: Provenance) -> None:
-    """Run the 278 THINGS photographs and the 92 photographs through every backbone, as they are and mirrored."""
-    paths, _ = readers.things_photographs(registry.locate("things-photographs"))
-    registry.verify("kriegeskorte92-judgments")
-    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
-    sets = [
-        Pictures([open_image(path) for path in paths], "things-278"),
-        Pictures([Image.fromarray(pixels) for pixels in judged.images], "kriegeskorte-92"),
-    ]
-    for name in run.profile.backbones:
-        with progress_bar(sum(map(len, sets)), f"{name}, pictures") as bar:
-            found = embeddings.embed(sets, backbones.build(name), progress=bar.update)
-        embeddings.write(run.path(f"embeddings/{name}.nc"), found, provenance.attrs())
-
-
-def _photograph_features(run: Run) -> dict[str, dict[str, Float[np.ndarray, "images dim"]]]:
-    """Return features by model and set, a picture's and its mirror image's averaged; and of all backbones side by side."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for name in run.profile.backbones:
-        file = embeddings.read(run.path(f"embeddings/{name}.nc"))
-        features, sets = file["features"].values, file["set"].values
-        found[name] = {which: features[sets == which].reshape(-1, 2, features.shape[1]).mean(1) for which in pd.unique(sets)}
-    if len(found) > 1:
-        # Each backbone with the same weight: its root mean square distance from the mean of the THINGS photographs is one.
-        scale = {name: float(np.sqrt(((f["things-278"] - f["things-278"].mean(0)) ** 2).sum(1).mean())) for name, f in found.items()}
-        found["+".join(found)] = {
-            which: np.concatenate([f[which] / scale[name] for name, f in found.items()], axis=1)
-            for which in ("things-278", "kriegeskorte-92")
-        }
-    return found
 
 
 # ---- observers -----------------------------------------------------------------------------------------------------------------------
@@ -250,18 +191,6 @@ def teach(run: Run, provenance: Provenance) -> None:
 # ---- scores --------------------------------------------------------------------------------------------------------------------------
 
 Name = tuple[str, str, str, str, str]  # model, stage, task, split, metric
-
-
-def score(run: Run, provenance: Provenance) -> None:
-    """Score every teacher on objects and images that it never saw, against people."""
-    gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
-    parts = (_things, _observers, _curves, _images, _recovery, _shown)
-    with progress_bar(len(parts), "evaluations") as bar:
-        for part in parts:
-            for (model, stage, task, split, metric), estimate in part(run):
-                gathered[model, stage].append(estimate.score(task, split, metric, "simulated" if task == "recovery" else "human"))
-            bar.update()
-    scores.write(scores.table(gathered, run.profile.name, run.profile.seed), run.folder, provenance.attrs())
 
 
 def _things(run: Run) -> Iterator[tuple[Name, Estimate]]:
@@ -410,93 +339,6 @@ def _curves(run: Run) -> Iterator[tuple[Name, Estimate]]:
                 yield (CLIP, "teacher", "learning-curve", split, "accuracy-above-all"), estimate - everything
 
 
-def _images(run: Run) -> Iterator[tuple[Name, Estimate]]:
-    """The photographs: images left out of the fit, and one set of people and images by a teacher of the other."""
-    profile, known = run.profile, judgments()
-    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
-    _, objects = readers.things_photographs(registry.locate("things-photographs"))
-    for metric, estimate in people.people_among_themselves(judged.matrices, profile.bootstrap_draws, profile.seed).items():
-        yield ("people", "ceiling", "similarity-judgments", "92 photographs", metric), estimate
-    group = ByObject.of(people.group_choices(judged.matrices), judged.images.shape[0])
-    near_folds = people.image_folds(len(judged.images), profile.image_folds, profile.image_repeats, profile.seed)
-    everything = [np.arange(len(judged.images))]
-    for split, tests in {"unseen": [test for _, test in near_folds], "from 278 others": everything}.items():
-        for metric, estimate in persons.left_out(judged.matrices, tests, profile.bootstrap_draws, profile.seed).items():
-            task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
-            yield ("people", "ceiling", task, f"92 photographs, {split}", metric), estimate
-    # All triplets of 92 photographs hold each pair 90 times: a part of them says as much, in less memory.
-    some = stream(profile, 7).permutation(len(group.triplets))[:ACROSS_TRIPLETS]
-    few = ByObject(group.triplets[some], group.shares[some], group.objects)
-    similar = people.dot_similarity(known.published[objects])
-    asked = random_triplets(np.arange(len(objects)), profile.image_triplets, stream(profile, 5))
-    chosen = np.eye(3)[people.pair_values(similar, asked).argmax(1)]
-    vice_says = ByObject(asked, chosen, len(objects))
-    human = known.answers[objects]
-    grid = {"residual": profile.image_residuals, "ridge": profile.image_ridges}
-    settings: dict[str, Any] = {"draws": profile.bootstrap_draws, "seed": profile.seed}
-
-    def fit(features: np.ndarray, answers: ByObject) -> AffineTeacher:
-        return people.tuned(features, answers, grid, profile.seed, dim=40)
-
-    for model, features in _photograph_features(run).items():
-        near, far = features["kriegeskorte-92"], features["things-278"]
-        for (stage, metric), estimate in gains(people.unseen_images(near, group, -judged.matrices.mean(0), near_folds, fit, **settings)):
-            task = "odd-one-out" if metric.startswith("accuracy") else "similarity-judgments"
-            yield (model, stage, task, "92 photographs, unseen", metric), estimate
-        folds = people.image_folds(len(far), profile.image_folds, 1, profile.seed)
-        for (stage, metric), estimate in gains(people.unseen_images(far, vice_says, similar, folds, fit, **settings)):
-            task = "odd-one-out-vice" if metric.startswith("accuracy") else "similarity-vice"
-            yield (model, stage, task, "278 photographs, unseen", metric), estimate
-        weights = resamples(len(far), profile.bootstrap_draws, profile.seed)
-        published = known.published[objects]
-
-        def without(kept: np.ndarray, far: np.ndarray = far, published: np.ndarray = published) -> AffineTeacher:
-            return regressed(far[kept], published[kept])
-
-        shared = people.leave_three_out(far, human, without, 6, weights, profile.seed)
-        for (stage, metric), estimate in gains({(stage, "accuracy"): estimate for stage, estimate in shared.items()}):
-            yield (model, stage, "odd-one-out", "278 photographs, unseen", metric), estimate
-        found = {
-            (stage, metric): estimate
-            for stage, similarity in _from_278(near, far, vice_says, published, fit).items()
-            for metric, estimate in _across(similarity, judged.matrices, few, **settings).items()
-        }
-        for (stage, metric), estimate in gains(found):
-            task = "odd-one-out" if metric.startswith("accuracy") else "similarity-judgments"
-            yield (model, stage, task, "92 photographs, from 278 others", metric), estimate
-
-
-def gains(found: dict[tuple[str, str], Estimate]) -> Iterator[tuple[tuple[str, str], Estimate]]:
-    """Yield estimates by (stage, metric), each followed by its paired difference from ``teacher-base`` where that has the same metric."""
-    for (stage, metric), estimate in found.items():
-        yield (stage, metric), estimate
-        base = found.get(("teacher-base", metric))
-        if stage != "teacher-base" and base is not None:
-            yield (stage, f"{metric}-above-teacher-base"), estimate - base
-
-
-def _across(
-    similarity: Float[np.ndarray, "n n"], matrices: Float[np.ndarray, "people n n"], asked: ByObject, draws: int, seed: int
-) -> dict[str, Estimate]:
-    """Score similarities against people who judged other pictures than those of the fit."""
-    weights = resamples(len(similarity), draws, seed)
-    return {
-        "accuracy": people.accuracy(people.pair_values(similarity, asked.triplets), asked, weights),
-        "rsa-spearman": people.across_people_and_images(similarity, matrices, draws, seed),
-        "rsa-each-person": persons.each_person(similarity, matrices, draws, seed),
-    }
-
-
-def _from_278(near: np.ndarray, far: np.ndarray, vice_says: ByObject, published: np.ndarray, fit: Any) -> dict[str, np.ndarray]:
-    """Return similarities of the 92 photographs by the backbone and by teachers of the 278 others, by stage."""
-    teacher, ridge = fit(far, vice_says), regressed(far, published)
-    return {
-        "teacher-base": people.backbone_similarity(near),
-        "ridge": people.backbone_similarity(ridge.transform(near)),
-        "teacher": people.backbone_similarity(teacher.transform(near)),
-    }
-
-
 def _recovery(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Simulated answers by a known affine map: how near the fitted similarities of unseen objects come to the truth as answers grow."""
     profile, known = run.profile, judgments()
@@ -523,3 +365,7 @@ def _shown(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Single triplets and dimensions, for the book to show."""
     yield from people_shown.triplets(run, judgments(), CLIP)
     yield from people_shown.dimensions(run, judgments(), _observer(run, "seed0"))
+
+
+# What is scored of the objects, part by part.
+PARTS = (_things, _observers, _curves, _recovery, _shown)
