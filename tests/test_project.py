@@ -23,10 +23,10 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 # An import goes to the left or up only; what is not a floor of the chain stands above or below it.
 ORDER = """
     errors datafiles artefacts registry profiles
-    objectives scores images judgments readers splits
+    objectives scores images pixels judgments readers splits
     backbones embeddings simulate vice
     teacher mixed_effects triplets
-    student distill
+    student batches optimiser ranks distill
     evaluation published
     tables drawing figures
     notebooks book
