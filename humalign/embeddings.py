@@ -29,7 +29,8 @@ def embed(
     Args:
         images: image sets of like labels.
         backbone: in evaluation mode.
-        frozen_stages: also keep the activations after that many stages, in half precision.
+        frozen_stages: also keep the activations after that many stages, in half precision; after none, they are the pictures in
+            [0, 1], which a student with no frozen stage normalises itself.
         progress: called with the number of pictures just done.
 
     Returns:
@@ -44,7 +45,7 @@ def embed(
             hidden = backbone.normalise(pixels).contiguous(memory_format=torch.channels_last)
             for number, stage in enumerate(backbone.stages):
                 if number == frozen_stages:
-                    activations.append(hidden.half().contiguous().numpy())
+                    activations.append((hidden if number else pixels).half().contiguous().numpy())
                 hidden = stage(hidden)
             features.append(hidden.numpy())
             progress(len(pixels))

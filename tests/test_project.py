@@ -23,10 +23,10 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 # An import goes to the left or up only; what is not a floor of the chain stands above or below it.
 ORDER = """
     errors devices datafiles artefacts registry profiles
-    objectives scores images judgments readers readers_labels readers_levels readers_imagenet splits splitting weights
+    objectives scores images pixels judgments readers readers_labels readers_levels readers_imagenet splits splitting weights
     backbones embeddings simulate vice
     locality teacher mixed_effects predecessor triplets
-    student distill export
+    student batches optimiser ranks distill export
     evaluation published
     tables tables_people drawing figures figures_people
     notebooks book

@@ -53,7 +53,7 @@ STAGES: dict[str, Stage] = {
             *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init"),
             *("batch_triplets", "checkpoint_every"),
         ),
-        modules=("objectives", "student", "distill", "stages/learning"),
+        modules=("objectives", "student", "batches", "optimiser", "ranks", "distill", "stages/learning"),
         outputs=student_files,
         make=train,
     ),
