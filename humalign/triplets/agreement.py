@@ -51,7 +51,7 @@ def _counted_from_one(rows: np.ndarray, written: np.ndarray, seen: np.ndarray, e
         return False
     lowered = _row_centred(_cosines(embeddings, rows - 1))
     here, there = (_rank_correlation(_centred(found), _centred(written)) for found in (seen, lowered))
-    return there >= max(LEAST, here + 3 / np.sqrt(len(rows)))
+    return bool(there >= max(LEAST, here + 3 / np.sqrt(len(rows))))
 
 
 def _cosines(embeddings: np.ndarray, rows: np.ndarray) -> Float[np.ndarray, "n 3"]:

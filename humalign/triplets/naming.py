@@ -14,14 +14,18 @@ from jaxtyping import Int
 from humalign.triplets.findings import Finding, none
 from humalign.triplets.layout import Names
 
+# A table of all numbers up to the largest index may be so many times as long as the indices; sparser ones are sorted first.
+SPARSEST = 4
+
 
 def check(indices: Int[np.ndarray, "n 3"], filenames: Names, names: np.ndarray | None = None) -> list[Finding]:
     """Check names against indices, and against the names of the image list where they are given."""
     low, high = int(indices.min()), int(indices.max())
-    found, places = np.arange(high + 1), indices
-    if low < 0 or high > 4 * indices.size:  # too few rows for a table of all numbers up to the largest
+    if low < 0 or high > SPARSEST * indices.size:
         found, places = np.unique(indices, return_inverse=True)
         places = places.reshape(indices.shape)
+    else:
+        found, places = np.arange(high + 1), indices
     table, seen, wrong = _first_names(places, filenames, len(found))
     used, said = found[seen], table[seen]
     several = not wrong.any() and len(np.unique(said)) < len(said)

@@ -125,7 +125,7 @@ def anywhere(groups: Groups, n: int, rng: np.random.Generator) -> Int[np.ndarray
     return random_triplets(np.arange(len(groups)), n, rng)
 
 
-# The names of the released files; a border is the same between clusters of embeddings and between classes of labels.
+# Named as in the released files, but for `uniform`; a border is the same between clusters of embeddings and classes of labels.
 SAMPLINGS: dict[str, Callable[[Groups, int, np.random.Generator], np.ndarray]] = {
     "cluster-border": two_and_one,
     "class-border": two_and_one,
