@@ -221,14 +221,15 @@ def _open_clip(name: str, model: str, recipe: Recipe | None, path: Path | None, 
         architecture, tag, of_tag, settings = model, "", {}, {"require_pretrained": pretrained, "load_weights": pretrained}
     else:
         architecture, _, tag = model.partition("/")
-        of_tag, quick = _tag(name, architecture, tag, pretrained and path is None)
-        settings = {"pretrained": tag if pretrained and path is None else None, "force_quick_gelu": quick}
-        if path is not None and path.suffix != ".npz":
+        of_tag = _tag(name, architecture, tag, pretrained and path is None)
+        # OpenCLIP only warns where it would build ViT-B-32 with the exact GELU for weights that were trained with QuickGELU.
+        settings = {"pretrained": tag if pretrained and path is None else None, "force_quick_gelu": bool(of_tag.get("quick_gelu"))}
+        if path is not None:
             settings["pretrained"] = str(path)
+    if path is not None and path.suffix == ".npz":
+        raise HumalignError(f"{name}: big_vision's .npz goes into a model of timm: write timm:MODEL@{path}")
     with _one_line(name, pretrained and path is None):
         clip: Any = open_clip.create_model(architecture, **settings)
-    if path is not None and path.suffix == ".npz":
-        weights.load_whole(clip, path, lambda: open_clip.load_checkpoint(clip, str(path)))
     visual = clip.visual
     size = visual.image_size if isinstance(visual.image_size, int) else visual.image_size[0]
     mean = of_tag.get("mean") or visual.image_mean or open_clip.OPENAI_DATASET_MEAN
@@ -238,16 +239,12 @@ def _open_clip(name: str, model: str, recipe: Recipe | None, path: Path | None, 
     return Backbone(name, recipe, clip, splitting.stages(visual), None)
 
 
-def _tag(name: str, architecture: str, tag: str, fetched: bool) -> tuple[dict[str, Any], bool]:
-    """Return what OpenCLIP knows of a set of weights, and whether their model must compute QuickGELU.
-
-    OpenCLIP only warns where an architecture and the weights for it were made with different activations.
-    """
+def _tag(name: str, architecture: str, tag: str, fetched: bool) -> dict[str, Any]:
+    """Return what OpenCLIP knows of a set of weights; nothing where none is named."""
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
-    config = open_clip.get_model_config(architecture)
-    if config is None:
+    if open_clip.get_model_config(architecture) is None:
         known = nearest(architecture, open_clip.list_models())
         raise HumalignError(f"cannot build {name}: open_clip knows no model {architecture!r}: {known}")
     if fetched and not tag:
@@ -255,11 +252,7 @@ def _tag(name: str, architecture: str, tag: str, fetched: bool) -> tuple[dict[st
     of_tag = get_pretrained_cfg(architecture, tag) if tag else {}
     if tag and not of_tag:
         raise HumalignError(f"{name}: no weights {tag!r} of {architecture}: {nearest(tag, list_pretrained_tags_by_model(architecture))}")
-    quick = bool(of_tag.get("quick_gelu"))
-    if of_tag and config.get("quick_gelu") and not quick:
-        right = f"open_clip:{architecture.removesuffix('-quickgelu')}/{tag}"
-        raise HumalignError(f"{name}: {tag} was not trained with QuickGELU: write {right}")
-    return of_tag, quick
+    return of_tag
 
 
 LIBRARIES: dict[str, Callable[[str, str, Recipe | None, Path | None, bool], Backbone]] = {"timm": _timm, "open_clip": _open_clip}

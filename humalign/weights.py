@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -98,24 +98,6 @@ def load_in_order(net: nn.Module, path: Path) -> None:
     net.load_state_dict(dict(zip(wanted, found.values(), strict=True)))
 
 
-def load_whole(net: nn.Module, path: Path, load: Callable[[], object]) -> None:
-    """Call ``load``, which copies a file into a model, and make sure that it left no parameter out.
-
-    Raises:
-        HumalignError: no weights, or another model's.
-    """
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.fill_(float("nan"))
-    try:
-        load()
-    except Exception as error:  # a broken file, an array that is not there or of another shape: each reader raises its own
-        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {complaint(error)}") from None
-    missing = [name for name, parameter in net.named_parameters() if parameter.isnan().any()]
-    if missing:
-        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {_listed('missing', missing)}")
-
-
 def complaint(error: BaseException) -> str:
     """Return what a library says of a failure as one line; of a state dict that does not fit, the names."""
     text = str(error)
@@ -159,15 +141,21 @@ def _npz(net: Any, path: Path) -> None:
     if not hasattr(net, "load_pretrained"):
         raise HumalignError(f"{path}: timm reads no .npz into {type(net).__name__}: convert the file to .safetensors")
 
-    def load() -> None:
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.fill_(float("nan"))
+    try:
         net.load_pretrained(str(path))
         depth = _depth(path)
-        if depth != len(net.blocks):
-            raise ValueError(f"{depth} blocks instead of {len(net.blocks)}")
-        if isinstance(net.head, nn.Linear) and net.head.weight.isnan().any():
-            net.reset_classifier(0)
-
-    load_whole(net, path, load)
+    except Exception as error:  # a broken file, an array that is not there or of another shape: each raises its own
+        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {complaint(error)}") from None
+    if depth != len(net.blocks):
+        raise HumalignError(f"{path} holds the weights of another model: {depth} blocks instead of {len(net.blocks)}")
+    if isinstance(net.head, nn.Linear) and net.head.weight.isnan().any():
+        net.reset_classifier(0)
+    missing = [name for name, parameter in net.named_parameters() if parameter.isnan().any()]
+    if missing:
+        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {_listed('missing', missing)}")
 
 
 def _depth(path: Path) -> int:
