@@ -137,13 +137,14 @@ def _reliability(axes: Axes, rows: pd.DataFrame) -> None:
 
 def dimensions_changed(scores: pd.DataFrame, most: int = 10, least: int = 5) -> Figure:
     """Draw how alike the highest objects of a published dimension are, before and after; the dimensions that gain most and least."""
-    found = stage_rows(scores, BEFORE_AFTER, task="dimensions", metric="similarity").assign(label=lambda rows: rows["split"])
+    found = stage_rows(scores, BEFORE_AFTER, task="dimensions", metric="similarity")
+    found = found.assign(label=found["split"].str.replace("_", " "))
     order = _by_gain(scores, "dimensions", "similarity-above-teacher-base")
     chosen = order if len(order) <= most + least else order[:most] + order[-least:]
     rows = pd.concat([found[found["split"] == split] for split in chosen])
-    title = f"{min(most, len(chosen))} of {len(order)} dimensions that gained most, and {max(0, len(chosen) - most)} that gained least"
-    return draw_groups([Panel(title, rows, "similarity of the highest objects (s.d. from all pairs)", "objects a fold", 0.0)], BEFORE_AFTER,
-                       slot=0.15, heading=heading(rows), foot="dotted: mean of all pairs")
+    title = f"of {len(order)} dimensions, {min(most, len(chosen))} that gained most\nand {max(0, len(chosen) - most)} that gained least"
+    return draw_groups([Panel(title, rows, "similarity of the highest objects\n(s.d. from the mean of all pairs)", "objects a fold", 0.0)],
+                       BEFORE_AFTER, slot=0.15, heading=heading(rows), foot="dotted: mean of all pairs")
 
 
 def recovery(scores: pd.DataFrame) -> Figure:

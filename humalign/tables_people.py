@@ -192,5 +192,6 @@ def alike(scores: pd.DataFrame, least: float = 0.5) -> str:
     found = pick(scores, task="vice-dimensions")
     nearest, share = (pick(found, metric=metric).set_index("split") for metric in ("nearest-published-pearson", "share-of-weight"))
     sure = nearest.index[nearest["low"] > least]
-    return (f"{len(sure)} of {len(nearest)} dimensions, with {share.loc[sure, 'value'].sum():.0%} of the weight, correlate with a published "
-            f"one above {least:g}, by the lower end of the interval")
+    weight = share.loc[sure, "value"].sum()
+    return (f"{len(sure)} of {len(nearest)} dimensions, with {weight:.0%} of the weight, correlate with a published one above {least:g}, "
+            f"by the lower end of the interval")

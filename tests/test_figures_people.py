@@ -149,7 +149,7 @@ def test_categories_and_dimensions_stand_in_the_order_of_their_gain(scores):
     assert labels == ["tool (900)", "home decor (900)", "bird (900)", "people agree"]
     figure = figures_people.dimensions_changed(scores, most=2, least=1)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a19, b19, c19", "a18, b18, c18", "a0, b0, c0"]
-    assert figure.axes[0].get_title(loc="left").startswith("2 of 20 dimensions that gained most, and 1 that gained least")
+    assert figure.axes[0].get_title(loc="left").startswith("of 20 dimensions, 2 that gained most\nand 1 that")
 
 
 def test_reliability_draws_every_step_of_confidence(scores):

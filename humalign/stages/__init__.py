@@ -70,10 +70,10 @@ STAGES: dict[str, Stage] = {
     "notebooks": Stage(
         needs=("scores",),
         settings=(),
-        modules=("scores", "tables", "drawing", "figures", "published", "notebooks"),
+        modules=("scores", "tables", "tables_people", "drawing", "figures", "figures_people", "published", "notebooks"),
         outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
         make=execute_notebooks,
-        files=("notebooks/*.ipynb",),
+        files=("notebooks/*.ipynb", "book/recorded/things/scores.csv"),
     ),
 }
 
