@@ -7,7 +7,6 @@ diagonal times the identity: what the judgments do not ask for stays as the back
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,20 +31,6 @@ from humalign.objectives import cross_entropy, pair_similarities, pull_to_scaled
 # A direction with less than this share of the largest singular value is noise of the arithmetic.
 NEGLIGIBLE = 1e-4
 RIDGES = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
-
-
-@dataclasses.dataclass(frozen=True)
-class Judged:
-    """What the choices ask of a map, in the principal directions."""
-
-    inputs: Float[Tensor, "objects rank"]
-    triplets: Int[Tensor, "n 3"]
-    targets: Float[Tensor, "n 3"]
-
-    def cross_entropy(self, matrix: Float[Tensor, "rank rank"], shift: Float[Tensor, " rank"] | None) -> Float[Tensor, ""]:
-        """Return the mean cross-entropy of the choices under a map, in nats."""
-        places = self.inputs @ matrix
-        return cross_entropy(self.targets, pair_similarities(places if shift is None else places + shift, self.triplets)).mean()
 
 
 class AffineTeacher(TransformerMixin, BaseEstimator):
@@ -113,7 +98,8 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         self.mean_, self.scale_, centred = standardised(embeddings)
 
         # Only the span of the training embeddings can change a similarity, and the pull does not feel a rotation:
-        # the problem is solved in the principal directions, and is the identity's multiple everywhere else.
+        # the problem is solved in the principal directions, and is the identity's multiple everywhere else. A part of the bias that
+        # lies outside them would add the same to all three pairs of every triplet.
         _, singular, directions = np.linalg.svd(centred, full_matrices=False)
         rank = min(self.rank, int((singular > NEGLIGIBLE * singular[0]).sum()))
         basis = directions[:rank]
@@ -121,25 +107,30 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         if self.locality:
             pool = checked_pool(pool, len(self.mean_), self.locality_batch)
             images = neighbourhoods((pool - self.mean_) / self.scale_, basis, self.locality_batch, place)
-        judged = Judged(
+        core, shift, self.loss_ = self._solve(
             torch.from_numpy(centred @ basis.T).float().to(place),
             torch.from_numpy(triplets).to(place),
             torch.from_numpy(targets).float().to(place),
+            images,
         )
-        core, shift, self.loss_ = self._solve(judged, images)
         level = core.trace() / rank
         inside = core - level * np.eye(rank)
         self.matrix_ = (level * np.eye(len(self.mean_)) + basis.T @ inside @ basis).astype(np.float32)
         self.bias_ = (shift @ basis).astype(np.float32)
         return self
 
-    def _solve(self, judged: Judged, images: list[Neighbourhood]) -> tuple[np.ndarray, np.ndarray, float]:
+    def _solve(
+        self,
+        inputs: Float[Tensor, "objects rank"],
+        triplets: Int[Tensor, "n 3"],
+        targets: Float[Tensor, "n 3"],
+        images: list[Neighbourhood],
+    ) -> tuple[np.ndarray, np.ndarray, float]:
         """Return W and b in the principal directions, and the objective there."""
-        rank, place = judged.inputs.shape[1], judged.inputs.device
-        identity = torch.eye(rank, device=place)
+        identity = torch.eye(inputs.shape[1], device=inputs.device)
         free = np.isfinite(self.pull)
-        variable = (2 * identity if free else torch.tensor(2.0, device=place)).requires_grad_()
-        origin = torch.zeros(rank, device=place).requires_grad_()
+        variable = (2 * identity if free else torch.tensor(2.0, device=inputs.device)).requires_grad_()
+        origin = torch.zeros(inputs.shape[1], device=inputs.device).requires_grad_()
         shift = origin if self.bias else None
         optimiser = torch.optim.LBFGS(
             [variable, origin] if self.bias else [variable], max_iter=self.iterations, line_search_fn="strong_wolfe"
@@ -147,7 +138,8 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
 
         def terms() -> Iterator[Tensor]:
             matrix = variable if free else variable * identity
-            fit = (1 - self.locality) * judged.cross_entropy(matrix, shift)
+            places = inputs @ matrix if shift is None else inputs @ matrix + shift
+            fit = (1 - self.locality) * cross_entropy(targets, pair_similarities(places, triplets)).mean()
             yield fit + self.pull * pull_to_scaled_identity(matrix) if free else fit
             for each in images:
                 matrix = variable if free else variable * identity
@@ -155,7 +147,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
 
         def closure() -> Tensor:
             optimiser.zero_grad()
-            total = torch.zeros((), device=place)
+            total = torch.zeros((), device=inputs.device)
             for term in terms():  # each forgotten before the next, so that a large pool takes no more memory than a batch
                 term.backward()
                 total += term.detach()

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from humalign.distill import Distillation
-from humalign.judgments import PAIRS
 from humalign.objectives import OBJECTIVES, neighbour_cross_entropy, pair_similarities, pull_to_scaled_identity
 from humalign.optimiser import AdamTowardsInit
 
