@@ -195,6 +195,7 @@ def _timm(name: str, model: str, recipe: Recipe | None, path: Path | None, pretr
     if ":" not in model and not timm.is_model(known):
         raise HumalignError(f"cannot build {name}: timm knows no model {known!r}: {nearest(known, timm.list_models())}")
     hub = pretrained and path is None and (recipe is None or recipe.weights == HUB)
+    net: Any
     with _one_line(name, hub):
         net = timm.create_model(model, pretrained=hub, **(recipe.options if recipe else {}))
     if path is not None:
@@ -217,6 +218,7 @@ def _open_clip(name: str, model: str, recipe: Recipe | None, path: Path | None, 
         import open_clip
     except ImportError:
         raise HumalignError(f"{name} needs open_clip: pip install open_clip_torch") from None
+    settings: dict[str, Any]
     if model.startswith(("local-dir:", "hf-hub:")):
         architecture, tag, of_tag, settings = model, "", {}, {"require_pretrained": pretrained, "load_weights": pretrained}
     else:

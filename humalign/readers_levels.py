@@ -227,4 +227,4 @@ class _Kind:
 
 
 def _number(kind: _Kind, content: bytes) -> float | int | bool:
-    return np.frombuffer(content, kind.kind, 1).item()  # type: ignore[no-any-return]
+    return np.frombuffer(content, kind.kind, 1).item()

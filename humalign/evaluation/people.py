@@ -6,7 +6,7 @@ Every function returns estimates with their bootstrap draws; the unit that is re
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -127,7 +127,7 @@ def image_folds(images: int, folds: int, repeats: int, seed: int) -> list[tuple[
 
 
 def tuned(
-    features: Float[np.ndarray, "n dim"], answers: ByObject, grids: Sequence[dict[str, Sequence[float]]], seed: int, dim: int
+    features: Float[np.ndarray, "n dim"], answers: ByObject, grids: Sequence[Mapping[str, Sequence[float]]], seed: int, dim: int
 ) -> MixedEffectsTeacher:
     """Fit a teacher whose settings are cross-validated over the given images alone, one grid after the other."""
     from sklearn.model_selection import GridSearchCV

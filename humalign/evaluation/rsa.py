@@ -125,7 +125,7 @@ def with_people(
     for w, p in zip(things_weights, people_weights, strict=True):
         pairs = (w[i] * w[j]).astype(float)
         drawn = np.flatnonzero(p)
-        ranks = {q: own[q].midranks(pairs) for q in drawn}
+        ranks = {int(q): own[q].midranks(pairs) for q in drawn}
         for name, score in _of_draw(ranks, {n: r.midranks(pairs) for n, r in ranked.items()}, pairs, p):
             rows[name].append(score)
     return {name: Estimate.of(np.array(values), len(people)) for name, values in rows.items()}

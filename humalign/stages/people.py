@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 

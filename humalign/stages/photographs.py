@@ -31,7 +31,7 @@ from humalign.judgments import ByObject, agreement, cosine_similarities, random_
 from humalign.pipeline import Run
 from humalign.profiles import Things
 from humalign.stages.inputs import progress_bar, stream
-from humalign.student import HEAD_DIM, Student
+from humalign.student import Centre, Student
 from humalign.teacher import AffineTeacher
 
 JUDGED = ("things-278", "kriegeskorte-92")
@@ -178,6 +178,7 @@ class _School:
     run: Run
     backbone: backbones.Backbone
     activations: dict[str, torch.Tensor]
+    mean: Float[torch.Tensor, " dim"]
 
     @classmethod
     def of(cls, run: Run) -> _School:
@@ -186,11 +187,12 @@ class _School:
             raise HumalignError(f"`student_backbone` {run.profile.student_backbone!r} is none of `backbones`: name it there too")
         sets, kept = file["set"].values, torch.from_numpy(file["activations"].values)
         inputs = {str(name): kept[torch.from_numpy(sets == name)] for name in pd.unique(sets)}
-        return cls(run, backbones.build(run.profile.student_backbone), inputs)
+        mean = torch.from_numpy(file["features"].values[sets == "pool"].mean(0))
+        return cls(run, backbones.build(run.profile.student_backbone), inputs, mean)
 
     def student(self, seed: int, head: bool = False) -> Student:
-        """Return a student at its start: the objective sees its features themselves, or with a head what the official one adds."""
-        return Student.of(self.backbone, self.run.profile.frozen_stages, seed=seed, head_dim=HEAD_DIM if head else None)
+        """Return a student at its start: the objective sees its centred features themselves, or the official head's outputs."""
+        return Student.of(self.backbone, self.run.profile.frozen_stages, seed=seed, head=None if head else Centre(self.mean))
 
     @property
     def settings(self) -> Distillation:
