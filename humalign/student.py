@@ -2,7 +2,8 @@
 
 Where no stage is frozen, the student takes pictures in [0, 1] (or bytes, 0 to 255) and normalises them itself. Evaluations
 use the penultimate features, before the head; the head is there for training only, and is itself held near its random
-start. With ``Centre`` in its place all that the objective asks for has to come from the features. Source: official configuration (Dense 1024 on pre-logits, decay to initial values).
+start. With ``Centre`` in its place all that the objective asks for has to come from the features. Source: official
+configuration (Dense 1024 on pre-logits, decay to initial values).
 """
 
 from __future__ import annotations
