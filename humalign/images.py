@@ -19,7 +19,7 @@ from typing import IO, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -255,6 +255,26 @@ class ZipImages:
         if self._open is None or self._open[0] != os.getpid():
             self._open = (os.getpid(), zipfile.ZipFile(self.path))
         return self._open[1]
+
+
+class Subset:
+    """Some pictures of an image set, in the order given.
+
+    Args:
+        whole: the image set.
+        rows: which of its pictures.
+        labels: one row a picture of the subset; without them the whole's own.
+    """
+
+    def __init__(self, whole: ImageSet, rows: Int[np.ndarray, " m"], labels: pd.DataFrame | None = None) -> None:
+        self.whole, self.rows = whole, rows
+        self.labels = whole.labels.iloc[rows].reset_index(drop=True) if labels is None else labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return self.whole[int(self.rows[index])]
 
 
 def open_image(source: str | Path | IO[bytes], name: str = "", mode: str = "RGB") -> Image.Image:

@@ -1,7 +1,8 @@
 """The student: a backbone of which the first stages are frozen, and the triplet head that the objective sees.
 
-Evaluations use the penultimate features, before the head; the head is there for training only, and is itself held near
-its random start. Source: official configuration (Dense 1024 on pre-logits, decay to initial values).
+Where no stage is frozen, the student takes pictures in [0, 1] (or bytes, 0 to 255) and normalises them itself. Evaluations
+use the penultimate features, before the head; the head is there for training only, and is itself held near its random
+start. Source: official configuration (Dense 1024 on pre-logits, decay to initial values).
 """
 
 from __future__ import annotations
@@ -11,16 +12,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from humalign.artefacts import replacing
 from humalign.backbones import Backbone
 from humalign.errors import HumalignError
 
 HEAD_DIM = 1024
+
+
+class Normalise(nn.Module):
+    """Shift and scale pictures in [0, 1] to what a backbone's weights were trained on."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Float[Tensor, "3 1 1"], std: Float[Tensor, "3 1 1"]) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.clone(), persistent=False)
+        self.register_buffer("std", std.clone(), persistent=False)
+
+    def forward(self, pixels: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 3 size size"]:
+        """Return normalised pictures."""
+        return (pixels - self.mean) / self.std
 
 
 class Student(nn.Module):
@@ -32,14 +50,17 @@ class Student(nn.Module):
         dim: of the features.
         head_dim: of the triplet head's outputs.
         seed: of the head's initial values.
+        entry: what inputs go through before the tail.
     """
 
-    def __init__(self, tail: nn.Module, dim: int, head_dim: int = HEAD_DIM, seed: int = 0) -> None:
+    def __init__(self, tail: nn.Module, dim: int, head_dim: int = HEAD_DIM, seed: int = 0, entry: nn.Module | None = None) -> None:
         super().__init__()
+        self.entry = entry or nn.Identity()
         self.tail = copy.deepcopy(tail).requires_grad_(True).to(memory_format=torch.channels_last)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.head = nn.Linear(dim, head_dim)
+        self._recompute = False
         self.eval()
 
     @classmethod
@@ -50,21 +71,37 @@ class Student(nn.Module):
             raise HumalignError(f"{backbone.name} has {stages} stages: `frozen_stages` must be 0..{stages - 1}, not {frozen_stages}")
         with torch.no_grad():
             dim = backbone(torch.zeros(1, 3, backbone.size, backbone.size)).shape[1]
-        return cls(backbone.stages[frozen_stages:], dim, seed=seed)
+        entry = None if frozen_stages else Normalise(backbone.mean, backbone.std)
+        return cls(backbone.stages[frozen_stages:], dim, seed=seed, entry=entry)
 
-    def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch head"]:
+    def recompute(self, on: bool) -> None:
+        """Choose whether gradients keep what enters a stage only, and compute the rest again: less memory, a third more time."""
+        self._recompute = on
+        for module in self.tail.modules():
+            # One stage may be a whole network of timm, which knows its own blocks.
+            own: Any = getattr(module, "set_grad_checkpointing", None)
+            if own:
+                own(on)
+
+    def forward(self, inputs: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch head"]:
         """Return the triplet head's outputs."""
         return self.head(self.features_of(inputs))
 
-    def features_of(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch dim"]:
-        """Return penultimate features of a batch of cached inputs (any precision)."""
-        inputs = inputs.float()
-        return self.tail(inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs)
+    def features_of(self, inputs: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch dim"]:
+        """Return penultimate features of a batch of pictures or cached inputs (any precision; bytes are 0 to 255)."""
+        inputs = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()
+        hidden = self.entry(inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs)
+        for stage in self.tail if isinstance(self.tail, nn.Sequential) else [self.tail]:
+            again = self._recompute and torch.is_grad_enabled() and not hasattr(stage, "set_grad_checkpointing")
+            hidden = recomputed(stage, hidden, use_reentrant=False) if again else stage(hidden)
+        return hidden
 
     @torch.no_grad()
-    def features(self, inputs: Float[Tensor, "images ..."], batch: int = 64) -> Float[Tensor, "images dim"]:
-        """Return penultimate features of all inputs."""
-        return torch.cat([self.features_of(part) for part in inputs.split(batch)])
+    def features(self, inputs: Any, batch: int = 64) -> Float[Tensor, "images dim"]:
+        """Return penultimate features of all inputs (a tensor, or a ``PixelStore``), on the processor."""
+        device = self.head.weight.device
+        parts = (inputs[start : start + batch].to(device) for start in range(0, len(inputs), batch))
+        return torch.cat([self.features_of(part).cpu() for part in parts])
 
     def save(self, path: Path, metadata: dict[str, Any] | None = None) -> None:
         """Write trained stages and head as safetensors."""

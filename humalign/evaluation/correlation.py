@@ -43,3 +43,19 @@ def weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float
     wx, wy = weights * x, weights * y
     variance = (wx * x).sum() * (wy * y).sum()
     return float((wx * y).sum() / np.sqrt(variance)) if variance > 0 else np.nan
+
+
+def matrix_pearson(
+    x: Float[np.ndarray, "n n"], y: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+) -> Float[np.ndarray, " draws"]:
+    """Return Pearson's correlation of two symmetric matrices off their diagonals; a pair is drawn as often as its two items together."""
+    apart = 1.0 - np.eye(len(x))
+    total = _over_pairs(apart, weights)
+    # Without their means first: the differences of squares below are then between numbers of one size.
+    x, y = ((matrix - matrix[apart > 0].mean()) * apart for matrix in (x, y))
+    mean_x, mean_y, xx, yy, xy = (_over_pairs(matrix, weights) / total for matrix in (x, y, x * x, y * y, x * y))
+    return (xy - mean_x * mean_y) / np.sqrt((xx - mean_x**2) * (yy - mean_y**2))
+
+
+def _over_pairs(matrix: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
+    return np.asarray(((weights @ matrix) * weights).sum(1))

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
 
 from humalign import embeddings, triplets
 from humalign.artefacts import Provenance
 from humalign.backbones import build
-from humalign.distill import Distillation, distill
+from humalign.distill import Distillation, Engine, distill
 from humalign.errors import HumalignError
 from humalign.pipeline import Run
 from humalign.profiles import Profile
@@ -55,12 +53,21 @@ def train(run: Run, provenance: Provenance) -> None:
                 bar.update(profile.steps)
                 continue
             labelled = triplets.read(run.path(f"triplets/fold{f}/{LABELLINGS[stage]}/train_cluster_border.npz"))
-            refuse_unsound(labelled, embedded["features"].values)
             student = Student.of(backbone, profile.frozen_stages, seed=profile.seed)
             checkpoint = run.path(f"students/fold{f}-{stage}.{provenance.key}.ckpt")
-            losses = distill(student, activations, labelled, settings, checkpoint, lambda step, bar=bar: bar.update())  # type: ignore[misc]
+            log = distill(
+                student,
+                activations,
+                labelled,
+                settings,
+                checkpoint,
+                progress=lambda step, bar=bar: bar.update(),  # type: ignore[misc]
+                engine=Engine(device="cpu"),  # the same numbers with and without a GPU
+                embeddings=embedded["features"].values,
+            )
             student.save(run.path(f"students/fold{f}-{stage}.safetensors"), provenance.attrs())
-            result = xr.Dataset({"features": (("image", "feature"), student.features(activations).numpy()), "divergence": ("step", losses)})
+            features = student.features(activations).numpy()
+            result = xr.Dataset({"features": (("image", "feature"), features), "divergence": ("step", log.divergence)})
             embeddings.write(finished, result, provenance.attrs())
     for leftover in run.path("students").glob("*.ckpt"):
         leftover.unlink()
@@ -72,10 +79,3 @@ def _made_with(path: Path, wanted: str) -> bool:
         return path.is_file() and embeddings.read(path).attrs.get("key") == wanted
     except HumalignError:
         return False
-
-
-def refuse_unsound(labelled: triplets.LabelledTriplets, features: Float[np.ndarray, "images dim"]) -> None:
-    """Refuse to train on a triplet file whose audit fails, the order of its columns included."""
-    for finding in triplets.audit(labelled, len(features), features):
-        if not finding.ok:
-            raise HumalignError(f"the triplet file fails its audit ({finding.check}: {finding.seen}): see `humalign audit FILE`")

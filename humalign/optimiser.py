@@ -1,0 +1,69 @@
+"""Adam with a pull to the initial weights, and the learning rate's schedule.
+
+Source: ``decay_to_init`` of the official training code, its optimiser (Adam of optax) and its schedule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import nn
+
+from humalign.errors import HumalignError, nearest
+
+Pull = float | Mapping[str, float]
+
+
+def warmup_cosine(step: int, peak: float, warmup: int, steps: int) -> float:
+    """Return the learning rate of a step, counted from 0: a line up to ``peak``, then a cosine down to 0."""
+    if step < warmup:
+        return peak * step / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+
+class AdamTowardsInit(torch.optim.Adam):
+    """Adam with a decoupled pull of every parameter to where it began.
+
+    parameter -= lr * (Adam's direction + pull * (parameter - initial)), both taken before the update. Initial values are part
+    of the state: training goes on towards them wherever the parameters stood when it was resumed.
+
+    Args:
+        parameters: with their names, at their initial values.
+        pull: of all, or of each group: the start of its parameters' names, and its own pull. The longest start counts.
+
+    Raises:
+        HumalignError: a parameter in no group, or a group without a parameter.
+    """
+
+    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], pull: Pull) -> None:
+        groups: dict[str, list[nn.Parameter]] = {}
+        pulls = pull if isinstance(pull, Mapping) else {"": pull}
+        for name, parameter in parameters:
+            groups.setdefault(_group_of(name, pulls), []).append(parameter)
+        empty = sorted(pulls.keys() - groups.keys())
+        if empty:
+            raise HumalignError(f"decay_to_init: no parameter is in {empty[0]!r}: {nearest(empty[0], groups)}")
+        super().__init__(
+            [{"params": members, "pull": pulls[prefix]} for prefix, members in groups.items()], lr=0.0, betas=(0.9, 0.999), eps=1e-8
+        )
+        for group in self.param_groups:
+            group["initial"] = [p.detach().clone() for p in group["params"]]
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:  # type: ignore[override]
+        """Make one update."""
+        for group in self.param_groups:
+            group["lr"] = learning_rate
+            # Adam's direction does not look at the parameters, so what is pulled before it ends where both would together.
+            for parameter, initial in zip(group["params"], group["initial"], strict=True):
+                parameter.lerp_(initial, learning_rate * group["pull"])
+        super().step()
+
+
+def _group_of(name: str, pulls: Mapping[str, float]) -> str:
+    fitting = [prefix for prefix in pulls if not prefix or name == prefix or name.startswith(prefix.rstrip(".") + ".")]
+    if not fitting:
+        raise HumalignError(f"decay_to_init: the parameter {name!r} is in none of {', '.join(sorted(pulls))}; '' stands for all others")
+    return max(fitting, key=len)
