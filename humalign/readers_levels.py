@@ -203,9 +203,10 @@ class PlainUnpickler(pickle.Unpickler):
     """An unpickler that builds dictionaries, lists, tuples, sets, strings, bytes and numbers; numpy's numbers become Python's."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Refuse whatever a pickle asks to call, but for what stands for numpy's numbers."""
+        """Refuse whatever a pickle asks to call, but for what stands for bytes and numpy's numbers."""
         allowed = {
             ("numpy", "dtype"): _Kind,
+            ("_codecs", "encode"): _bytes,
             ("numpy.core.multiarray", "scalar"): _number,
             ("numpy._core.multiarray", "scalar"): _number,
         }
@@ -224,6 +225,11 @@ class _Kind:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.kind = self.kind.newbyteorder(">" if state[1] == ">" else "<")
+
+
+def _bytes(text: str, coding: str) -> bytes:
+    """Return what older protocols write as text in Latin-1."""
+    return str(text).encode("latin1")
 
 
 def _number(kind: _Kind, content: bytes) -> float | int | bool:

@@ -58,7 +58,7 @@ def test_answers_are_those_of_the_experiment_in_order(tmp_path, raw, protocol):
         assert found.images[found.triplets[row, found.odd[row]]] == one["selected_image"]
         assert found.level[row] == readers_levels.LEVELS[one["triplet_type"]]
         assert found.seconds[row] == pytest.approx(one["rt"] / 1000), "the median is far above a minute: milliseconds"
-    assert len(found.first()) == 6 * 12 and len(found.at("class-boundary")) == 6 * 6
+    assert len(found.first()) == 6 * 10 and len(found.at("class-boundary")) == 6 * 6
     assert found.answers().repeated().counts.sum() == 6 * 13
     with pytest.raises(HumalignError, match="unknown level 'local-fin': did you mean 'local-fine'"):
         found.at("local-fin")
@@ -92,7 +92,7 @@ class Attack:
         {"p0": [np.zeros(3)]},
         b"cposix\nsystem\n(S'touch pwned'\ntR.",
         b"\x80\x04\x8c\x08builtins\x8c\x04exec\x93\x8c\x01x\x85R.",
-        b"\x80\x04\x8c\x05numpy\x8c\x13core.os.system.thing\x93.",
+        b"\x80\x04\x8c\x05numpy\x8c\x14core.os.system.thing\x93.",
     ],
     ids=["system", "eval", "getattr", "date", "counter", "array", "protocol0", "protocol4", "dotted"],
 )

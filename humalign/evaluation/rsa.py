@@ -122,7 +122,7 @@ def with_people(
     ranked = {name: Ranked(_pairs(f"the matrix of {name}", matrix[i, j])) for name, matrix in models.items()}
     own = [Ranked(one) for one in single]
     rows: dict[str, list[float]] = {name: [] for name in (*models, "lower", "upper")}
-    for w, p in zip(things_weights, people_weights, strict=True):
+    for w, p in zip(things_weights, np.asarray(people_weights, dtype=float), strict=True):
         pairs = (w[i] * w[j]).astype(float)
         drawn = np.flatnonzero(p)
         ranks = {int(q): own[q].midranks(pairs) for q in drawn}
