@@ -140,14 +140,14 @@ def paired(scores: pd.DataFrame, stage: str, reference: str, metric: str = "accu
     return f"{stage} is {side(row)} {reference} (paired difference {number(row)})"
 
 
-def counts(scores: pd.DataFrame, **where: Any) -> str:
-    """Say how many of the paired differences that fit have an interval above zero, below zero, or across it."""
+def counts(scores: pd.DataFrame, what: str, **where: Any) -> str:
+    """Say for how many of the paired differences that fit the interval lies above zero, below it, or across it."""
     found = pick(scores, **where)
     if found.empty:
         raise KeyError(f"no score fits {where}")
     sides = [side(row) for _, row in found.iterrows()]
-    across_zero = len(sides) - sides.count("above") - sides.count("below")
-    return f"above zero in {sides.count('above')} of {len(sides)}, below in {sides.count('below')}, across it in {across_zero}"
+    above, below = sides.count("above"), sides.count("below")
+    return f"above zero for {above} of {len(sides)} {what}, below it for {below} and across it for {len(sides) - above - below}"
 
 
 def extremes(scores: pd.DataFrame, **where: Any) -> dict[str, str]:
@@ -184,7 +184,7 @@ def halved(scores: pd.DataFrame, kind: str) -> str:
     by_share = amounts(scores, kind)
     split = by_share[min(by_share, key=lambda share: abs(share - 0.5))]
     row = one(scores, task="learning-curve", split=split, metric="accuracy-above-all")
-    return f"with {split} the teacher is {side(row)} itself with all of them ({number(row)})"
+    return f"with {int(split.split()[0]):,} {kind} the teacher is {side(row)} itself with all of them ({number(row)})"
 
 
 def alike(scores: pd.DataFrame, least: float = 0.5) -> str:

@@ -182,18 +182,18 @@ def test_tables_have_a_line_for_every_stage_and_a_dash_where_there_is_no_score(s
 # ---- sentences -------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("gain", "way", "counted"), [
-    (0.05, "above", "above zero in 3 of 3, below in 0, across it in 0"),
-    (-0.05, "below", "above zero in 0 of 3, below in 3, across it in 0"),
-    (0.0, "not distinguishable from", "above zero in 0 of 3, below in 0, across it in 3")])
+    (0.05, "above", "above zero for 3 of 3 backbones, below it for 0 and across it for 0"),
+    (-0.05, "below", "above zero for 0 of 3 backbones, below it for 3 and across it for 0"),
+    (0.0, "not distinguishable from", "above zero for 0 of 3 backbones, below it for 0 and across it for 3")])
 def test_gains_are_said_by_their_paired_intervals(gain, way, counted):
     scores = made_up(gain)
     assert tables_people.paired(scores, "teacher", "teacher-base", **tables_people.UNSEEN).startswith(f"teacher is {way} teacher-base")
     where = {"task": "odd-one-out", "split": tables_people.ACROSS, "stage": "teacher", "metric": "accuracy-above-teacher-base"}
-    assert tables_people.counts(scores, **where) == counted
+    assert tables_people.counts(scores, "backbones", **where) == counted
     with pytest.raises(KeyError, match="no score fits"):
-        tables_people.counts(scores, task="nothing")
+        tables_people.counts(scores, "backbones", task="nothing")
     lost = {0.05: "below", -0.05: "above", 0.0: "not distinguishable from"}[gain]
-    assert tables_people.halved(scores, "answers").startswith(f"with 49767 answers the teacher is {lost} itself")
+    assert tables_people.halved(scores, "answers").startswith(f"with 49,767 answers the teacher is {lost} itself")
     assert tables_people.halved(scores, "objects").startswith(f"with 618 objects the teacher is {lost} itself")
 
 

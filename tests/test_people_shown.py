@@ -10,7 +10,7 @@ from humalign.evaluation import examples, people, persons
 from humalign.evaluation.correlation import matrix_pearson
 from humalign.judgments import Choices, entropy
 from humalign.scores import Estimate, resamples
-from humalign.stages.people import gains
+from humalign.stages.photograph_scores import gains
 
 IMAGES, PEOPLE = 9, 4
 
