@@ -7,6 +7,7 @@ row a picture. Nothing is augmented anywhere in this project, so a picture alway
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import zipfile
@@ -14,7 +15,7 @@ import zlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -277,7 +278,7 @@ class Subset:
         return self.whole[int(self.rows[index])]
 
 
-def open_image(source: str | Path | IO[bytes], name: str = "", mode: str = "RGB") -> Image.Image:
+def open_image(source: str | Path | io.BufferedIOBase, name: str = "", mode: str = "RGB") -> Image.Image:
     """Decode one picture file whole.
 
     Args:
