@@ -154,7 +154,7 @@ def test_the_card_says_data_licence_provenance_and_scores(tmp_path):
     for number, table in enumerate((rows, None)):
         card = export.Card("T", "A", ("answers: CC BY 4.0",), "a licence", {"seed": "7"}, table)
         text = (export.save_pretrained(tmp_path / str(number), backbone, Student.of(backbone, 3), card) / "README.md").read_text()
-        for said in ("# T", "- answers: CC BY 4.0", "Weights: a licence.", "| seed | 7 |", "squashed to 48 × 48", "vit_base_patch16_siglip"):
+        for said in ("# T", "- answers: CC BY 4.0", "Weights: a licence.", "| seed | 7 |", "squashed to 48 × 48", "patch16_siglip"):
             assert said in text
         row = "| aligned | odd-one-out | local-fine | accuracy | 0.613 | 0.600 to 0.625 | 900 | simulated |"
         assert (row in text) == (table is not None) and ("was not scored" in text) == (table is None)
