@@ -140,7 +140,7 @@ def _part(pixels: np.ndarray, block: int) -> np.ndarray:
 
 
 def _checksum(pixels: np.ndarray, block: int) -> str:
-    return hashlib.sha256(np.ascontiguousarray(_part(pixels, block))).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(_part(pixels, block)).data).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +159,7 @@ class _Blocks(Dataset):
             pixels = torch.stack([squash(self.images[i], self.size) for i in numbers]).mul(255).round().byte().numpy()
             with open(self.path, "r+b") as file:
                 file.seek(self.offset + numbers.start * pixels[0].nbytes)
-                file.write(pixels)
-            return block, hashlib.sha256(pixels).hexdigest()
+                file.write(pixels.data)
+            return block, hashlib.sha256(pixels.data).hexdigest()
         except (HumalignError, OSError) as error:
             return block, error
