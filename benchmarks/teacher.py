@@ -1,8 +1,10 @@
 """What the teacher costs at the size of THINGS, against the plain way to write it: alternating runs, medians and their ratio.
 
-The answers of THINGS and CLIP's embeddings are used where HUMALIGN_DATA holds them, and numbers of the same sizes elsewhere.
+The answers of THINGS and CLIP's embeddings are used where HUMALIGN_DATA holds them, and numbers of the same sizes elsewhere. What can
+run on a GPU is timed there too, where there is one, both ways on the same device.
 """
 
+import functools
 import resource
 import time
 from collections.abc import Callable
@@ -13,14 +15,14 @@ from compare import compare, heading
 from sklearn.model_selection import GridSearchCV
 from torch import Tensor
 
-from humalign import readers
+from humalign import profiles, readers
 from humalign.errors import HumalignError
 from humalign.judgments import PAIRS, ByObject, Choices, agreement, cosine_similarities, random_triplets
 from humalign.mixed_effects import MixedEffectsTeacher
 from humalign.objectives import cross_entropy, pair_similarities
 from humalign.registry import locate
 from humalign.splits import ObjectFolds
-from humalign.vice import Prior
+from humalign.vice import Prior, negative_bound
 
 OBJECTS = 1854
 DIM = 1152
@@ -28,8 +30,9 @@ DIM = 1152
 TRAINING, ALL, PUBLIC = 4_100_000, 4_700_000, 298_509
 RESIDUALS = (0.15, 0.2, 0.3, 0.4)
 PREDECESSOR_BATCH = 256
-VICE_BATCH, VICE_DIM = 16_384, 80
-IDENTITY = torch.eye(OBJECTS)
+# Answers in a step of VICE: as the profile things has them, and more.
+VICE_BATCHES, VICE_DIM = (profiles.load("things").vice_batch, 65_536), profiles.load("things").vice_dim
+DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 
 def one_by_one(i: Tensor, j: Tensor, k: Tensor) -> Tensor:
@@ -37,22 +40,41 @@ def one_by_one(i: Tensor, j: Tensor, k: Tensor) -> Tensor:
     return torch.stack([(i * j).sum(1), (i * k).sum(1), (j * k).sum(1)], dim=1)
 
 
+@functools.cache
+def identity(device: torch.device) -> Tensor:
+    """Return the matrix whose rows are the one-hot codes of the objects."""
+    return torch.eye(OBJECTS, device=device)
+
+
 def one_hot(triplets: Tensor) -> Tensor:
     """Return three matrices (batch, objects), one a column of the triplets, with a one in every row."""
-    return IDENTITY[triplets.T]
+    return identity(triplets.device)[triplets.T]
 
 
-def peak() -> float:
-    """Return the most memory that this process has held at once, in GB."""
+def finished(run: Callable[[], object], device: str) -> Callable[[], None]:
+    """Return a run that ends when its device has done the work, not when it was asked to."""
+
+    def whole() -> None:
+        run()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return whole
+
+
+def peak(device: str) -> float:
+    """Return the most memory that this process has held at once on a device, in GB."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def full_gradient() -> None:
+def full_gradient(device: str) -> None:
     generator = torch.Generator().manual_seed(0)
-    embeddings = torch.randn(OBJECTS, DIM, generator=generator) / DIM**0.5
-    matrix = torch.eye(DIM).requires_grad_()
-    triplets = torch.from_numpy(random_triplets(np.arange(OBJECTS), TRAINING, np.random.default_rng(0)))
-    targets = torch.tensor([1.0, 0.0, 0.0]).expand(TRAINING, 3)
+    embeddings = (torch.randn(OBJECTS, DIM, generator=generator) / DIM**0.5).to(device)
+    matrix = torch.eye(DIM, device=device).requires_grad_()
+    triplets = torch.from_numpy(random_triplets(np.arange(OBJECTS), TRAINING, np.random.default_rng(0))).to(device)
+    targets = torch.tensor([1.0, 0.0, 0.0], device=device).expand(TRAINING, 3)
     few = 3
 
     def ours(rows: slice = slice(None)) -> None:
@@ -70,27 +92,27 @@ def full_gradient() -> None:
     gradient = matrix.grad
     plain(1)
     torch.testing.assert_close(gradient, matrix.grad)
-    before = peak()
+    before = peak(device)
     ours()
-    print(f"peak memory of the process: {before:.2f} GB before the first full pass, {peak():.2f} GB after it", flush=True)
+    print(f"{device}: peak memory {before:.2f} GB before the first full pass, {peak(device):.2f} GB after it", flush=True)
     compare(
-        f"gradient of W, {TRAINING / 1e6} M triplets at {DIM:,} dims: one full pass / one-hot minibatches of {PREDECESSOR_BATCH}",
-        ours,
-        plain,
+        f"{device}: gradient of W, {TRAINING / 1e6} M triplets, {DIM:,} dims: one full pass / one-hot minibatches of {PREDECESSOR_BATCH}",
+        finished(ours, device),
+        finished(plain, device),
         TRAINING / PREDECESSOR_BATCH / few,
     )
 
 
-def whole_fit() -> None:
+def whole_fit(device: str) -> None:
     embeddings, answers, origin = things()
     training, test = next(ObjectFolds().split(embeddings))
-    search = GridSearchCV(MixedEffectsTeacher(), {"residual": RESIDUALS}, cv=ObjectFolds())
+    search = GridSearchCV(MixedEffectsTeacher(device=device), {"residual": RESIDUALS}, cv=ObjectFolds())
     started = time.perf_counter()
     search.fit(embeddings[training], answers[training])
     seconds = time.perf_counter() - started
     fits = len(RESIDUALS) * search.n_splits_ + 1
     print(
-        f"whole fit, {origin}: {seconds:.1f} s for {fits} fits on {len(training):,} training objects, their "
+        f"{device}: whole fit, {origin}: {seconds:.1f} s for {fits} fits on {len(training):,} training objects, their "
         f"{len(answers[training].triplets):,} answers; residual {search.best_params_['residual']}, "
         f"accuracy on {len(test)} other objects {search.score(embeddings[test], answers[test]):.3f} (one run)",
         flush=True,
@@ -146,35 +168,44 @@ def scoring() -> None:
     )
 
 
-def vice_pass() -> None:
+def vice_pass(device: str, batch: int) -> None:
     generator = torch.Generator().manual_seed(0)
     triplets = torch.from_numpy(things()[1].triplets)
     answers = len(triplets)
-    triplets = triplets[torch.randperm(answers, generator=generator)]
-    mean = (0.1 * torch.rand(OBJECTS, VICE_DIM, generator=generator)).requires_grad_()
-    log_std = torch.full((OBJECTS, VICE_DIM), -3.0).requires_grad_()
+    triplets = triplets[torch.randperm(answers, generator=generator)].to(device)
+    targets = torch.tensor([1.0, 0.0, 0.0], device=device).expand(answers, 3)
+    mean = (0.1 * torch.rand(OBJECTS, VICE_DIM, generator=generator)).to(device).requires_grad_()
+    log_std = torch.full((OBJECTS, VICE_DIM), -3.0, device=device).requires_grad_()
     prior, few = Prior(), 20
 
-    def step(rows: Tensor, similar: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def drawn() -> Tensor:
         mean.grad = log_std.grad = None
-        noise = torch.randn(mean.shape, generator=generator)
-        weights = mean + log_std.exp() * noise
-        likelihood = -torch.log_softmax(similar(torch.relu(weights), rows), dim=1)[:, 0].mean()
-        divergence = (-log_std - 0.5 * noise.square() - prior.log_density(weights)).sum() / answers
-        (likelihood + divergence).backward()
+        return torch.randn(mean.shape, generator=generator).to(device)
 
-    def ours() -> None:
-        for rows in triplets.split(VICE_BATCH):
-            step(rows, pair_similarities)
+    def ours(first: int = answers) -> None:
+        for start in range(0, first, batch):
+            rows = slice(start, min(start + batch, first))
+            negative_bound(mean, log_std, drawn(), triplets[rows], targets[rows], prior, answers).backward()
 
-    def plain() -> None:
-        for rows in triplets[: few * PREDECESSOR_BATCH].split(PREDECESSOR_BATCH):
-            step(rows, lambda weights, rows: one_by_one(*(one_hot(rows) @ weights)))
+    def plain(minibatches: int = few) -> None:
+        for start in range(0, minibatches * PREDECESSOR_BATCH, PREDECESSOR_BATCH):
+            rows = slice(start, start + PREDECESSOR_BATCH)
+            noise = drawn()
+            weights = mean + log_std.exp() * noise
+            similar = one_by_one(*(one_hot(triplets[rows]) @ torch.relu(weights)))
+            divergence = (-log_std - 0.5 * noise.square() - prior.log_density(weights)).sum() / answers
+            (cross_entropy(targets[rows], similar).mean() + divergence).backward()
 
+    gradients = []
+    for run in (lambda: ours(PREDECESSOR_BATCH), lambda: plain(1)):
+        generator.manual_seed(1)
+        run()
+        gradients.append(mean.grad)
+    torch.testing.assert_close(*gradients)
     compare(
-        f"VICE, one pass over {answers:,} answers, {VICE_DIM} dims: batches of {VICE_BATCH:,} / one-hot batches of {PREDECESSOR_BATCH}",
-        ours,
-        plain,
+        f"{device}: VICE, a pass of {answers:,} answers, {VICE_DIM} dims: batches of {batch:,} / one-hot of {PREDECESSOR_BATCH}",
+        finished(ours, device),
+        finished(plain, device),
         answers / PREDECESSOR_BATCH / few,
     )
 
@@ -182,5 +213,9 @@ def vice_pass() -> None:
 if __name__ == "__main__":
     torch.set_num_threads(2)
     heading()
-    for benchmark in (full_gradient, whole_fit, scoring, vice_pass):
-        benchmark()
+    for device in DEVICES:
+        full_gradient(device)
+        whole_fit(device)
+        for batch in VICE_BATCHES:
+            vice_pass(device, batch)
+    scoring()

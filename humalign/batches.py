@@ -22,7 +22,8 @@ from torch import Tensor
 from humalign.errors import HumalignError
 from humalign.judgments import random_triplets
 from humalign.objectives import pair_similarities
-from humalign.triplets import SORTED, LabelledTriplets, cluster_border
+from humalign.triplets import LabelledTriplets, cluster_border
+from humalign.triplets.labelling import SORTED
 
 T = TypeVar("T")
 # Beyond this, a step's triplets alone would take gigabytes.

@@ -1,4 +1,4 @@
-"""The command line: ``humalign doctor | fetch | audit | run``."""
+"""The command line: ``humalign doctor | fetch | audit | run | export``."""
 
 from __future__ import annotations
 
@@ -60,9 +60,18 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser("audit", help="check a triplet file before training on it")
     audit.add_argument("file", type=Path)
     audit.add_argument(
-        "--embeddings", type=Path, help="any backbone's embeddings (.nc) of the same image list: tests the order of the columns"
+        "--embeddings", type=Path, help="any backbone's embeddings (.nc, .npy) of the same image list: tests the order of the columns"
     )
+    audit.add_argument("--names", type=Path, help="the image list: a text file, one file name a line, in the order of the indices")
     audit.set_defaults(command=_audit, build=Path("build"))
+
+    export = commands.add_parser("export", help="write a trained student as a model that timm or open_clip loads")
+    export.add_argument("folder", type=Path, help="new or empty")
+    export.add_argument("--profile", default="demo", help="whose run it is (default: demo)")
+    export.add_argument("--stage", default="aligned", help="aligned (the default) or unaligned, the control")
+    export.add_argument("--fold", type=int, default=0, help="in which the student was trained (default: 0)")
+    export.add_argument("--build", type=Path, default=Path("build"), help="where the run's artefacts are (default: build)")
+    export.set_defaults(command=_export)
     return parser
 
 
@@ -146,17 +155,41 @@ def _fetch(options: argparse.Namespace) -> None:
 def _features(path: Path) -> Any:
     from humalign import embeddings
 
+    if path.suffix == ".npy":
+        return _memory_map(path)
     found = embeddings.read(path)
     if "features" not in found:
         raise HumalignError(f"{path} holds no features: give the file of a backbone's embeddings, as `humalign run embeddings` leaves it")
     return found["features"].values
 
 
+def _memory_map(path: Path) -> Any:
+    import numpy as np
+
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise HumalignError(f"cannot read embeddings at {path} ({error}): an .npy file of floats, one row an image") from None
+    if found.ndim != 2 or not np.issubdtype(found.dtype, np.floating):
+        raise HumalignError(f"{path} holds {found.dtype} of shape {found.shape}: embeddings are floats, one row an image")
+    return found
+
+
+def _names(path: Path) -> Any:
+    import numpy as np
+
+    try:
+        return np.array(path.read_text(encoding="utf-8").splitlines(), dtype=str)
+    except (OSError, UnicodeDecodeError) as error:
+        raise HumalignError(f"cannot read file names at {path} ({error}): one name a line, in the order of the indices") from None
+
+
 def _audit(options: argparse.Namespace) -> int:
     from humalign import triplets
 
     features = _features(options.embeddings) if options.embeddings else None
-    findings = triplets.audit(triplets.read(options.file), embeddings=features)
+    names = _names(options.names) if options.names else None
+    findings = triplets.audit_file(options.file, features, names)
     for finding in findings:
         print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}: {finding.seen}")
     failed = [finding.check for finding in findings if not finding.ok]
@@ -171,6 +204,14 @@ def _audit(options: argparse.Namespace) -> int:
         )
     )
     return 1 if failed else 0
+
+
+def _export(options: argparse.Namespace) -> None:
+    from humalign import pipeline
+    from humalign.stages import exporting
+
+    run = pipeline.Run(profiles.load(options.profile), options.build.resolve())
+    print(exporting.take_away(run, options.stage, options.fold, options.folder))
 
 
 if __name__ == "__main__":

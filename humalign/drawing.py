@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from humalign.scores import pick
 from humalign.tables import STAGES
@@ -30,12 +31,16 @@ STYLE: Any = {
 COLOURS = {
     "base": "#7d7d7d", "base-centred": "#b4b4b4", "unaligned": "#e69f00", "aligned": "#005a94",
     "teacher-base": "#e694bd", "teacher-centred": "#f2b48a", "teacher": "#8a2c0d", "ceiling": "#000000",
+    "teacher-one-hot": "#d55e00", "teacher-distilled": "#b5871a", "teacher-published": "#5c5200",
+    "ridge-strict": "#7fc8ae", "ridge": "#00735a", "observer": "#4a9fd4",
 }
 MARKERS = {
     "base": "o", "base-centred": "p", "unaligned": "s", "aligned": "D",
     "teacher-base": "^", "teacher-centred": "v", "teacher": "X", "ceiling": "d",
+    "teacher-one-hot": "<", "teacher-distilled": "P", "teacher-published": ">", "ridge-strict": "h", "ridge": "8", "observer": "*",
 }
 CHANCE, UNIFORM = 1 / 3, float(np.log(3))
+DASHED: Any = (0, (4, 3))
 LINES = "dashed: noise ceiling of the simulated observers; dotted: chance"
 FOLDS = "bars: range over folds"
 EMPTY = "no score: within one subgroup\nthe observers' truth is a random\nvector of each concept's own,\nwhich no picture can show"
@@ -70,14 +75,16 @@ def _count(panel: Panel) -> str:
     return f"n = {counts[0]:,}" + (f" to {counts[-1]:,}" if len(counts) > 1 else "") + f" {panel.counted}"
 
 
-def _interval(axes: Axes, row: pd.Series, y: int) -> None:
-    """Draw one value with its interval, and print it at the right."""
+def _interval(axes: Axes, row: pd.Series, y: int | float, said: bool = True, bound: bool | None = None) -> None:
+    """Draw one value with its interval, and print it at the right; a ceiling of odd-one-out, or of any ``bound``, is a line too."""
     colour = COLOURS[row["stage"]]
     axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
     axes.plot(row["value"], y, MARKERS[row["stage"]], color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.6)
-    if row["stage"] == "ceiling" and row["task"] == "odd-one-out":
-        axes.axvline(row["value"], color="black", linestyle=(0, (4, 3)), linewidth=1, zorder=0)
-    axes.text(1.01, y, f"{row['value']:.3f}".replace("-", "\N{MINUS SIGN}"), transform=axes.get_yaxis_transform(), va="center", ha="left")
+    if row["stage"] == "ceiling" and (row["task"] == "odd-one-out" if bound is None else bound):
+        axes.axvline(row["value"], color="black", linestyle=DASHED, linewidth=1, zorder=0)
+    if said:
+        value = f"{row['value']:.3f}".replace("-", "\N{MINUS SIGN}")
+        axes.text(1.01, y, value, transform=axes.get_yaxis_transform(), va="center", ha="left")
 
 
 def _draw(axes: Axes, panel: Panel, labels: Sequence[str]) -> None:
@@ -99,11 +106,12 @@ def _draw(axes: Axes, panel: Panel, labels: Sequence[str]) -> None:
 
 
 def draw_panels(
-    panels: Sequence[Panel], labels: Sequence[str] = STAGES, columns: int = 2, same_scale: bool = False, foot: str = ""
+    panels: Sequence[Panel], labels: Sequence[str] = STAGES, columns: int = 2, same_scale: bool = False, foot: str = "",
+    heading: str = "",
 ) -> Figure:
     """Draw panels line by line; those of a line share their labels, from bottom to top, as far as one of them uses them.
 
-    ``same_scale`` gives the panels of a column one scale, ``foot`` is said once below all.
+    ``same_scale`` gives the panels of a column one scale, ``foot`` is said once below all, ``heading`` above.
     """
     lines = [panels[start : start + columns] for start in range(0, len(panels), columns)]
     used = [[label for label in labels if any((panel.rows["label"] == label).any() for panel in line)] for line in lines]
@@ -119,8 +127,7 @@ def draw_panels(
                 if same_scale:
                     axes.label_outer()
                     axes.tick_params(axis="x", labelbottom=True)
-        if foot:
-            figure.supxlabel(foot, fontsize=9)
+        _say(figure, heading, foot)
         plt.close(figure)
     return figure
 
@@ -137,10 +144,13 @@ class Course:
     counted: str
     ticks: Sequence[float] | None = None
     line: float | None = None
+    ceiling: float | None = None
 
 
-def draw_courses(courses: Sequence[Course], x_scale: str = "linear", y_scale: str = "linear") -> Figure:
-    """Draw values along a number, a line a stage, with a common key."""
+def draw_courses(
+    courses: Sequence[Course], x_scale: str = "linear", y_scale: str = "linear", foot: str = "", heading: str = ""
+) -> Figure:
+    """Draw values along a number, a line a stage, with a common key; ``foot`` is said below all, ``heading`` above."""
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(1, len(courses), figsize=(WIDTH, 3.4), squeeze=False, sharey=True)
         for axes, course in zip(grid.flat, courses, strict=True):
@@ -157,6 +167,8 @@ def draw_courses(courses: Sequence[Course], x_scale: str = "linear", y_scale: st
                 axes.minorticks_off()
             if course.line is not None:
                 axes.axhline(course.line, color="#555555", linestyle=":", linewidth=1, zorder=0)
+            if course.ceiling is not None:
+                axes.axhline(course.ceiling, color="black", linestyle=DASHED, linewidth=1, zorder=0)
             count = _count(Panel("", course.rows, "", course.counted))
             axes.set_title(f"{course.title}\n{count}" if course.title else count)
             axes.grid(axis="y", color="#eeeeee", linewidth=0.8)
@@ -164,8 +176,69 @@ def draw_courses(courses: Sequence[Course], x_scale: str = "linear", y_scale: st
         handles, names = grid[0, 0].get_legend_handles_labels()
         if len(names) > 1:
             figure.legend(handles, names, loc="outside upper center", ncols=min(5, len(names)), columnspacing=1, handlelength=1.5)
+        _say(figure, heading, foot)
         plt.close(figure)
     return figure
+
+
+def draw_groups(
+    panels: Sequence[Panel], stages: Sequence[str], columns: int = 1, slot: float = 0.17, foot: str = "", heading: str = "",
+    ceiling: str = "ceiling",
+) -> Figure:
+    """Draw items one below the other, in the order of a panel's rows, the stages of an item close together, with a common key.
+
+    A stage takes ``slot`` inches of height; where that leaves room for text, its value stands at the right. A panel whose row of the
+    stage ``ceiling`` is all that its item has draws the dashed line there; ``ceiling`` is that stage's name in the key.
+    """
+    lines = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    heights = [max(_slots(panel.rows) for panel in line) * slot + 0.75 for line in lines]
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            len(lines), columns, figsize=(WIDTH, sum(heights) + 0.3 * bool(foot) + 0.6), height_ratios=heights, squeeze=False)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            _draw_groups(axes, panel, stages, slot)
+        for axes in grid.flat[len(panels) :]:
+            axes.remove()
+        found = [stage for stage in stages if any((panel.rows["stage"] == stage).any() for panel in panels)]
+        keys = [Line2D([], [], color=COLOURS[stage], marker=MARKERS[stage], markersize=5.5, linewidth=2.2) for stage in found]
+        names = [ceiling if stage == "ceiling" else stage for stage in found]
+        figure.legend(keys, names, title=heading, title_fontproperties={"weight": "bold", "size": 9}, loc="outside upper center",
+                      ncols=min(4, len(found)), columnspacing=1, handlelength=1.5)
+        _say(figure, "", foot)
+        plt.close(figure)
+    return figure
+
+
+def _slots(rows: pd.DataFrame) -> float:
+    return len(rows) + 0.6 * rows["label"].nunique()
+
+
+def _draw_groups(axes: Axes, panel: Panel, stages: Sequence[str], slot: float) -> None:
+    y, ticks = 0.0, []
+    for label, rows in panel.rows.groupby("label", sort=False):
+        rows = rows.iloc[np.argsort([list(stages).index(stage) for stage in rows["stage"]], kind="stable")]
+        ticks.append((y - (len(rows) - 1) / 2, str(label)))
+        for _, row in rows.iterrows():
+            _interval(axes, row, y, said=slot >= 0.15, bound=len(rows) == 1)
+            y -= 1
+        axes.axhline(y + 0.2, color="#eeeeee", linewidth=0.8, zorder=0)
+        y -= 0.6
+    if panel.line is not None:
+        axes.axvline(panel.line, color="#555555", linestyle=":", linewidth=1, zorder=0)
+    axes.set_yticks(*zip(*ticks, strict=True))
+    axes.set_ylim(y + 0.8, 0.8)
+    axes.tick_params(axis="y", length=0)
+    axes.margins(x=0.08)
+    items = dataclasses.replace(panel, rows=panel.rows[panel.rows["stage"] != "ceiling"])
+    axes.set_title("\n".join(filter(None, (panel.title, _count(items)))))
+    axes.set_xlabel(panel.axis)
+
+
+def _say(figure: Figure, heading: str, foot: str) -> None:
+    if heading:
+        figure.suptitle(heading, fontsize=9, fontweight="bold")
+    if foot:
+        figure.supxlabel(foot, fontsize=9)
 
 
 def level_panel(scores: pd.DataFrame, split: str, stages: Sequence[str], title: str) -> Panel:

@@ -34,8 +34,8 @@ def embed(
         progress: called with the number of pictures just done.
 
     Returns:
-        ``features`` (image, feature) float32, and ``activations`` (image, channel, y, x) float16 where asked
-        for; every column of the labels is a coordinate along ``image``.
+        ``features`` (image, feature) float32, and ``activations`` float16 where asked for: (image, channel, y, x), of a
+        transformer (image, token, channel); every column of the labels is a coordinate along ``image``.
     """
     backbone = backbone.to(memory_format=torch.channels_last)
     features, activations = [], []
@@ -55,7 +55,8 @@ def embed(
     labels = pd.concat([one_set.labels for one_set in images])
     data: dict[str, Any] = {"features": (("image", "feature"), found)}
     if activations:
-        data["activations"] = (("image", "channel", "y", "x"), np.concatenate(activations))
+        kept = np.concatenate(activations)
+        data["activations"] = (("image", "token", "channel") if kept.ndim == 3 else ("image", "channel", "y", "x"), kept)
     return xr.Dataset(
         data, coords={name: ("image", labels[name].to_numpy(dtype=object)) for name in labels}, attrs={"backbone": backbone.name}
     )
@@ -74,3 +75,11 @@ def read(path: str | Path) -> xr.Dataset:
             return file.load()
     except (OSError, KeyError) as error:
         raise HumalignError(f"cannot read embeddings at {path} ({type(error).__name__}): run `humalign run embeddings`") from None
+
+
+def made_with(path: Path, key: str) -> bool:
+    """Tell whether a file was written by a stage under this very key, so that a stopped stage need not make it again."""
+    try:
+        return path.is_file() and bool(read(path).attrs.get("key") == key)
+    except HumalignError:
+        return False

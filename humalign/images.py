@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -208,19 +211,91 @@ class FolderImages:
         return open_image(self.paths[index])
 
 
-def open_image(path: str | Path, mode: str = "RGB") -> Image.Image:
+class ZipImages:
+    """Pictures read straight out of a zip archive, labelled by the folder that holds each; in the order of their names.
+
+    Args:
+        path: of the archive.
+
+    Raises:
+        HumalignError: the archive is missing, damaged or holds no picture; a damaged member is told when it is read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                members = [PurePosixPath(name) for name in sorted(archive.namelist())]
+        except FileNotFoundError:
+            raise HumalignError(f"no archive at {self.path}: run `humalign doctor` to see what is missing") from None
+        except (OSError, zipfile.BadZipFile) as error:
+            raise HumalignError(f"cannot read the archive {self.path} ({error}): fetch it again") from None
+        self.names = [str(name) for name in members if name.suffix.lower() in SUFFIXES and not name.name.startswith(".")]
+        if not self.names:
+            raise HumalignError(f"no pictures ({', '.join(SUFFIXES)}) in {self.path}: name an archive that holds some")
+        self.labels = pd.DataFrame({"file": self.names, "class": [PurePosixPath(name).parent.name for name in self.names]})
+        self._open: tuple[int, zipfile.ZipFile] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        name = self.names[index]
+        try:
+            with self._archive().open(name) as file:
+                return open_image(file, f"{name} in {self.path}")
+        except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+            raise HumalignError(f"cannot read the picture {name} in {self.path} ({error}): replace it or take it out") from None
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_open": None}
+
+    def _archive(self) -> zipfile.ZipFile:
+        # Loader processes that share one open file move its position under each other's hands: each opens its own.
+        if self._open is None or self._open[0] != os.getpid():
+            self._open = (os.getpid(), zipfile.ZipFile(self.path))
+        return self._open[1]
+
+
+class Subset:
+    """Some pictures of an image set, in the order given.
+
+    Args:
+        whole: the image set.
+        rows: which of its pictures.
+        labels: one row a picture of the subset; without them the whole's own.
+    """
+
+    def __init__(self, whole: ImageSet, rows: Int[np.ndarray, " m"], labels: pd.DataFrame | None = None) -> None:
+        self.whole, self.rows = whole, rows
+        self.labels = whole.labels.iloc[rows].reset_index(drop=True) if labels is None else labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return self.whole[int(self.rows[index])]
+
+
+def open_image(source: str | Path | IO[bytes], name: str = "", mode: str = "RGB") -> Image.Image:
     """Decode one picture file whole.
+
+    Args:
+        source: a path, or an open file.
+        name: of the picture in messages, where ``source`` has none.
+        mode: of its pixels.
 
     Raises:
         HumalignError: the file is missing, truncated or no picture.
     """
+    name = name or str(source)
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             return image.convert(mode)
     except FileNotFoundError:
-        raise HumalignError(f"no picture at {path}: run `humalign doctor` to see what is missing") from None
+        raise HumalignError(f"no picture at {name}: run `humalign doctor` to see what is missing") from None
     except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
-        raise HumalignError(f"cannot read the picture {path} ({error}): replace it or take it out") from None
+        raise HumalignError(f"cannot read the picture {name} ({error}): replace it or take it out") from None
 
 
 def squash(image: Image.Image, size: int) -> Float[Tensor, "3 size size"]:

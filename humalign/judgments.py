@@ -136,15 +136,18 @@ def cosine_similarities(features: Float[np.ndarray, "objects dim"], triplets: In
     if not np.isfinite(features).all():
         raise HumalignError("features hold NaN or infinity: an odd one out cannot be told")
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(features.dtype).tiny)
-    matrix = unit @ unit.T
-    return np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1)
+    matrix, columns = (unit @ unit.T).ravel(), triplets.T
+    return np.stack([matrix.take(columns[a] * len(unit) + columns[b]) for a, b in PAIRS], axis=1)
 
 
 def agreement(similarities: Float[np.ndarray, "n 3"], shares: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
     """Return, for each triplet, the share of people who kept the most similar pair together; a tie is wrong."""
-    tied = (similarities == similarities.max(1, keepdims=True)).sum(1) > 1
-    chosen = np.take_along_axis(shares, similarities.argmax(1)[:, None], axis=1)[:, 0]
-    return np.where(tied, 0.0, chosen)
+    # Column by column: a reduction along rows of three costs several times as much.
+    ij, ik, jk = similarities.T
+    best = np.maximum(np.maximum(ij, ik), jk)
+    first, second, third = ij == best, ik == best, jk == best
+    chosen = shares.ravel().take(similarities.argmax(1) + 3 * np.arange(len(shares)))
+    return np.where((first & second) | (first & third) | (second & third), 0.0, chosen)
 
 
 def random_triplets(objects: Int[np.ndarray, " m"], n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:

@@ -20,6 +20,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import Tensor
 
+from humalign.devices import named
 from humalign.errors import HumalignError
 from humalign.judgments import Answered, Choices, agreement, check_triplets, distributions
 from humalign.objectives import cross_entropy, pair_similarities
@@ -34,7 +35,11 @@ class MixedEffectsTeacher(AffineTeacher):
         residual: standard deviation of an object's own part, in each dimension. Small: one affine map has to explain everything.
             Large: every object is placed by its answers alone, and W is the ridge regression onto those places.
         ridge: penalty of W, as a share of the squared length of the embeddings.
+        keep: how much of the backbone's own space stays beside the new one: the standardised embeddings are further dimensions of the
+            map, at this multiple of the new ones' root mean square length. What a map of few objects cannot know it then leaves as
+            the backbone had it, as the pull to a scaled identity does.
         iterations: of L-BFGS at most.
+        device: where the places are solved for; what is fitted comes back as arrays of the processor.
 
     Attributes (after ``fit``): those of ``AffineTeacher``, with ``matrix_`` (dim of the embeddings, dim) and ``bias_`` (dim,), and
     ``places_`` (objects, dim), where the objects of the fit lie, their residuals included.
@@ -43,13 +48,19 @@ class MixedEffectsTeacher(AffineTeacher):
     known before (a regression onto an embedding of the answers; a linear probe).
     """
 
-    def __init__(self, dim: int = 60, residual: float = 0.3, ridge: float = 2e-3, iterations: int = 60) -> None:
+    def __init__(
+        self, dim: int = 60, residual: float = 0.3, ridge: float = 2e-3, keep: float = 0.0, iterations: int = 60, device: str = "cpu"
+    ) -> None:
         self.dim = dim
         self.residual = residual
         self.ridge = ridge
+        self.keep = keep
         self.iterations = iterations
+        self.device = device
 
-    def fit(self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered) -> MixedEffectsTeacher:
+    def fit(  # type: ignore[override]  # it has no use for unlabelled images
+        self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered
+    ) -> MixedEffectsTeacher:
         """Fit the map to answers, or to choice distributions (each counts as one answer).
 
         Args:
@@ -60,13 +71,21 @@ class MixedEffectsTeacher(AffineTeacher):
         check_triplets(triplets, len(embeddings))
         if not (self.residual > 0 and self.ridge > 0):
             raise HumalignError(f"residual = {self.residual} and ridge = {self.ridge}: both must be above zero")
+        if self.keep < 0:
+            raise HumalignError(f"keep = {self.keep}: it must be no less than zero")
         answers = float(choices.counts.sum() if isinstance(choices, Choices) else len(triplets))
         self.mean_, self.scale_, centred = standardised(np.asarray(embeddings, dtype=float))
 
         left, singular, right = np.linalg.svd(centred, full_matrices=False)
         kept = singular**2 / (singular**2 + self.ridge * len(embeddings))
-        fixed = torch.from_numpy(left * np.sqrt(kept)).float()
-        self.places_, self.loss_ = self._place(centred, fixed, torch.from_numpy(triplets), torch.from_numpy(targets).float(), answers)
+        place = named(self.device)
+        self.places_, self.loss_ = self._place(
+            centred,
+            torch.from_numpy(left * np.sqrt(kept)).float().to(place),
+            torch.from_numpy(triplets).to(place),
+            torch.from_numpy(targets).float().to(place),
+            answers,
+        )
 
         level = self.places_.mean(0)
         inside = left.T @ (self.places_ - level)
@@ -75,6 +94,10 @@ class MixedEffectsTeacher(AffineTeacher):
         # predictions say how sure the map may be about an object that it has not heard of.
         leverage = 1 / len(embeddings) + (left**2 * kept).sum(1, keepdims=True)
         alone = self.places_ - (self.places_ - level - left * kept @ inside) / (1 - leverage)
+        own = self.keep * float(np.sqrt(alone.var(0).sum())) * np.eye(len(matrix))
+        if self.keep:
+            alone, matrix = np.hstack([alone, centred @ own]), np.hstack([matrix, own])
+            level = np.concatenate([level, np.zeros(len(own))])
         root = np.sqrt(_sureness(alone, triplets, targets))
         self.matrix_, self.bias_ = (root * matrix).astype(np.float32), (root * level).astype(np.float32)
         return self
@@ -93,7 +116,7 @@ class MixedEffectsTeacher(AffineTeacher):
         start = np.zeros((len(inputs), self.dim))
         start[:, :first] = 2 * left[:, :first] * singular[:first]
         start[:, -1] = 0.5
-        places = torch.from_numpy(start).float().requires_grad_()
+        places = torch.from_numpy(start).float().to(fixed.device).requires_grad_()
         optimiser = torch.optim.LBFGS([places], max_iter=self.iterations, history_size=10, line_search_fn="strong_wolfe")
 
         def objective() -> Tensor:
@@ -110,7 +133,7 @@ class MixedEffectsTeacher(AffineTeacher):
 
         optimiser.step(closure)
         with torch.no_grad():
-            return places.double().numpy(), objective().item()
+            return places.double().cpu().numpy(), objective().item()
 
     def score(self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered) -> float:
         """Return the odd-one-out accuracy: the mean share of answers that keep the pair together which the teacher finds most likely."""

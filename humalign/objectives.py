@@ -92,3 +92,21 @@ def pull_to_scaled_identity(matrix: Float[Tensor, "dim dim"]) -> Float[Tensor, "
     Source: the predecessor's (gLocal) regulariser; it depends on the matrix only up to rotation.
     """
     return matrix.square().sum() - matrix.diagonal().sum().square() / len(matrix)
+
+
+def neighbour_cross_entropy(
+    before: Float[Tensor, "images images"], after: Float[Tensor, "images images"], temperature: float
+) -> Float[Tensor, " images"]:
+    """Return, for each image, the cross-entropy of its neighbour distribution after a map to the one before, in nats.
+
+    The distribution of an image is the softmax of its similarities to all other images. Source: the predecessor's (gLocal) local loss,
+    which divides by the number of images less one besides: a constant, so that only the weight of the term is another.
+
+    Args:
+        before, after: similarities, cosines as a rule.
+        temperature: τ, divides both.
+    """
+    itself = torch.eye(len(before), dtype=torch.bool, device=before.device)
+    wanted = torch.softmax((before / temperature).masked_fill(itself, -math.inf), dim=1)
+    found = torch.log_softmax((after / temperature).masked_fill(itself, -math.inf), dim=1)
+    return -(wanted * found.masked_fill(itself, 0.0)).sum(1)

@@ -2,7 +2,8 @@
 
 Where no stage is frozen, the student takes pictures in [0, 1] (or bytes, 0 to 255) and normalises them itself. Evaluations
 use the penultimate features, before the head; the head is there for training only, and is itself held near its random
-start. Source: official configuration (Dense 1024 on pre-logits, decay to initial values).
+start. With ``Centre`` in its place all that the objective asks for has to come from the features. Source: official
+configuration (Dense 1024 on pre-logits, decay to initial values).
 """
 
 from __future__ import annotations
@@ -41,6 +42,20 @@ class Normalise(nn.Module):
         return (pixels - self.mean) / self.std
 
 
+class Centre(nn.Module):
+    """A head without parameters: features less the mean that they had before training."""
+
+    mean: Tensor
+
+    def __init__(self, mean: Float[Tensor, " dim"]) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.clone())
+
+    def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Return centred features."""
+        return features - self.mean
+
+
 class Student(nn.Module):
     """What is trained: the last stages of a backbone, and a linear head on their features.
 
@@ -51,20 +66,29 @@ class Student(nn.Module):
         head_dim: of the triplet head's outputs.
         seed: of the head's initial values.
         entry: what inputs go through before the tail.
+        head: another head than the official linear one, such as ``Centre``.
     """
 
-    def __init__(self, tail: nn.Module, dim: int, head_dim: int = HEAD_DIM, seed: int = 0, entry: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        tail: nn.Module,
+        dim: int,
+        head_dim: int = HEAD_DIM,
+        seed: int = 0,
+        entry: nn.Module | None = None,
+        head: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.entry = entry or nn.Identity()
         self.tail = copy.deepcopy(tail).requires_grad_(True).to(memory_format=torch.channels_last)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.head = nn.Linear(dim, head_dim)
+            self.head = nn.Linear(dim, head_dim) if head is None else head
         self._recompute = False
         self.eval()
 
     @classmethod
-    def of(cls, backbone: Backbone, frozen_stages: int, seed: int = 0) -> Student:
+    def of(cls, backbone: Backbone, frozen_stages: int, seed: int = 0, head: nn.Module | None = None) -> Student:
         """Return a student whose first ``frozen_stages`` stages stay outside, as cached activations."""
         stages = len(backbone.stages)
         if not 0 <= frozen_stages < stages:
@@ -72,7 +96,7 @@ class Student(nn.Module):
         with torch.no_grad():
             dim = backbone(torch.zeros(1, 3, backbone.size, backbone.size)).shape[1]
         entry = None if frozen_stages else Normalise(backbone.mean, backbone.std)
-        return cls(backbone.stages[frozen_stages:], dim, seed=seed, entry=entry)
+        return cls(backbone.stages[frozen_stages:], dim, seed=seed, entry=entry, head=head)
 
     def recompute(self, on: bool) -> None:
         """Choose whether gradients keep what enters a stage only, and compute the rest again: less memory, a third more time."""
@@ -99,7 +123,7 @@ class Student(nn.Module):
     @torch.no_grad()
     def features(self, inputs: Any, batch: int = 64) -> Float[Tensor, "images dim"]:
         """Return penultimate features of all inputs (a tensor, or a ``PixelStore``), on the processor."""
-        device = self.head.weight.device
+        device = next(self.parameters()).device
         parts = (inputs[start : start + batch].to(device) for start in range(0, len(inputs), batch))
         return torch.cat([self.features_of(part).cpu() for part in parts])
 

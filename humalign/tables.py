@@ -165,12 +165,13 @@ def sources() -> Table:
 
 # ---- sentences -------------------------------------------------------------------------------------------------------
 
-def _overlap(a: Any, b: Any) -> bool:
+def overlap(a: Any, b: Any) -> bool:
+    """Say whether the intervals of two scores have a point in common."""
     return bool(a["low"] <= b["high"] and b["low"] <= a["high"])
 
 
-def _relation(row: Any) -> str:
-    """Which way a paired difference goes: its interval decides, not its value."""
+def side(row: Any) -> str:
+    """Say which way a paired difference goes: its interval decides, not its value."""
     return "above" if row["low"] > 0 else "below" if row["high"] < 0 else "not distinguishable from"
 
 
@@ -178,8 +179,8 @@ def difference(scores: pd.DataFrame, split: str, stage: str, reference: str) -> 
     """Say how two stages differ in odd-one-out accuracy, by the paired interval, and whether their own intervals overlap."""
     paired = one(scores, task="odd-one-out", split=split, stage=stage, metric=f"accuracy-above-{reference}")
     a, b = (one(scores, task="odd-one-out", split=split, stage=name, metric="accuracy") for name in (stage, reference))
-    return (f"at {split}, {stage} is {_relation(paired)} {reference} (paired difference {number(paired)}); "
-            f"the intervals of the two accuracies {'overlap' if _overlap(a, b) else 'do not overlap'}")
+    return (f"at {split}, {stage} is {side(paired)} {reference} (paired difference {number(paired)}); "
+            f"the intervals of the two accuracies {'overlap' if overlap(a, b) else 'do not overlap'}")
 
 
 def standing(scores: pd.DataFrame, stage: str, reference: str, **where: Any) -> str:
@@ -193,7 +194,7 @@ def standing(scores: pd.DataFrame, stage: str, reference: str, **where: Any) -> 
     ours, theirs = (pick(scores, stage=name, **where).set_index("split") for name in (stage, reference))
     if ours.empty or list(ours.index) != list(theirs.index):
         raise KeyError(f"{stage} and {reference} do not have the same splits for {where}")
-    apart = [split for split in ours.index if not _overlap(ours.loc[split], theirs.loc[split])]
+    apart = [split for split in ours.index if not overlap(ours.loc[split], theirs.loc[split])]
     above = [split for split in apart if ours.loc[split, "value"] > theirs.loc[split, "value"]]
     below = [split for split in apart if split not in above]
     if len(ours) == 1:
@@ -208,7 +209,7 @@ def standing(scores: pd.DataFrame, stage: str, reference: str, **where: Any) -> 
 def change(scores: pd.DataFrame, relation: str, stage: str) -> str:
     """Say whether alignment brought pairs of a relation nearer or moved them apart, against all pairs of held-out concepts."""
     row = one(scores, task="hierarchy", split=relation, stage=stage, metric="change-from-base")
-    way = {"above": "move apart", "below": "come nearer"}.get(_relation(row), "neither come nearer nor move apart beyond doubt")
+    way = {"above": "move apart", "below": "come nearer"}.get(side(row), "neither come nearer nor move apart beyond doubt")
     return f"pairs {RELATIONS[relation]} {way} in {stage} ({number(row)})"
 
 
@@ -217,7 +218,7 @@ def verdict(scores: pd.DataFrame) -> str:
     asked = [(level, stage, reference) for stage, reference in PAIRS if stage != "unaligned" for level in SHOWN_LEVELS]
     rows = {(level, stage, reference): one(scores, task="odd-one-out", split=level, stage=stage, metric=f"accuracy-above-{reference}")
             for level, stage, reference in asked}
-    held = [name for name, row in rows.items() if _relation(row) == "above"]
+    held = [name for name, row in rows.items() if side(row) == "above"]
     failed = [f"{stage} over {reference} at {level} ({number(rows[level, stage, reference])})"
               for level, stage, reference in asked if (level, stage, reference) not in held]
     scene = "judged by simulated observers on held-out concepts"

@@ -1,13 +1,13 @@
 """The teacher: an affine map of a backbone's embeddings that predicts people's odd-one-out choices.
 
-z = W (x - mean) / scale; the dot products of z, through a softmax, give the choice distribution of a triplet.
+z = W (x - mean) / scale + b; the dot products of z, through a softmax, give the choice distribution of a triplet.
 W is fitted by the cross-entropy to target distributions (uncertainty distillation) with a pull towards its own mean
 diagonal times the identity: what the judgments do not ask for stays as the backbone had it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.linear_model import RidgeCV
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from humalign.artefacts import replacing
+from humalign.devices import named
 from humalign.errors import HumalignError
 from humalign.judgments import Answered, agreement, check_triplets, cosine_similarities, distributions
+from humalign.locality import Neighbourhood, checked_pool, neighbourhoods
 from humalign.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
 
 # A direction with less than this share of the largest singular value is noise of the arithmetic.
@@ -33,73 +36,140 @@ RIDGES = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 class AffineTeacher(TransformerMixin, BaseEstimator):
     """An affine map fitted to choice distributions.
 
+    It minimises (1 - α)·(cross-entropy of the choices) + α·(cross-entropy of unlabelled images' neighbours) + λ‖W - mean(diag W)·I‖².
+
     Args:
-        pull: weight λ of ‖W - mean(diag W)·I‖²; infinite keeps W a scaled identity, which only sets how
-            sure the untransformed backbone is.
+        pull: weight λ; infinite keeps W a scaled identity, which only sets how sure the untransformed backbone is.
         rank: principal directions of the training embeddings in which W may differ from the scaled identity.
         iterations: of L-BFGS at most.
+        locality: weight α, from 0 to below 1, of the neighbourhoods of unlabelled images (``humalign.locality``); above 0, ``fit`` needs
+            a pool of them.
+        locality_temperature: τ of the neighbour distributions, the softmax of cosines / τ.
+        locality_batch: unlabelled images among which neighbours are told apart, at most.
+        bias: whether z has an origin of its own, b, which dot products feel. Without it the origin is the mean of the embeddings.
+        device: where the map is solved; what is fitted comes back as arrays of the processor. Away from it sums may be taken in another
+            order in every run.
 
     Attributes (after ``fit``): ``matrix_`` (dim, dim) acts on row vectors, ``mean_`` (dim,), ``scale_``, ``bias_`` (dim,), ``loss_``.
 
-    Source: paper, Methods (teacher); the regulariser is the predecessor's (gLocal).
+    Source: paper, Methods (teacher); both regularisers are the predecessor's (gLocal).
     """
 
-    def __init__(self, pull: float = 1e-3, rank: int = 300, iterations: int = 50) -> None:
+    def __init__(
+        self,
+        pull: float = 1e-3,
+        rank: int = 300,
+        iterations: int = 50,
+        locality: float = 0.0,
+        locality_temperature: float = 0.5,
+        locality_batch: int = 1024,
+        bias: bool = False,
+        device: str = "cpu",
+    ) -> None:
         self.pull = pull
         self.rank = rank
         self.iterations = iterations
+        self.locality = locality
+        self.locality_temperature = locality_temperature
+        self.locality_batch = locality_batch
+        self.bias = bias
+        self.device = device
 
-    def fit(self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered) -> AffineTeacher:
+    def fit(
+        self,
+        embeddings: Float[np.ndarray, "objects dim"],
+        choices: Answered,
+        pool: Float[np.ndarray, "images features"] | None = None,
+    ) -> AffineTeacher:
         """Fit the map.
 
         Args:
             embeddings: one row an object.
             choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
+            pool: embeddings of unlabelled images by the same backbone, whose neighbourhoods are kept where ``locality`` is above 0.
         """
         triplets, targets = distributions(choices)
         check_triplets(triplets, len(embeddings))
+        if not (0 <= self.locality < 1 and self.locality_temperature > 0):
+            raise HumalignError(
+                f"locality = {self.locality} at temperature {self.locality_temperature}: a share below 1, and a temperature above 0"
+            )
+        place = named(self.device)
         self.mean_, self.scale_, centred = standardised(embeddings)
 
         # Only the span of the training embeddings can change a similarity, and the pull does not feel a rotation:
-        # the problem is solved in the principal directions, and is the identity's multiple everywhere else.
+        # the problem is solved in the principal directions, and is the identity's multiple everywhere else. A part of the bias that
+        # lies outside them would add the same to all three pairs of every triplet.
         _, singular, directions = np.linalg.svd(centred, full_matrices=False)
         rank = min(self.rank, int((singular > NEGLIGIBLE * singular[0]).sum()))
         basis = directions[:rank]
-        core, self.loss_ = self._solve(
-            torch.from_numpy(centred @ basis.T).float(), torch.from_numpy(triplets), torch.from_numpy(targets).float()
+        images: list[Neighbourhood] = []
+        if self.locality:
+            pool = checked_pool(pool, len(self.mean_), self.locality_batch)
+            images = neighbourhoods((pool - self.mean_) / self.scale_, basis, self.locality_batch, place)
+        core, shift, self.loss_ = self._solve(
+            torch.from_numpy(centred @ basis.T).float().to(place),
+            torch.from_numpy(triplets).to(place),
+            torch.from_numpy(targets).float().to(place),
+            images,
         )
         level = core.trace() / rank
         inside = core - level * np.eye(rank)
         self.matrix_ = (level * np.eye(len(self.mean_)) + basis.T @ inside @ basis).astype(np.float32)
-        self.bias_ = np.zeros(len(self.mean_), np.float32)
+        self.bias_ = (shift @ basis).astype(np.float32)
         return self
 
     def _solve(
-        self, inputs: Float[Tensor, "objects rank"], triplets: Int[Tensor, "n 3"], targets: Float[Tensor, "n 3"]
-    ) -> tuple[np.ndarray, float]:
-        identity = torch.eye(inputs.shape[1])
+        self,
+        inputs: Float[Tensor, "objects rank"],
+        triplets: Int[Tensor, "n 3"],
+        targets: Float[Tensor, "n 3"],
+        images: list[Neighbourhood],
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return W and b in the principal directions, and the objective there."""
+        identity = torch.eye(inputs.shape[1], device=inputs.device)
         free = np.isfinite(self.pull)
-        variable = (2 * identity if free else torch.tensor(2.0)).requires_grad_()
-        optimiser = torch.optim.LBFGS([variable], max_iter=self.iterations, line_search_fn="strong_wolfe")
+        variable = (2 * identity if free else torch.tensor(2.0, device=inputs.device)).requires_grad_()
+        origin = torch.zeros(inputs.shape[1], device=inputs.device).requires_grad_()
+        shift = origin if self.bias else None
+        optimiser = torch.optim.LBFGS(
+            [variable, origin] if self.bias else [variable], max_iter=self.iterations, line_search_fn="strong_wolfe"
+        )
 
-        def objective() -> Tensor:
+        def terms() -> Iterator[Tensor]:
             matrix = variable if free else variable * identity
-            fit = cross_entropy(targets, pair_similarities(inputs @ matrix, triplets)).mean()
-            return fit + self.pull * pull_to_scaled_identity(matrix) if free else fit
+            places = inputs @ matrix if shift is None else inputs @ matrix + shift
+            fit = (1 - self.locality) * cross_entropy(targets, pair_similarities(places, triplets)).mean()
+            yield fit + self.pull * pull_to_scaled_identity(matrix) if free else fit
+            for each in images:
+                matrix = variable if free else variable * identity
+                yield self.locality * each.share * each.cross_entropy(matrix, shift, self.locality_temperature)
 
         def closure() -> Tensor:
             optimiser.zero_grad()
-            loss = objective()
-            loss.backward()
-            return loss
+            total = torch.zeros((), device=inputs.device)
+            for term in terms():  # each forgotten before the next, so that a large pool takes no more memory than a batch
+                term.backward()
+                total += term.detach()
+            return total
 
         optimiser.step(closure)
         with torch.no_grad():
-            loss = objective().item()
-            return (variable if free else variable * identity).double().numpy(), loss
+            matrix = variable if free else variable * identity
+            return matrix.double().cpu().numpy(), origin.double().cpu().numpy(), sum(term.item() for term in terms())
 
     def transform(self, embeddings: Float[np.ndarray, "objects dim"]) -> Float[np.ndarray, "objects places"]:
-        """Map embeddings to the teacher's space."""
+        """Map embeddings to the teacher's space.
+
+        Raises:
+            NotFittedError: before ``fit`` (scikit-learn's).
+            HumalignError: embeddings of another width than the fitted ones.
+        """
+        check_is_fitted(self, "matrix_")
+        if embeddings.shape[1] != len(self.mean_):
+            raise HumalignError(
+                f"embeddings have {embeddings.shape[1]} features, the teacher was fitted to {len(self.mean_)}: are they of its backbone?"
+            )
         return ((embeddings - self.mean_) / self.scale_ @ self.matrix_ + self.bias_).astype(np.float32)
 
     def choice_probabilities(

@@ -258,6 +258,21 @@ def test_a_permuted_column_fails_the_audit(said, audited):
     assert out.splitlines()[-1] == "verdict: do not train on this file: columns agree with the images"
 
 
+def test_the_audit_takes_plain_arrays_and_an_image_list(said, audited):
+    folder, rows = audited
+    with xr.open_dataset(folder / "e.nc", engine="h5netcdf") as file:
+        np.save(folder / "e.npy", file["features"].values.astype(np.float16))
+    (folder / "right.txt").write_text("".join(f"{i}.png\n" for i in range(80)))
+    (folder / "wrong.txt").write_text("".join(f"val{i}.png\n" for i in range(80)))
+    status, out, _ = said("audit", folder / "t.npz", "--embeddings", folder / "e.npy", "--names", folder / "right.txt")
+    assert status == 0 and out.splitlines()[-1] == "verdict: the file is sound"
+    status, out, _ = said("audit", folder / "t.npz", "--names", folder / "wrong.txt")
+    assert status == 1 and "another list, none of the file's names is in it" in out
+    triplets.write(folder / "t.npz", dataclasses.replace(rows, indices=rows.indices + 1))
+    status, out, _ = said("audit", folder / "t.npz", "--embeddings", folder / "e.npy")
+    assert status == 1 and "indices look 1-based" in out
+
+
 def test_embeddings_that_are_none_are_one_line(said, audited):
     folder, _ = audited
     status, _, error = said("audit", folder / "t.npz", "--embeddings", folder / "nowhere.nc")
@@ -265,6 +280,22 @@ def test_embeddings_that_are_none_are_one_line(said, audited):
     embeddings.write(folder / "other.nc", xr.Dataset({"fold": ("image", np.arange(3))}), {})
     status, _, error = said("audit", folder / "t.npz", "--embeddings", folder / "other.nc")
     assert status == 2 and "features" in one_line(error)
+    np.save(folder / "whole.npy", np.arange(80))
+    (folder / "text.npy").write_text("no array")
+    for name, line in (("whole.npy", "holds int64 of shape (80,)"), ("text.npy", "cannot read embeddings"), ("no.npy", "cannot read")):
+        status, _, error = said("audit", folder / "t.npz", "--embeddings", folder / name)
+        assert status == 2 and line in one_line(error)
+
+
+def test_an_image_list_that_is_none_is_one_line(said, audited):
+    folder, _ = audited
+    (folder / "e.txt").write_bytes(b"\xff\xfe")
+    for name in ("e.txt", "nowhere.txt"):
+        status, _, error = said("audit", folder / "t.npz", "--names", folder / name)
+        assert status == 2 and "cannot read file names at" in one_line(error)
+    (folder / "short.txt").write_text("0.png\n1.png\n")
+    status, _, error = said("audit", folder / "t.npz", "--names", folder / "short.txt", "--embeddings", folder / "e.nc")
+    assert status == 2 and "different lengths (embeddings: 80, names: 2)" in one_line(error)
 
 
 # ---- in a process of its own -----------------------------------------------------------------------------------------

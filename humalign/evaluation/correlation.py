@@ -32,13 +32,30 @@ class Ranked:
 
 def spearman(x: Ranked, y: Ranked, weights: Iterable[Float[np.ndarray, " n"]]) -> Float[np.ndarray, " draws"]:
     """Return Spearman's correlation (average ranks for ties) under each row of weights; NaN where one side is constant."""
-    return np.array([_weighted_pearson(x.midranks(w), y.midranks(w), np.asarray(w, dtype=float)) for w in weights])
+    return np.array([weighted_pearson(x.midranks(w), y.midranks(w), np.asarray(w, dtype=float)) for w in weights])
 
 
-def _weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
+def weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
+    """Return Pearson's correlation under one row of weights; NaN where one side is constant."""
     # Sums of products, not `@`: handing vectors this short to a threaded library costs more than adding them up.
     total = weights.sum()
     x, y = x - (weights * x).sum() / total, y - (weights * y).sum() / total
     wx, wy = weights * x, weights * y
     variance = (wx * x).sum() * (wy * y).sum()
     return float((wx * y).sum() / np.sqrt(variance)) if variance > 0 else np.nan
+
+
+def matrix_pearson(
+    x: Float[np.ndarray, "n n"], y: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+) -> Float[np.ndarray, " draws"]:
+    """Return Pearson's correlation of two symmetric matrices off their diagonals; a pair is drawn as often as its two items together."""
+    apart = 1.0 - np.eye(len(x))
+    total = _over_pairs(apart, weights)
+    # Without their means first: the differences of squares below are then between numbers of one size.
+    x, y = ((matrix - matrix[apart > 0].mean()) * apart for matrix in (x, y))
+    mean_x, mean_y, xx, yy, xy = (_over_pairs(matrix, weights) / total for matrix in (x, y, x * x, y * y, x * y))
+    return (xy - mean_x * mean_y) / np.sqrt((xx - mean_x**2) * (yy - mean_y**2))
+
+
+def _over_pairs(matrix: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
+    return np.asarray(((weights @ matrix) * weights).sum(1))

@@ -1,49 +1,152 @@
-"""k-shot classification on frozen features, within a drawing style and across styles.
+"""k-shot classification on frozen features: of pictures of any labelled set, and of concepts within and across drawing styles.
 
-A draw picks k concepts a class to learn from; every other concept of these classes is tested. Classifier: logistic
-regression of scikit-learn on standardised features. Source: gLocal's protocol (n shots, several draws).
+A draw picks k members of every class to learn from; the others are tested. Features are standardised by what is learnt from, and
+turned into its principal directions, which changes no classifier here and leaves few numbers to fit. Source: gLocal's protocol
+(n shots, several draws, C by cross-validation where there are two shots or more).
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, nearest
+from humalign.evaluation.checks import check_features, check_labels
 from humalign.scores import Estimate
 
+CS = tuple(10.0**power for power in range(-4, 3))
+MOST_FOLDS = 5
 
-def supports(labels: np.ndarray, shots: int, draws: int, rng: np.random.Generator) -> Bool[np.ndarray, "draws concepts"]:
-    """Return which concepts each draw learns from: ``shots`` of every class."""
-    classes, counts = np.unique(labels, return_counts=True)
-    if len(classes) < 2:
-        raise HumalignError(f"few-shot needs two classes, there is only {classes.tolist()}")
+
+def _logistic(shots: int) -> BaseEstimator:
+    return LogisticRegression(C=1.0, max_iter=200)
+
+
+def _cross_validated(shots: int) -> BaseEstimator:
+    if shots < 2:
+        raise HumalignError("one shot leaves nothing to cross-validate on: take 'logistic', or two shots")
+    # By likelihood: accuracy on so few pictures ties between most candidates, and the probabilities are used too.
+    folds = StratifiedKFold(min(shots, MOST_FOLDS))
+    return GridSearchCV(LogisticRegression(max_iter=200), {"C": list(CS)}, scoring="neg_log_loss", cv=folds)
+
+
+CLASSIFIERS: dict[str, Callable[[int], BaseEstimator]] = {
+    "logistic": _logistic,
+    "logistic-cv": _cross_validated,
+    "nearest-mean": lambda shots: NearestCentroid(),
+}
+
+
+def supports(
+    labels: np.ndarray, shots: int, draws: int, rng: np.random.Generator, among: Bool[np.ndarray, " items"] | None = None
+) -> Bool[np.ndarray, "draws items"]:
+    """Return which items each draw learns from: ``shots`` of every class, out of those that are true in ``among``.
+
+    Raises:
+        HumalignError: fewer than two classes, or a class with no more than ``shots`` members.
+    """
+    allowed = np.ones(len(labels), dtype=bool) if among is None else among
+    classes = check_labels(labels)
+    counts = np.array([int((labels[allowed] == name).sum()) for name in classes])
     if counts.min() <= shots:
-        raise HumalignError(f"class {classes[counts.argmin()]!r} has {counts.min()} concepts: {shots} shots leave none to test")
+        raise HumalignError(f"class {str(classes[counts.argmin()])!r} has {counts.min()} members: {shots} shots leave none to test")
     chosen = np.zeros((draws, len(labels)), dtype=bool)
     for draw in chosen:
         for name in classes:
-            draw[rng.choice(np.flatnonzero(labels == name), shots, replace=False)] = True
+            draw[rng.choice(np.flatnonzero(allowed & (labels == name)), shots, replace=False)] = True
     return chosen
 
 
-def _correct(train: np.ndarray, test: np.ndarray, labels: np.ndarray, support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return correctness of every concept in the training style and in the other."""
-    scaler = StandardScaler().fit(train[support])
-    # The penalty keeps the weights in the span of the taught pictures: few numbers to fit instead of one per feature.
-    span = np.linalg.qr(scaler.transform(train[support]).T)[0]
-    train, test = scaler.transform(train) @ span, scaler.transform(test) @ span
-    model = LogisticRegression(C=1.0, max_iter=200)
+def teach(
+    features: Float[np.ndarray, "items dim"], labels: np.ndarray, support: Bool[np.ndarray, "draws items"], classifier: str = "logistic"
+) -> list[Pipeline]:
+    """Return one fitted classifier of scikit-learn a draw.
+
+    Args:
+        features: of all items.
+        labels: their classes.
+        support: which items each draw learns from, from ``supports``.
+        classifier: ``logistic`` (C = 1), ``logistic-cv`` (C by cross-validation, at most five folds), or ``nearest-mean``.
+
+    Raises:
+        HumalignError: an unknown classifier; features that are not finite, or all equal, or one row too many or too few.
+    """
+    if classifier not in CLASSIFIERS:
+        raise HumalignError(f"unknown classifier {classifier!r}: {nearest(classifier, CLASSIFIERS)}")
+    check_features(features, len(labels))
+    check_labels(labels)
+    return [_taught(features[each], labels[each], classifier) for each in support]
+
+
+def _taught(features: np.ndarray, labels: np.ndarray, classifier: str) -> Pipeline:
+    if (features == features[0]).all():
+        raise HumalignError(f"the features of all {len(features)} taught pictures are equal: there is nothing to learn from")
+    shots = int(np.unique(labels, return_counts=True)[1].min())
     with warnings.catch_warnings():
         # With more features than pictures the classes are always separable; the answer no longer changes.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(train[support], labels[support])
-    return model.predict(train) == labels, model.predict(test) == labels
+        # NearestCentroid divides by items minus classes, which is zero for one shot; the quotient is not used.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return make_pipeline(StandardScaler(), PCA(), CLASSIFIERS[classifier](shots)).fit(features, labels)
+
+
+def image_mean(
+    values: Float[np.ndarray, "draws items"],
+    tested: Bool[np.ndarray, "draws items"],
+    weights: Float[np.ndarray, "draws_and_one items"],
+    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+) -> Estimate:
+    """Return the mean over items of each one's mean over the draws that test it (unit: item).
+
+    Args:
+        values: of every item in every draw.
+        tested: whether a draw tests an item; one that none tests is left out.
+        weights: of the items, from ``resamples``.
+        taught_weights: of the draws, from ``resamples``: the interval then speaks of other sets of taught items too. Without them
+            every bootstrap sample has all draws, and the interval is for these taught items.
+    """
+    drawn = np.ones((1, len(values)), dtype=np.float32) if taught_weights is None else taught_weights
+    times = drawn @ tested
+    score = np.divide(drawn @ (values * tested), times, out=np.zeros_like(times, dtype=float), where=times > 0)
+    counted = weights * (times > 0)
+    return Estimate.of((counted * score).sum(1) / counted.sum(1), int(tested.any(0).sum()))
+
+
+def correct(models: list[Pipeline], features: Float[np.ndarray, "items dim"], labels: np.ndarray) -> Float[np.ndarray, "draws items"]:
+    """Return whether each fitted classifier names each item rightly, as 0 or 1."""
+    return np.stack([model.predict(features) == labels for model in models]).astype(float)
+
+
+def probabilities(models: list[Pipeline], features: Float[np.ndarray, "items dim"]) -> Float[np.ndarray, "draws items classes"]:
+    """Return the class probabilities of each fitted classifier, classes in ascending order of their names."""
+    return np.stack([model.predict_proba(features) for model in models])
+
+
+def of_images(
+    features: Float[np.ndarray, "images dim"],
+    labels: np.ndarray,
+    support: Bool[np.ndarray, "draws images"],
+    weights: Float[np.ndarray, "draws_and_one images"],
+    classifier: str = "logistic",
+    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+) -> Estimate:
+    """Return k-shot accuracy on the pictures that are not taught (unit: image; see ``image_mean`` for the draws).
+
+    The same ``support`` and weights for two models make their difference a paired one.
+    """
+    models = teach(features, labels, support, classifier)
+    return image_mean(correct(models, features, labels), ~support, weights, taught_weights)
 
 
 def accuracy(
@@ -54,19 +157,8 @@ def accuracy(
 ) -> tuple[Estimate, Estimate]:
     """Return accuracy on untaught concepts in the style that was taught, and in the other style (unit: concept)."""
     same, across = np.zeros(support.shape), np.zeros(support.shape)
-    for a, b in ((0, 1), (1, 0)):
-        for draw, taught in enumerate(support):
-            within, beyond = _correct(features[a], features[b], labels, taught)
-            same[draw] += within / 2
-            across[draw] += beyond / 2
-    # A concept's score is its mean over the draws in which it was not taught.
-    tested = ~support
-    times = tested.sum(0)
-    used = times > 0
-
-    def estimate(correct: np.ndarray) -> Estimate:
-        score = (correct * tested).sum(0)[used] / times[used]
-        drawn = weights[:, used]
-        return Estimate.of(drawn @ score / drawn.sum(1), int(used.sum()))
-
-    return estimate(same), estimate(across)
+    for own, other in (features, features[::-1]):
+        models = teach(own, labels, support)
+        same += correct(models, own, labels) / 2
+        across += correct(models, other, labels) / 2
+    return image_mean(same, ~support, weights), image_mean(across, ~support, weights)

@@ -6,7 +6,7 @@ Every function returns estimates with their bootstrap draws; the unit that is re
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,9 @@ def calibration(
 ) -> tuple[Estimate, dict[int, tuple[Estimate, Estimate]]]:
     """Return the expected calibration error, and (confidence, accuracy) of each step of confidence (unit: object).
 
-    The error is the mean distance of confidence and accuracy over the steps, each weighed by its share of the answers.
+    The error is the mean distance of confidence and accuracy over the steps, each weighed by its share of the answers. Resampling adds
+    noise of its own to distances, which makes every draw larger than the number it is drawn around: the draws are moved to have that
+    number as their mean.
     """
     confidence, right = probabilities.max(1), agreement(probabilities, answers.shares)
     step = np.clip(np.digitize(confidence, BINS) - 1, 0, len(BINS) - 2)
@@ -67,7 +69,8 @@ def calibration(
         for s in range(len(BINS) - 1)
         if (step == s).sum() >= 50
     }
-    return Estimate.of(error, len(confidence)), steps  # type: ignore[return-value]
+    around = np.maximum(error[1:] - error[1:].mean() + error[0], 0)
+    return Estimate(float(error[0]), around, len(confidence)), steps  # type: ignore[return-value]
 
 
 def shared_dimension(
@@ -124,15 +127,18 @@ def image_folds(images: int, folds: int, repeats: int, seed: int) -> list[tuple[
 
 
 def tuned(
-    features: Float[np.ndarray, "n dim"], answers: ByObject, grid: dict[str, Sequence[float]], seed: int, dim: int
+    features: Float[np.ndarray, "n dim"], answers: ByObject, grids: Sequence[Mapping[str, Sequence[float]]], seed: int, dim: int
 ) -> MixedEffectsTeacher:
-    """Fit a teacher whose settings are cross-validated over the given images alone."""
+    """Fit a teacher whose settings are cross-validated over the given images alone, one grid after the other."""
     from sklearn.model_selection import GridSearchCV
 
     from humalign.splits import ObjectFolds
 
-    search = GridSearchCV(MixedEffectsTeacher(dim=dim, iterations=40), {k: list(v) for k, v in grid.items()}, cv=ObjectFolds(3, seed))
-    return search.fit(features, answers).best_estimator_
+    teacher = MixedEffectsTeacher(dim=dim, iterations=40)
+    for grid in grids:
+        search = GridSearchCV(teacher, {k: list(v) for k, v in grid.items()}, cv=ObjectFolds(3, seed), refit=False).fit(features, answers)
+        teacher.set_params(**search.best_params_)
+    return teacher.fit(features, answers)
 
 
 def unseen_images(

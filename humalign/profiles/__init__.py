@@ -62,7 +62,7 @@ class Profile:
 
 @dataclasses.dataclass(frozen=True)
 class Things:
-    """The settings of the teacher on real human judgments; the file says what each means."""
+    """The settings of teachers and students on real human judgments; the file says what each means."""
 
     name: str
     seed: int
@@ -82,9 +82,30 @@ class Things:
     distilled_triplets: int
     image_residuals: tuple[float, ...]
     image_ridges: tuple[float, ...]
+    image_keeps: tuple[float, ...]
     image_folds: int
     image_repeats: int
     image_triplets: int
+    student_backbone: str
+    frozen_stages: int
+    objective: str
+    temperature: float
+    steps: int
+    warmup: int
+    learning_rate: float
+    decay_to_init: float
+    batch_images: int
+    checkpoint_every: int
+    curve_seeds: int
+    curve_steps: int
+    curve_sparse_steps: int
+    curve_every: int
+    curve_held_out: int
+    curve_triplets: int
+    clusters: int
+    labelled_images: int
+    shots: tuple[int, ...]
+    few_shot_draws: int
     recovery_answers: tuple[int, ...]
     recovery_dim: int
     bootstrap_draws: int

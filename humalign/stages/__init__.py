@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from humalign.pipeline import Stage
-from humalign.stages import people
+from humalign.stages import human_scores, people, photographs
 from humalign.stages.inputs import embed, embedding_files, judge
 from humalign.stages.learning import student_files, train
 from humalign.stages.results import chapters, execute_notebooks, render, score
@@ -15,7 +15,7 @@ STAGES: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
         settings=("teacher_backbone", "student_backbone", "frozen_stages"),
-        modules=("images", "backbones", "embeddings", "stages/inputs"),
+        modules=("images", "splitting", "weights", "backbones", "embeddings", "stages/inputs"),
         outputs=embedding_files,
         make=embed,
         files=("humalign/registry/backbones.yaml", "humalign/registry/sources.yaml"),
@@ -36,14 +36,14 @@ STAGES: dict[str, Stage] = {
             *("vice_dim", "vice_steps", "vice_batch", "distilled_triplets", "border_share", "vice_clusters"),
             *("pulls", "pull_folds", "teacher_rank", "teacher_iterations"),
         ),
-        modules=("objectives", "vice", "teacher", "triplets", "splits", "stages/teaching"),
+        modules=("objectives", "vice", "locality", "teacher", "triplets/sampling", "splits", "stages/teaching"),
         outputs=teacher_files,
         make=teach,
     ),
     "triplets": Stage(
         needs=("teacher",),
         settings=("clusters", "triplets", "block_images", "batch_triplets"),
-        modules=("triplets", "stages/teaching"),
+        modules=("triplets/sampling", "triplets/labelling", "triplets/layout", "stages/teaching"),
         outputs=triplet_files,
         make=sample,
     ),
@@ -70,22 +70,22 @@ STAGES: dict[str, Stage] = {
     "notebooks": Stage(
         needs=("scores",),
         settings=(),
-        modules=("scores", "tables", "drawing", "figures", "published", "notebooks"),
+        modules=("scores", "tables", "tables_people", "drawing", "figures", "figures_people", "published", "notebooks"),
         outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
         make=execute_notebooks,
-        files=("notebooks/*.ipynb",),
+        files=("notebooks/*.ipynb", "book/recorded/things/scores.csv"),
     ),
 }
 
-# The teacher on real human judgments. Each stage checks the human data against their checksums before it reads them.
+# Teachers and students on real human judgments. Each stage checks the human data against their checksums before it reads them.
 HUMAN_DATA = ("humalign/registry/human.yaml",)
 PEOPLE: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
-        settings=("backbones",),
-        modules=("datafiles", "readers", "images", "backbones", "embeddings"),
-        outputs=people.photograph_files,
-        make=people.photographs,
+        settings=("backbones", "student_backbone", "frozen_stages", "labelled_images"),
+        modules=("datafiles", "readers", "images", "splitting", "weights", "backbones", "embeddings"),
+        outputs=photographs.embedding_files,
+        make=photographs.embed,
         files=("humalign/registry/backbones.yaml", *HUMAN_DATA),
     ),
     "judgments": Stage(
@@ -99,22 +99,38 @@ PEOPLE: dict[str, Stage] = {
     "teacher": Stage(
         needs=("judgments",),
         settings=("residuals", "ridges", "pulls", "pull_folds", "distilled_triplets"),
-        modules=("teacher", "mixed_effects"),
+        modules=("locality", "teacher", "mixed_effects"),
         outputs=people.teacher_files,
         make=people.teach,
     ),
-    "scores": Stage(
-        needs=("embeddings", "teacher"),
+    "students": Stage(
+        needs=("embeddings",),
         settings=(
-            *("image_residuals", "image_ridges", "image_folds", "image_repeats", "image_triplets"),
+            *("image_residuals", "image_ridges", "image_keeps", "image_triplets"),
+            *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init", "batch_images", "checkpoint_every"),
+            *("curve_seeds", "curve_steps", "curve_sparse_steps", "curve_every", "curve_held_out", "curve_triplets", "clusters"),
+        ),
+        modules=(
+            *("objectives", "teacher", "mixed_effects", "triplets/sampling", "triplets/labelling", "batches", "optimiser", "student"),
+            *("distill", "evaluation/people", "stages/photographs"),
+        ),
+        outputs=photographs.student_files,
+        make=photographs.train,
+        files=HUMAN_DATA,
+    ),
+    "scores": Stage(
+        needs=("embeddings", "teacher", "students"),
+        settings=(
+            *("image_folds", "image_repeats", "shots", "few_shot_draws"),
             *("shares", "recovery_answers", "recovery_dim", "bootstrap_draws"),
         ),
         modules=(
             *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),
-            "stages/people",
+            *("evaluation/persons", "evaluation/examples", "evaluation/few_shot", "evaluation/soft_labels", "readers_labels"),
+            *("stages/people", "stages/people_shown", "stages/photograph_scores", "stages/student_scores", "stages/human_scores"),
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
-        make=people.score,
+        make=human_scores.score,
     ),
 }
 

@@ -8,32 +8,32 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 from sklearn.model_selection import GridSearchCV
 
-from humalign import backbones, embeddings, readers, registry, scores, vice
+from humalign import readers, registry, vice
 from humalign.artefacts import Provenance, replacing
 from humalign.evaluation import people, uncertainty
-from humalign.images import open_image
+from humalign.evaluation.correlation import matrix_pearson
 from humalign.judgments import ByObject, Choices, majority_share, random_triplets
 from humalign.mixed_effects import MixedEffectsTeacher
 from humalign.pipeline import Run
 from humalign.profiles import Things
-from humalign.scores import Estimate, Score, mean_of_folds, resamples
+from humalign.scores import Estimate, mean_of_folds, resamples
 from humalign.splits import ObjectFolds
+from humalign.stages import people_shown
 from humalign.stages.inputs import progress_bar, stream
 from humalign.teacher import AffineTeacher, regressed, try_pulls
 
 CLIP = "clip-vit-b32"
 # Teachers of the 1,854 objects, by stage: what each was told of the training objects.
-FITTED = ("ridge", "ridge-strict", "teacher-one-hot", "teacher-published", "teacher")
+FITTED = ("ridge", "ridge-strict", "teacher-one-hot", "teacher-published", "teacher-distilled", "teacher")
+CALIBRATED = ("teacher-base", "teacher-one-hot", "teacher-published", "teacher-distilled", "teacher")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,60 +75,6 @@ def judgments() -> Judgments:
     )
 
 
-# ---- photographs ---------------------------------------------------------------------------------------------------------------------
-
-
-class Pictures:
-    """Pictures in memory, each followed by its mirror image."""
-
-    def __init__(self, pictures: list[Image.Image], name: str) -> None:
-        self.pictures = [turned for picture in pictures for turned in (picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
-        self.labels = pd.DataFrame({"set": [name] * len(self.pictures), "shown": ["as it is", "mirrored"] * len(pictures)})
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return self.pictures[index]
-
-
-def photograph_files(profile: Things) -> list[str]:
-    """Name what the stage leaves."""
-    return [f"embeddings/{name}.nc" for name in profile.backbones]
-
-
-def photographs(run: Run, provenance: Provenance) -> None:
-    """Run the 278 THINGS photographs and the 92 photographs through every backbone, as they are and mirrored."""
-    paths, _ = readers.things_photographs(registry.locate("things-photographs"))
-    registry.verify("kriegeskorte92-judgments")
-    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
-    sets = [
-        Pictures([open_image(path) for path in paths], "things-278"),
-        Pictures([Image.fromarray(pixels) for pixels in judged.images], "kriegeskorte-92"),
-    ]
-    for name in run.profile.backbones:
-        with progress_bar(sum(map(len, sets)), f"{name}, pictures") as bar:
-            found = embeddings.embed(sets, backbones.build(name), progress=bar.update)
-        embeddings.write(run.path(f"embeddings/{name}.nc"), found, provenance.attrs())
-
-
-def _photograph_features(run: Run) -> dict[str, dict[str, Float[np.ndarray, "images dim"]]]:
-    """Return features by model and set, a picture's and its mirror image's averaged; and of all backbones side by side."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for name in run.profile.backbones:
-        file = embeddings.read(run.path(f"embeddings/{name}.nc"))
-        features, sets = file["features"].values, file["set"].values
-        found[name] = {which: features[sets == which].reshape(-1, 2, features.shape[1]).mean(1) for which in pd.unique(sets)}
-    if len(found) > 1:
-        # Each backbone with the same weight: its root mean square distance from the mean of the THINGS photographs is one.
-        scale = {name: float(np.sqrt(((f["things-278"] - f["things-278"].mean(0)) ** 2).sum(1).mean())) for name, f in found.items()}
-        found["+".join(found)] = {
-            which: np.concatenate([f[which] / scale[name] for name, f in found.items()], axis=1)
-            for which in ("things-278", "kriegeskorte-92")
-        }
-    return found
-
-
 # ---- observers -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -147,7 +93,7 @@ def observer_files(profile: Things) -> list[str]:
 def observe(run: Run, provenance: Provenance) -> None:
     """Fit VICE to all training answers, to parts of them, and to the answers inside each fold's training objects.
 
-    A fit that was finished under the same key is kept, so that an interrupted run continues.
+    A fit that was finished under the same key is kept, and one that was not goes on from its checkpoint.
     """
     profile, known = run.profile, judgments()
     with progress_bar(len(_fits(profile)), "VICE fits") as bar:
@@ -156,11 +102,19 @@ def observe(run: Run, provenance: Provenance) -> None:
             if not _kept(path, provenance.key):
                 answers, objects = _answers(profile, known, which)
                 found = vice.fit(
-                    answers, objects, dim=profile.vice_dim, steps=profile.vice_steps, batch=profile.vice_batch, seed=profile.seed + seed
+                    answers,
+                    objects,
+                    dim=profile.vice_dim,
+                    steps=profile.vice_steps,
+                    batch=profile.vice_batch,
+                    seed=profile.seed + seed,
+                    checkpoint=run.path(f"vice/{name}.{provenance.key}.ckpt"),
                 )
                 with replacing(path) as part:
                     save_file({"mean": found.mean.contiguous(), "std": found.std.contiguous()}, part, {"key": provenance.key})
             bar.update()
+    for leftover in run.path("vice").glob("*.ckpt"):
+        leftover.unlink()
 
 
 def _kept(path: Path, key: str) -> bool:
@@ -204,7 +158,14 @@ def teach(run: Run, provenance: Provenance) -> None:
             features, answers = known.features[train], known.answers[train]
             published, note = known.published[train], {}
             asked = random_triplets(np.arange(len(train)), profile.distilled_triplets, stream(profile, 2, f))
-            distilled = softmax(people.pair_values(people.dot_similarity(published), asked), axis=1)
+            told = {
+                "teacher-published": ByObject(
+                    asked, softmax(people.pair_values(people.dot_similarity(published), asked), axis=1), len(train)
+                ),
+                # The triplets of the answers themselves, so that nothing but the targets differs from `teacher`.
+                "teacher-distilled": ByObject(answers.triplets, _observer(run, f"fold{f}").predict(answers.triplets), len(train)),
+                "teacher": answers,
+            }
             for stage in FITTED:
                 if stage == "ridge":
                     teacher = regressed(features, published)
@@ -217,9 +178,8 @@ def teach(run: Run, provenance: Provenance) -> None:
                     note["pull"] = max(tried, key=lambda pull: tried[pull])
                     teacher = AffineTeacher(pull=note["pull"], rank=len(features.T)).fit(features, one_hot)
                 else:
-                    told = answers if stage == "teacher" else ByObject(asked, distilled, len(train))
                     grid = {"residual": list(profile.residuals), "ridge": list(profile.ridges)}
-                    search = GridSearchCV(MixedEffectsTeacher(), grid, cv=ObjectFolds(3, profile.seed)).fit(features, told)
+                    search = GridSearchCV(MixedEffectsTeacher(), grid, cv=ObjectFolds(3, profile.seed)).fit(features, told[stage])
                     note[stage] = search.best_params_
                     teacher = search.best_estimator_
                 teacher.save(run.path(f"teacher/fold{f}-{stage}.safetensors"), provenance.attrs())
@@ -232,18 +192,6 @@ def teach(run: Run, provenance: Provenance) -> None:
 # ---- scores --------------------------------------------------------------------------------------------------------------------------
 
 Name = tuple[str, str, str, str, str]  # model, stage, task, split, metric
-
-
-def score(run: Run, provenance: Provenance) -> None:
-    """Score every teacher on objects and images that it never saw, against people."""
-    gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
-    parts = (_things, _observers, _curves, _images, _recovery)
-    with progress_bar(len(parts), "evaluations") as bar:
-        for part in parts:
-            for (model, stage, task, split, metric), estimate in part(run):
-                gathered[model, stage].append(estimate.score(task, split, metric, "simulated" if task == "recovery" else "human"))
-            bar.update()
-    scores.write(scores.table(gathered, run.profile.name, run.profile.seed), run.folder, provenance.attrs())
 
 
 def _things(run: Run) -> Iterator[tuple[Name, Estimate]]:
@@ -280,28 +228,38 @@ def _fold(run: Run, f: int, train: np.ndarray, test: np.ndarray) -> Iterator[tup
     found = {stage: people.accuracy(similar, answers, weights) for stage, similar in own.items()}
     for stage, estimate in found.items():
         yield (CLIP, stage, "odd-one-out", "unseen objects", "accuracy"), estimate
-        for reference in ("teacher-base", "ridge"):
+        for reference in ("teacher-base", "ridge", "teacher"):
             if stage not in raw and stage != reference:
                 yield (CLIP, stage, "odd-one-out", "unseen objects", f"accuracy-above-{reference}"), estimate - found[reference]
     published = people.pair_values(people.dot_similarity(known.published[test]), answers.triplets)
     yield ("vice-published", "observer", "odd-one-out", "unseen objects", "accuracy"), people.accuracy(published, answers, weights)
-    for stage in ("teacher-base", "teacher"):
-        for category, estimate in people.by_category(own[stage], answers, known.categories.iloc[test], weights):
-            if estimate.n >= 200:
-                yield (CLIP, stage, "odd-one-out", f"category/{category}", "accuracy"), estimate
-    for stage in ("teacher-base", "teacher-one-hot", "teacher-published", "teacher"):
-        error, steps = people.calibration(chances[stage], answers, weights)
+    before, after = (
+        people.by_category(own[stage], answers, known.categories.iloc[test], weights) for stage in ("teacher-base", "teacher")
+    )
+    for (category, base), (_, estimate) in zip(before, after, strict=True):
+        if estimate.n >= 200:
+            yield (CLIP, "teacher-base", "odd-one-out", f"category/{category}", "accuracy"), base
+            yield (CLIP, "teacher", "odd-one-out", f"category/{category}", "accuracy"), estimate
+            yield (CLIP, "teacher", "odd-one-out", f"category/{category}", "accuracy-above-teacher-base"), estimate - base
+    calibrated = {stage: people.calibration(chances[stage], answers, weights) for stage in CALIBRATED}
+    for stage, (error, steps) in calibrated.items():
         yield (CLIP, stage, "calibration", "unseen objects", "expected-calibration-error"), error
+        for reference in ("teacher-base", "teacher"):
+            if stage not in ("teacher-base", reference):
+                gap = error - calibrated[reference][0]
+                yield (CLIP, stage, "calibration", "unseen objects", f"expected-calibration-error-above-{reference}"), gap
         for step, (sure, right) in steps.items():
             yield (CLIP, stage, "calibration", f"step {step}", "confidence"), sure
             yield (CLIP, stage, "calibration", f"step {step}", "accuracy"), right
     for d in range(known.published.shape[1]):
         label = ", ".join(known.names[o] for o in np.argsort(-known.published[:, d])[:3])
-        for stage in ("teacher-base", "teacher"):
-            yield (
-                (CLIP, stage, "dimensions", label, "similarity"),
-                people.shared_dimension(matrices[stage], known.published[test, d], weights),
-            )
+        shared = {
+            stage: people.shared_dimension(matrices[stage], known.published[test, d], weights) for stage in ("teacher-base", "teacher")
+        }
+        for stage, estimate in shared.items():
+            yield (CLIP, stage, "dimensions", label, "similarity"), estimate
+        gained = shared["teacher"] - shared["teacher-base"]
+        yield (CLIP, "teacher", "dimensions", label, "similarity-above-teacher-base"), gained
 
 
 def cosines(features: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
@@ -357,6 +315,7 @@ def _curves(run: Run) -> Iterator[tuple[Name, Estimate]]:
     profile, known = run.profile, judgments()
     notes = json.loads(run.path("teacher/fit.json").read_text())["folds"]
     for kind in ("answers", "objects"):
+        reached: dict[str, Estimate] = {}
         for share in (*profile.shares, 1.0):
             estimates, counts = [], []
             for f, (train, test) in enumerate(known.folds(profile)):
@@ -374,61 +333,11 @@ def _curves(run: Run) -> Iterator[tuple[Name, Estimate]]:
                 rows = known.answers[test]
                 weights = resamples(len(test), profile.bootstrap_draws, profile.seed * 1000 + f)
                 estimates.append(people.accuracy(teacher.choice_probabilities(known.features[test], rows.triplets), rows, weights))
-            yield (CLIP, "teacher", "learning-curve", f"{round(np.mean(counts))} {kind}", "accuracy"), mean_of_folds(estimates)
-
-
-def _images(run: Run) -> Iterator[tuple[Name, Estimate]]:
-    """The photographs: images left out of the fit, and one set of people and images by a teacher of the other."""
-    profile, known = run.profile, judgments()
-    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
-    _, objects = readers.things_photographs(registry.locate("things-photographs"))
-    for metric, estimate in people.people_among_themselves(judged.matrices, profile.bootstrap_draws, profile.seed).items():
-        yield ("people", "ceiling", "similarity-judgments", "92 photographs", metric), estimate
-    group = ByObject.of(people.group_choices(judged.matrices), judged.images.shape[0])
-    similar = people.dot_similarity(known.published[objects])
-    asked = random_triplets(np.arange(len(objects)), profile.image_triplets, stream(profile, 5))
-    chosen = np.eye(3)[people.pair_values(similar, asked).argmax(1)]
-    vice_says = ByObject(asked, chosen, len(objects))
-    human = known.answers[objects]
-    grid = {"residual": profile.image_residuals, "ridge": profile.image_ridges}
-    settings: dict[str, Any] = {"draws": profile.bootstrap_draws, "seed": profile.seed}
-
-    def fit(features: np.ndarray, answers: ByObject) -> AffineTeacher:
-        return people.tuned(features, answers, grid, profile.seed, dim=40)
-
-    for model, features in _photograph_features(run).items():
-        near, far = features["kriegeskorte-92"], features["things-278"]
-        folds = people.image_folds(len(near), profile.image_folds, profile.image_repeats, profile.seed)
-        for (stage, metric), estimate in people.unseen_images(near, group, -judged.matrices.mean(0), folds, fit, **settings).items():
-            task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
-            yield (model, stage, task, "92 photographs, unseen", metric), estimate
-        folds = people.image_folds(len(far), profile.image_folds, 1, profile.seed)
-        for (stage, metric), estimate in people.unseen_images(far, vice_says, similar, folds, fit, **settings).items():
-            task = "odd-one-out-vice" if metric == "accuracy" else "similarity-vice"
-            yield (model, stage, task, "278 photographs, unseen", metric), estimate
-        weights = resamples(len(far), profile.bootstrap_draws, profile.seed)
-        published = known.published[objects]
-
-        def without(kept: np.ndarray, far: np.ndarray = far, published: np.ndarray = published) -> AffineTeacher:
-            return regressed(far[kept], published[kept])
-
-        for stage, estimate in people.leave_three_out(far, human, without, 6, weights, profile.seed).items():
-            yield (model, stage, "odd-one-out", "278 photographs, unseen", "accuracy"), estimate
-        for stage, similarity in _from_278(near, far, vice_says, published, fit).items():
-            yield (
-                (model, *stage.split("/"), "92 photographs, from 278 others", "rsa-spearman"),  # type: ignore[misc]
-                people.across_people_and_images(similarity, judged.matrices, profile.bootstrap_draws, profile.seed),
-            )
-
-
-def _from_278(near: np.ndarray, far: np.ndarray, vice_says: ByObject, published: np.ndarray, fit: Any) -> dict[str, np.ndarray]:
-    """Return similarities of the 92 photographs by the backbone and by teachers of the 278 others, as ``stage/task``."""
-    teacher, ridge = fit(far, vice_says), regressed(far, published)
-    return {
-        "teacher-base/similarity-judgments": people.backbone_similarity(near),
-        "ridge/similarity-judgments": people.backbone_similarity(ridge.transform(near)),
-        "teacher/similarity-judgments": people.backbone_similarity(teacher.transform(near)),
-    }
+            reached[f"{round(np.mean(counts))} {kind}"] = everything = mean_of_folds(estimates)
+        for split, estimate in reached.items():
+            yield (CLIP, "teacher", "learning-curve", split, "accuracy"), estimate
+            if estimate is not everything:
+                yield (CLIP, "teacher", "learning-curve", split, "accuracy-above-all"), estimate - everything
 
 
 def _recovery(run: Run) -> Iterator[tuple[Name, Estimate]]:
@@ -441,16 +350,23 @@ def _recovery(run: Run) -> Iterator[tuple[Name, Estimate]]:
     _, _, directions = np.linalg.svd(centred[train], full_matrices=False)
     space = centred @ directions[: profile.recovery_dim].T @ np.linalg.qr(rng.standard_normal((profile.recovery_dim,) * 2))[0]
     space *= 2.0 / np.sqrt((space[train] ** 2).sum(1).mean())
-    i, j = np.triu_indices(len(test), k=1)
-    truth = people.dot_similarity(space[test])[i, j]
+    truth = people.dot_similarity(space[test])
+    weights = resamples(len(test), profile.bootstrap_draws, profile.seed)
     for answers in profile.recovery_answers:
         asked = random_triplets(np.arange(len(train)), answers, rng)
         chances = softmax(people.pair_values(people.dot_similarity(space[train]), asked), axis=1)
         choices = Choices(asked, rng.multinomial(1, chances).astype(np.int64))
         teacher = MixedEffectsTeacher(dim=2 * profile.recovery_dim, residual=0.05, ridge=1e-4).fit(known.features[train], choices)
-        found = people.dot_similarity(teacher.transform(known.features[test]))[i, j]
-        correlation = float(np.corrcoef(found, truth)[0, 1])
-        yield (
-            (CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson"),
-            Estimate(correlation, np.array([correlation]), len(test)),
-        )
+        found = people.dot_similarity(teacher.transform(known.features[test]))
+        correlation = Estimate.of(matrix_pearson(found, truth, weights), len(test))
+        yield (CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson"), correlation
+
+
+def _shown(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Single triplets and dimensions, for the book to show."""
+    yield from people_shown.triplets(run, judgments(), CLIP)
+    yield from people_shown.dimensions(run, judgments(), _observer(run, "seed0"))
+
+
+# What is scored of the objects, part by part.
+PARTS = (_things, _observers, _curves, _recovery, _shown)

@@ -72,8 +72,15 @@ def execute_notebooks(run: Run, provenance: Provenance) -> None:
 
 
 def render(run: Run) -> Path:
-    """Render the book from executed notebooks, and return its first page."""
-    from humalign import book, figures
+    """Render the book from executed notebooks, and return its first page.
 
-    table = scores.read(run.path("scores.csv"))
-    return book.render(ROOT, run.folder, run.path("notebooks"), {"overview": lambda path: figures.save(figures.overview(table), path)})
+    The first page has two figures: one of this run, and one of real people, from the scores that the repository keeps.
+    """
+    from humalign import book, figures, figures_people, tables
+
+    table, people = scores.read(run.path("scores.csv")), tables.recorded("things")
+    drawn = {
+        "overview": lambda path: figures.save(figures.overview(table), path),
+        "across_experiments": lambda path: figures.save(figures_people.across_experiments(people), path),
+    }
+    return book.render(ROOT, run.folder, run.path("notebooks"), drawn)

@@ -19,6 +19,7 @@ from humalign.teacher import AffineTeacher, try_pulls
 
 # The two labellings of the same triplets, under the official folder names.
 LABELLINGS = {"aligned": "uncertainty_distillation", "unaligned": "untransformed"}
+TRIPLETS = triplets.file_name("train", "cluster-border")
 
 
 def teacher_files(profile: Profile) -> list[str]:
@@ -79,7 +80,7 @@ def _in_styles(asked: Int[np.ndarray, "n 3"], objects: int, rng: np.random.Gener
 
 def triplet_files(profile: Profile) -> list[str]:
     """Name what the stage leaves."""
-    files = [f"{folder}/train_cluster_border.npz" for folder in LABELLINGS.values()]
+    files = [f"{folder}/{TRIPLETS}" for folder in LABELLINGS.values()]
     return [f"triplets/fold{f}/{name}" for f in range(profile.folds) for name in (*files, "summary.json")]
 
 
@@ -107,7 +108,7 @@ def sample(run: Run, provenance: Provenance) -> None:
                 suffix = "" if stage == "aligned" else "-untransformed"
                 labeller = AffineTeacher.load(run.path(f"teacher/fold{f}{suffix}.safetensors"))
                 labelled[stage] = triplets.label(labeller.transform(features), drawn, names)
-                triplets.write(run.path(f"triplets/fold{f}/{folder}/train_cluster_border.npz"), labelled[stage])
+                triplets.write(run.path(f"triplets/fold{f}/{folder}/{TRIPLETS}"), labelled[stage])
             with replacing(run.path(f"triplets/fold{f}/summary.json")) as part:
                 part.write_text(json.dumps(_summary(labelled, embedded["subgroup"].values)))
             bar.update()

@@ -1,0 +1,256 @@
+"""How often a 95 % interval contains the truth: worlds whose truth is known, each estimator on many samples from them.
+
+Each world draws its things (images, objects, people, triplets) from a population, so that the truth is the population's. The truth
+is computed once from far more things than any sample has. An interval of 95 % should contain it in 93 to 97 of 100 samples.
+
+    python benchmarks/coverage.py                  1,000 samples of each estimator, about half an hour on one core
+    python benchmarks/coverage.py --samples 100 --only rsa
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from humalign.evaluation import between_models, few_shot, hierarchy, levels, odd_one_out, rsa, soft_labels
+from humalign.judgments import random_triplets
+from humalign.scores import Estimate, resamples
+
+BOOTSTRAP = 300
+World = Callable[[np.random.Generator], tuple[Estimate, float]]
+CLASSES, DIM = 5, 10
+CENTRES = np.random.default_rng(0).standard_normal((CLASSES, DIM))
+
+
+def seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))
+
+
+def pictures(rng: np.random.Generator, each: int, noise: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
+    """Return features and labels of so many pictures of each class."""
+    labels = np.repeat(np.arange(CLASSES), each)
+    return CENTRES[labels] + noise * rng.standard_normal((len(labels), DIM)), labels.astype(str)
+
+
+def cached(make: Callable[[], float]) -> Callable[[], float]:
+    found: list[float] = []
+
+    def value() -> float:
+        if not found:
+            found.append(make())
+        return found[0]
+
+    return value
+
+
+# ---- worlds ----------------------------------------------------------------------------------------------------------
+
+
+def mean_of_images(rng: np.random.Generator) -> tuple[Estimate, float]:
+    values = rng.beta(2, 1, 200)
+    drawn = resamples(200, BOOTSTRAP, seed(rng))
+    return Estimate.of(drawn @ values / drawn.sum(1), 200), 2 / 3
+
+
+def odd_one_out_of_objects(objects: int, triplets: int) -> World:
+    """Each object is easy or hard, and each answer a coin; the truth is over all objects."""
+
+    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
+        ease = np.clip(rng.normal(0.2, 0.05, objects), 0, 1 / 3)
+        rows = random_triplets(np.arange(objects), triplets, rng)
+        hits = (rng.random(triplets) < ease[rows].sum(1)).astype(float)
+        return odd_one_out.triplet_mean(hits, rows, resamples(objects, BOOTSTRAP, seed(rng))), TRUE_EASE()
+
+    return world
+
+
+@cached
+def TRUE_EASE() -> float:
+    return float(3 * np.clip(np.random.default_rng(1).normal(0.2, 0.05, 10**6), 0, 1 / 3).mean())
+
+
+def few_shot_given_the_taught(rng: np.random.Generator) -> tuple[Estimate, float]:
+    """The truth is the accuracy of these very classifiers on all pictures of the world."""
+    features, labels = pictures(rng, 40)
+    support = few_shot.supports(labels, 5, 5, rng)
+    models = few_shot.teach(features, labels, support)
+    found = few_shot.image_mean(few_shot.correct(models, features, labels), ~support, resamples(len(labels), BOOTSTRAP, seed(rng)))
+    others, names = pictures(rng, 2000)
+    return found, float(few_shot.correct(models, others, names).mean())
+
+
+def few_shot_of_any(resample_taught: bool) -> World:
+    """The truth is the accuracy of 5-shot classifiers taught on any pictures of the world."""
+
+    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
+        features, labels = pictures(rng, 40)
+        support = few_shot.supports(labels, 5, 10, rng)
+        taught = resamples(10, BOOTSTRAP, seed(rng)) if resample_taught else None
+        weights = resamples(len(labels), BOOTSTRAP, seed(rng))
+        return few_shot.of_images(features, labels, support, weights, taught_weights=taught), TRUE_SHOTS()
+
+    return world
+
+
+@cached
+def TRUE_SHOTS() -> float:
+    rng, found = np.random.default_rng(2), []
+    for _ in range(150):
+        features, labels = pictures(rng, 400)
+        support = few_shot.supports(labels, 5, 1, rng)
+        found.append(few_shot.correct(few_shot.teach(features, labels, support), features, labels)[~support].mean())
+    return float(np.mean(found))
+
+
+def soft(rng: np.random.Generator, images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a classifier's probabilities and people's shares: they agree but for its being too sure."""
+    truth = rng.dirichlet(np.full(4, 0.5), images)
+    surer = truth**1.5 + 0.01
+    return (surer / surer.sum(1, keepdims=True))[None], rng.multinomial(50, truth) / 50
+
+
+SOFT = {
+    "cross-entropy": soft_labels.cross_entropy,
+    "calibration error": soft_labels.calibration_error,
+    "entropy Spearman": soft_labels.entropy_agreement,
+}
+TRUE_SOFT: dict[str, float] = {}
+
+
+def soft_label(name: str) -> World:
+    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
+        def score(images: int, source: np.random.Generator, draws: int) -> Estimate:
+            probabilities, shares = soft(source, images)
+            return SOFT[name](probabilities, shares, np.ones((1, images), dtype=bool), resamples(images, draws, seed(source)))
+
+        if name not in TRUE_SOFT:
+            TRUE_SOFT[name] = score(10**6, np.random.default_rng(3), 1).value
+        return score(400, rng, BOOTSTRAP), TRUE_SOFT[name]
+
+    return world
+
+
+# A model and people see the same places, each with noise of its own.
+def judged(rng: np.random.Generator, things: int, people: int) -> tuple[np.ndarray, np.ndarray]:
+    places = rng.standard_normal((things, 6))
+    model = rsa.dissimilarities(places + 0.7 * rng.standard_normal(places.shape))
+    bias = rng.standard_normal((people, 1, 6))
+    single = places[None] * np.exp(0.4 * bias) + 0.7 * rng.standard_normal((people, things, 6))
+    return model, np.stack([rsa.dissimilarities(one) for one in single])
+
+
+TRUE_RSA: dict[str, float] = {}
+
+
+def rsa_one_matrix(metric: str) -> World:
+    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
+        def score(things: int, source: np.random.Generator, draws: int) -> Estimate:
+            model, people = judged(source, things, 1)
+            return rsa.matrices(model, people[0], resamples(things, draws, seed(source)))[metric]
+
+        if metric not in TRUE_RSA:
+            source = np.random.default_rng(4)
+            TRUE_RSA[metric] = float(np.mean([score(300, source, 1).value for _ in range(60)]))
+        return score(48, rng, BOOTSTRAP), TRUE_RSA[metric]
+
+    return world
+
+
+def rsa_people(name: str) -> World:
+    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
+        def score(things: int, people: int, source: np.random.Generator, draws: int) -> Estimate:
+            model, matrices = judged(source, things, people)
+            weights = resamples(things, draws, seed(source)), resamples(people, draws, seed(source))
+            return rsa.with_people({"model": model}, matrices, *weights)[name]
+
+        if name not in TRUE_RSA:
+            source = np.random.default_rng(5)
+            TRUE_RSA[name] = float(np.mean([score(150, 12, source, 1).value for _ in range(100)]))
+        return score(30, 12, rng, 150), TRUE_RSA[name]
+
+    return world
+
+
+def cka(rng: np.random.Generator) -> tuple[Estimate, float]:
+    def score(images: int, source: np.random.Generator, draws: int) -> Estimate:
+        x = source.standard_normal((images, 20))
+        y = x @ np.random.default_rng(6).standard_normal((20, 30)) / 4 + source.standard_normal((images, 30))
+        return between_models.linear_cka(x, y, resamples(images, draws, seed(source)))
+
+    if "cka" not in TRUE_RSA:
+        source = np.random.default_rng(7)
+        TRUE_RSA["cka"] = float(np.mean([score(1500, source, 1).value for _ in range(10)]))
+    return score(100, rng, BOOTSTRAP), TRUE_RSA["cka"]
+
+
+def relation(rng: np.random.Generator) -> tuple[Estimate, float]:
+    """Distance of pictures of one class before and after they are pulled together: the change."""
+
+    def score(each: int, source: np.random.Generator, draws: int) -> Estimate:
+        features, labels = pictures(source, each)
+        pulled = 0.5 * features + 0.5 * CENTRES[labels.astype(int)]
+        weights = resamples(len(labels), draws, seed(source))
+        return hierarchy.of_classes(pulled, labels, weights)["same-class"] - hierarchy.of_classes(features, labels, weights)["same-class"]
+
+    if "relation" not in TRUE_RSA:
+        TRUE_RSA["relation"] = float(np.mean([score(300, np.random.default_rng(s), 1).value for s in range(10)]))
+    return score(20, rng, BOOTSTRAP), TRUE_RSA["relation"]
+
+
+def level_accuracy(rng: np.random.Generator) -> tuple[Estimate, float]:
+    """40 people, each on 60 of 200 triplets; people and triplets differ in how often the model agrees with them."""
+    people, triplets = rng.normal(0, 0.05, 40), rng.beta(3, 2, 200)
+    person = np.repeat(np.arange(40), 60)
+    row = np.concatenate([rng.permutation(200)[:60] for _ in range(40)])
+    hits = (rng.random(2400) < np.clip(triplets[row] + people[person], 0, 1)).astype(float)
+    pool = levels.Asked(np.zeros((200, 3), dtype=int), row, np.zeros(2400, dtype=int), person, 40, np.zeros(2400))
+    found = levels.answer_mean(hits, pool, resamples(40, BOOTSTRAP, seed(rng)), resamples(200, BOOTSTRAP, seed(rng)))
+    return found, TRUE_LEVEL()
+
+
+@cached
+def TRUE_LEVEL() -> float:
+    rng = np.random.default_rng(8)
+    return float(np.clip(rng.beta(3, 2, 10**6) + rng.normal(0, 0.05, 10**6), 0, 1).mean())
+
+
+WORLDS: dict[str, World] = {
+    "mean of 200 images": mean_of_images,
+    "odd-one-out, 2,000 triplets of 40 objects": odd_one_out_of_objects(40, 2000),
+    "odd-one-out, 2,000 triplets of 300 objects": odd_one_out_of_objects(300, 2000),
+    "odd-one-out, 40,000 triplets of 300 objects": odd_one_out_of_objects(300, 40_000),
+    "few-shot, these taught pictures": few_shot_given_the_taught,
+    "few-shot, any taught pictures, draws averaged": few_shot_of_any(False),
+    "few-shot, any taught pictures, draws resampled": few_shot_of_any(True),
+    **{f"soft labels, {name}": soft_label(name) for name in SOFT},
+    **{f"rsa, 48 things, {metric}": rsa_one_matrix(metric) for metric in ("pearson", "spearman")},
+    **{f"rsa, 30 things and 12 people, {name}": rsa_people(name) for name in ("model", "lower", "upper")},
+    "cka, 100 images": cka,
+    "hierarchy, change of 100 images": relation,
+    "levels, 40 people and 200 triplets": level_accuracy,
+}
+
+
+def coverage(world: World, samples: int, first: int = 0) -> tuple[float, float, float]:
+    """Return the share of samples whose interval contains the truth, and the shares that it lies above and below the interval."""
+    above = below = 0
+    for number in range(first, first + samples):
+        estimate, truth = world(np.random.default_rng([9, number]))
+        score = estimate.score("coverage", "", "", "simulated")
+        above += truth > score.high
+        below += truth < score.low
+    return 1 - (above + below) / samples, above / samples, below / samples
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--only", default="", help="estimators whose name holds this")
+    options = parser.parse_args()
+    print(f"{options.samples} samples{'':<36} contains   truth above   truth below   seconds")
+    for name, world in WORLDS.items():
+        if options.only in name:
+            started = time.perf_counter()
+            inside, above, below = coverage(world, options.samples)
+            print(f"{name:<50} {inside:8.1%} {above:13.1%} {below:13.1%} {time.perf_counter() - started:9.0f}", flush=True)

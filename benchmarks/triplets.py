@@ -1,0 +1,150 @@
+"""Triplets from embeddings on disk, made up: clustered, drawn, labelled, written, read and audited, with time and peak memory.
+
+The size of ImageNet under the paper's teacher, about 25 GB of free disk in --folder:
+
+    python benchmarks/triplets.py --images 1281167 --dim 1152 --rows 10000000 --clusters 500 --folder FOLDER
+"""
+
+import argparse
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from compare import REPEATS, compare, heading
+
+from humalign import triplets
+from humalign.judgments import PAIRS
+from humalign.teacher import AffineTeacher
+from humalign.triplets import layout, naming
+
+CLASSES = 1000
+BLOCK = 2**14
+
+
+def resident() -> float:
+    """Return the gigabytes this process holds, pages of files not counted (Linux)."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["RssAnon"].split()[0]) / 2**20
+
+
+@contextlib.contextmanager
+def measured(what: str) -> Iterator[None]:
+    """Print how long the block takes, and the most memory seen in it beside pages of files."""
+    stopped, seen = threading.Event(), [resident()]
+
+    def watch() -> None:
+        while not stopped.wait(0.02):
+            seen.append(resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    started, spent = time.perf_counter(), time.process_time()
+    try:
+        yield
+    finally:
+        took, worked = time.perf_counter() - started, time.process_time() - spent
+        stopped.set()
+        watcher.join()
+    print(f"{what:<70} {took:8.1f} s   processor {worked:8.1f} s   peak {max(seen):5.2f} GB", flush=True)
+
+
+def made_up(path: Path, images: int, dim: int) -> np.ndarray:
+    """Write embeddings in half precision, sorted by class, block by block."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((CLASSES, dim), dtype=np.float32)
+    found = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(images, dim))
+    for start in range(0, images, BLOCK):
+        rows = np.arange(start, min(start + BLOCK, images))
+        found[rows] = centres[rows * CLASSES // images] + 1.5 * rng.standard_normal((len(rows), dim), dtype=np.float32)
+    found.flush()
+    return np.load(path, mmap_mode="r")
+
+
+def made_up_names(images: int) -> np.ndarray:
+    """Return file names like ImageNet's."""
+    synset = 1440764 + 9973 * (np.arange(images) * CLASSES // images)
+    return np.array([f"n{s:08d}/n{s:08d}_{i % 30000}.JPEG" for i, s in enumerate(synset)], dtype="S")
+
+
+def made_up_teacher(embeddings: np.ndarray) -> AffineTeacher:
+    teacher, some = AffineTeacher(), embeddings[:: max(1, len(embeddings) // 5000)].astype(np.float32)
+    dim = embeddings.shape[1]
+    teacher.mean_, teacher.scale_ = some.mean(0), float(np.sqrt(some.var(0).sum()))
+    teacher.matrix_ = (3 * np.eye(dim) + 0.3 * np.random.default_rng(1).standard_normal((dim, dim)) / np.sqrt(dim)).astype(np.float32)
+    teacher.bias_ = np.zeros(dim, np.float32)
+    return teacher
+
+
+def row_by_row(embeddings: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Label triplets the plain way: each row's three vectors are looked up as it comes."""
+    found = np.empty((len(drawn), 3), np.float32)
+    for start in range(0, len(drawn), BLOCK):
+        vectors = embeddings[drawn[start : start + BLOCK]].astype(np.float32)
+        found[start : start + BLOCK] = np.stack([(vectors[:, a] * vectors[:, b]).sum(1) for a, b in PAIRS], axis=1)
+    return found
+
+
+def names_by_sorting(indices: np.ndarray, filenames: np.ndarray) -> bool:
+    """Compare names with indices the plain way: all indices are sorted to find the first name of each."""
+    _, first, inverse = np.unique(indices, return_index=True, return_inverse=True)
+    return bool((filenames.ravel()[first][inverse.reshape(indices.shape)] == filenames).all())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--clusters", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="where the files go, which are deleted at the end")
+    size = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=size.folder) as folder:
+        run(size, Path(folder))
+
+
+def run(size: argparse.Namespace, folder: Path) -> None:
+    embeddings, names = made_up(folder / "e.npy", size.images, size.dim), made_up_names(size.images)
+    teacher = made_up_teacher(embeddings)
+    print(f"{size.images:,} images x {size.dim:,}, {embeddings.nbytes / 1e9:.2f} GB; {size.rows:,} triplets, {size.workers} workers")
+    with measured(f"clusters: {size.clusters}"):
+        groups = triplets.clusters(embeddings, size.clusters, seed=0)
+    with measured("triplets, labels by the teacher, the file: all of"):
+        with measured("  draw cluster-border triplets"):
+            drawn = triplets.draw("cluster-border", groups, size.rows, seed=0, workers=size.workers)
+        with measured("  map embeddings to the teacher's space, on disk"):
+            space = triplets.mapped(folder / "z.npy", embeddings, teacher.transform)
+        path = folder / triplets.file_name("train", "cluster-border", size.clusters)
+        with measured("  label and write"):
+            triplets.label_file(path, space, drawn, names, size.workers)
+    with measured(f"audit of {path.name}, {path.stat().st_size / 1e9:.2f} GB, with embeddings and names"):
+        findings = triplets.audit_file(path, embeddings, names)
+    assert all(finding.ok for finding in findings), findings
+    with measured("audit without"):
+        triplets.audit_file(path)
+    with measured("read whole"):
+        read = triplets.read(path)
+
+    heading()
+    repeats, part = (1, 50) if size.rows > 10**6 else (REPEATS, 1)
+    compare(
+        "labels by the untransformed backbone: sorted by blocks of images / row by row",
+        lambda: triplets.similarities(embeddings, drawn, size.workers),
+        lambda: row_by_row(embeddings, drawn[: size.rows // part]),
+        plain_runs=part,
+        repeats=repeats,
+    )
+    compare(
+        "names against indices: table of first names / all indices sorted",
+        lambda: naming.check(read.indices, layout.Names.of(read.filenames)),
+        lambda: names_by_sorting(read.indices, read.filenames),
+        repeats=repeats,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Do different models come to see alike? Linear CKA and RSA between the representations of two models."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+
+from humalign.errors import HumalignError
+from humalign.evaluation import rsa
+from humalign.evaluation.checks import check_features
+from humalign.scores import Estimate
+
+
+def linear_cka(x: Float[np.ndarray, "n a"], y: Float[np.ndarray, "n b"], weights: Float[np.ndarray, "draws n"]) -> Estimate:
+    """Return the debiased linear centred kernel alignment of two models' features of the same images (unit: image).
+
+    One for features that differ by a rotation, a shift and a scale; about zero, and not above it, for unrelated ones, however many
+    dimensions there are. A pair of two copies of one image is no pair.
+
+    Raises:
+        HumalignError: features that are not finite or all equal, of different images, or of fewer than four.
+
+    Source: Kornblith, Norouzi, Lee, Hinton (2019), Similarity of neural network representations revisited; the unbiased estimator is
+    that of Song, Smola, Gretton, Bedo, Borgwardt (2012), equation 5.
+    """
+    for features in (x, y):
+        check_features(features, len(x))
+    if len(x) < 4:
+        raise HumalignError(f"{len(x)} images: CKA needs four")
+    one, other = _gram(x), _gram(y)
+    w = np.asarray(weights, dtype=float)
+    cross, own_x, own_y = _hsic(one, other, w), _hsic(one, one, w), _hsic(other, other, w)
+    defined = (own_x > 0) & (own_y > 0)
+    found = np.divide(cross, np.sqrt(np.where(defined, own_x * own_y, 1)), out=np.full(len(w), np.nan), where=defined)
+    return Estimate.of(found, len(x))
+
+
+def _gram(features: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
+    centred = np.asarray(features, dtype=float) - features.mean(0)
+    centred /= np.sqrt((centred**2).sum(1).mean())
+    gram = centred @ centred.T
+    np.fill_diagonal(gram, 0)
+    return gram
+
+
+def _hsic(
+    one: Float[np.ndarray, "n n"], other: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+) -> Float[np.ndarray, " draws"]:
+    """Return the unbiased Hilbert-Schmidt independence criterion of two kernels without their diagonals, under each row of weights."""
+    n = weights.sum(1)
+    row_one, row_other = weights @ one, weights @ other
+    total_one, total_other = (row_one * weights).sum(1), (row_other * weights).sum(1)
+    trace, both = ((weights @ (one * other)) * weights).sum(1), (row_one * row_other * weights).sum(1)
+    return (trace + total_one * total_other / ((n - 1) * (n - 2)) - 2 * both / (n - 2)) / (n * (n - 3))
+
+
+def alike(models: dict[str, Float[np.ndarray, "n _"]], weights: Float[np.ndarray, "draws n"]) -> Iterator[tuple[str, str, Estimate]]:
+    """Yield ``name & name``, ``cka`` or ``rsa-spearman``, and the estimate for every two models; then their means, named ``all pairs``.
+
+    Args:
+        models: features of the same images.
+        weights: of the images; the same for the models before and after alignment makes a paired difference.
+    """
+    gathered: dict[str, list[Estimate]] = {"cka": [], "rsa-spearman": []}
+    distances = {name: rsa.dissimilarities(features) for name, features in models.items()}
+    for one, other in itertools.combinations(models, 2):
+        found = {
+            "cka": linear_cka(models[one], models[other], weights),
+            "rsa-spearman": rsa.matrices(distances[one], distances[other], weights)["spearman"],
+        }
+        for metric, estimate in found.items():
+            gathered[metric].append(estimate)
+            yield f"{one} & {other}", metric, estimate
+    for metric, several in gathered.items():
+        if len(several) > 1:
+            mean = Estimate(float(np.mean([e.value for e in several])), np.mean([e.draws for e in several], axis=0), several[0].n)
+            yield "all pairs", metric, mean

@@ -1,0 +1,52 @@
+"""What every evaluation asks of its inputs, and the one line for each thing that can be wrong with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from humalign.errors import HumalignError
+
+
+def check_features(features: np.ndarray, rows: int | None = None) -> None:
+    """Check that features are finite rows, not all equal, and as many as asked for.
+
+    Raises:
+        HumalignError: none of that, with the first faulty row (from 0).
+    """
+    if features.ndim != 2 or not features.size:
+        raise HumalignError(f"features of shape {features.shape}: expected one row a picture")
+    if rows not in (None, len(features)):
+        raise HumalignError(f"{len(features)} rows of features for {rows} pictures: were they made from the same list?")
+    faulty = np.flatnonzero(~np.isfinite(features).all(1))
+    if len(faulty):
+        raise HumalignError(f"features of picture {faulty[0]} hold NaN or infinity ({len(faulty)} pictures in all): did training diverge?")
+    if len(features) > 1 and (features == features[0]).all():
+        raise HumalignError(f"the features of all {len(features)} pictures are equal: the model tells nothing apart")
+
+
+def check_labels(labels: np.ndarray) -> np.ndarray:
+    """Return the classes in ascending order.
+
+    Raises:
+        HumalignError: a missing label, or fewer than two classes.
+    """
+    if labels.ndim != 1 or any(label is None or label != label or label == "" for label in labels.tolist()):
+        raise HumalignError("a picture without a label: put every picture into a folder named after its class")
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise HumalignError(f"a classifier needs two classes, there is only {classes.tolist()}")
+    return classes
+
+
+def check_probabilities(probabilities: np.ndarray, shares: np.ndarray) -> None:
+    """Check that probabilities (draws, images, classes) and shares (images, classes) are distributions over the same things.
+
+    Raises:
+        HumalignError: shapes that differ, or a row that is no distribution, with its place (from 0).
+    """
+    if probabilities.shape[1:] != shares.shape:
+        raise HumalignError(f"probabilities of {probabilities.shape[1:]} pictures and classes, people's shares of {shares.shape}")
+    for name, rows in (("probabilities", probabilities.reshape(-1, shares.shape[1])), ("people's shares", shares)):
+        faulty = np.flatnonzero(~(np.isfinite(rows).all(1) & (rows >= 0).all(1) & (np.abs(rows.sum(1) - 1) < 1e-3)))
+        if len(faulty):
+            raise HumalignError(f"{name} of picture {faulty[0] % len(shares)} are no distribution: {np.round(rows[faulty[0]], 3).tolist()}")

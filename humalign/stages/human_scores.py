@@ -1,0 +1,27 @@
+"""Every score of the profile ``things``, gathered in one table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from humalign import scores
+from humalign.artefacts import Provenance
+from humalign.pipeline import Run
+from humalign.scores import Score
+from humalign.stages import people, photograph_scores, student_scores
+from humalign.stages.inputs import progress_bar
+
+PARTS = (*people.PARTS, photograph_scores.rows, student_scores.rows)
+# On whose evidence a task's numbers stand, where it is not people's.
+EVIDENCE = {"recovery": "simulated", "few-shot": "labels", "dense-against-sparse": "labels"}
+
+
+def score(run: Run, provenance: Provenance) -> None:
+    """Score teachers and students on objects and images that they never saw, against people."""
+    gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
+    with progress_bar(len(PARTS), "evaluations") as bar:
+        for part in PARTS:
+            for (model, stage, task, split, metric), estimate in part(run):
+                gathered[model, stage].append(estimate.score(task, split, metric, EVIDENCE.get(task, "human")))
+            bar.update()
+    scores.write(scores.table(gathered, run.profile.name, run.profile.seed), run.folder, provenance.attrs())

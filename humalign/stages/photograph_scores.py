@@ -1,0 +1,102 @@
+"""Scores of the teacher of photographs: images left out of its fit, and one set of people and images by a teacher of another."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from humalign import readers, registry
+from humalign.evaluation import people, persons
+from humalign.judgments import ByObject
+from humalign.pipeline import Run
+from humalign.scores import Estimate, resamples
+from humalign.stages import photographs
+from humalign.stages.inputs import stream
+from humalign.stages.people import Name, judgments
+from humalign.teacher import AffineTeacher, regressed
+
+ACROSS_TRIPLETS = 20_000
+
+
+def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Yield every score of the teachers of photographs."""
+    profile, known = run.profile, judgments()
+    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
+    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    for metric, estimate in people.people_among_themselves(judged.matrices, profile.bootstrap_draws, profile.seed).items():
+        yield ("people", "ceiling", "similarity-judgments", "92 photographs", metric), estimate
+    group = ByObject.of(people.group_choices(judged.matrices), judged.images.shape[0])
+    near_folds = people.image_folds(len(judged.images), profile.image_folds, profile.image_repeats, profile.seed)
+    everything = [np.arange(len(judged.images))]
+    for split, tests in {"unseen": [test for _, test in near_folds], "from 278 others": everything}.items():
+        for metric, estimate in persons.left_out(judged.matrices, tests, profile.bootstrap_draws, profile.seed).items():
+            task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
+            yield ("people", "ceiling", task, f"92 photographs, {split}", metric), estimate
+    # All triplets of 92 photographs hold each pair 90 times: a part of them says as much, in less memory.
+    some = stream(profile, 7).permutation(len(group.triplets))[:ACROSS_TRIPLETS]
+    few = ByObject(group.triplets[some], group.shares[some], group.objects)
+    similar = people.dot_similarity(known.published[objects])
+    vice_says, human = photographs.vice_says(profile, known.published[objects]), known.answers[objects]
+    settings: dict[str, Any] = {"draws": profile.bootstrap_draws, "seed": profile.seed}
+    fit = functools.partial(photographs.fit, profile)
+    for model, features in photographs.features(run).items():
+        near, far = features["kriegeskorte-92"], features["things-278"]
+        for (stage, metric), estimate in gains(people.unseen_images(near, group, -judged.matrices.mean(0), near_folds, fit, **settings)):
+            task = "odd-one-out" if metric.startswith("accuracy") else "similarity-judgments"
+            yield (model, stage, task, "92 photographs, unseen", metric), estimate
+        folds = people.image_folds(len(far), profile.image_folds, 1, profile.seed)
+        for (stage, metric), estimate in gains(people.unseen_images(far, vice_says, similar, folds, fit, **settings)):
+            task = "odd-one-out-vice" if metric.startswith("accuracy") else "similarity-vice"
+            yield (model, stage, task, "278 photographs, unseen", metric), estimate
+        weights = resamples(len(far), profile.bootstrap_draws, profile.seed)
+        published = known.published[objects]
+
+        def without(kept: np.ndarray, far: np.ndarray = far, published: np.ndarray = published) -> AffineTeacher:
+            return regressed(far[kept], published[kept])
+
+        shared = people.leave_three_out(far, human, without, 6, weights, profile.seed)
+        for (stage, metric), estimate in gains({(stage, "accuracy"): estimate for stage, estimate in shared.items()}):
+            yield (model, stage, "odd-one-out", "278 photographs, unseen", metric), estimate
+        found = {
+            (stage, metric): estimate
+            for stage, similarity in _from_278(near, far, vice_says, published, fit).items()
+            for metric, estimate in _across(similarity, judged.matrices, few, **settings).items()
+        }
+        for (stage, metric), estimate in gains(found):
+            task = "odd-one-out" if metric.startswith("accuracy") else "similarity-judgments"
+            yield (model, stage, task, "92 photographs, from 278 others", metric), estimate
+
+
+def gains(found: dict[tuple[str, str], Estimate]) -> Iterator[tuple[tuple[str, str], Estimate]]:
+    """Yield estimates by (stage, metric), each followed by its paired difference from ``teacher-base`` where that has the same metric."""
+    for (stage, metric), estimate in found.items():
+        yield (stage, metric), estimate
+        base = found.get(("teacher-base", metric))
+        if stage != "teacher-base" and base is not None:
+            yield (stage, f"{metric}-above-teacher-base"), estimate - base
+
+
+def _across(
+    similarity: Float[np.ndarray, "n n"], matrices: Float[np.ndarray, "people n n"], asked: ByObject, draws: int, seed: int
+) -> dict[str, Estimate]:
+    """Score similarities against people who judged other pictures than those of the fit."""
+    weights = resamples(len(similarity), draws, seed)
+    return {
+        "accuracy": people.accuracy(people.pair_values(similarity, asked.triplets), asked, weights),
+        "rsa-spearman": people.across_people_and_images(similarity, matrices, draws, seed),
+        "rsa-each-person": persons.each_person(similarity, matrices, draws, seed),
+    }
+
+
+def _from_278(near: np.ndarray, far: np.ndarray, vice_says: ByObject, published: np.ndarray, fit: Any) -> dict[str, np.ndarray]:
+    """Return similarities of the 92 photographs by the backbone and by teachers of the 278 others, by stage."""
+    teacher, ridge = fit(far, vice_says), regressed(far, published)
+    return {
+        "teacher-base": people.backbone_similarity(near),
+        "ridge": people.backbone_similarity(ridge.transform(near)),
+        "teacher": people.backbone_similarity(teacher.transform(near)),
+    }

@@ -1,0 +1,152 @@
+"""Scores of students on real people: before and after alignment, with the control beside it, on pictures that no teacher saw."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import t
+
+from humalign import readers, readers_labels, registry
+from humalign.evaluation import few_shot, people, soft_labels
+from humalign.judgments import cosine_similarities
+from humalign.pipeline import Run
+from humalign.scores import Estimate, mean_of_folds, resamples
+from humalign.stages import photographs
+from humalign.stages.inputs import stream
+from humalign.stages.people import Name, judgments
+
+STAGES = ("base", "unaligned", "aligned-head", "aligned")
+# Which stages a difference is taken from; the paired draws make its interval.
+REFERENCES = {"unaligned": ("base",), "aligned-head": ("base", "unaligned"), "aligned": ("base", "unaligned", "aligned-head")}
+Features = dict[str, Float[np.ndarray, "images dim"]]
+
+
+def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Yield every score of the students."""
+    for part in (_similarity_judgments, _odd_one_out, _classification, _dense_against_sparse):
+        yield from part(run)
+
+
+def _features(run: Run, stage: str, half: int | None = None) -> Features:
+    """Return features of a stage by set; of an aligned student, the one whose teacher did not see a half of the photographs."""
+    if stage == "base":
+        return photographs.features(run)[run.profile.student_backbone]
+    return photographs.student_features(run, stage if half is None or stage == "unaligned" else f"{stage}-half{half}")
+
+
+def _compared(run: Run, task: str, split: str, metric: str, found: dict[str, Estimate]) -> Iterator[tuple[Name, Estimate]]:
+    """Yield each stage's estimate, and its paired differences from the stages before it."""
+    model = run.profile.student_backbone
+    for stage, estimate in found.items():
+        yield (model, stage, task, split, metric), estimate
+        for reference in REFERENCES.get(stage, ()):
+            if reference in found:
+                yield (model, stage, task, split, f"{metric}-above-{reference}"), estimate - found[reference]
+
+
+def _similarity_judgments(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """RSA with the judgments of the 92 photographs (units: people and images, drawn together)."""
+    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
+    settings = {"draws": run.profile.bootstrap_draws, "seed": run.profile.seed}
+    alike = {stage: people.backbone_similarity(_features(run, stage)["kriegeskorte-92"]) for stage in STAGES}
+    found = {stage: people.across_people_and_images(similarity, judged.matrices, **settings) for stage, similarity in alike.items()}
+    yield from _compared(run, "similarity-judgments", "92 photographs, from 278 others", "rsa-spearman", found)
+
+
+def _odd_one_out(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Answers about, and VICE's similarities of, the half of the 278 photographs that a student's teacher did not see (unit: image)."""
+    profile, known = run.profile, judgments()
+    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    answers, published = known.answers[objects], people.dot_similarity(known.published[objects])
+    half = photographs.halves(profile, len(objects))
+    stages = tuple(stage for stage in STAGES if stage != "aligned-head")
+    chosen: dict[str, list[Estimate]] = {stage: [] for stage in stages}
+    alike: dict[str, list[Estimate]] = {stage: [] for stage in stages}
+    for number in photographs.HALVES:
+        shown = np.flatnonzero(half == number)
+        inside, truth = answers[shown], published[np.ix_(shown, shown)]
+        weights = resamples(len(shown), profile.bootstrap_draws, profile.seed * 1000 + number)
+        for stage in stages:
+            features = _features(run, stage, number)["things-278"][shown]
+            chosen[stage].append(people.accuracy(cosine_similarities(features, inside.triplets), inside, weights))
+            draws = people.matrix_agreement(people.backbone_similarity(features), truth, weights)
+            alike[stage].append(Estimate.of(draws, len(shown)))
+    for task, metric, found in (("odd-one-out", "accuracy", chosen), ("similarity-vice", "rsa-spearman", alike)):
+        means = {stage: mean_of_folds(estimates) for stage, estimates in found.items()}
+        yield from _compared(run, task, "278 photographs, unseen halves", metric, means)
+
+
+def _classification(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """k-shot classification of other photographs, and how near CIFAR-10's classifiers come to people's labels (unit: image)."""
+    profile = run.profile
+    people_say = readers_labels.cifar10h(registry.verify("cifar10h"), registry.verify("cifar10-test-index"))
+    for number, (name, images) in enumerate(photographs.labelled_sets(profile).items()):
+        labels = images.labels["class"].to_numpy(dtype=str)
+        shares = people_say.shares[people_say.rows(images.labels["file"])] if name == "cifar10" else None
+        weights = resamples(len(labels), profile.bootstrap_draws, profile.seed)
+        draws = resamples(profile.few_shot_draws, profile.bootstrap_draws, profile.seed + 1)
+        for shots in profile.shots:
+            support = few_shot.supports(labels, shots, profile.few_shot_draws, stream(profile, 12, number, shots))
+            for classifier in ("logistic", "nearest-mean"):
+                told = shares if classifier == "logistic" else None
+                score = functools.partial(_taught, labels, support, weights, draws, classifier, told)
+                found = {stage: score(_features(run, stage)[name]) for stage in STAGES}
+                for task, metric in found["base"]:
+                    each = {stage: scores[task, metric] for stage, scores in found.items()}
+                    yield from _compared(run, task, f"{name}/{shots}-shot", metric, each)
+
+
+def _taught(
+    labels: np.ndarray,
+    support: np.ndarray,
+    weights: np.ndarray,
+    draws: np.ndarray,
+    classifier: str,
+    shares: np.ndarray | None,
+    features: Float[np.ndarray, "images dim"],
+) -> dict[tuple[str, str], Estimate]:
+    """Return the scores of one kind of classifier, taught on every draw, by (task, metric)."""
+    models = few_shot.teach(features, labels, support, classifier)
+    suffix = "" if classifier == "logistic" else f"-{classifier}"
+    right = few_shot.correct(models, features, labels)
+    found = {("few-shot", f"accuracy{suffix}"): few_shot.image_mean(right, ~support, weights, draws)}
+    if shares is not None:
+        likely = few_shot.probabilities(models, features)
+        found["soft-labels", "cross-entropy"] = soft_labels.cross_entropy(likely, shares, ~support, weights)
+        found["soft-labels", "expected-calibration-error"] = soft_labels.calibration_error(likely, shares, ~support, weights)
+        found["soft-labels", "entropy-spearman"] = soft_labels.entropy_agreement(likely, shares, ~support, weights)
+    return found
+
+
+def _dense_against_sparse(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Agreement with the teacher on photographs held back, by images seen: mean over seeds, and Student's interval of that mean."""
+    model, found = run.profile.student_backbone, photographs.curves(run)
+    for kind, several in found.items():
+        for place, (images, _) in enumerate(several[0]):
+            values = np.array([curve[place][1] for curve in several])
+            yield (model, "aligned", "dense-against-sparse", f"{kind}/{images} images", "agreement-with-teacher"), over_seeds(values)
+    pairs = zip(found["dense"], found["sparse"], strict=True)
+    shares = np.array([images_needed(dense, sparse[-1][1]) / sparse[-1][0] for dense, sparse in pairs])
+    yield (model, "aligned", "dense-against-sparse", "equal agreement", "share-of-images"), over_seeds(shares)
+
+
+def images_needed(curve: list[tuple[int, float]], agreement: float) -> float:
+    """Return how many images a curve of (images, agreement) takes to reach an agreement, between its points in a straight line.
+
+    NaN where it never does; its own last number of images is then too few.
+    """
+    for (before, low), (after, high) in itertools.pairwise(curve):
+        if high >= agreement:
+            return before + (after - before) * max(agreement - low, 0.0) / (high - low) if high > low else float(before)
+    return float("nan")
+
+
+def over_seeds(values: Float[np.ndarray, " seeds"]) -> Estimate:
+    """Return the mean over training runs; its draws are quantiles of Student's distribution of that mean."""
+    spread = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    quantiles = t.ppf((np.arange(9999) + 0.5) / 9999, max(len(values) - 1, 1))
+    return Estimate(float(values.mean()), values.mean() + spread * quantiles, len(values))

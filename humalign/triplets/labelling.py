@@ -1,0 +1,157 @@
+"""What a teacher says of triplets: dot products of embeddings in memory or on disk, each row sorted so that image 2 is the odd one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from humalign.artefacts import replacing
+from humalign.errors import HumalignError
+from humalign.judgments import PAIRS, check_triplets
+from humalign.triplets.layout import LabelledTriplets, write_blocks
+
+# The pair kept together, moved to the front: which images of a row become (0, 1, 2), and which similarities [s01, s02, s12].
+SORTED = np.array([(0, 1, 2), (0, 2, 1), (1, 2, 0)])
+SORTED_PAIRS = np.array([(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+# Up to so many images, one matrix product holds every pair; beyond, pairs are looked up.
+ALL_PAIRS = 4096
+# Numbers of two blocks of images that are held at a time as float32: a gigabyte each.
+BLOCK_VALUES = 2**28
+# Pairs whose vectors are gathered at a time: they stay in the processor's cache.
+GATHERED = 512
+# Rows to which a map is applied at a time. Fixed, since a product may round otherwise where it has another number of rows.
+MAPPED_ROWS = 2**13
+
+
+def mapped(
+    path: Path,
+    embeddings: Float[np.ndarray, "images dim"],
+    transform: Callable[[np.ndarray], np.ndarray],
+    dtype: np.typing.DTypeLike | None = None,
+) -> Float[np.ndarray, "images places"]:
+    """Apply a teacher to embeddings block by block, and return the memory map of the ``.npy`` file that it fills.
+
+    Args:
+        path: of the file.
+        embeddings: in memory, or a memory map.
+        transform: a function of rows, such as ``AffineTeacher.transform``.
+        dtype: of the file; by default that of the embeddings.
+
+    Raises:
+        HumalignError: a value that is not finite, or too large for the type.
+    """
+    with replacing(path) as part:
+        found: np.ndarray | None = None
+        for start in range(0, len(embeddings), MAPPED_ROWS):
+            rows = transform(embeddings[start : start + MAPPED_ROWS])
+            if found is None:
+                shape = (len(embeddings), rows.shape[1])
+                found = np.lib.format.open_memmap(part, mode="w+", dtype=np.dtype(dtype or embeddings.dtype), shape=shape)
+            with np.errstate(over="ignore"):
+                written = rows.astype(found.dtype)
+            if not np.isfinite(written).all():
+                raise HumalignError(f"rows {start} to {start + len(rows) - 1}: not finite, or too large for {found.dtype}: use float32")
+            found[start : start + len(rows)] = written
+        del found  # what is still in memory goes to the file
+    return np.load(path, mmap_mode="r")
+
+
+def similarities(
+    embeddings: Float[np.ndarray, "images dim"], triplets: Int[np.ndarray, "n 3"], workers: int = 1
+) -> Float[np.ndarray, "n 3"]:
+    """Return dot products of the pairs (ij, ik, jk), float32, the same bits whatever the number of workers (threads).
+
+    Beyond a few thousand images, pairs are sorted by the blocks in which their two images lie, and two blocks are held at a time:
+    a file larger than memory is read front to back a few times, instead of one row at random for each image of each triplet.
+    """
+    check_triplets(triplets, len(embeddings))
+    if len(embeddings) <= ALL_PAIRS:
+        whole = np.asarray(embeddings, dtype=np.result_type(embeddings.dtype, np.float32))
+        matrix = whole @ whole.T
+        return np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1).astype(np.float32)
+
+    block = max(1, BLOCK_VALUES // embeddings.shape[1])
+    blocks = -(-len(embeddings) // block)
+    # A dot product is the same both ways, so the image that comes first in the list is the left one.
+    left = np.stack([np.minimum(triplets[:, a], triplets[:, b]) for a, b in PAIRS], axis=1).ravel()
+    right = np.stack([np.maximum(triplets[:, a], triplets[:, b]) for a, b in PAIRS], axis=1).ravel()
+    tile = (left // block * blocks + right // block).astype(np.uint16 if blocks <= 256 else np.uint32)
+    order = np.argsort(tile, kind="stable")
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(tile, minlength=blocks**2))])
+    found = np.empty(len(left), np.float32)
+    with ThreadPoolExecutor(workers) as pool:
+        for a in range(blocks):
+            lefts = _held(embeddings, a * block, block, workers, pool)
+            for b in range(a, blocks):
+                pairs = order[bounds[a * blocks + b] : bounds[a * blocks + b + 1]]
+                if len(pairs):
+                    rights = lefts if a == b else _held(embeddings, b * block, block, workers, pool)
+                    _dots(found, pairs, (lefts, left, a * block), (rights, right, b * block), workers, pool)
+    return found.reshape(-1, 3)
+
+
+def _held(embeddings: np.ndarray, start: int, block: int, workers: int, pool: Executor) -> Float[np.ndarray, "block dim"]:
+    """Return one block of rows as float32."""
+    source = embeddings[start : start + block]
+    if source.dtype == np.float32:
+        return source
+    held = np.empty(source.shape, np.float32)
+    parts = np.array_split(np.arange(len(source)), workers)
+    list(pool.map(lambda part: np.copyto(held[part[0] : part[-1] + 1], source[part[0] : part[-1] + 1]), (p for p in parts if len(p))))
+    return held
+
+
+def _dots(
+    found: np.ndarray,
+    pairs: np.ndarray,
+    left: tuple[np.ndarray, np.ndarray, int],
+    right: tuple[np.ndarray, np.ndarray, int],
+    workers: int,
+    pool: Executor,
+) -> None:
+    """Fill in the dot products of some pairs; a side is vectors, the image of each pair, and the image of its first vector."""
+
+    def run(part: np.ndarray) -> None:
+        gathered = np.empty((2, GATHERED, left[0].shape[1]), np.float32)
+        for start in range(0, len(part), GATHERED):
+            chosen = part[start : start + GATHERED]
+            for into, (vectors, image, first) in zip(gathered, (left, right), strict=True):
+                # "clip" writes straight into `out`; nothing is clipped, the indices have been checked.
+                np.take(vectors, image[chosen] - first, axis=0, out=into[: len(chosen)], mode="clip")
+            found[chosen] = np.vecdot(gathered[0, : len(chosen)], gathered[1, : len(chosen)])
+
+    list(pool.map(run, np.array_split(pairs, workers)))
+
+
+def odd_last(triplets: Int[np.ndarray, "n 3"], similar: Float[np.ndarray, "n 3"]) -> tuple[np.ndarray, np.ndarray]:
+    """Return triplets and similarities with each row sorted so that image 2 is the odd one out."""
+    kept = similar.argmax(1)
+    return np.take_along_axis(triplets, SORTED[kept], axis=1), np.take_along_axis(similar, SORTED_PAIRS[kept], axis=1)
+
+
+def label(
+    embeddings: Float[np.ndarray, "images dim"], triplets: Int[np.ndarray, "n 3"], names: np.ndarray, workers: int = 1
+) -> LabelledTriplets:
+    """Label triplets with dot-product similarities, and sort each row so that image 2 is the odd one out."""
+    indices, ordered = odd_last(triplets, similarities(embeddings, triplets, workers))
+    return LabelledTriplets(indices, ordered, names[indices])
+
+
+def label_file(
+    path: Path, embeddings: Float[np.ndarray, "images dim"], triplets: Int[np.ndarray, "n 3"], names: np.ndarray, workers: int = 1
+) -> None:
+    """Label triplets as ``label`` does, straight into a file: for millions of rows, whose file names memory need not hold.
+
+    Args:
+        path: of the file.
+        embeddings: in memory, or a memory map as ``mapped`` gives it.
+        triplets: images of each row.
+        names: file name of each image; as bytes (``names.astype("S")``) they take a quarter of the room.
+        workers: threads.
+    """
+    indices, ordered = odd_last(triplets, similarities(embeddings, triplets, workers))
+    write_blocks(path, indices, ordered, names.dtype, lambda rows: names[indices[rows]])

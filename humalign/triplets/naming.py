@@ -1,0 +1,89 @@
+"""Do a triplet file's names fit its indices, and both the image list?
+
+A file of ten million triplets names thirty million images, a million different ones. Names are read in blocks of rows and compared
+with a table that holds, for each index, the name that it had first: nothing is sorted, and no block is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Int
+
+from humalign.triplets.findings import Finding, none
+from humalign.triplets.layout import Names
+
+# A table of all numbers up to the largest index may be so many times as long as the indices; sparser ones are sorted first.
+SPARSEST = 4
+
+
+def check(indices: Int[np.ndarray, "n 3"], filenames: Names, names: np.ndarray | None = None) -> list[Finding]:
+    """Check names against indices, and against the names of the image list where they are given."""
+    low, high = int(indices.min()), int(indices.max())
+    if low < 0 or high > SPARSEST * indices.size:
+        found, places = np.unique(indices, return_inverse=True)
+        places = places.reshape(indices.shape)
+    else:
+        found, places = np.arange(high + 1), indices
+    table, seen, wrong = _first_names(places, filenames, len(found))
+    used, said = found[seen], table[seen]
+    several = not wrong.any() and len(np.unique(said)) < len(said)
+    own = "file names against indices"
+    findings = [Finding(own, False, "one name stands for several indices") if several else none(own, wrong)]
+    if names is not None and low >= 0:
+        findings.append(_against_list(used, said, _like(names, said)))
+    return findings
+
+
+def _first_names(places: np.ndarray, filenames: Names, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the first name of each place, which places have one, and which rows have another."""
+    table, seen, wrong = np.zeros(size, filenames.dtype), np.zeros(size, bool), np.zeros(len(places), bool)
+    start = 0
+    for block in filenames.blocks():
+        rows = slice(start, start + len(block))
+        place, name = places[rows].ravel(), block.ravel()
+        new = np.flatnonzero(~seen[place])[::-1]  # backwards, so that of several names the first stays
+        table[place[new]], seen[place[new]] = name[new], True
+        wrong[rows] = (table[place] != name).reshape(-1, 3).any(1)
+        start = rows.stop
+    return table, seen, wrong
+
+
+def _like(names: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return names as bytes where the others are, else as text."""
+    if names.dtype.kind == others.dtype.kind:
+        return names
+    return np.strings.encode(names, "utf-8") if others.dtype.kind == "S" else np.strings.decode(names, "utf-8")
+
+
+def _against_list(used: np.ndarray, said: np.ndarray, names: np.ndarray) -> Finding:
+    """Compare the names of the used indices with the list's at the same places, and say which mistake explains a difference."""
+    what = "file names against the image list"
+    listed = _at(names, used)
+    differ = np.flatnonzero(listed != said)
+    if not len(differ):
+        return Finding(what, True, f"all {len(used):,} images that occur")
+    first = differ[0]
+    example = f"index {used[first]} is {_text(said[first])!r} in the file, {_text(listed[first])!r} in the list"
+    unknown = f"{len(differ):,} of {len(used):,} images differ"
+    reason = next((reason for reason, holds in REASONS.items() if holds(used, said, names)), unknown)
+    return Finding(what, False, f"{reason}: {example}")
+
+
+def _at(names: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the names at places, empty where a place is outside the list."""
+    inside = (places >= 0) & (places < len(names))
+    return np.where(inside, names[np.where(inside, places, 0)], names.dtype.type())
+
+
+def _text(name: np.bytes_ | np.str_) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+# Why names differ from the list's: each is tried on the indices that occur, their names in the file, and the list.
+REASONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], bool]] = {
+    "indices look 1-based, names match the list shifted by one": lambda used, said, names: bool((_at(names, used - 1) == said).all()),
+    "another list, none of the file's names is in it (val for train?)": lambda used, said, names: not np.isin(said, names).any(),
+    "the list has the file's names at other places (sorted otherwise?)": lambda used, said, names: bool(np.isin(said, names).all()),
+}

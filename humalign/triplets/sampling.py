@@ -1,0 +1,178 @@
+"""Which images meet in a triplet: clusters, and the samplings over clusters or classes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from humalign.errors import HumalignError, nearest
+from humalign.judgments import random_triplets
+
+# Up to this many numbers (half a gigabyte), k-means holds all embeddings; beyond, it sees them in random batches, twice.
+WHOLE = 2**27
+BATCH = 2**14
+EPOCHS = 2
+# Rows that share one random stream. Part of what a seed means: another number gives other triplets.
+BLOCK_ROWS = 2**18
+
+
+def clusters(embeddings: Float[np.ndarray, "images dim"], k: int, seed: int) -> Int[np.ndarray, " images"]:
+    """Assign every image to one of k clusters (k-means of scikit-learn; in mini-batches where the embeddings are too many to hold).
+
+    Raises:
+        HumalignError: fewer than two images a cluster.
+    """
+    from sklearn.cluster import KMeans
+
+    if len(embeddings) < 2 * k:
+        raise HumalignError(f"{k} clusters of {len(embeddings)} images: a cluster needs two; lower `clusters` in the profile")
+    if embeddings.size > WHOLE:
+        return _streamed_clusters(embeddings, k, seed)
+    return KMeans(k, n_init=4, random_state=seed).fit_predict(embeddings)
+
+
+def _streamed_clusters(embeddings: Float[np.ndarray, "images dim"], k: int, seed: int) -> Int[np.ndarray, " images"]:
+    """Cluster embeddings that need not fit in memory: image lists are sorted by class, so the batches are drawn at random."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    rng, batch = np.random.default_rng(seed), max(BATCH, 4 * k)
+    model = MiniBatchKMeans(k, random_state=seed, batch_size=batch)
+    for _ in range(EPOCHS):
+        drawn = rng.permutation(len(embeddings))
+        # Only full batches, so that the first, from which the centres start, and the last weigh alike.
+        for start in range(0, max(1, len(drawn) - batch + 1), batch):
+            model.partial_fit(embeddings[np.sort(drawn[start : start + batch])].astype(np.float32))
+    parts = [model.predict(embeddings[start : start + BATCH].astype(np.float32)) for start in range(0, len(embeddings), BATCH)]
+    return np.concatenate(parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Groups:
+    """Images by cluster or class, arranged so that drawing a mate or an outsider is arithmetic on places.
+
+    Attributes:
+        labels: the group of each image.
+        order: images, group after group; ``place`` is where each stands in it.
+        sizes, starts: of each group, in that order.
+    """
+
+    labels: Int[np.ndarray, " images"]
+    order: Int[np.ndarray, " images"]
+    place: Int[np.ndarray, " images"]
+    sizes: Int[np.ndarray, " groups"]
+    starts: Int[np.ndarray, " groups"]
+
+    @classmethod
+    def of(cls, labels: Int[np.ndarray, " images"]) -> Groups:
+        """Arrange images by their labels, whole numbers from 0."""
+        order = np.argsort(labels, kind="stable")
+        sizes, place = np.bincount(labels), np.empty(len(labels), dtype=int)
+        place[order] = np.arange(len(labels))
+        return cls(labels, order, place, sizes, np.concatenate([[0], np.cumsum(sizes)[:-1]]))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, n: int, at_least: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draw first images, uniform over those in groups of at least so many, with start and size of their groups."""
+        drawn = rng.choice(np.flatnonzero(self.sizes[self.labels] >= at_least), n)
+        return drawn, self.starts[self.labels[drawn]], self.sizes[self.labels[drawn]]
+
+
+# In group order a mate is any other place of one's own block, and an outsider any place beyond it.
+
+def two_and_one(groups: Groups, n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
+    """Draw two images of one group and one of another: uniform over images with a mate, their mates, and all images outside."""
+    if (groups.sizes > 0).sum() < 2 or groups.sizes.max() < 2:
+        raise HumalignError("cluster-border triplets need two clusters, one of them with two images; lower `clusters`")
+    first, start, size = groups.first(n, 2, rng)
+    second = groups.order[start + (groups.place[first] - start + rng.integers(1, size)) % size]
+    third = groups.order[(start + size + rng.integers(0, len(groups) - size)) % len(groups)]
+    return np.stack([first, second, third], axis=1)
+
+
+def one_group(groups: Groups, n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
+    """Draw three images of one group: the first uniform over images with two mates, the others over its mates."""
+    if groups.sizes.max() < 3:
+        raise HumalignError("within-class triplets need a class of three images")
+    first, start, size = groups.first(n, 3, rng)
+    ahead, further = rng.integers(1, size), rng.integers(1, size - 1)
+    steps = np.stack([np.zeros_like(ahead), ahead, further + (further >= ahead)], axis=1)
+    return groups.order[start[:, None] + ((groups.place[first] - start)[:, None] + steps) % size[:, None]]
+
+
+def three_groups(groups: Groups, n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
+    """Draw three images of three groups: each uniform over all images outside the groups before it."""
+    if (groups.sizes > 0).sum() < 3:
+        raise HumalignError("between-class triplets need three classes")
+    first, start, size = groups.first(n, 1, rng)
+    second = groups.order[(start + size + rng.integers(0, len(groups) - size)) % len(groups)]
+    # A place outside two blocks: counted without them, then moved past each, the lower first.
+    blocks = np.sort(np.stack([start, groups.starts[groups.labels[second]]], axis=1), axis=1)
+    lengths = groups.sizes[groups.labels[groups.order[blocks]]]
+    third = rng.integers(0, len(groups) - lengths.sum(1))
+    for block, length in zip(blocks.T, lengths.T, strict=True):
+        third += length * (third >= block)
+    return np.stack([first, second, groups.order[third]], axis=1)
+
+
+def anywhere(groups: Groups, n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
+    """Draw three different images, whatever their groups."""
+    return random_triplets(np.arange(len(groups)), n, rng)
+
+
+# Named as in the released files, but for `uniform`; a border is the same between clusters of embeddings and classes of labels.
+SAMPLINGS: dict[str, Callable[[Groups, int, np.random.Generator], np.ndarray]] = {
+    "cluster-border": two_and_one,
+    "class-border": two_and_one,
+    "within-class": one_group,
+    "between-class": three_groups,
+    "uniform": anywhere,
+}
+
+
+def draw(sampling: str, labels: Int[np.ndarray, " images"], n: int, seed: int, workers: int = 1) -> Int[np.ndarray, "n 3"]:
+    """Draw n triplets, the same ones for a seed whatever the number of workers (threads).
+
+    Args:
+        sampling: a name in ``SAMPLINGS``.
+        labels: the cluster or class of each image.
+        n: how many.
+        seed: with the number of a block of rows, starts the block's own random stream.
+        workers: threads.
+    """
+    if sampling not in SAMPLINGS:
+        raise HumalignError(f"unknown sampling {sampling!r}: {nearest(sampling, SAMPLINGS)}")
+    groups, rows = Groups.of(labels), np.empty((n, 3), np.int32)
+
+    def fill(block: int) -> None:
+        part = rows[block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS]
+        part[:] = SAMPLINGS[sampling](groups, len(part), np.random.default_rng([seed, block]))
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(fill, range(-(-n // BLOCK_ROWS))))
+    return rows
+
+
+def cluster_border(labels: Int[np.ndarray, " images"], n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
+    """Draw cluster-border triplets from one random stream."""
+    return two_and_one(Groups.of(labels), n, rng)
+
+
+def cluster_border_blocks(
+    labels: Int[np.ndarray, " images"], n: int, block_images: int, block_rows: int, rng: np.random.Generator
+) -> Int[np.ndarray, "n 3"]:
+    """Draw cluster-border triplets in blocks of rows that share few images.
+
+    Every block of ``block_rows`` rows stays within ``block_images`` images drawn anew, so that a training step over
+    one block runs each of its images once and learns from all the triplets among them.
+    """
+    rows = []
+    for _ in range(-(-n // block_rows)):
+        chosen = rng.permutation(len(labels))[:block_images]
+        rows.append(chosen[cluster_border(labels[chosen], block_rows, rng)])
+    return np.concatenate(rows)[:n]
