@@ -233,4 +233,4 @@ def _bytes(text: str, coding: str) -> bytes:
 
 
 def _number(kind: _Kind, content: bytes) -> float | int | bool:
-    return np.frombuffer(content, kind.kind, 1).item()  # type: ignore[no-any-return]
+    return np.frombuffer(content, kind.kind, 1).item()
