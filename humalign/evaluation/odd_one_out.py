@@ -39,7 +39,7 @@ def triplet_mean(
     short = (n - 1) / max(n - 3, 1) * np.sqrt(n / (n - 1))
     shared = short * np.sqrt(max(0.0, 1 - 3 * alone / together)) if together > 0 else 0.0
     drawn = shared * ((weights - 1) @ sums)
-    rng = np.random.default_rng([zlib.crc32(np.ascontiguousarray(each).data) for each in (triplets, weights)])
+    rng = np.random.default_rng([zlib.crc32(triplets.tobytes()), zlib.crc32(weights.tobytes())])
     for start in range(0, len(values), CHUNK):
         rows = apart[start : start + CHUNK]
         drawn[1:] += rng.standard_normal((len(weights) - 1, len(rows)), dtype=np.float32) @ rows
