@@ -71,6 +71,8 @@ class MixedEffectsTeacher(AffineTeacher):
         check_triplets(triplets, len(embeddings))
         if not (self.residual > 0 and self.ridge > 0):
             raise HumalignError(f"residual = {self.residual} and ridge = {self.ridge}: both must be above zero")
+        if self.keep < 0:
+            raise HumalignError(f"keep = {self.keep}: it must be no less than zero")
         answers = float(choices.counts.sum() if isinstance(choices, Choices) else len(triplets))
         self.mean_, self.scale_, centred = standardised(np.asarray(embeddings, dtype=float))
 

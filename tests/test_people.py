@@ -12,9 +12,11 @@ from scipy.stats import pearsonr, spearmanr
 from humalign import pipeline, profiles, scores, stages
 from humalign.errors import HumalignError
 from humalign.evaluation import people
+from humalign.images import Subset, ZipImages
 from humalign.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.mixed_effects import MixedEffectsTeacher
-from humalign.scores import resamples
+from humalign.scores import Estimate, resamples
+from humalign.stages import photographs, student_scores
 from humalign.teacher import regressed
 
 OBJECTS = 40
@@ -148,6 +150,34 @@ def test_teachers_of_left_out_images_never_see_them(space, answers):
     assert scored["teacher", "rsa-own-spearman"].value > scored["teacher-base", "rsa-spearman"].value
 
 
+def test_images_needed_are_read_off_the_line_between_two_points():
+    curve = [(0, 0.4), (100, 0.6), (200, 0.8)]
+    assert student_scores.images_needed(curve, 0.7) == pytest.approx(150)
+    assert student_scores.images_needed(curve, 0.3) == 0
+    assert np.isnan(student_scores.images_needed(curve, 0.9))
+
+
+def test_an_interval_over_seeds_is_students():
+    found = student_scores.over_seeds(np.array([1.0, 2.0, 4.0]))
+    assert isinstance(found, Estimate)
+    row = found.score("dense-against-sparse", "dense/8 images", "agreement-with-teacher", "labels")
+    half = 4.303 * np.std([1, 2, 4], ddof=1) / 3**0.5
+    assert [row.value, row.low, row.high] == pytest.approx([7 / 3, 7 / 3 - half, 7 / 3 + half], rel=0.01)
+
+
+def test_keeping_the_backbones_own_space_adds_its_similarities(space, answers):
+    plain = MixedEffectsTeacher(dim=6, iterations=10).fit(space, answers)
+    kept = MixedEffectsTeacher(dim=6, iterations=10, keep=0.7).fit(space, answers)
+    assert kept.transform(space).shape == (OBJECTS, 6 + space.shape[1])
+    ours, own = kept.transform(space)[:, :6], kept.transform(space)[:, 6:]
+    # The new dimensions are the plain teacher's, and the old ones the centred features, each up to a factor.
+    ratio = ours / plain.transform(space)
+    assert ratio == pytest.approx(np.full_like(ratio, ratio[0, 0]), rel=1e-3)
+    assert own / (space - space.mean(0)) == pytest.approx(np.full_like(own, own[0, 0] / (space - space.mean(0))[0, 0]), rel=1e-3)
+    with pytest.raises(HumalignError, match="no less than zero"):
+        MixedEffectsTeacher(keep=-1.0).fit(space, answers)
+
+
 def test_a_missing_folder_of_human_data_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path))
     stages.people.judgments.cache_clear()
@@ -157,13 +187,18 @@ def test_a_missing_folder_of_human_data_is_one_line(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")
-def test_the_whole_chain_in_small_on_the_real_files(tmp_path):
+def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     stages.people.judgments.cache_clear()
+    # Some photographs of each archive, spread over its classes.
+    monkeypatch.setattr(photographs, "ZipImages", lambda path: (whole := ZipImages(path)) and Subset(whole, np.arange(3, len(whole), 29)))
     few = {
         "backbones": ("efficientnet-lite0",), "vice_dim": 12, "vice_steps": 60, "vice_batch": 4096, "vice_seeds": 1, "vice_shares": (0.5,),
         "shares": (0.25,),
         "residuals": (0.3,), "pulls": (0.01,), "pull_folds": 2, "distilled_triplets": 20000, "image_residuals": (1.0,),
-        "image_ridges": (0.005,), "image_repeats": 1, "image_triplets": 4000, "recovery_answers": (500, 20000),
+        "image_ridges": (0.005,), "image_keeps": (0.5,), "image_repeats": 1, "image_triplets": 4000, "recovery_answers": (500, 20000),
+        "student_backbone": "efficientnet-lite0", "frozen_stages": 16, "steps": 12, "warmup": 2, "learning_rate": 3e-4,
+        "batch_images": 24, "checkpoint_every": 5, "curve_seeds": 2, "curve_steps": 4, "curve_sparse_steps": 8, "curve_every": 2,
+        "curve_held_out": 40, "curve_triplets": 500, "clusters": 6, "labelled_images": 40, "shots": (1,), "few_shot_draws": 2,
         "bootstrap_draws": 20,
     }  # fmt: skip
     profile = dataclasses.replace(profiles.load("things"), **few)
@@ -183,12 +218,19 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path):
     ceilings = {"model": "people", "task": "similarity-judgments"}
     assert value(metric="rsa-lower", **ceilings) == pytest.approx(0.478, abs=1e-3)
     assert value(metric="rsa-upper", **ceilings) == pytest.approx(0.575, abs=1e-3)
-    assert set(table["evidence"]) == {"human", "simulated"}
+    assert set(table["evidence"]) == {"human", "simulated", "labels"}
+    across = {"task": "similarity-judgments", "split": "92 photographs, from 278 others", "metric": "rsa-spearman"}
+    student = {"model": "efficientnet-lite0"}
+    base, aligned, control = (value(stage=stage, **student, **across) for stage in ("base", "aligned", "unaligned"))
+    assert base == pytest.approx(value(stage="teacher-base", **student, **across), abs=1e-3)
+    assert aligned > base + 0.05 and aligned > control + 0.05
+    above = value(stage="aligned", **student, **across | {"metric": "rsa-spearman-above-unaligned"})
+    assert above == pytest.approx(aligned - control, abs=2e-6)
     assert (table.loc[table["evidence"] == "simulated", "task"] == "recovery").all()
     recovered = table[table["task"] == "recovery"]["value"].tolist()
     assert recovered[0] < recovered[1]
     said = []
     (tmp_path / "things" / "scores.csv").unlink()
     pipeline.execute(stages.PEOPLE, "scores", run, said.append)
-    assert sum("reused" in line for line in said) == 3
+    assert sum("reused" in line for line in said) == 4
     assert (tmp_path / "things" / "scores.csv").read_bytes() == before

@@ -148,5 +148,5 @@ def images_needed(curve: list[tuple[int, float]], agreement: float) -> float:
 def over_seeds(values: Float[np.ndarray, " seeds"]) -> Estimate:
     """Return the mean over training runs; its draws are quantiles of Student's distribution of that mean."""
     spread = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    quantiles = t.ppf((np.arange(1000) + 0.5) / 1000, max(len(values) - 1, 1))
+    quantiles = t.ppf((np.arange(9999) + 0.5) / 9999, max(len(values) - 1, 1))
     return Estimate(float(values.mean()), values.mean() + spread * quantiles, len(values))
