@@ -53,24 +53,22 @@ def splits(scores: pd.DataFrame, name: str, task: str = "few-shot") -> list[str]
 
 def agreement(scores: pd.DataFrame) -> Table:
     """Return how well each student agrees with people on photographs that its teacher never saw, and what people reach."""
-    people = {
-        SIMILARITY["task"]: " and ".join(cell(scores, model="people", task=SIMILARITY["task"], split="92 photographs", metric=f"rsa-{bound}")
-                                         for bound in ("lower", "upper")),
-        ANSWERS["task"]: number(ceiling(scores)),
-    }
+    bounds = [number(row) for row in _bounds(scores)]
+    people = {SIMILARITY["task"]: " and ".join(bounds), ANSWERS["task"]: number(ceiling(scores))}
     lines = [
         {"measure": name} | {stage: cell(scores, stage=stage, **where) for stage in STAGES} | {"people": people.get(where["task"], EMPTY)}
         for name, where in AGREEMENT.items()
     ]
-    return Table(pd.DataFrame(lines), "Agreement with people on photographs that neither student nor teacher saw; 95 % intervals over people "
-                                      "and images together (first line), over images (others). People: one against the others' mean, and "
-                                      "against everybody's; the noise ceiling of repeated triplets")
+    return Table(pd.DataFrame(lines), "Agreement with people on photographs that neither student nor teacher saw; 95 % intervals over "
+                                      "people and images together (first line), over images (others). People: one against the others' "
+                                      "mean, and against everybody's; the noise ceiling of repeated triplets")
 
 
 def agreement_differences(scores: pd.DataFrame) -> Table:
     """Return the paired differences of the same measures."""
     lines = [
-        {"measure": name} | {f"{stage} less {reference}": cell(scores, stage=stage, **_above(where, reference)) for stage, reference in PAIRS}
+        {"measure": name}
+        | {f"{stage} less {reference}": cell(scores, stage=stage, **_above(where, reference)) for stage, reference in PAIRS}
         for name, where in AGREEMENT.items()
     ]
     return Table(pd.DataFrame(lines), "Paired differences, each with the 95 % interval of the same resampled units")
@@ -130,9 +128,13 @@ def beside_people(scores: pd.DataFrame, stage: str) -> str:
 
 def people_range(scores: pd.DataFrame) -> tuple[float, float]:
     """Return how well one person agrees with the mean of the others, and with that of everybody, on the 92 photographs."""
-    where = {"model": "people", "task": SIMILARITY["task"], "split": "92 photographs"}
-    low, high = (float(one(scores, metric=f"rsa-{bound}", **where)["value"]) for bound in ("lower", "upper"))
+    low, high = (float(row["value"]) for row in _bounds(scores))
     return low, high
+
+
+def _bounds(scores: pd.DataFrame) -> list[pd.Series]:
+    where = {"model": "people", "task": SIMILARITY["task"], "split": "92 photographs"}
+    return [one(scores, metric=f"rsa-{bound}", **where) for bound in ("lower", "upper")]
 
 
 def taken_over(scores: pd.DataFrame) -> float:
