@@ -219,7 +219,7 @@ WORLDS: dict[str, World] = {
     "mean of 200 images": mean_of_images,
     "odd-one-out, 2,000 triplets of 40 objects": odd_one_out_of_objects(40, 2000),
     "odd-one-out, 2,000 triplets of 300 objects": odd_one_out_of_objects(300, 2000),
-    "odd-one-out, 40,000 triplets of 300 objects": odd_one_out_of_objects(300, 40_000),
+    "odd-one-out, 10,000 triplets of 100 objects": odd_one_out_of_objects(100, 10_000),
     "few-shot, these taught pictures": few_shot_given_the_taught,
     "few-shot, any taught pictures, draws averaged": few_shot_of_any(False),
     "few-shot, any taught pictures, draws resampled": few_shot_of_any(True),

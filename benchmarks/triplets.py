@@ -96,7 +96,7 @@ def names_by_sorting(indices: np.ndarray, filenames: np.ndarray) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--clusters", type=int, default=50)

@@ -100,7 +100,7 @@ class Backbone(nn.Module):
         """Return a backbone made of a copy of any module from normalised pictures to (batch, dim) features.
 
         Args:
-            module: an ``nn.Sequential`` is split into its children, a ViT of timm or OpenCLIP into its blocks.
+            module: an ``nn.Sequential`` is split into its children, a ViT of timm or OpenCLIP into its blocks, without its classifier.
             size: input side in pixels.
             mean, std: of the normalisation of values in [0, 1].
             name: in tables and messages.

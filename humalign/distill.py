@@ -143,7 +143,7 @@ def distill(
     trained = [(name, parameter) for name, parameter in student.named_parameters() if parameter.requires_grad]
     optimiser = AdamTowardsInit(trained, settings.decay_to_init)
     state = _Checkpoint(checkpoint, settings, trained, optimiser)
-    log = state.resume(ranks.device)
+    log = state.resume()
     objective = OBJECTIVES[settings.objective]
     steps = range(len(log.divergence), settings.steps)
     batches = ahead(functools.partial(load_step, plan, inputs, ranks), steps, engine.prefetch)
@@ -215,11 +215,11 @@ class _Checkpoint:
         with replacing(self.path) as part:
             torch.save(state, part)
 
-    def resume(self, device: torch.device) -> Log:
+    def resume(self) -> Log:
         if self.path is None:
             return Log()
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
             other = [name for name, value in dataclasses.asdict(self.settings).items() if state["settings"][name] != value]
             if not other:
                 self._restore(state)

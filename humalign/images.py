@@ -7,6 +7,7 @@ row a picture. Nothing is augmented anywhere in this project, so a picture alway
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import zipfile
@@ -14,7 +15,7 @@ import zlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -242,8 +243,7 @@ class ZipImages:
     def __getitem__(self, index: int) -> Image.Image:
         name = self.names[index]
         try:
-            with self._archive().open(name) as file:
-                return open_image(file, f"{name} in {self.path}")
+            return open_image(io.BytesIO(self._archive().read(name)), f"{name} in {self.path}")
         except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
             raise HumalignError(f"cannot read the picture {name} in {self.path} ({error}): replace it or take it out") from None
 
@@ -277,11 +277,11 @@ class Subset:
         return self.whole[int(self.rows[index])]
 
 
-def open_image(source: str | Path | IO[bytes], name: str = "", mode: str = "RGB") -> Image.Image:
+def open_image(source: str | Path | io.BytesIO, name: str = "", mode: str = "RGB") -> Image.Image:
     """Decode one picture file whole.
 
     Args:
-        source: a path, or an open file.
+        source: a path, or a file's content.
         name: of the picture in messages, where ``source`` has none.
         mode: of its pixels.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -60,6 +61,13 @@ class AdamTowardsInit(torch.optim.Adam):
             for parameter, initial in zip(group["params"], group["initial"], strict=True):
                 parameter.lerp_(initial, learning_rate * group["pull"])
         super().step()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a saved state, on the parameters' device."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            # PyTorch moves what belongs to a parameter, but not what belongs to a group.
+            group["initial"] = [start.to(p.device) for start, p in zip(group["initial"], group["params"], strict=True)]
 
 
 def _group_of(name: str, pulls: Mapping[str, float]) -> str:

@@ -59,9 +59,9 @@ def cifar10h(probabilities_path: str | Path, index_path: str | Path) -> Cifar10H
     kinds = {"test_index": WHOLE, "class": PLAIN, "index_in_class": WHOLE}
     listed = [(line, (int(index), name, int(place))) for line, (index, name, place) in named(index_path, kinds, ",")]
     once(index_path, ((line, (name, place)) for line, (_, name, place) in listed))
-    for place, (line, (index, _, _)) in enumerate(listed):
-        if index != place:
-            raise HumalignError(f"{index_path}, line {line}: test_index {index} where {place} should stand: {AGAIN}")
+    for number, (line, (index, _, _)) in enumerate(listed):
+        if index != number:
+            raise HumalignError(f"{index_path}, line {line}: test_index {index} where {number} should stand: {AGAIN}")
     names = [name for _, (_, name, _) in listed]
     classes, labels = np.unique(names, return_inverse=True)
     if shares.dtype.kind != "f" or shares.shape != (len(listed), len(classes)):

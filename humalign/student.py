@@ -9,6 +9,7 @@ configuration (Dense 1024 on pre-logits, decay to initial values).
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +102,14 @@ class Student(nn.Module):
     def recompute(self, on: bool) -> None:
         """Choose whether gradients keep what enters a stage only, and compute the rest again: less memory, a third more time."""
         self._recompute = on
-        for module in self.tail.modules():
-            # One stage may be a whole network of timm, which knows its own blocks.
-            own: Any = getattr(module, "set_grad_checkpointing", None)
+        for stage in self._stages():
+            # A stage that is a whole network of timm knows its own blocks.
+            own: Any = getattr(stage, "set_grad_checkpointing", None)
             if own:
                 own(on)
+
+    def _stages(self) -> Iterable[nn.Module]:
+        return self.tail if isinstance(self.tail, nn.Sequential) else [self.tail]
 
     def forward(self, inputs: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch head"]:
         """Return the triplet head's outputs."""
@@ -115,7 +119,7 @@ class Student(nn.Module):
         """Return penultimate features of a batch of pictures or cached inputs (any precision; bytes are 0 to 255)."""
         inputs = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()
         hidden = self.entry(inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs)
-        for stage in self.tail if isinstance(self.tail, nn.Sequential) else [self.tail]:
+        for stage in self._stages():
             again = self._recompute and torch.is_grad_enabled() and not hasattr(stage, "set_grad_checkpointing")
             hidden = recomputed(stage, hidden, use_reentrant=False) if again else stage(hidden)
         return hidden

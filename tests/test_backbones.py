@@ -11,10 +11,13 @@ import skimage
 import sklearn.datasets
 import torch
 from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
 
 from humalign import artefacts, backbones, embeddings, registry
 from humalign.errors import HumalignError
 from humalign.images import FolderImages
+from humalign.student import Student
 
 PHOTOGRAPHS = {
     "chelsea.png": Path(skimage.__file__).parent / "data",
@@ -26,7 +29,7 @@ PHOTOGRAPHS = {
 CATS, COFFEE, MOTORCYCLES, TEMPLES = {281, 282, 285}, {504, 967, 968}, {665, 670}, {442, 483, 497, 663, 698, 832}
 
 
-@pytest.fixture(scope="module", params=["efficientnet-lite0", "efficientnet-lite2"])
+@pytest.fixture(scope="module", params=["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
 def backbone(request):
     return backbones.build(request.param)
 
@@ -71,7 +74,7 @@ def test_the_normalisation_is_the_right_one(backbone):
 def test_a_backbone_is_frozen_and_in_evaluation_mode(backbone):
     assert not backbone.training and not any(module.training for module in backbone.modules())
     assert not any(parameter.requires_grad for parameter in backbone.parameters())
-    assert backbone.size == {"efficientnet-lite0": 224, "efficientnet-lite2": 260}[backbone.name]
+    assert backbone.size == {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}[backbone.name]
     pixels = torch.rand(3, 3, backbone.size, backbone.size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         alone, together = backbone(pixels[:1]), backbone(pixels)[:1]
@@ -153,10 +156,13 @@ def test_open_clip_models_are_built_by_name():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("efficientnet-lite1", "unknown backbone 'efficientnet-lite1': did you mean 'efficientnet-lite[02]'.*timm:MODEL"),
+        ("efficientnet-lite3", "unknown backbone 'efficientnet-lite3': did you mean 'efficientnet-lite[012]'.*timm:MODEL"),
+        ("siglip-b17", "unknown backbone 'siglip-b17': did you mean 'siglip-b16'"),
         ("timn:resnet18", "unknown library 'timn' in 'timn:resnet18': did you mean 'timm'"),
-        ("timm:resnet1899", "cannot build timm:resnet1899: "),
-        ("open_clip:ViT-B-33", "cannot build open_clip:ViT-B-33: "),
+        ("timm:resnet1899", "cannot build timm:resnet1899: timm knows no model 'resnet1899': did you mean 'resnet"),
+        ("timm:local-dir:/nowhere", "cannot build timm:local-dir:/nowhere: .*config.json"),
+        ("open_clip:ViT-B-33", "cannot build open_clip:ViT-B-33: open_clip knows no model 'ViT-B-33': did you mean 'ViT-B-32'"),
+        ("open_clip:ViT-B-32/openia", "open_clip:ViT-B-32/openia: no weights 'openia' of ViT-B-32: did you mean 'openai'"),
     ],
 )
 def test_a_name_that_nobody_knows_is_one_line(name, said):
@@ -165,10 +171,114 @@ def test_a_name_that_nobody_knows_is_one_line(name, said):
     assert "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def tiny_clip(monkeypatch):
+    """A model of OpenCLIP that is built at once, known to it by name."""
+    factory = pytest.importorskip("open_clip").factory
+    text = {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1}
+    vision = {"image_size": 32, "layers": 2, "width": 32, "patch_size": 16, "head_width": 16}
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny", {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text})
+    return factory.create_model("tiny").eval()
+
+
+def test_a_file_of_open_clip_is_loaded_value_for_value_or_refused(tiny_clip, tmp_path):
+    state = tiny_clip.state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "w.pt")
+    for file in ("w.safetensors", "w.pt"):
+        backbone = backbones.build(f"open_clip:tiny@{tmp_path}/{file}")
+        assert all(torch.equal(value, state[key]) for key, value in backbone.net.state_dict().items())
+        pixels = torch.rand(2, 3, 32, 32)
+        assert torch.equal(backbone(pixels), tiny_clip.visual(backbone.normalise(pixels)))
+    del state["visual.ln_post.bias"]
+    save_file(state, tmp_path / "w.safetensors")
+    (tmp_path / "w.npz").write_bytes(b"")
+    for file, said in {"w.safetensors": "1 missing: visual.ln_post.bias", "w.npz": "write timm:MODEL@"}.items():
+        with pytest.raises(HumalignError, match=f"open_clip:tiny.*{said}") as caught:
+            backbones.build(f"open_clip:tiny@{tmp_path}/{file}")
+        assert "\n" not in str(caught.value)
+
+
+def test_open_clip_is_made_to_compute_the_activation_of_its_weights(tiny_clip, monkeypatch):
+    import open_clip
+
+    tags = {"quick": {"quick_gelu": True, "mean": (0.1, 0.2, 0.3), "std": (1.0, 1.0, 2.0)}, "plain": {}}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", {name: {"url": "x", **tag} for name, tag in tags.items()})
+    quick, plain = (backbones.build(f"open_clip:tiny/{tag}", pretrained=False) for tag in tags)
+    acts = [type(each.net.visual.transformer.resblocks[0].mlp.gelu).__name__ for each in (quick, plain)]
+    assert acts == ["QuickGELU", "GELU"]
+    assert quick.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3]) and quick.std.flatten()[2] == 2
+
+
+def test_open_clip_without_a_network_is_one_line(monkeypatch):
+    def unreachable(*_, **__):
+        raise OSError("no route\nto host")
+
+    monkeypatch.setattr(pytest.importorskip("open_clip").factory, "download_pretrained", unreachable)
+    with pytest.raises(HumalignError, match=r"cannot build open_clip:RN50/openai: .*no route to host: connect to the network") as caught:
+        backbones.build("open_clip:RN50/openai")
+    assert "\n" not in str(caught.value)
+
+
 def test_open_clip_without_a_tag_asks_for_it():
     pytest.importorskip("open_clip")
     with pytest.raises(HumalignError, match="which weights\\? write open_clip:ViT-B-32/TAG"):
         backbones.build("open_clip:ViT-B-32")
+
+
+# ---- the registry ----------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", backbones.recipes())
+def test_what_the_registry_says_is_what_timm_knows(name):
+    """At full size, without values: shapes, input and normalisation, and that timm has weights under this tag."""
+    recipe = backbones.recipes()[name]
+    with torch.device("meta"):
+        backbone = backbones.build(name, pretrained=False)
+        features = backbone(torch.empty(1, 3, recipe.size, recipe.size))
+    assert features.shape == (1, recipe.features) and recipe.source and recipe.penultimate and recipe.licence and recipe.trained_on
+    known = backbone.net.pretrained_cfg
+    assert (tuple(known["mean"]), tuple(known["std"])) == (recipe.mean, recipe.std)
+    if name == "dinov2-b14":
+        assert known["input_size"] == (3, 518, 518) and backbone.net.pos_embed.shape[1] == 16 * 16 + 1
+    else:
+        assert known["input_size"] == (3, recipe.size, recipe.size)
+    if recipe.weights == "hub":
+        assert known["hf_hub_id"].startswith("timm/") and known["tag"] == recipe.model.partition(".")[2]
+    elif recipe.weights:
+        assert registry.source(recipe.weights).licence == recipe.licence
+    assert len(backbone.stages) == len(backbone.net.blocks) + 2 if hasattr(backbone.net, "pos_embed") else len(backbone.stages) > 15
+
+
+# ---- a module of one's own -------------------------------------------------------------------------------------------
+
+def own(*last):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), *(last or (nn.AdaptiveAvgPool2d(1), nn.Flatten())))
+
+
+def test_any_module_can_be_a_backbone_and_is_left_as_it_was():
+    module = own().train()
+    backbone = backbones.Backbone.of(module, 16, (0.1, 0.2, 0.3), (1.0, 2.0, 4.0), name="mine")
+    assert module.training and all(p.requires_grad for p in module.parameters())
+    assert not backbone.training and not any(p.requires_grad for p in backbone.parameters()) and len(backbone.stages) == 4
+    pixels = torch.rand(2, 3, 16, 16)
+    wanted = module.eval()((pixels - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor([1.0, 2.0, 4.0]).view(3, 1, 1))
+    assert torch.equal(backbone(pixels), wanted) and backbone.name == "mine" and backbone.classifier is None
+    student = Student.of(backbone, frozen_stages=2)
+    torch.testing.assert_close(student.features(backbone.stages[:2](backbone.normalise(pixels))), wanted)
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (own(nn.Flatten(2)), r"mine gives \(2, 4, 196\) for two pictures instead of \(2, features\)"),
+        (nn.Linear(3, 5), "mine takes no pictures of 16 x 16 pixels: .*shapes cannot be multiplied"),
+    ],
+)
+def test_a_module_that_gives_no_features_is_one_line(module, said):
+    with pytest.raises(HumalignError, match=said) as caught:
+        backbones.Backbone.of(module, 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), name="mine")
+    assert "\n" not in str(caught.value)
 
 
 # ---- broken weights --------------------------------------------------------------------------------------------------

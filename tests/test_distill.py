@@ -367,13 +367,12 @@ def test_activations_after_no_stage_are_what_a_student_without_frozen_stages_tak
     np.testing.assert_allclose(model.features(torch.from_numpy(found["activations"].values)), found["features"], atol=5e-3)
 
 
-@pytest.mark.parametrize("model", ["stages", "timm"])
-def test_recomputing_changes_no_gradient(small, model):
-    if model == "timm":
-        model = Student.of(build("timm:vit_tiny_patch16_224", pretrained=False), 0)
-        pixels = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    else:
-        model, pixels = small(0), torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("name", ["stages", "timm:test_vit", "timm:test_convnext"])
+def test_recomputing_changes_no_gradient(name):
+    """Of a network's own stages, of a ViT cut into its blocks, and of a network of timm that is one stage and knows its blocks."""
+    backbone = small_backbone() if name == "stages" else build(name, pretrained=False)
+    model = Student.of(backbone, 0)
+    pixels = torch.rand(2, 3, backbone.size, backbone.size, generator=torch.Generator().manual_seed(0))
     gradients = []
     for on in (False, True):
         model.recompute(on)

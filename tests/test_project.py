@@ -23,7 +23,8 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 # An import goes to the left or up only; what is not a floor of the chain stands above or below it.
 ORDER = """
     errors devices datafiles artefacts registry profiles
-    objectives scores images pixels judgments readers readers_labels readers_levels readers_imagenet readers_similarity splits splitting weights
+    objectives scores images pixels judgments
+    readers readers_labels readers_levels readers_imagenet readers_similarity splits splitting weights
     backbones embeddings simulate vice
     locality teacher mixed_effects predecessor triplets
     student batches optimiser ranks distill export

@@ -265,7 +265,7 @@ def test_classes_and_superclasses_of_a_tree_are_told_and_pulling_them_together_i
         (np.ones((6, 3)), list("aabbcc"), "are equal"),
         (np.eye(6) * np.nan, list("aabbcc"), "hold NaN"),
         (np.eye(6), list("aaaaaa"), "needs two classes"),
-        (np.eye(6), list("abcdef"), "no pair is same-class: give more pictures"),
+        (np.random.default_rng(0).random((6, 4)), list("abcdef"), "no pair is same-class: give more pictures"),
         (np.eye(6), list("aabbc"), "6 rows of features for 5 pictures"),
         (np.eye(6), list("aabbcc"), "distances that are all equal"),
     ],

@@ -31,12 +31,15 @@ def triplet_mean(
     """
     apart = (values - values.mean()) / len(values)
     concepts = weights.shape[1]
-    sums = sum(np.bincount(column, weights=apart, minlength=concepts) for column in triplets.T)
+    sums = np.sum([np.bincount(column, weights=apart, minlength=concepts) for column in triplets.T], axis=0)
     alone, together = float((apart**2).sum()), float((sums**2).sum())
-    # Of the sums' variance, each triplet's own part is in three of them.
-    shared = np.sqrt(max(0.0, 1 - 3 * alone / together)) if together > 0 else 0.0
+    # Of the sums' variance, each triplet's own part is in three of them. And a sum falls short of its concept's part: the mean that is
+    # taken off holds it too, and a concept with a high value leaves lower ones to stand beside it.
+    n = len(np.unique(triplets))
+    short = (n - 1) / max(n - 3, 1) * np.sqrt(n / (n - 1))
+    shared = short * np.sqrt(max(0.0, 1 - 3 * alone / together)) if together > 0 else 0.0
     drawn = shared * ((weights - 1) @ sums)
-    rng = np.random.default_rng([zlib.crc32(np.ascontiguousarray(triplets)), zlib.crc32(np.ascontiguousarray(weights))])
+    rng = np.random.default_rng([zlib.crc32(triplets.tobytes()), zlib.crc32(weights.tobytes())])
     for start in range(0, len(values), CHUNK):
         rows = apart[start : start + CHUNK]
         drawn[1:] += rng.standard_normal((len(weights) - 1, len(rows)), dtype=np.float32) @ rows

@@ -124,8 +124,8 @@ def with_people(
     rows: dict[str, list[float]] = {name: [] for name in (*models, "lower", "upper")}
     for w, p in zip(things_weights, np.asarray(people_weights, dtype=float), strict=True):
         pairs = (w[i] * w[j]).astype(float)
-        drawn = np.flatnonzero(p)
-        ranks = {int(q): own[q].midranks(pairs) for q in drawn}
+        drawn = np.flatnonzero(p).tolist()
+        ranks = {q: own[q].midranks(pairs) for q in drawn}
         for name, score in _of_draw(ranks, {n: r.midranks(pairs) for n, r in ranked.items()}, pairs, p):
             rows[name].append(score)
     return {name: Estimate.of(np.array(values), len(people)) for name, values in rows.items()}

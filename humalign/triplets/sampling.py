@@ -12,10 +12,11 @@ from jaxtyping import Float, Int
 from humalign.errors import HumalignError, nearest
 from humalign.judgments import random_triplets
 
-# Up to this many numbers (half a gigabyte), k-means holds all embeddings; beyond, it sees them in random batches, twice.
+# Up to this many numbers (half a gigabyte), k-means holds all embeddings; beyond, it sees each once, in random batches.
 WHOLE = 2**27
 BATCH = 2**14
-EPOCHS = 2
+# Images a cluster among which the first centres are sought, one after the other: the only part that does not run in one product.
+SEEDS = 8
 # Rows that share one random stream. Part of what a seed means: another number gives other triplets.
 BLOCK_ROWS = 2**18
 
@@ -39,13 +40,11 @@ def _streamed_clusters(embeddings: Float[np.ndarray, "images dim"], k: int, seed
     """Cluster embeddings that need not fit in memory: image lists are sorted by class, so the batches are drawn at random."""
     from sklearn.cluster import MiniBatchKMeans
 
-    rng, batch = np.random.default_rng(seed), max(BATCH, 4 * k)
-    model = MiniBatchKMeans(k, random_state=seed, batch_size=batch)
-    for _ in range(EPOCHS):
-        drawn = rng.permutation(len(embeddings))
-        # Only full batches, so that the first, from which the centres start, and the last weigh alike.
-        for start in range(0, max(1, len(drawn) - batch + 1), batch):
-            model.partial_fit(embeddings[np.sort(drawn[start : start + batch])].astype(np.float32))
+    rng, batch = np.random.default_rng(seed), max(BATCH, SEEDS * k)
+    model, drawn = MiniBatchKMeans(k, random_state=seed, batch_size=batch, init_size=SEEDS * k), rng.permutation(len(embeddings))
+    # Full batches only: the first must hold enough images for the first centres.
+    for start in range(0, max(1, len(drawn) - batch + 1), batch):
+        model.partial_fit(embeddings[np.sort(drawn[start : start + batch])].astype(np.float32))
     parts = [model.predict(embeddings[start : start + BATCH].astype(np.float32)) for start in range(0, len(embeddings), BATCH)]
     return np.concatenate(parts)
 
