@@ -70,7 +70,10 @@ STAGES: dict[str, Stage] = {
     "notebooks": Stage(
         needs=("scores",),
         settings=(),
-        modules=("scores", "tables", "tables_people", "drawing", "figures", "figures_people", "published", "notebooks"),
+        modules=(
+            *("scores", "tables", "tables_people", "tables_students", "drawing", "figures", "figures_people", "figures_students"),
+            *("published", "notebooks"),
+        ),
         outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
         make=execute_notebooks,
         files=("notebooks/*.ipynb", "book/recorded/things/scores.csv"),
