@@ -8,7 +8,7 @@ import pandas as pd
 
 from humalign.scores import one, pick
 from humalign.tables import EMPTY, Table, number, overlap, side
-from humalign.tables_people import ACROSS, cell, ceiling, models
+from humalign.tables_people import ACROSS, ceiling, cell, models
 
 STAGES = ("base", "unaligned", "aligned-head", "aligned")
 MAIN = ("base", "unaligned", "aligned")
