@@ -202,7 +202,8 @@ def _timm(name: str, model: str, recipe: Recipe | None, path: Path | None, pretr
         (weights.load_in_order if packaged else weights.load_into_timm)(net, path)
     if recipe is None:
         cfg, of_timm = timm.data.resolve_model_data_config(net), net.pretrained_cfg
-        recipe = Recipe("timm", model, cfg["input_size"][-1], cfg["mean"], cfg["std"], HUB, "timm's own configuration")
+        mean, std = tuple(cfg["mean"]), tuple(cfg["std"])
+        recipe = Recipe("timm", model, cfg["input_size"][-1], mean, std, HUB, "timm's own configuration")
         recipe = dataclasses.replace(recipe, licence=of_timm.get("license") or recipe.licence)
     classifier = net.get_classifier()
     classes = classifier.out_features if isinstance(classifier, nn.Linear) else 0
