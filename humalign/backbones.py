@@ -115,7 +115,7 @@ class Backbone(nn.Module):
         try:
             with torch.no_grad():
                 found = backbone.stages(torch.zeros(2, 3, size, size))
-        except RuntimeError as error:
+        except Exception as error:  # it is the user's code, and raises what it likes
             raise HumalignError(f"{name} takes no pictures of {size} x {size} pixels: {weights.complaint(error)}") from None
         if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != 2:
             shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
@@ -170,7 +170,7 @@ def build(name: str, pretrained: bool = True) -> Backbone:
         raise HumalignError(f"unknown library {library!r} in {name!r}: {nearest(library, LIBRARIES)}")
     recipe = recipes().get(plain)
     path = _file(plain, model, recipe, place) if pretrained else None
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed if recipe else 0)
         return LIBRARIES[library](name, model, recipe, path, pretrained)
 
