@@ -29,16 +29,18 @@ STYLE: Any = {
 }
 # Of the Okabe-Ito family, each line of models from light to dark, for print in grey.
 COLOURS = {
-    "base": "#7d7d7d", "base-centred": "#b4b4b4", "unaligned": "#e69f00", "aligned": "#005a94",
+    "base": "#7d7d7d", "base-centred": "#b4b4b4", "unaligned": "#e69f00", "aligned": "#005a94", "aligned-head": "#56b4e9",
     "teacher-base": "#e694bd", "teacher-centred": "#f2b48a", "teacher": "#8a2c0d", "ceiling": "#000000",
     "teacher-one-hot": "#d55e00", "teacher-distilled": "#b5871a", "teacher-published": "#5c5200",
-    "ridge-strict": "#7fc8ae", "ridge": "#00735a", "observer": "#4a9fd4",
+    "ridge-strict": "#7fc8ae", "ridge": "#00735a", "observer": "#4a9fd4", "dense": "#009e73", "sparse": "#cc79a7",
 }
-MARKERS = {
-    "base": "o", "base-centred": "p", "unaligned": "s", "aligned": "D",
+MARKERS: dict[str, Any] = {
+    "base": "o", "base-centred": "p", "unaligned": "s", "aligned": "D", "aligned-head": "H",
     "teacher-base": "^", "teacher-centred": "v", "teacher": "X", "ceiling": "d",
     "teacher-one-hot": "<", "teacher-distilled": "P", "teacher-published": ">", "ridge-strict": "h", "ridge": "8", "observer": "*",
+    "dense": (5, 0, 180), "sparse": (6, 1, 0),
 }
+TITLE: Any = {"weight": "bold", "size": 9}
 CHANCE, UNIFORM = 1 / 3, float(np.log(3))
 DASHED: Any = (0, (4, 3))
 LINES = "dashed: noise ceiling of the simulated observers; dotted: chance"
@@ -48,7 +50,7 @@ EMPTY = "no score: within one subgroup\nthe observers' truth is a random\nvector
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """One pair of axes: rows with a ``label`` each, what is counted, and lines to compare them with."""
+    """One pair of axes: rows with a ``label`` each, what is counted, and a line or a band to compare them with."""
 
     title: str
     rows: pd.DataFrame
@@ -56,6 +58,7 @@ class Panel:
     counted: str = "concepts"
     line: float | None = None
     note: str = ""
+    band: tuple[float, float] | None = None
 
 
 def stage_rows(scores: pd.DataFrame, stages: Sequence[str] = STAGES, **where: str) -> pd.DataFrame:
@@ -79,7 +82,7 @@ def _interval(axes: Axes, row: pd.Series, y: int | float, said: bool = True, bou
     """Draw one value with its interval, and print it at the right; a ceiling of odd-one-out, or of any ``bound``, is a line too."""
     colour = COLOURS[row["stage"]]
     axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
-    axes.plot(row["value"], y, MARKERS[row["stage"]], color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.6)
+    axes.plot(row["value"], y, marker=MARKERS[row["stage"]], color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.6)
     if row["stage"] == "ceiling" and (row["task"] == "odd-one-out" if bound is None else bound):
         axes.axvline(row["value"], color="black", linestyle=DASHED, linewidth=1, zorder=0)
     if said:
@@ -91,6 +94,8 @@ def _draw(axes: Axes, panel: Panel, labels: Sequence[str]) -> None:
     shown = panel.rows[panel.rows["value"].notna()]
     for _, row in shown.iterrows():
         _interval(axes, row, list(labels).index(row["label"]))
+    if panel.band is not None:
+        axes.axvspan(*panel.band, color="#e4e4e4", linewidth=0, zorder=0)
     if panel.line is not None:
         axes.axvline(panel.line, color="#555555", linestyle=":", linewidth=1, zorder=0)
     if panel.note:
@@ -148,11 +153,14 @@ class Course:
 
 
 def draw_courses(
-    courses: Sequence[Course], x_scale: str = "linear", y_scale: str = "linear", foot: str = "", heading: str = ""
+    courses: Sequence[Course], x_scale: str = "linear", y_scale: str = "linear", foot: str = "", heading: str = "", same_scale: bool = True
 ) -> Figure:
-    """Draw values along a number, a line a stage, with a common key; ``foot`` is said below all, ``heading`` above."""
+    """Draw values along a number, a line a stage, with a common key; ``foot`` is said below all, ``heading`` above.
+
+    All share one scale of values, unless ``same_scale`` is false: each then has its own, and its title says what they are.
+    """
     with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(1, len(courses), figsize=(WIDTH, 3.4), squeeze=False, sharey=True)
+        figure, grid = plt.subplots(1, len(courses), figsize=(WIDTH, 3.4), squeeze=False, sharey=same_scale)
         for axes, course in zip(grid.flat, courses, strict=True):
             for place, (stage, rows) in enumerate(course.rows.groupby("stage", sort=False)):
                 x = np.array([course.across(split) for split in rows["split"]])
@@ -175,8 +183,9 @@ def draw_courses(
         grid[0, 0].set_ylabel(courses[0].value)
         handles, names = grid[0, 0].get_legend_handles_labels()
         if len(names) > 1:
-            figure.legend(handles, names, loc="outside upper center", ncols=min(5, len(names)), columnspacing=1, handlelength=1.5)
-        _say(figure, heading, foot)
+            figure.legend(handles, names, title=heading, title_fontproperties=TITLE, loc="outside upper center",
+                          ncols=min(5, len(names)), columnspacing=1, handlelength=1.5)
+        _say(figure, heading if len(names) == 1 else "", foot)
         plt.close(figure)
     return figure
 
@@ -202,7 +211,7 @@ def draw_groups(
         found = [stage for stage in stages if any((panel.rows["stage"] == stage).any() for panel in panels)]
         keys = [Line2D([], [], color=COLOURS[stage], marker=MARKERS[stage], markersize=5.5, linewidth=2.2) for stage in found]
         names = [ceiling if stage == "ceiling" else stage for stage in found]
-        figure.legend(keys, names, title=heading, title_fontproperties={"weight": "bold", "size": 9}, loc="outside upper center",
+        figure.legend(keys, names, title=heading, title_fontproperties=TITLE, loc="outside upper center",
                       ncols=min(4, len(found)), columnspacing=1, handlelength=1.5)
         _say(figure, "", foot)
         plt.close(figure)

@@ -28,8 +28,8 @@ BEFORE_AFTER = ("teacher-base", "teacher")
 ONE_PERSON = "dashed: one person against the others' mean; dotted: chance"
 
 
-def heading(rows: pd.DataFrame) -> str:
-    """Say whose judgments rows are and which run they come from.
+def heading(rows: pd.DataFrame, who: str = "") -> str:
+    """Say whose judgments rows are, or ``who`` where that is to be said otherwise, and which run they come from.
 
     Raises:
         ValueError: the rows have more than one kind of evidence: they must not share a figure.
@@ -37,7 +37,7 @@ def heading(rows: pd.DataFrame) -> str:
     kinds, profiles = set(rows["evidence"]), set(rows["profile"])
     if len(kinds) != 1:
         raise ValueError(f"evidence of several kinds, {', '.join(sorted(kinds))}, in one figure")
-    return f"{WHO[kinds.pop()]} (recorded run of the profile {', '.join(sorted(profiles))})"
+    return f"{who or WHO[kinds.pop()]} (recorded run of the profile {', '.join(sorted(profiles))})"
 
 
 def example_triplets(scores: pd.DataFrame) -> Figure:

@@ -29,7 +29,7 @@ ORDER = """
     locality teacher mixed_effects predecessor triplets
     student batches optimiser ranks distill export
     evaluation published
-    tables tables_people drawing figures figures_people
+    tables tables_people tables_students drawing figures figures_people figures_students
     notebooks book
     pipeline stages cli
 """.split()

@@ -1,0 +1,116 @@
+"""The figures of students on real people: each a pure function of the recorded scores, and headed by whose judgments they are."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from humalign.drawing import CHANCE, Course, Panel, draw_courses, draw_groups, draw_panels, stage_rows
+from humalign.figures_people import heading
+from humalign.scores import one, pick
+from humalign.tables_people import ceiling
+from humalign.tables_students import (
+    ANSWERS,
+    MAIN,
+    PAIRS,
+    SETS,
+    SIMILARITY,
+    SOFT_LABELS,
+    STAGES,
+    VICE,
+    people_range,
+    shots,
+    splits,
+    teacher_model,
+)
+
+LABELS = "Class labels of photographs, no judgments"
+TEACHERS = "A teacher's choices, not people's"
+# Both labelled sets have ten classes.
+CHANCE_OF_TEN = 0.1
+CLASSIFIERS = {"accuracy": "logistic regression", "accuracy-nearest-mean": "nearest mean"}
+
+
+def similarity_judgments(scores: pd.DataFrame) -> Figure:
+    """Draw every student's RSA with people's similarity judgments, its teacher's, people's own range, and the paired differences."""
+    teacher = stage_rows(scores, ("teacher",), model=teacher_model(scores), **SIMILARITY)
+    found = pd.concat([stage_rows(scores, STAGES, **SIMILARITY), teacher])
+    changed = _differences(scores, SIMILARITY, PAIRS)
+    return draw_panels([
+        Panel("92 photographs", found, "correlation with people's mean (Spearman)", "images", band=people_range(scores)),
+        Panel("paired differences", changed, "difference of the correlations", "images", 0.0),
+    ], labels=(*STAGES, "teacher", *_names(PAIRS)), columns=1, heading=heading(pd.concat([found, changed])),
+        foot="grey: people's own range; dotted: no difference")
+
+
+def unseen_photographs(scores: pd.DataFrame) -> Figure:
+    """Draw agreement with people's answers, and with VICE, about photographs that a student's teacher did not see."""
+    pairs = [pair for pair in PAIRS if "aligned-head" not in pair]
+    answers = pd.concat([stage_rows(scores, MAIN, **ANSWERS), ceiling(scores).to_frame().T.assign(label="ceiling")])
+    panels = [
+        Panel("people's answers", answers, "odd-one-out accuracy", "triplets", CHANCE),
+        Panel("published VICE", stage_rows(scores, MAIN, **VICE), "RSA (Spearman)", "images"),
+        Panel("paired differences", _differences(scores, ANSWERS, pairs), "difference of accuracy", "triplets", 0.0),
+        Panel("paired differences", _differences(scores, VICE, pairs), "difference of RSA", "images", 0.0),
+    ]
+    return draw_panels(panels, labels=(*MAIN, "ceiling", *_names(pairs)), heading=heading(pd.concat([panel.rows for panel in panels])),
+                       foot="dashed: noise ceiling, on repeated triplets; dotted: chance, and no difference")
+
+
+def _names(pairs: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> list[str]:
+    return [f"{stage} − {reference}" for stage, reference in pairs]
+
+
+def _differences(scores: pd.DataFrame, where: dict[str, str], pairs: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> pd.DataFrame:
+    """Rows of the paired differences of a measure, each labelled with the two stages."""
+    rows = [
+        one(scores, stage=stage, **{**where, "metric": f"{where['metric']}-above-{reference}"}).to_frame().T.assign(label=name)
+        for (stage, reference), name in zip(pairs, _names(pairs), strict=True)
+    ]
+    return pd.concat(rows).infer_objects()
+
+
+def dense_against_sparse(scores: pd.DataFrame) -> Figure:
+    """Draw a student's agreement with its teacher on photographs held back, by images seen, for dense and for sparse triplets."""
+    found = stage_rows(scores, ("aligned",), task="dense-against-sparse", metric="agreement-with-teacher")
+    found = found.assign(stage=found["split"].str.split("/").str[0])
+    return draw_courses([Course(
+        "", found, lambda split: int(split.split("/")[1].split()[0]) / 1000, "images seen in training (thousands)",
+        "agreement with the teacher", "training runs of each kind")], heading=heading(found, TEACHERS),
+        foot="bars: 95 % intervals of the mean over training runs")
+
+
+def soft_labels(scores: pd.DataFrame) -> Figure:
+    """Draw how near classifiers come to the labels that people gave to photographs, by the pictures a class was learned from."""
+    found = stage_rows(scores, MAIN, task="soft-labels")
+    courses = [
+        Course(name.replace(" (", "\n("), found[found["metric"] == metric], shots, "shots", "", "images", _ticks(scores))
+        for metric, name in SOFT_LABELS.items()
+    ]
+    return draw_courses(courses, x_scale="log", heading=heading(found), same_scale=False)
+
+
+def few_shot(scores: pd.DataFrame) -> Figure:
+    """Draw the accuracy of classes learned from a few photographs each, for every student."""
+    found = stage_rows(scores, STAGES, task="few-shot", metric="accuracy")
+    courses = [
+        Course(title, found[found["split"].isin(splits(scores, name))], shots, "shots", "accuracy", "images", _ticks(scores), CHANCE_OF_TEN)
+        for name, title in SETS.items()
+    ]
+    return draw_courses(courses, x_scale="log", heading=heading(found, LABELS), foot="dotted: chance")
+
+
+def few_shot_change(scores: pd.DataFrame) -> Figure:
+    """Draw the paired difference from the base in few-shot accuracy, of the control and of the aligned students, by classifier."""
+    panels = []
+    for metric, title in CLASSIFIERS.items():
+        for name, shown in SETS.items():
+            rows = stage_rows(scores, STAGES, task="few-shot", metric=f"{metric}-above-base")
+            rows = pd.concat([pick(rows, split=split).assign(label=f"{shots(split)}-shot") for split in splits(scores, name)])
+            panels.append(Panel(f"{shown}\n{title}", rows, "accuracy less that of base", "images", 0.0))
+    return draw_groups(panels, STAGES, columns=2, heading=heading(pd.concat([panel.rows for panel in panels]), LABELS),
+                       foot="dotted: no difference")
+
+
+def _ticks(scores: pd.DataFrame) -> list[float]:
+    return [float(shots(split)) for split in splits(scores, next(iter(SETS)))]
