@@ -5,6 +5,7 @@ READY   := .venv/.ready
 LOG     := build/setup.log
 PROFILE ?=
 RUN     := $(BIN)/humalign run
+RECORD  := $(or $(PROFILE),demo)
 WITH    := $(if $(PROFILE),--profile $(PROFILE))
 # The first interpreter that is new enough; the pins were locked with 3.11.
 NEW     := import sys; sys.exit(sys.version_info < (3, 11))
@@ -50,9 +51,9 @@ bench: setup ## time what takes long
 notebooks: setup ## execute the committed chapters in place, on the recorded scores
 	@$(BIN)/python -m humalign.notebooks
 
-record: ## make the demo's scores the recorded ones, and redraw the committed chapters from them
-	@mkdir -p book/recorded/demo && cp build/demo/scores.csv book/recorded/demo/
-	@cp build/demo/book/source/book/figures/overview.png book/recorded/demo/
+record: ## make a profile's scores the recorded ones, and redraw the committed chapters from them
+	@mkdir -p book/recorded/$(RECORD) && cp build/$(RECORD)/scores.csv book/recorded/$(RECORD)/
+	@test $(RECORD) != demo || cp build/demo/book/source/book/figures/overview.png book/recorded/demo/
 	@$(MAKE) --no-print-directory notebooks
 
 clean: ## remove what was made, but not the environment

@@ -131,12 +131,12 @@ def soft_label(name: str) -> World:
     return world
 
 
-# A model and people see the same places, each with noise of its own.
-def judged(rng: np.random.Generator, things: int, people: int) -> tuple[np.ndarray, np.ndarray]:
+def judged(rng: np.random.Generator, things: int, people: int, differ: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return dissimilarities by a model and by people, who see the same places with noise and weigh their dimensions differently."""
     places = rng.standard_normal((things, 6))
     model = rsa.dissimilarities(places + 0.7 * rng.standard_normal(places.shape))
     bias = rng.standard_normal((people, 1, 6))
-    single = places[None] * np.exp(0.4 * bias) + 0.7 * rng.standard_normal((people, things, 6))
+    single = places[None] * np.exp(differ * bias) + 0.7 * rng.standard_normal((people, things, 6))
     return model, np.stack([rsa.dissimilarities(one) for one in single])
 
 
@@ -146,7 +146,8 @@ TRUE_RSA: dict[str, float] = {}
 def rsa_one_matrix(metric: str) -> World:
     def world(rng: np.random.Generator) -> tuple[Estimate, float]:
         def score(things: int, source: np.random.Generator, draws: int) -> Estimate:
-            model, people = judged(source, things, 1)
+            # One matrix stays the same person's: only things are drawn anew.
+            model, people = judged(source, things, 1, 0.0)
             return rsa.matrices(model, people[0], resamples(things, draws, seed(source)))[metric]
 
         if metric not in TRUE_RSA:
@@ -160,7 +161,7 @@ def rsa_one_matrix(metric: str) -> World:
 def rsa_people(name: str) -> World:
     def world(rng: np.random.Generator) -> tuple[Estimate, float]:
         def score(things: int, people: int, source: np.random.Generator, draws: int) -> Estimate:
-            model, matrices = judged(source, things, people)
+            model, matrices = judged(source, things, people, 0.4)
             weights = resamples(things, draws, seed(source)), resamples(people, draws, seed(source))
             return rsa.with_people({"model": model}, matrices, *weights)[name]
 

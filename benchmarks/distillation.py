@@ -119,7 +119,7 @@ def training(device: str, model: str, batches: tuple[int, ...], steps: int, back
     name = torch.cuda.get_device_name(where) if where.type == "cuda" else "the processor"
     # A gradient takes twice the operations of the forward pass.
     peak, operations = matrix_peak(where), 3 * forward_operations(model)
-    print(f"{name}: bfloat16 matrix product {peak / 1e12:,.1f} TFLOP/s; {model}: {operations / 1e9:,.1f} GFLOP a picture and step")
+    print(f"{name}: bfloat16 matrix product {peak / 1e12:,.2f} TFLOP/s; {model}: {operations / 1e9:,.1f} GFLOP a picture and step")
     half: dict[str, Any] = {"bfloat16": True}
     kinds = {"single precision": {}, "bfloat16": half, "bfloat16, compiled": half | {"compile": backend}}
     for kind, options in kinds.items():

@@ -115,7 +115,7 @@ class Backbone(nn.Module):
         try:
             with torch.no_grad():
                 found = backbone.stages(torch.zeros(2, 3, size, size))
-        except RuntimeError as error:
+        except Exception as error:  # it is the user's code, and raises what it likes
             raise HumalignError(f"{name} takes no pictures of {size} x {size} pixels: {weights.complaint(error)}") from None
         if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != 2:
             shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
@@ -170,7 +170,7 @@ def build(name: str, pretrained: bool = True) -> Backbone:
         raise HumalignError(f"unknown library {library!r} in {name!r}: {nearest(library, LIBRARIES)}")
     recipe = recipes().get(plain)
     path = _file(plain, model, recipe, place) if pretrained else None
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed if recipe else 0)
         return LIBRARIES[library](name, model, recipe, path, pretrained)
 
@@ -203,7 +203,8 @@ def _timm(name: str, model: str, recipe: Recipe | None, path: Path | None, pretr
         (weights.load_in_order if packaged else weights.load_into_timm)(net, path)
     if recipe is None:
         cfg, of_timm = timm.data.resolve_model_data_config(net), net.pretrained_cfg
-        recipe = Recipe("timm", model, cfg["input_size"][-1], cfg["mean"], cfg["std"], HUB, "timm's own configuration")
+        mean, std = tuple(cfg["mean"]), tuple(cfg["std"])
+        recipe = Recipe("timm", model, cfg["input_size"][-1], mean, std, HUB, "timm's own configuration")
         recipe = dataclasses.replace(recipe, licence=of_timm.get("license") or recipe.licence)
     classifier = net.get_classifier()
     classes = classifier.out_features if isinstance(classifier, nn.Linear) else 0

@@ -110,7 +110,7 @@ def _photographs(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.suffix.lower() in (".jpg", ".png"))
 
 
-def _checked(path: Path, files: list[Path], matrices: Float[np.ndarray, "people n m"]) -> SimilarityJudgments:
+def _checked(path: Path, files: list[Path], matrices: np.ndarray) -> SimilarityJudgments:
     check_dissimilarities(path, matrices)
     if len(files) != matrices.shape[1]:
         raise HumalignError(f"{path}: {matrices.shape[1]} photographs judged, but {len(files)} found: copy the folder again")

@@ -155,12 +155,12 @@ def by_shots(scores: pd.DataFrame, stage: str, reference: str, name: str, task: 
 
 
 def dense_saves(scores: pd.DataFrame) -> str:
-    """Say after what part of the images dense triplets reach the agreement with which sparse ones end."""
+    """Say what part of the images dense triplets need for the agreement with which they end, beside sparse ones."""
     row = one(scores, task="dense-against-sparse", split="equal agreement", metric="share-of-images")
     if pd.isna(row["value"]):
-        return "in at least one run, dense triplets do not reach the agreement with which sparse ones end, so that no share can be given"
+        return "in at least one run, sparse triplets do not reach the agreement with which dense ones end, so that no share can be given"
     fewer = "which is fewer" if row["high"] < 1 else "which is more" if row["low"] > 1 else "which is not clearly another number"
-    return (f"dense triplets reach the agreement with which sparse ones end after {number(row)} times as many images, {fewer}")
+    return f"for the agreement with which they end, dense triplets need {number(row)} times as many images as sparse ones, {fewer}"
 
 
 def dense_beside_sparse(scores: pd.DataFrame) -> str:

@@ -12,7 +12,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 from torch import nn
 
-from humalign.backbones import Backbone, Recipe, build
+from humalign.backbones import Backbone, build
 from humalign.batches import DenseTriplets
 from humalign.distill import Distillation, Engine, distill
 from humalign.embeddings import embed
@@ -334,7 +334,7 @@ def small_backbone():
     stages = nn.Sequential(
         nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.BatchNorm2d(6)), nn.Conv2d(6, 6, 1), nn.Sequential(nn.ReLU(), nn.Flatten())
     )
-    return Backbone("small", Recipe("timm", "small", 8, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), None, "made for this test"), stages, None)
+    return Backbone.of(stages, 8, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), name="small")
 
 
 @pytest.fixture

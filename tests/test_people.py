@@ -198,6 +198,7 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
         "image_ridges": (0.005,), "image_keeps": (0.5,), "image_repeats": 1, "image_triplets": 4000, "recovery_answers": (500, 20000),
         "student_backbone": "efficientnet-lite0", "frozen_stages": 16, "steps": 12, "warmup": 2, "learning_rate": 3e-4,
         "batch_images": 24, "checkpoint_every": 5, "curve_seeds": 2, "curve_steps": 4, "curve_sparse_steps": 8, "curve_every": 2,
+        "curve_images": 24,
         "curve_held_out": 40, "curve_triplets": 500, "clusters": 6, "labelled_images": 40, "shots": (1,), "few_shot_draws": 2,
         "bootstrap_draws": 20,
     }  # fmt: skip

@@ -14,7 +14,7 @@ from humalign.evaluation.checks import check_features
 from humalign.scores import Estimate
 
 
-def linear_cka(x: Float[np.ndarray, "n a"], y: Float[np.ndarray, "n b"], weights: Float[np.ndarray, "draws n"]) -> Estimate:
+def linear_cka(x: Float[np.ndarray, "n a"], y: Float[np.ndarray, "m b"], weights: Float[np.ndarray, "draws n"]) -> Estimate:
     """Return the debiased linear centred kernel alignment of two models' features of the same images (unit: image).
 
     One for features that differ by a rotation, a shift and a scale; about zero, and not above it, for unrelated ones, however many
@@ -27,7 +27,7 @@ def linear_cka(x: Float[np.ndarray, "n a"], y: Float[np.ndarray, "n b"], weights
     that of Song, Smola, Gretton, Bedo, Borgwardt (2012), equation 5.
     """
     for features in (x, y):
-        check_features(features, len(x))
+        check_features(features, weights.shape[1])
     if len(x) < 4:
         raise HumalignError(f"{len(x)} images: CKA needs four")
     one, other = _gram(x), _gram(y)

@@ -69,7 +69,7 @@ def supports(
 
 
 def teach(
-    features: Float[np.ndarray, "items dim"], labels: np.ndarray, support: Bool[np.ndarray, "draws items"], classifier: str = "logistic"
+    features: Float[np.ndarray, "rows dim"], labels: np.ndarray, support: Bool[np.ndarray, "draws items"], classifier: str = "logistic"
 ) -> list[Pipeline]:
     """Return one fitted classifier of scikit-learn a draw.
 
@@ -134,7 +134,7 @@ def probabilities(models: list[Pipeline], features: Float[np.ndarray, "items dim
 
 
 def of_images(
-    features: Float[np.ndarray, "images dim"],
+    features: Float[np.ndarray, "rows dim"],
     labels: np.ndarray,
     support: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],

@@ -64,7 +64,7 @@ def standardised_distances(
 
 
 def of_categories(
-    features: Float[np.ndarray, "things dim"], categories: Bool[np.ndarray, "things categories"], weights: Float[np.ndarray, "draws things"]
+    features: Float[np.ndarray, "rows dim"], categories: Bool[np.ndarray, "things categories"], weights: Float[np.ndarray, "draws things"]
 ) -> dict[str, Estimate]:
     """Return the mean standardised distance of things that share a category, and of those that share none (unit: thing).
 
@@ -81,7 +81,7 @@ def of_categories(
 
 
 def of_classes(
-    features: Float[np.ndarray, "images dim"],
+    features: Float[np.ndarray, "rows dim"],
     labels: np.ndarray,
     weights: Float[np.ndarray, "draws images"],
     superclasses: np.ndarray | None = None,

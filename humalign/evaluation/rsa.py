@@ -43,7 +43,7 @@ def agreement(
 
 
 def matrices(
-    model: Float[np.ndarray, "n n"], judged: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+    model: Float[np.ndarray, "m m"], judged: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
 ) -> dict[str, Estimate]:
     """Return Pearson's and Spearman's correlation of two matrices, both of similarities or both of dissimilarities (unit: thing).
 

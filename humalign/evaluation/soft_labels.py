@@ -30,8 +30,8 @@ def entropies(shares: Float[np.ndarray, "*any classes"]) -> Float[np.ndarray, "*
 
 
 def cross_entropy(
-    probabilities: Float[np.ndarray, "draws images classes"],
-    shares: Float[np.ndarray, "images classes"],
+    probabilities: Float[np.ndarray, "draws rows classes"],
+    shares: Float[np.ndarray, "images labels"],
     tested: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
 ) -> Estimate:
@@ -54,8 +54,8 @@ def people_entropy(
 
 
 def calibration_error(
-    probabilities: Float[np.ndarray, "draws images classes"],
-    shares: Float[np.ndarray, "images classes"],
+    probabilities: Float[np.ndarray, "draws rows classes"],
+    shares: Float[np.ndarray, "images labels"],
     tested: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
     bins: int = BINS,
@@ -85,8 +85,8 @@ def calibration_error(
 
 
 def entropy_agreement(
-    probabilities: Float[np.ndarray, "draws images classes"],
-    shares: Float[np.ndarray, "images classes"],
+    probabilities: Float[np.ndarray, "draws rows classes"],
+    shares: Float[np.ndarray, "images labels"],
     tested: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
 ) -> Estimate:

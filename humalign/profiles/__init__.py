@@ -100,6 +100,7 @@ class Things:
     curve_steps: int
     curve_sparse_steps: int
     curve_every: int
+    curve_images: int
     curve_held_out: int
     curve_triplets: int
     clusters: int

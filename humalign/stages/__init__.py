@@ -111,7 +111,8 @@ PEOPLE: dict[str, Stage] = {
         settings=(
             *("image_residuals", "image_ridges", "image_keeps", "image_triplets"),
             *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init", "batch_images", "checkpoint_every"),
-            *("curve_seeds", "curve_steps", "curve_sparse_steps", "curve_every", "curve_held_out", "curve_triplets", "clusters"),
+            *("curve_seeds", "curve_steps", "curve_sparse_steps", "curve_every", "curve_images", "curve_held_out", "curve_triplets"),
+            "clusters",
         ),
         modules=(
             *("objectives", "teacher", "mixed_effects", "triplets/sampling", "triplets/labelling", "batches", "optimiser", "student"),

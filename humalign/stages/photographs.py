@@ -197,7 +197,7 @@ class _School:
     @property
     def settings(self) -> Distillation:
         named = {field.name for field in dataclasses.fields(Distillation)} - {"batch_triplets"}
-        return Distillation(**{name: getattr(self.run.profile, name) for name in named}, batch_triplets=self.run.profile.batch_images // 3)
+        return Distillation(**{name: getattr(self.run.profile, name) for name in named}, batch_triplets=self.run.profile.curve_images // 3)
 
     @functools.cached_property
     def untaught(self) -> tuple[Int[np.ndarray, " taught"], Int[np.ndarray, " held"]]:
@@ -269,7 +269,7 @@ def _curve(school: _School, kind: str, seed: int, labels: np.ndarray, provenance
     def agree(student: Student) -> dict[str, float]:
         return {"agreement": float(agreement(cosine_similarities(student.features(held_back).numpy(), asked), chosen).mean())}
 
-    rows = profile.batch_images // 3
+    rows = school.settings.batch_triplets
     plan: DenseTriplets | triplets.LabelledTriplets = DenseTriplets(labels[taught], 3 * rows, seed=seed)
     if kind == "sparse":
         groups = triplets.clusters(labels[taught], profile.clusters, seed)

@@ -130,14 +130,14 @@ def _dense_against_sparse(run: Run) -> Iterator[tuple[Name, Estimate]]:
             values = np.array([curve[place][1] for curve in several])
             yield (model, "aligned", "dense-against-sparse", f"{kind}/{images} images", "agreement-with-teacher"), over_seeds(values)
     pairs = zip(found["dense"], found["sparse"], strict=True)
-    shares = np.array([images_needed(dense, sparse[-1][1]) / sparse[-1][0] for dense, sparse in pairs])
+    shares = np.array([dense[-1][0] / images_needed(sparse, dense[-1][1]) for dense, sparse in pairs])
     yield (model, "aligned", "dense-against-sparse", "equal agreement", "share-of-images"), over_seeds(shares)
 
 
 def images_needed(curve: list[tuple[int, float]], agreement: float) -> float:
     """Return how many images a curve of (images, agreement) takes to reach an agreement, between its points in a straight line.
 
-    NaN where it never does; its own last number of images is then too few.
+    NaN where it never does.
     """
     for (before, low), (after, high) in itertools.pairwise(curve):
         if high >= agreement:
