@@ -94,10 +94,10 @@ class MixedEffectsTeacher(AffineTeacher):
         # predictions say how sure the map may be about an object that it has not heard of.
         leverage = 1 / len(embeddings) + (left**2 * kept).sum(1, keepdims=True)
         alone = self.places_ - (self.places_ - level - left * kept @ inside) / (1 - leverage)
-        own = self.keep * float(np.sqrt(alone.var(0).sum())) * np.eye(len(matrix))
         if self.keep:
-            alone, matrix = np.hstack([alone, centred @ own]), np.hstack([matrix, own])
-            level = np.concatenate([level, np.zeros(len(own))])
+            share = self.keep * float(np.sqrt(alone.var(0).sum()))
+            alone, matrix = np.hstack([alone, share * centred]), np.hstack([matrix, share * np.eye(len(matrix))])
+            level = np.concatenate([level, np.zeros(len(matrix))])
         root = np.sqrt(_sureness(alone, triplets, targets))
         self.matrix_, self.bias_ = (root * matrix).astype(np.float32), (root * level).astype(np.float32)
         return self

@@ -189,7 +189,9 @@ def test_a_file_of_open_clip_is_loaded_value_for_value_or_refused(tiny_clip, tmp
         backbone = backbones.build(f"open_clip:tiny@{tmp_path}/{file}")
         assert all(torch.equal(value, state[key]) for key, value in backbone.net.state_dict().items())
         pixels = torch.rand(2, 3, 32, 32)
-        assert torch.equal(backbone(pixels), tiny_clip.visual(backbone.normalise(pixels)))
+        # Without a gradient to keep, attention takes another kernel, which rounds otherwise.
+        with torch.no_grad():
+            torch.testing.assert_close(backbone(pixels), tiny_clip.visual(backbone.normalise(pixels)))
     del state["visual.ln_post.bias"]
     save_file(state, tmp_path / "w.safetensors")
     (tmp_path / "w.npz").write_bytes(b"")
