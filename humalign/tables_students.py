@@ -147,11 +147,10 @@ def taken_over(scores: pd.DataFrame) -> float:
 def by_shots(scores: pd.DataFrame, stage: str, reference: str, name: str, task: str = "few-shot", metric: str = "accuracy") -> str:
     """Say at how many shots a student is above and below another one, by the paired intervals, and how far at most."""
     rows = [one(scores, stage=stage, task=task, split=split, metric=f"{metric}-above-{reference}") for split in splits(scores, name, task)]
-    counted = [
-        ", ".join(str(shots(row["split"])) for row in rows if side(row) == way) or "no number of" for way in ("above", "below")
-    ]
+    placed = {way: [str(shots(row["split"])) for row in rows if side(row) == way] for way in ("above", "below")}
+    counted = {way: f"{len(found)} ({', '.join(found)})" if found else "none" for way, found in placed.items()}
     farthest = max(rows, key=lambda row: abs(row["value"]))
-    return (f"{stage} is above {reference} at {counted[0]} shots and below it at {counted[1]} shots, of {len(rows)} tried; the "
+    return (f"of {len(rows)} numbers of shots, {stage} is above {reference} at {counted['above']} and below it at {counted['below']}; the "
             f"largest difference is {number(farthest)}, at {shots(farthest['split'])}")
 
 

@@ -147,9 +147,9 @@ def test_the_verdict_can_say_yes_in_part_and_no():
 
 def test_a_cost_is_said_with_the_shots_at_which_it_is_sure(scores):
     said = tables_students.by_shots(scores, "aligned", "base", "textures")
-    assert said == ("aligned is above base at no number of shots and below it at 10 shots, of 4 tried; "
+    assert said == ("of 4 numbers of shots, aligned is above base at none and below it at 1 (10); "
                     "the largest difference is −0.018 [−0.028, −0.008], at 10")
-    assert "above base at 5, 10 shots and below it at no number of shots" in (
+    assert "above base at 2 (5, 10) and below it at none" in (
         tables_students.by_shots(made_up(cost=0.03), "aligned", "base", "textures"))
 
 
