@@ -17,6 +17,7 @@ from humalign.tables_students import (
     SIMILARITY,
     SOFT_LABELS,
     STAGES,
+    UNIFORM_OF_TEN,
     VICE,
     people_range,
     shots,
@@ -84,10 +85,11 @@ def soft_labels(scores: pd.DataFrame) -> Figure:
     """Draw how near classifiers come to the labels that people gave to photographs, by the pictures a class was learned from."""
     found = stage_rows(scores, MAIN, task="soft-labels")
     courses = [
-        Course(name.replace(" (", "\n("), found[found["metric"] == metric], shots, "shots", "", "images", _ticks(scores))
+        Course(name.replace(" (", "\n("), found[found["metric"] == metric], shots, "shots", "", "images", _ticks(scores),
+               UNIFORM_OF_TEN if metric == "cross-entropy" else None)
         for metric, name in SOFT_LABELS.items()
     ]
-    return draw_courses(courses, x_scale="log", heading=heading(found), same_scale=False)
+    return draw_courses(courses, x_scale="log", heading=heading(found), foot="dotted: a uniform guess", same_scale=False)
 
 
 def few_shot(scores: pd.DataFrame) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -31,6 +32,8 @@ SOFT_LABELS = {
     "entropy-spearman": "like entropies (more is better)",
 }
 SETS = {"cifar10": "CIFAR-10", "textures": "textures"}
+# The cross-entropy of a guess that finds all ten classes equally likely, in nats; both sets have ten.
+UNIFORM_OF_TEN = math.log(10)
 
 
 def teacher_model(scores: pd.DataFrame) -> str:
@@ -152,6 +155,13 @@ def by_shots(scores: pd.DataFrame, stage: str, reference: str, name: str, task: 
     farthest = max(rows, key=lambda row: abs(row["value"]))
     return (f"of {len(rows)} numbers of shots, {stage} is above {reference} at {counted['above']} and below it at {counted['below']}; the "
             f"largest difference is {number(farthest)}, at {shots(farthest['split'])}")
+
+
+def worse_than_uniform(scores: pd.DataFrame, stage: str) -> str:
+    """Say at how many shots a classifier's cross-entropy with people's labels is surely above that of a uniform guess."""
+    rows = [one(scores, stage=stage, task="soft-labels", split=split, metric="cross-entropy") for split in splits(scores, "cifar10")]
+    found = [str(shots(row["split"])) for row in rows if row["low"] > UNIFORM_OF_TEN]
+    return f"{len(found)} of {len(rows)} numbers of shots" + (f" ({', '.join(found)})" if found else "")
 
 
 def dense_saves(scores: pd.DataFrame) -> str:

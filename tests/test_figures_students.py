@@ -153,6 +153,15 @@ def test_a_cost_is_said_with_the_shots_at_which_it_is_sure(scores):
         tables_students.by_shots(made_up(cost=0.03), "aligned", "base", "textures"))
 
 
+def test_a_classifier_is_set_beside_a_uniform_guess_by_its_interval():
+    worse = made_up()
+    told = (worse["task"] == "soft-labels") & (worse["stage"] == "base") & (worse["metric"] == "cross-entropy")
+    assert tables_students.worse_than_uniform(worse, "base") == "0 of 4 numbers of shots"
+    worse.loc[told & worse["split"].isin(["cifar10/1-shot", "cifar10/5-shot"]), "low"] = 2.31
+    worse.loc[told & (worse["split"] == "cifar10/2-shot"), "low"] = 2.3
+    assert tables_students.worse_than_uniform(worse, "base") == "2 of 4 numbers of shots (1, 5)"
+
+
 @pytest.mark.parametrize(("gain", "place"), [(0.05, "lies below"), (0.15, "reaches into"), (0.5, "lies above")])
 def test_a_student_is_set_beside_peoples_range_by_its_interval(gain, place):
     said = tables_students.beside_people(made_up(gain), "aligned")
