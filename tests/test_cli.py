@@ -108,7 +108,7 @@ def test_whole_numbers_are_taken_where_a_fraction_may_stand():
         (["run", "xyzzy"], "unknown stage 'xyzzy': known are: .*students"),
         (["run", "all", "--profile", "dmeo"], "unknown profile 'dmeo': did you mean 'demo'"),
         (["run", "all", "--profile", "paper"], "the profile 'paper' .* does not exist yet: run `make reproduce PROFILE=demo`"),
-        (["run", "students", "--profile", "things"], "the profile 'things' ends with 'scores', .*judgments"),
+        (["run", "triplets", "--profile", "things"], "the profile 'things' ends with 'scores', .*judgments"),
         (["audit", "nowhere.npz"], "no triplet file at nowhere.npz"),
     ],
 )

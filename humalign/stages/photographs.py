@@ -299,7 +299,7 @@ def curves(run: Run) -> dict[str, list[list[tuple[int, float]]]]:
     """Return (images seen, agreement with the teacher) by kind and seed."""
 
     def noted(kind: str, seed: int) -> list[tuple[int, float]]:
-        found: list[tuple[int, float]] = json.loads(run.path(f"students/curves/{kind}-seed{seed}.json").read_text())["curve"]
-        return found
+        found = json.loads(run.path(f"students/curves/{kind}-seed{seed}.json").read_text())["curve"]
+        return [(int(images), float(agreed)) for images, agreed in found]
 
     return {kind: [noted(kind, seed) for seed in range(run.profile.curve_seeds)] for kind in KINDS}

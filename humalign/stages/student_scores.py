@@ -86,7 +86,7 @@ def _classification(run: Run) -> Iterator[tuple[Name, Estimate]]:
     people_say = readers_labels.cifar10h(registry.verify("cifar10h"), registry.verify("cifar10-test-index"))
     for number, (name, images) in enumerate(photographs.labelled_sets(profile).items()):
         labels = images.labels["class"].to_numpy(dtype=str)
-        shares = people_say.shares[people_say.rows(images.labels["file"])] if name == "cifar10" else None
+        shares = people_say.shares[people_say.rows(images.labels["file"].tolist())] if name == "cifar10" else None
         weights = resamples(len(labels), profile.bootstrap_draws, profile.seed)
         draws = resamples(profile.few_shot_draws, profile.bootstrap_draws, profile.seed + 1)
         for shots in profile.shots:
