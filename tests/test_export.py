@@ -52,7 +52,8 @@ def trained(backbone, frozen):
             parameter.add_(torch.randn_like(parameter) * 0.05)
     pixels = torch.rand(3, 3, backbone.size, backbone.size)
     with torch.no_grad():
-        features = student.features(backbone.stages[:frozen](backbone.normalise(pixels)))
+        # A student of the whole network takes the pictures themselves.
+        features = student.features(backbone.stages[:frozen](backbone.normalise(pixels)) if frozen else pixels)
         assert not torch.allclose(features, backbone(pixels), rtol=1e-2), "training has changed something"
     return student, pixels, features
 
