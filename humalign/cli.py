@@ -15,7 +15,7 @@ from humalign import profiles
 from humalign.artefacts import write_error
 from humalign.errors import HumalignError, nearest
 
-LAST = ("embeddings", "judgments", "teacher", "triplets", "students", "scores", "notebooks", "book", "all")
+LAST = ("pixels", "embeddings", "judgments", "teacher", "triplets", "students", "features", "scores", "notebooks", "book", "all")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a stage and everything it needs, reusing what is still good")
     run.add_argument("stage", metavar="STAGE", help=", ".join(LAST))
-    run.add_argument("--profile", help="demo (the default without a GPU), things")
+    run.add_argument("--profile", help="demo (the default without a GPU), things, paper (the default with one), rehearsal")
     run.add_argument("--build", type=Path, default=Path("build"), help="where artefacts go (default: build)")
     run.set_defaults(command=_run)
 
@@ -78,9 +78,6 @@ def _parser() -> argparse.ArgumentParser:
 def _default_profile() -> str:
     import torch
 
-    if torch.cuda.is_available() and "paper" not in profiles.names():
-        print("a CUDA device is present, but the profile 'paper' does not exist yet: running demo", file=sys.stderr)
-        return "demo"
     return "paper" if torch.cuda.is_available() else "demo"
 
 
@@ -126,7 +123,7 @@ def _doctor(options: argparse.Namespace) -> int:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the demo runs on the processor"
     print(f"python {platform.python_version()}, torch {torch.__version__}, CUDA device: {device}")
     print(f"disk: {free:.0f} GB free here; a run of the demo needs 0.5 GB")
-    print(f"profiles: {', '.join(profiles.names())}; planned: {', '.join(profiles.PLANNED)}")
+    print(f"profiles: {', '.join(profiles.names())}")
     missing = 0
     for name, source in sources().items():
         try:

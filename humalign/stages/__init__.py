@@ -6,6 +6,7 @@ from humalign.pipeline import Stage
 from humalign.stages import human_scores, people, photographs
 from humalign.stages.inputs import embed, embedding_files, judge
 from humalign.stages.learning import student_files, train
+from humalign.stages.paper import embedding, features, labelling, pictures, scoring, students, teaching
 from humalign.stages.results import chapters, execute_notebooks, render, score
 from humalign.stages.teaching import sample, teach, teacher_files, triplet_files
 
@@ -138,5 +139,76 @@ PEOPLE: dict[str, Stage] = {
     ),
 }
 
+# The paper's own chain. Where its weights and ImageNet lie is no setting: what is read there is in the key of no stage.
+REGISTRY = ("humalign/registry/backbones.yaml", *HUMAN_DATA)
+COMPUTED = ("precision", "evidence")
+PAPER: dict[str, Stage] = {
+    "pixels": Stage(
+        needs=(),
+        settings=("imagenet_pictures", "imagenet_validation", "teacher_backbone", "students", "evaluations", "labelled_images", "evidence"),
+        modules=("images", "imagenet", "pixels", "readers_levels", "readers_similarity", "stages/paper/pictures"),
+        outputs=pictures.pixel_files,
+        make=pictures.squash,
+        files=REGISTRY,
+    ),
+    "embeddings": Stage(
+        needs=("pixels",),
+        settings=("teacher_backbone", *COMPUTED),
+        modules=("splitting", "weights", "backbones", "stages/paper/embedding"),
+        outputs=embedding.embedding_files,
+        make=embedding.embed,
+        files=REGISTRY,
+    ),
+    "judgments": Stage(
+        needs=(),
+        settings=("evidence", "folds", "vice_dim", "vice_steps", "vice_batch"),
+        modules=("datafiles", "readers", "judgments", "splits", "objectives", "vice"),
+        outputs=teaching.observer_files,
+        make=teaching.observe,
+        files=HUMAN_DATA,
+    ),
+    "teacher": Stage(
+        needs=("embeddings", "judgments"),
+        settings=("distilled_triplets", "pulls", "pull_folds", "teacher_rank", "teacher_iterations"),
+        modules=("locality", "teacher", "stages/paper/teaching"),
+        outputs=teaching.teacher_files,
+        make=teaching.teach,
+    ),
+    "triplets": Stage(
+        needs=("teacher",),
+        settings=("triplets_from", "sampling", "clusters", "triplets", "validation_triplets"),
+        modules=(
+            *("triplets/sampling", "triplets/labelling", "triplets/layout", "triplets/auditing", "triplets/agreement", "triplets/naming"),
+            "stages/paper/labelling",
+        ),
+        outputs=labelling.triplet_files,
+        make=labelling.label,
+    ),
+    "students": Stage(
+        needs=("triplets",),
+        settings=(
+            *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init", "batch_triplets"),
+            *("checkpoint_every", "evaluate_every"),
+        ),
+        modules=("student", "batches", "optimiser", "ranks", "distill", "stages/paper/students"),
+        outputs=students.student_files,
+        make=students.train,
+    ),
+    "features": Stage(
+        needs=("students",),
+        settings=(),
+        modules=("stages/paper/features",),
+        outputs=features.feature_files,
+        make=features.extract,
+    ),
+    "scores": Stage(
+        needs=("features",),
+        settings=("shots", "few_shot_draws", "compared_images", "bootstrap_draws"),
+        modules=("scores", "stages/paper/scoring"),
+        outputs=lambda profile: ["scores.csv", "scores.nc"],
+        make=scoring.score,
+    ),
+}
+
 # The stages of each profile; those not named here have the whole chain.
-CHAINS: dict[str, dict[str, Stage]] = {"things": PEOPLE}
+CHAINS: dict[str, dict[str, Stage]] = {"things": PEOPLE, "paper": PAPER, "rehearsal": PAPER}
