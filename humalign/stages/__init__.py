@@ -204,7 +204,12 @@ PAPER: dict[str, Stage] = {
     "scores": Stage(
         needs=("features",),
         settings=("shots", "few_shot_draws", "compared_images", "bootstrap_draws"),
-        modules=("scores", "stages/paper/scoring"),
+        modules=(
+            *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),
+            *("evaluation/levels", "evaluation/rsa", "evaluation/hierarchy", "evaluation/few_shot", "evaluation/soft_labels"),
+            *("evaluation/shift", "evaluation/between_models", "readers_imagenet", "readers_labels", "stages/student_scores"),
+            *("stages/paper/rows", "stages/paper/people_scores", "stages/paper/label_scores", "stages/paper/scoring"),
+        ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=scoring.score,
     ),

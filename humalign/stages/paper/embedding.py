@@ -80,7 +80,7 @@ def embed_to_file(
         progress(len(images))
         return
     device = join(profile.device).device
-    backbone = backbone.to(device, memory_format=torch.channels_last)
+    backbone = backbone.to(device).to(memory_format=torch.channels_last)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         done = noted = _journal(journal, key) if part.is_file() else 0

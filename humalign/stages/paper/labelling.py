@@ -6,6 +6,7 @@ audited against the embeddings before it may be trained on.
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +24,7 @@ from humalign.stages.paper.embedding import embeddings
 from humalign.stages.paper.pictures import TRAIN, VALIDATION, found, size_of, store
 from humalign.stages.paper.teaching import teacher
 from humalign.stages.teaching import LABELLINGS
-from humalign.triplets.layout import reading
+from humalign.triplets.layout import reading, write_blocks
 
 SPLITS = {"train": TRAIN, "val": VALIDATION}
 TEACHERS = {"aligned": "all", "unaligned": "untransformed"}
@@ -123,8 +124,11 @@ def _official(run: Run, provenance: Provenance) -> None:
                     listed[indices[start : start + len(block)]] = block
                     start += len(block)
             own = _placed(path, listed, names)[indices]
-            ours = triplet_path(run, stage, split)
-            triplets.layout.write_blocks(ours, own, similarities, names.dtype, lambda rows, own=own, names=names: names[own[rows]])
+            write_blocks(triplet_path(run, stage, split), own, similarities, names.dtype, functools.partial(_of_rows, names, own))
+
+
+def _of_rows(names: np.ndarray, indices: np.ndarray, rows: slice) -> np.ndarray:
+    return names[indices[rows]]
 
 
 def _placed(path: Path, listed: np.ndarray, names: np.ndarray) -> Int[np.ndarray, " listed"]:

@@ -10,22 +10,27 @@ from collections.abc import Callable, Iterator
 from humalign import scores
 from humalign.artefacts import Provenance, replacing
 from humalign.pipeline import Run
-from humalign.scores import Estimate, Score
+from humalign.scores import Score
 from humalign.stages.inputs import progress_bar
-from humalign.stages.paper import people_scores
+from humalign.stages.paper import label_scores, people_scores
+from humalign.stages.paper.rows import Row
 
-Row = tuple[tuple[str, str, str, str, str], str, Estimate]  # model, stage, task, split, metric; evidence; estimate
-
-# What is scored for each evaluation that a profile names.
+# What is scored for each evaluation that a profile names; each is kept in a file of its own.
 PARTS: dict[str, tuple[Callable[[Run], Iterator[Row]], ...]] = {
-    "things": (people_scores.things,),
+    "things": (people_scores.things, people_scores.unseen_objects, people_scores.categories),
+    "levels": (people_scores.at_levels,),
+    "similarity": (people_scores.similarity,),
+    "labels": (label_scores.labelled,),
+    "breeds": (label_scores.breeds,),
+    "imagenet-a": (label_scores.imagenet_a,),
+    "models": (label_scores.superclasses, label_scores.alike),
 }
 
 
 def score(run: Run, provenance: Provenance) -> None:
     """Score every model on every set that the profile names."""
     gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
-    parts = [part for name in run.profile.evaluations for part in PARTS.get(name,())]
+    parts = [label_scores.training, *(part for name in run.profile.evaluations for part in PARTS[name])]
     with progress_bar(len(parts), "evaluations") as bar:
         for part in parts:
             for model, stage, row in _kept(run, part, provenance.key):
