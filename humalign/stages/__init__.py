@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from humalign.pipeline import Stage
 from humalign.stages import human_scores, people, photographs
-from humalign.stages.inputs import embed, embedding_files, judge
+from humalign.stages.inputs import embed, embedding_files, judge, sources, weights_of
 from humalign.stages.learning import student_files, train
 from humalign.stages.results import chapters, execute_notebooks, render, score
 from humalign.stages.teaching import sample, teach, teacher_files, triplet_files
 
 __all__ = ["CHAINS", "PEOPLE", "STAGES", "render"]
+
+
+def _chapters(beside: str) -> Stage:
+    """Return the stage that runs the chapters on a run's scores and, beside them, on the recorded ones of another profile."""
+    return Stage(
+        needs=("scores",),
+        settings=(),
+        modules=(
+            *("scores", "origins", "tables", "tables_people", "tables_students"),
+            *("drawing", "figures", "figures_people", "figures_students", "published", "notebooks"),
+        ),
+        outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
+        make=execute_notebooks,
+        files=("notebooks/*.ipynb", *(f"book/recorded/{beside}/{name}" for name in ("scores.csv", "provenance.json"))),
+    )
+
 
 STAGES: dict[str, Stage] = {
     "embeddings": Stage(
@@ -19,6 +35,7 @@ STAGES: dict[str, Stage] = {
         outputs=embedding_files,
         make=embed,
         files=("humalign/registry/backbones.yaml", "humalign/registry/sources.yaml"),
+        sources=sources,
     ),
     "judgments": Stage(
         needs=(),
@@ -67,21 +84,17 @@ STAGES: dict[str, Stage] = {
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=score,
     ),
-    "notebooks": Stage(
-        needs=("scores",),
-        settings=(),
-        modules=(
-            *("scores", "tables", "tables_people", "tables_students", "drawing", "figures", "figures_people", "figures_students"),
-            *("published", "notebooks"),
-        ),
-        outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
-        make=execute_notebooks,
-        files=("notebooks/*.ipynb", "book/recorded/things/scores.csv"),
-    ),
+    "notebooks": _chapters(beside="things"),
 }
 
 # Teachers and students on real human judgments. Each stage checks the human data against their checksums before it reads them.
 HUMAN_DATA = ("humalign/registry/human.yaml",)
+OBJECTS = [
+    *("things-ids", "things-clip-features", "things-answers", "things-validation-answers", "things-repeated-answers"),
+    *("things-vice", "things-categories"),
+]
+JUDGED = ["things-photographs", "kriegeskorte92-judgments", "kriegeskorte92-images"]
+LABELLED = [*photographs.LABELLED.values(), "cifar10-test-index", "cifar10h"]
 PEOPLE: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
@@ -90,6 +103,7 @@ PEOPLE: dict[str, Stage] = {
         outputs=photographs.embedding_files,
         make=photographs.embed,
         files=("humalign/registry/backbones.yaml", *HUMAN_DATA),
+        sources=lambda profile: [*JUDGED, "caltech101", *photographs.LABELLED.values(), *weights_of(*profile.backbones)],
     ),
     "judgments": Stage(
         needs=(),
@@ -98,6 +112,7 @@ PEOPLE: dict[str, Stage] = {
         outputs=people.observer_files,
         make=people.observe,
         files=HUMAN_DATA,
+        sources=lambda profile: OBJECTS,
     ),
     "teacher": Stage(
         needs=("judgments",),
@@ -105,6 +120,7 @@ PEOPLE: dict[str, Stage] = {
         modules=("locality", "teacher", "mixed_effects"),
         outputs=people.teacher_files,
         make=people.teach,
+        sources=lambda profile: OBJECTS,
     ),
     "students": Stage(
         needs=("embeddings",),
@@ -121,6 +137,7 @@ PEOPLE: dict[str, Stage] = {
         outputs=photographs.student_files,
         make=photographs.train,
         files=HUMAN_DATA,
+        sources=lambda profile: ["things-vice", "things-photographs", *weights_of(profile.student_backbone)],
     ),
     "scores": Stage(
         needs=("embeddings", "teacher", "students"),
@@ -135,7 +152,9 @@ PEOPLE: dict[str, Stage] = {
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=human_scores.score,
+        sources=lambda profile: [*OBJECTS, *JUDGED, *LABELLED],
     ),
+    "notebooks": _chapters(beside="demo"),
 }
 
 # The stages of each profile; those not named here have the whole chain.
