@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from humalign import registry
-from humalign.artefacts import PACKAGE, fingerprint, replacing, sha256
+from humalign.artefacts import PACKAGE, replacing, sha256
 from humalign.errors import HumalignError
 
 TABLE, FILE = "scores.csv", "provenance.json"
@@ -73,12 +74,13 @@ def stamped(sources: Iterable[str], seconds: float) -> dict[str, Any]:
 
 
 def _source(name: str) -> dict[str, Any]:
-    """Return a registered file as it lies here, of a folder a digest over names and digests of its files."""
+    """Return a registered file as it lies here; of a folder, the digest is that of the list which ``sha256sum`` makes of its files."""
     entry = registry.source(name)
     path = registry.verify(name)
     if path.is_dir():
         below = sorted(file for file in path.rglob("*") if file.is_file())
-        size, digest = sum(file.stat().st_size for file in below), fingerprint([(str(f.relative_to(path)), sha256(f)) for f in below])
+        listed = "".join(f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in below)
+        size, digest = sum(file.stat().st_size for file in below), hashlib.sha256(listed.encode()).hexdigest()
     else:
         size, digest = path.stat().st_size, sha256(path)
     place = f"{entry.package} {entry.version}: {entry.path}" if entry.package else entry.path

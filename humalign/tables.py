@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -160,7 +161,7 @@ def sources() -> Table:
         [{"what": s.what, "used as": s.used_in, "licence": s.licence, "home": s.home, "attribution": s.attribution} for s in entries]))
 
 
-def stages_run(results: str) -> Table:
+def stages_run(results: str | Path) -> Table:
     """Return when and where each stage of the run was made that a table of scores is from, and how long it took."""
     origin = origins.read(results)
     told = {} if origin is None else origin.stages
@@ -170,7 +171,7 @@ def stages_run(results: str) -> Table:
     return Table(pd.DataFrame(rows), f"The stages behind the scores: {origins.said(results)}")
 
 
-def files_used(results: str) -> Table:
+def files_used(results: str | Path) -> Table:
     """Return every registered file that the run has read which a table of scores is from."""
     origin = origins.read(results)
     if origin is None or origin.sources is None:
