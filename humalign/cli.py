@@ -93,25 +93,12 @@ def _run(options: argparse.Namespace) -> None:
     # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one.
     torch.use_deterministic_algorithms(True)
     run = pipeline.Run(profile, options.build.resolve())
-    if profile.name in stages.CHAINS:
-        _run_part(stages.CHAINS[profile.name], options.stage, run)
-        return
-    if options.stage == "book":
-        print(stages.render(run))
-        return
-    pipeline.execute(stages.STAGES, "notebooks" if options.stage == "all" else options.stage, run)
-    print(stages.render(run) if options.stage == "all" else run.folder)
-
-
-def _run_part(chain: Any, stage: str, run: Any) -> None:
-    """Run a profile that ends with scores: the book shows them as recorded results."""
-    from humalign import pipeline
-
-    last = list(chain)[-1]
-    if stage not in (*chain, "all"):
-        raise HumalignError(f"the profile {run.profile.name!r} ends with {last!r}, no book is made of it: {nearest(stage, chain)}")
-    pipeline.execute(chain, last if stage == "all" else stage, run)
-    print(run.path("scores.csv") if stage in (last, "all") else run.folder)
+    chain = stages.CHAINS.get(profile.name, stages.STAGES)
+    if options.stage not in (*chain, "book", "all"):
+        raise HumalignError(f"the profile {profile.name!r} has no stage {options.stage!r}: {nearest(options.stage, chain)}")
+    if options.stage != "book":
+        pipeline.execute(chain, "notebooks" if options.stage == "all" else options.stage, run)
+    print(stages.render(run) if options.stage in ("book", "all") else run.folder)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from humalign.pipeline import Stage
 from humalign.stages import human_scores, people, photographs
-from humalign.stages.inputs import embed, embedding_files, judge
+from humalign.stages.inputs import embed, embedding_files, judge, sources, weights_of
 from humalign.stages.learning import student_files, train
 from humalign.stages.paper import embedding, features, labelling, pictures, scoring, students, teaching
 from humalign.stages.results import chapters, execute_notebooks, render, score
 from humalign.stages.teaching import sample, teach, teacher_files, triplet_files
 
 __all__ = ["CHAINS", "PEOPLE", "STAGES", "render"]
+
+
+def _chapters(beside: str) -> Stage:
+    """Return the stage that runs the chapters on a run's scores and, beside them, on the recorded ones of another profile."""
+    return Stage(
+        needs=("scores",),
+        settings=(),
+        modules=(
+            *("scores", "origins", "tables", "tables_people", "tables_students"),
+            *("drawing", "figures", "figures_people", "figures_students", "published", "notebooks"),
+        ),
+        outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
+        make=execute_notebooks,
+        files=("notebooks/*.ipynb", *(f"book/recorded/{beside}/{name}" for name in ("scores.csv", "provenance.json"))),
+    )
+
 
 STAGES: dict[str, Stage] = {
     "embeddings": Stage(
@@ -20,6 +36,7 @@ STAGES: dict[str, Stage] = {
         outputs=embedding_files,
         make=embed,
         files=("humalign/registry/backbones.yaml", "humalign/registry/sources.yaml"),
+        sources=sources,
     ),
     "judgments": Stage(
         needs=(),
@@ -68,21 +85,17 @@ STAGES: dict[str, Stage] = {
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=score,
     ),
-    "notebooks": Stage(
-        needs=("scores",),
-        settings=(),
-        modules=(
-            *("scores", "tables", "tables_people", "tables_students", "drawing", "figures", "figures_people", "figures_students"),
-            *("published", "notebooks"),
-        ),
-        outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
-        make=execute_notebooks,
-        files=("notebooks/*.ipynb", "book/recorded/things/scores.csv"),
-    ),
+    "notebooks": _chapters(beside="things"),
 }
 
 # Teachers and students on real human judgments. Each stage checks the human data against their checksums before it reads them.
 HUMAN_DATA = ("humalign/registry/human.yaml",)
+OBJECTS = [
+    *("things-ids", "things-clip-features", "things-answers", "things-validation-answers", "things-repeated-answers"),
+    *("things-vice", "things-categories"),
+]
+JUDGED = ["things-photographs", "kriegeskorte92-judgments", "kriegeskorte92-images"]
+LABELLED = [*photographs.LABELLED.values(), "cifar10-test-index", "cifar10h"]
 PEOPLE: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
@@ -91,6 +104,7 @@ PEOPLE: dict[str, Stage] = {
         outputs=photographs.embedding_files,
         make=photographs.embed,
         files=("humalign/registry/backbones.yaml", *HUMAN_DATA),
+        sources=lambda profile: [*JUDGED, "caltech101", *photographs.LABELLED.values(), *weights_of(*profile.backbones)],
     ),
     "judgments": Stage(
         needs=(),
@@ -99,6 +113,7 @@ PEOPLE: dict[str, Stage] = {
         outputs=people.observer_files,
         make=people.observe,
         files=HUMAN_DATA,
+        sources=lambda profile: OBJECTS,
     ),
     "teacher": Stage(
         needs=("judgments",),
@@ -106,6 +121,7 @@ PEOPLE: dict[str, Stage] = {
         modules=("locality", "teacher", "mixed_effects"),
         outputs=people.teacher_files,
         make=people.teach,
+        sources=lambda profile: OBJECTS,
     ),
     "students": Stage(
         needs=("embeddings",),
@@ -122,6 +138,7 @@ PEOPLE: dict[str, Stage] = {
         outputs=photographs.student_files,
         make=photographs.train,
         files=HUMAN_DATA,
+        sources=lambda profile: ["things-vice", "things-photographs", *weights_of(profile.student_backbone)],
     ),
     "scores": Stage(
         needs=("embeddings", "teacher", "students"),
@@ -136,7 +153,9 @@ PEOPLE: dict[str, Stage] = {
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=human_scores.score,
+        sources=lambda profile: [*OBJECTS, *JUDGED, *LABELLED],
     ),
+    "notebooks": _chapters(beside="demo"),
 }
 
 # The paper's own chain. Where its weights and ImageNet lie is no setting: what is read there is in the key of no stage.
