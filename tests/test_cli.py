@@ -107,7 +107,8 @@ def test_whole_numbers_are_taken_where_a_fraction_may_stand():
         (["run", "studnets"], "unknown stage 'studnets': did you mean 'students'"),
         (["run", "xyzzy"], "unknown stage 'xyzzy': known are: .*students"),
         (["run", "all", "--profile", "dmeo"], "unknown profile 'dmeo': did you mean 'demo'"),
-        (["run", "all", "--profile", "paper"], "the profile 'paper' .* does not exist yet: run `make reproduce PROFILE=demo`"),
+        (["run", "all", "--profile", "papre"], "unknown profile 'papre': did you mean 'paper'"),
+        (["run", "features", "--profile", "demo"], "the profile 'demo' has no stage 'features': .*students"),
         (["run", "triplets", "--profile", "things"], "the profile 'things' has no stage 'triplets': .*judgments"),
         (["audit", "nowhere.npz"], "no triplet file at nowhere.npz"),
     ],
@@ -121,7 +122,7 @@ def test_a_mistake_is_one_line_and_status_2(said, arguments, line):
 def test_stages_of_the_command_line_are_those_of_the_chain():
     from humalign import stages
 
-    assert set(cli.LAST) == {*stages.STAGES, "book", "all"}
+    assert set(cli.LAST) == {*stages.STAGES, *stages.PAPER, "book", "all"}
 
 
 def test_run_runs_the_profile_into_the_build_folder(said, execute, tmp_path):
@@ -147,14 +148,13 @@ def test_every_profile_goes_one_way_down_to_the_book(said, execute, monkeypatch,
     assert out.splitlines()[-1] == str(folder if stage == "scores" else folder / "book" / "html" / "index.html")
 
 
-def test_with_a_cuda_device_and_no_paper_profile_the_demo_runs_and_says_so(said, execute, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("there", "profile"), [(True, "paper"), (False, "demo")])
+def test_the_paper_is_run_where_there_is_a_cuda_device(said, execute, monkeypatch, tmp_path, there, profile):
     names = []
     execute(lambda stages, last, run, *_: names.append(run.profile.name))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(profiles, "names", lambda: ["demo"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     status, _, error = said("run", "scores", "--build", tmp_path)
-    assert status == 0 and names == ["demo"]
-    assert error.count("\n") == 1 and "CUDA device is present" in error and "'paper' does not exist yet" in error
+    assert (status, error, names) == (0, "", [profile])
 
 
 def test_a_build_folder_below_a_file_is_one_line(said, few_answers, tmp_path):
