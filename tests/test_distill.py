@@ -258,7 +258,8 @@ def test_evaluations_are_kept_through_a_stop(world, tmp_path):
 
 @pytest.mark.parametrize(
     ("engine", "tolerance"),
-    [({"prefetch": 0}, 0), ({"recompute": True}, 1e-6), ({"passes": 3}, 1e-5), ({"compile": "aot_eager"}, 1e-5), ({"bfloat16": True}, 3e-2)],
+    [({"prefetch": 0}, 0), ({"recompute": True}, 1e-6), ({"passes": 3}, 1e-5),
+     ({"compile": "aot_eager"}, 1e-5), ({"bfloat16": True}, 3e-2)],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_the_engine_changes_no_more_than_rounding(world, trained, engine, tolerance):
