@@ -73,7 +73,7 @@ def extract(archive: Path, folder: Path) -> Path:
     except OSError as error:
         raise _unreadable(archive, folder, error) from None
     if not any(name.suffix == ".index" for name in found):
-        raise HumalignError(f"{archive} holds no variables/variables.index: name an archive of a SavedModel")
+        raise HumalignError(f"{archive} holds no variables/variables.index: name an archive of a SavedModel, or {AGAIN}")
     return folder / "variables"
 
 
