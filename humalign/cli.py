@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("archive", type=Path, help="as downloaded, SigLIP-B-alignet.tar.gz")
     convert.add_argument("folder", type=Path, help="new or empty")
     convert.add_argument("--name", help="of the checkpoint, where the archive is called otherwise")
+    convert.add_argument("--compare", action="store_true", help="of a base_model: compare it with the public weights of that model")
     convert.set_defaults(command=_convert, build=Path("build"))
     return parser
 
@@ -220,10 +221,15 @@ def _export(options: argparse.Namespace) -> None:
     print(exporting.take_away(run, options.stage, options.fold, options.folder))
 
 
-def _convert(options: argparse.Namespace) -> None:
-    from humalign import released
+def _convert(options: argparse.Namespace) -> int:
+    from humalign import released, weights
 
     print(released.convert(options.archive, options.folder, options.name))
+    if not options.compare:
+        return 0
+    name, tensors, other = released.compare(options.folder)
+    print(f"{tensors} tensors, {weights.listed(f'other than in the public weights of {name}', other).rstrip(': ')}")
+    return 1 if other else 0
 
 
 if __name__ == "__main__":

@@ -270,7 +270,34 @@ def test_a_second_conversion_does_nothing_and_a_folder_of_something_else_is_kept
     renamed = other.rename(tmp_path / "download.bin")
     with pytest.raises(HumalignError, match=r"'download.bin' is none of the released checkpoints"):
         released.convert(renamed, tmp_path / "renamed")
-    assert released.convert(renamed, tmp_path / "renamed", "SigLIP-B-untransformed").is_dir()
+    folder = released.convert(renamed, tmp_path / "renamed", "SigLIP-B-untransformed")
+    assert "/SigLIP-B-untransformed.tar.gz |" in (folder / "README.md").read_text()
+    with pytest.raises(HumalignError, match="renamed holds something already"):
+        released.convert(renamed, folder, "SigLIP-B-alignet")
+
+
+def test_a_base_model_is_compared_with_its_public_weights(tmp_path, monkeypatch, capsys):
+    """The order of variables that have no names is known by their values."""
+    sizes = {"embed_dim": WIDTH, "depth": DEPTH, "num_heads": HEADS, "img_size": SIDE}
+    small = {name: dataclasses.replace(recipe, options=recipe.options | sizes) for name, recipe in backbones.recipes().items()}
+    monkeypatch.setattr(backbones, "recipes", lambda: small)
+    monkeypatch.setenv("HUMALIGN_WEIGHTS", str(tmp_path))
+    values = parameters()
+    tower = {name.removeprefix("model/_Model_0/"): array for name, array in values.items()}
+    np.savez(tmp_path / "siglip-b16.npz", **{name: array.astype("f2").astype("f4") for name, array in tower.items()})
+    path = archive(tmp_path, numbered(values), "SigLIP-B-base_model")
+    assert cli.main(["convert", str(path), str(tmp_path / "base"), "--compare"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == f"{18 + 12 * DEPTH} tensors, 0 other than in the public weights of siglip-b16"
+
+    first, second = (f"Transformer/encoderblock_5/MultiHeadDotProductAttention_0/{part}/kernel" for part in ("key", "value"))
+    np.savez(tmp_path / "siglip-b16.npz", **tower | {first: tower[second], second: tower[first]})
+    assert released.compare(tmp_path / "base") == ("siglip-b16", 18 + 12 * DEPTH, ["blocks.5.attn.qkv.weight"])
+    assert cli.main(["convert", str(path), str(tmp_path / "base"), "--compare"]) == 1
+    assert "1 other than in the public weights of siglip-b16: blocks.5.attn.qkv.weight" in capsys.readouterr().out
+    for name in ("SigLIP-B-alignet", "Scratch-B-base_model"):
+        folder = released.convert(archive(tmp_path, numbered(values), name), tmp_path / name)
+        with pytest.raises(HumalignError, match="holds a model without public weights: compare a base_model"):
+            released.compare(folder)
 
 
 def test_the_card_says_source_licence_and_how_sure_the_layout_is(tmp_path):

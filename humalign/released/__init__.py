@@ -29,16 +29,19 @@ from humalign.errors import HumalignError
 from humalign.released import layout
 from humalign.released.catalogue import HOME, MODELS, NETWORKS, STAGES, stage_of, students
 
-__all__ = ["MODELS", "STAGES", "backbone", "convert", "extract", "stage_of", "students"]
+__all__ = ["MODELS", "STAGES", "backbone", "compare", "convert", "extract", "stage_of", "students"]
 
 AGAIN = "download it again"
+# A file in half precision is as good; a tensor in another's place differs by its whole spread.
+SPREAD = 0.01
 FILES = r"variables\.(index|data-\d{5}-of-\d{5})"
 LICENCE = (
     "CC BY 4.0 (what the authors of AligNet released, after the licence file of their models, of which a copy lies in dimpred's "
     "repository); of the model before alignment: {}"
 )
 ABOUT = {
-    "base": "The model before alignment, as the authors of AligNet released it beside their aligned ones.",
+    "base": "The model before alignment, as the authors of AligNet released it beside their aligned ones. It takes values in [0, 1] as "
+    "they do; whether that is what it was trained on is open.",
     "unaligned": "The authors' control: distilled from their teacher before it was fitted to any human choice.",
     "aligned": "Aligned by the authors of AligNet: distilled from a teacher that was fitted to people's odd-one-out choices.",
 }
@@ -109,7 +112,9 @@ def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
         checksum = sha256(archive)
     except OSError as error:
         raise HumalignError(f"cannot read {archive} ({error.strerror}): download it from {HOME}") from None
-    if _about(folder).get("sha256") == checksum:
+    address = f"{HOME}{model}-{STAGES[stage]}.tar.gz"
+    facts = {"model": model, "stage": stage, "archive": address, "sha256": checksum, "layout": MODELS[model].known}
+    if _about(folder) == facts:
         return folder
     export.refuse_filled(folder)
     try:
@@ -119,7 +124,6 @@ def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
             found, heads = _built(archive, model, stage, arrays, Path(part) / "tower.npz")
     except OSError as error:
         raise write_error(folder, error) from None
-    facts = {"model": model, "stage": stage, "archive": f"{HOME}{archive.name}", "sha256": checksum, "layout": MODELS[model].known}
     about = f"{ABOUT[stage]} Converted from their TensorFlow SavedModel: names and order of the arrays are timm's, values are unchanged."
     data = ("the released checkpoints of AligNet: see Licence; github.com/google-deepmind/alignet",)
     card = export.Card(f"{model}, {stage}, as released", about, data, LICENCE.format(found.recipe.licence), facts)
@@ -141,6 +145,29 @@ def backbone(folder: Path) -> Backbone:
     found.recipe = dataclasses.replace(found.recipe, trained_on=like.trained_on, source=about["layout"])
     found.classifier = _classifier(load_file(folder / export.CLASSIFIER))
     return found
+
+
+def compare(folder: Path) -> tuple[str, int, list[str]]:
+    """Compare a converted base model with the public weights of the same model: the test of an assumed layout.
+
+    Returns:
+        The registered backbone, the number of tensors, and the names of those that differ by more than a hundredth of their spread.
+
+    Raises:
+        HumalignError: the model is no base, there are no public weights of it, or they are not at hand.
+    """
+    ours = backbone(folder)
+    like = MODELS[ours.name].like
+    if _about(folder)["stage"] != "base" or backbones.recipes()[like].weights is None:
+        raise HumalignError(f"{folder} holds a model without public weights: compare a base_model, and not that of CapPa-B or Scratch-B")
+    mine, public = ours.net.state_dict(), backbones.build(like).net.state_dict()
+
+    def same(name: str) -> bool:
+        if name not in public or public[name].shape != mine[name].shape:
+            return False
+        return bool((public[name] - mine[name]).abs().max() <= SPREAD * public[name].std(correction=0))
+
+    return like, len(mine), [name for name in mine if not same(name)]
 
 
 def _about(folder: Path) -> dict[str, str]:
