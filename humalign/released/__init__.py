@@ -196,8 +196,9 @@ def _built(
     like = backbones.recipes()[entry.like]
     complaints: list[list[str]] = []
     for network in entry.networks:
-        recipe = dataclasses.replace(NETWORKS[network], licence=like.licence, trained_on=like.trained_on)
-        net: Any = backbones.LIBRARIES["timm"](model, recipe.model, recipe, None, False).net
+        recipe = dataclasses.replace(NETWORKS[network], licence=entry.licence, trained_on=like.trained_on)
+        with torch.device("meta"):  # sizes without values
+            net: Any = backbones.LIBRARIES["timm"](model, recipe.model, recipe, None, False).net
         for shapes in layout.layouts(net, stage):
             named, wrong = layout.assign(arrays, shapes)
             if not wrong:

@@ -21,7 +21,7 @@ HOME = "https://storage.googleapis.com/alignet/models/"
 
 
 def _network(model: str, penultimate: str, **options: object) -> Recipe:
-    # The exported models take values in [0, 1] as they are (README of the official repository, Models; StableHLO of SigLIP2-B).
+    # The exported models take values in [0, 1] as they are: the official training's data pipeline, and dimpred's port of SigLIP2-B.
     plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "weights": None, "features": 768}
     return Recipe("timm", model, 224, source="big_vision, models/vit.py", penultimate=penultimate, options=options, **plain)  # type: ignore[arg-type]
 
@@ -48,12 +48,14 @@ class Released:
     """One of the eight models.
 
     Attributes:
-        like: the registered backbone that it was before alignment, or stands for it; gives training data and licence.
+        like: the registered backbone that it was before alignment.
+        licence: of that model, after the licence file of the released ones.
         networks: of ``NETWORKS``, those that it may be.
         known: how sure that is.
     """
 
     like: str
+    licence: str
     networks: tuple[str, ...]
     known: str
 
@@ -63,14 +65,14 @@ UNSEEN = "assumed, for its archives have not been seen"
 ASSUMED = f"{UNSEEN}; big_vision's ViT with the pooling that fits their variables"
 UNKNOWN = "unknown: big_vision's ViT has no place for {}, and nobody has published the order of the variables"
 MODELS = {
-    "SigLIP-B": Released("siglip-b16", ("map",), f"{UNSEEN}; the official configuration pools by attention"),
-    "SigLIP2-B": Released("siglip2-b16", ("map",), "seen: the order of SigLIP2-B-alignet's variables, and its forward pass (dimpred)"),
-    "DINOv1-B": Released("dino-b16", ("tok-exact",), f"{ASSUMED}; exact GELU, as DINO was trained with"),
-    "DINOv2-B": Released("dinov2-b14", (), UNKNOWN.format("its layer scales")),
-    "CapPa-B": Released("cappa-b16", POOLINGS, ASSUMED),
-    "ViT-B": Released("vit-b16", POOLINGS, ASSUMED),
-    "CLIP-ViT-B": Released("clip-b16", (), UNKNOWN.format("the norm before its first block")),
-    "Scratch-B": Released("scratch-b16", POOLINGS, ASSUMED),
+    "SigLIP-B": Released("siglip-b16", "Apache-2.0", ("map",), f"{UNSEEN}; the official configuration pools by attention"),
+    "SigLIP2-B": Released("siglip2-b16", "Apache-2.0", ("map",), "seen: the order of SigLIP2-B-alignet's variables, and what it computes"),
+    "DINOv1-B": Released("dino-b16", "Apache-2.0", ("tok-exact",), f"{ASSUMED}; exact GELU, as DINO was trained with"),
+    "DINOv2-B": Released("dinov2-b14", "Apache-2.0", (), UNKNOWN.format("its layer scales")),
+    "CapPa-B": Released("cappa-b16", "Apache-2.0", POOLINGS, ASSUMED),
+    "ViT-B": Released("vit-b16", "not stated", POOLINGS, ASSUMED),
+    "CLIP-ViT-B": Released("clip-b16", "MIT", (), UNKNOWN.format("the norm before its first block")),
+    "Scratch-B": Released("scratch-b16", "not stated", POOLINGS, ASSUMED),
 }
 
 
