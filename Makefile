@@ -52,7 +52,7 @@ notebooks: setup ## execute the committed chapters in place, on the recorded sco
 	@$(BIN)/python -m humalign.notebooks
 
 record: ## make a profile's scores the recorded ones, and redraw the committed chapters from them
-	@mkdir -p book/recorded/$(RECORD) && cp build/$(RECORD)/scores.csv book/recorded/$(RECORD)/
+	@mkdir -p book/recorded/$(RECORD) && cp build/$(RECORD)/scores.csv build/$(RECORD)/provenance.json book/recorded/$(RECORD)/
 	@test $(RECORD) != demo || cp build/demo/book/source/book/figures/overview.png book/recorded/demo/
 	@$(MAKE) --no-print-directory notebooks
 

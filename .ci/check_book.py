@@ -1,6 +1,6 @@
 """Open every page of a rendered book in headless Chromium, at desktop and phone width, and fail on what a reader would notice.
 
-    python .ci/check_book.py [--html build/demo/book/html] [--screenshots DIR]
+    python .ci/check_book.py [--profile demo | --html FOLDER] [--screenshots DIR]
 
 A page fails on: an error in the console, a request to any other host, an image that is missing or has no alternative text,
 a formula that is not set, a number that was not filled in, a page wider than its screen.
@@ -168,9 +168,11 @@ def check(html: Path, screenshots: Path | None) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--html", type=Path, default=ROOT / "build/demo/book/html", help="the rendered book")
+    parser.add_argument("--profile", default="demo", help="whose book to open (default: demo)")
+    parser.add_argument("--html", type=Path, help="a rendered book elsewhere")
     parser.add_argument("--screenshots", type=Path, help="a folder for a picture of every page at both widths")
     chosen = parser.parse_args()
-    if not (chosen.html / "index.html").is_file():
-        sys.exit(f"check_book: no book at {chosen.html}: run `make reproduce PROFILE=demo` first")
-    sys.exit(bool(check(chosen.html, chosen.screenshots)))
+    folder = chosen.html or ROOT / "build" / chosen.profile / "book" / "html"
+    if not (folder / "index.html").is_file():
+        sys.exit(f"check_book: no book at {folder}: run `make reproduce PROFILE={chosen.profile}` first")
+    sys.exit(bool(check(folder, chosen.screenshots)))

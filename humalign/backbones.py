@@ -5,8 +5,8 @@ A backbone is named by an entry of ``registry/backbones.yaml`` (``siglip-b16``),
 ``Backbone.of``. Its features are the penultimate layer: what a linear classifier, or the text, would be compared with.
 
 Its weights come from the file or folder behind an ``@``, as in ``siglip-b16@siglip.npz``; else from the package that brings them;
-else from the folder that HUMALIGN_WEIGHTS names, as ``siglip-b16.safetensors`` or under the name of the model; else from the
-Hugging Face hub. They are loaded strictly: a model never keeps random values beside loaded ones.
+else from the folder that HUMALIGN_WEIGHTS names, as ``siglip-b16.safetensors`` or under the name of the model (``tiny`` in it for
+``open_clip:local-dir:tiny``); else from the Hugging Face hub. They are loaded strictly: a model never keeps random values beside loaded ones.
 """
 
 from __future__ import annotations
@@ -221,6 +221,8 @@ def _open_clip(name: str, model: str, recipe: Recipe | None, path: Path | None, 
         raise HumalignError(f"{name} needs open_clip: pip install open_clip_torch") from None
     settings: dict[str, Any]
     if model.startswith(("local-dir:", "hf-hub:")):
+        inside = weights.find([model.removeprefix("local-dir:")])
+        model = f"local-dir:{inside.parent}" if inside else model
         architecture, tag, of_tag, settings = model, "", {}, {"require_pretrained": pretrained, "load_weights": pretrained}
     else:
         architecture, _, tag = model.partition("/")

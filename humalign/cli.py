@@ -15,7 +15,7 @@ from humalign import profiles
 from humalign.artefacts import write_error
 from humalign.errors import HumalignError, nearest
 
-LAST = ("embeddings", "judgments", "teacher", "triplets", "students", "scores", "notebooks", "book", "all")
+LAST = ("pixels", "embeddings", "judgments", "teacher", "triplets", "students", "features", "scores", "notebooks", "book", "all")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a stage and everything it needs, reusing what is still good")
     run.add_argument("stage", metavar="STAGE", help=", ".join(LAST))
-    run.add_argument("--profile", help="demo (the default without a GPU), things")
+    run.add_argument("--profile", help="demo (the default without a GPU), things, paper (the default with one), rehearsal")
     run.add_argument("--build", type=Path, default=Path("build"), help="where artefacts go (default: build)")
     run.set_defaults(command=_run)
 
@@ -85,9 +85,6 @@ def _parser() -> argparse.ArgumentParser:
 def _default_profile() -> str:
     import torch
 
-    if torch.cuda.is_available() and "paper" not in profiles.names():
-        print("a CUDA device is present, but the profile 'paper' does not exist yet: running demo", file=sys.stderr)
-        return "demo"
     return "paper" if torch.cuda.is_available() else "demo"
 
 
@@ -103,25 +100,12 @@ def _run(options: argparse.Namespace) -> None:
     # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one.
     torch.use_deterministic_algorithms(True)
     run = pipeline.Run(profile, options.build.resolve())
-    if profile.name in stages.CHAINS:
-        _run_part(stages.CHAINS[profile.name], options.stage, run)
-        return
-    if options.stage == "book":
-        print(stages.render(run))
-        return
-    pipeline.execute(stages.STAGES, "notebooks" if options.stage == "all" else options.stage, run)
-    print(stages.render(run) if options.stage == "all" else run.folder)
-
-
-def _run_part(chain: Any, stage: str, run: Any) -> None:
-    """Run a profile that ends with scores: the book shows them as recorded results."""
-    from humalign import pipeline
-
-    last = list(chain)[-1]
-    if stage not in (*chain, "all"):
-        raise HumalignError(f"the profile {run.profile.name!r} ends with {last!r}, no book is made of it: {nearest(stage, chain)}")
-    pipeline.execute(chain, last if stage == "all" else stage, run)
-    print(run.path("scores.csv") if stage in (last, "all") else run.folder)
+    chain = stages.CHAINS.get(profile.name, stages.STAGES)
+    if options.stage not in (*chain, "book", "all"):
+        raise HumalignError(f"the profile {profile.name!r} has no stage {options.stage!r}: {nearest(options.stage, chain)}")
+    if options.stage != "book":
+        pipeline.execute(chain, "notebooks" if options.stage == "all" else options.stage, run)
+    print(stages.render(run) if options.stage in ("book", "all") else run.folder)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -133,7 +117,7 @@ def _doctor(options: argparse.Namespace) -> int:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the demo runs on the processor"
     print(f"python {platform.python_version()}, torch {torch.__version__}, CUDA device: {device}")
     print(f"disk: {free:.0f} GB free here; a run of the demo needs 0.5 GB")
-    print(f"profiles: {', '.join(profiles.names())}; planned: {', '.join(profiles.PLANNED)}")
+    print(f"profiles: {', '.join(profiles.names())}")
     missing = 0
     for name, source in sources().items():
         try:

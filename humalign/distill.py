@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from humalign import triplets
 from humalign.artefacts import replacing
@@ -79,6 +80,7 @@ class Engine:
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where there is a device.
         bfloat16: run the student under autocast; weights, objective and updates stay in single precision.
         recompute: keep only what enters a stage, and compute the rest again for the gradient (gradient checkpointing).
+        passes: parts in which the rows of a step are computed one after the other, for less memory; of rows of a file only.
         compile: a backend of ``torch.compile``, as ``inductor``.
         prefetch: batches that are read while one is trained on.
     """
@@ -86,6 +88,7 @@ class Engine:
     device: str = "auto"
     bfloat16: bool = False
     recompute: bool = False
+    passes: int = 1
     compile: str | None = None
     prefetch: int = 2
 
@@ -133,6 +136,8 @@ def distill(
     """
     plan: Plan = labelled if isinstance(labelled, DenseTriplets) else FileRows(labelled, settings.batch_triplets)
     ranks = join(engine.device)
+    if engine.passes > 1 and plan.gathered:
+        raise HumalignError(f"{engine.passes} passes: only rows of a file can be taken in parts, dense triplets need all images of a step")
     plan.check(len(inputs), ranks.world)
     if isinstance(labelled, LabelledTriplets) and not unsound:
         refuse_unsound(labelled, len(inputs), embeddings)
@@ -144,21 +149,14 @@ def distill(
     optimiser = AdamTowardsInit(trained, settings.decay_to_init)
     state = _Checkpoint(checkpoint, settings, trained, optimiser)
     log = state.resume()
-    objective = OBJECTIVES[settings.objective]
     steps = range(len(log.divergence), settings.steps)
     batches = ahead(functools.partial(load_step, plan, inputs, ranks), steps, engine.prefetch)
     for number, (pixels, batch) in zip(steps, batches, strict=True):
-        with torch.autocast(ranks.device.type, torch.bfloat16, enabled=engine.bfloat16):
-            outputs = model(pixels)
-        outputs = ranks.gather(outputs.float()) if plan.gathered else outputs.float()
-        # Gradients are averaged over processes, so that each one's share counts as often as there are processes.
-        divergence = objective(batch.similarities, outputs, batch.triplets, settings.temperature).sum() * (ranks.world / batch.total)
-        seen = ranks.mean(divergence)
+        optimiser.zero_grad()
+        seen = ranks.mean(_backward(model, pixels, batch, plan.gathered, settings, engine, ranks))
         if not np.isfinite(seen):
             mend = "lower `learning_rate`, or audit the triplets (`humalign audit`)"
             raise HumalignError(f"the objective is {seen} at step {number}: {mend}")
-        optimiser.zero_grad()
-        divergence.backward()
         optimiser.step(settings.learning_rate_at(number))
         log.divergence.append(seen)
         if ranks.rank == 0:
@@ -169,6 +167,31 @@ def distill(
                 state.save(log)
             progress(number)
     return log
+
+
+def _backward(
+    model: nn.Module, pixels: Tensor, batch: Step, gathered: bool, settings: Distillation, engine: Engine, ranks: Ranks
+) -> Float[Tensor, ""]:
+    """Add up the gradients of a process's share of a step, part by part, and return its divergence."""
+    parts = batch.triplets.chunk(engine.passes)
+    seen = torch.zeros((), device=ranks.device)
+    for number, (rows, similarities) in enumerate(zip(parts, batch.similarities.chunk(engine.passes), strict=True), 1):
+        places, inputs = rows, pixels
+        if engine.passes > 1:
+            used, places = torch.unique(rows, return_inverse=True)
+            inputs = pixels[used]
+        # Processes add up their gradients once a step, with its last part.
+        alone = isinstance(model, DistributedDataParallel) and number < len(parts)
+        with model.no_sync() if alone else contextlib.nullcontext():  # type: ignore[operator]
+            with torch.autocast(ranks.device.type, torch.bfloat16, enabled=engine.bfloat16):
+                outputs = model(inputs)
+            outputs = ranks.gather(outputs.float()) if gathered else outputs.float()
+            # Gradients are averaged over processes, so that each one's share counts as often as there are processes.
+            each = OBJECTIVES[settings.objective](similarities, outputs, places, settings.temperature)
+            divergence = each.sum() * (ranks.world / batch.total)
+            divergence.backward()
+        seen += divergence.detach()
+    return seen
 
 
 def refuse_unsound(labelled: LabelledTriplets, images: int, embeddings: Float[np.ndarray, "images dim"] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The figures of real people's judgments: each a pure function of the recorded scores, and headed by whose judgments they are."""
+"""The figures of real people's judgments: each a pure function of the scores, and headed by whose judgments they are."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def heading(rows: pd.DataFrame, who: str = "") -> str:
     kinds, profiles = set(rows["evidence"]), set(rows["profile"])
     if len(kinds) != 1:
         raise ValueError(f"evidence of several kinds, {', '.join(sorted(kinds))}, in one figure")
-    return f"{who or WHO[kinds.pop()]} (recorded run of the profile {', '.join(sorted(profiles))})"
+    return f"{who or WHO[kinds.pop()]} (run of the profile {', '.join(sorted(profiles))})"
 
 
 def example_triplets(scores: pd.DataFrame) -> Figure:

@@ -1,4 +1,4 @@
-"""The figures of students on real people: each a pure function of the recorded scores, and headed by whose judgments they are."""
+"""The figures of students on real people: each a pure function of the scores, and headed by whose judgments they are."""
 
 from __future__ import annotations
 

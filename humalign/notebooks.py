@@ -33,19 +33,18 @@ def chapters(folder: Path) -> list[Path]:
     return sorted(folder.glob(CHAPTERS))
 
 
-def run(notebooks: Path, profile: str, results: Path, out: Path) -> list[Path]:
-    """Execute every chapter for a profile and return the executed copies.
+def run(notebooks: Path, parameters: Mapping[str, str | Path], out: Path) -> list[Path]:
+    """Execute every chapter with the same parameters and return the executed copies.
 
     Args:
         notebooks: folder of the chapters.
-        profile: name of the profile, passed to each chapter as ``profile``.
-        results: table of scores, passed as ``results``, relative to ``out``, where the chapters run.
+        parameters: by name; a path is passed relative to ``out``, where the chapters run.
         out: folder of the executed copies.
 
     Raises:
         HumalignError: a chapter has no such parameter, or fails.
     """
-    given = {"profile": profile, "results": os.path.relpath(results, out)}
+    given = {name: os.path.relpath(value, out) if isinstance(value, Path) else value for name, value in parameters.items()}
     for stale in [*chapters(out), *chapters(out / "failed")]:
         stale.unlink()
     sources = chapters(notebooks)

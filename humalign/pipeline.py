@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from humalign import origins
 from humalign.artefacts import PACKAGE, Provenance, fingerprint, replacing, sha256, source_hash, versions
 from humalign.errors import HumalignError
 from humalign.profiles import Profile, Things
@@ -31,6 +32,7 @@ class Stage:
         outputs: files it leaves, below the profile's build folder.
         make: does the work.
         files: patterns of other files in the repository that it depends on.
+        sources: registered files that it reads, by name.
     """
 
     needs: tuple[str, ...]
@@ -39,6 +41,7 @@ class Stage:
     outputs: Callable[[Any], list[str]]
     make: Callable[[Run, Provenance], None]
     files: tuple[str, ...] = ()
+    sources: Callable[[Any], list[str]] = lambda profile: []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,14 +87,17 @@ def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], 
         stamp = run.path(f"stamps/{name}.json")
         if _good(stamp, stage_key, stage.outputs(run.profile), run):
             say(f"[{number}/{len(names)}] {name}: reused, nothing changed")
+            _tell(stages, name, run)
             continue
         say(f"[{number}/{len(names)}] {name} ...")
         started = time.perf_counter()
         provenance = Provenance(run.profile.name, run.profile.seed, stage_key)
         _drop_altered(stamp, run)
         stage.make(run, provenance)
-        _stamp(stamp, provenance, stage.outputs(run.profile), run)
-        say(f"[{number}/{len(names)}] {name}: {time.perf_counter() - started:.0f} s")
+        seconds = time.perf_counter() - started
+        _stamp(stamp, provenance, stage, seconds, run)
+        _tell(stages, name, run)
+        say(f"[{number}/{len(names)}] {name}: {seconds:.0f} s")
 
 
 def _good(stamp: Path, stage_key: str, outputs: list[str], run: Run) -> bool:
@@ -113,10 +119,18 @@ def _drop_altered(stamp: Path, run: Run) -> None:
         run.path(name).unlink()
 
 
-def _stamp(path: Path, provenance: Provenance, outputs: list[str], run: Run) -> None:
+def _tell(stages: dict[str, Stage], name: str, run: Run) -> None:
+    """Keep what is known of the run beside the scores, once they are there."""
+    if origins.TABLE in stages[name].outputs(run.profile):
+        origins.gather(run.folder, chain(stages, name))
+
+
+def _stamp(path: Path, provenance: Provenance, stage: Stage, seconds: float, run: Run) -> None:
+    outputs = stage.outputs(run.profile)
     missing = [name for name in outputs if not run.path(name).is_file()]
     if missing:
         raise HumalignError(f"the stage left no {missing[0]}: run the same command again")
     files = {name: sha256(run.path(name)) for name in outputs}
     with replacing(path) as part:
-        part.write_text(json.dumps(provenance.attrs() | {"files": files}, indent=1))
+        told = origins.stamped(stage.sources(run.profile), seconds)
+        part.write_text(json.dumps(provenance.attrs() | told | {"files": files}, indent=1))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import os
+import warnings
 
 import torch
 import torch.distributed as dist
@@ -38,7 +39,10 @@ class Ranks:
             return student
         # Normalisation layers stay in evaluation mode, so their statistics need no broadcasting.
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(student, device_ids=devices, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            # The name that PyTorch 2.14 asks for instead is not known to the versions before it.
+            warnings.simplefilter("ignore", FutureWarning)
+            return DistributedDataParallel(student, device_ids=devices, broadcast_buffers=False)
 
     def gather(self, outputs: Float[Tensor, "own dim"]) -> Float[Tensor, "all dim"]:
         """Return the outputs of all processes, one below the other, with gradient; each must have as many."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from humalign import published, registry
-from humalign.artefacts import PACKAGE
-from humalign.scores import one, pick, read
+from humalign import origins, published, registry
+from humalign.scores import one, pick
 
 # In the order of every table and figure; each pair is a stage and what it is compared with.
 STAGES = ("base", "base-centred", "unaligned", "aligned", "teacher-base", "teacher-centred", "teacher")
@@ -21,6 +21,7 @@ PAIRS = (
     *(("aligned", reference) for reference in ("unaligned", "base-centred", "base")),
 )
 EMPTY = "—"
+NOT_KEPT = "not kept"
 NO_LOCAL_FINE = "local-fine has a ceiling only: within one subgroup the observers' truth is a random vector of each concept's own"
 RELATIONS = {"same-subgroup": "in one subgroup", "same-group": "in one group", "different-group": "across groups"}
 MINUS = "\N{MINUS SIGN}"
@@ -33,7 +34,7 @@ class Table:
         self.frame, self.caption = frame.astype(str), caption
 
     def __repr__(self) -> str:
-        return "\n".join(filter(None, (self.caption, self.frame.to_string(index=False))))
+        return "\n".join(filter(None, (self.caption, "" if self.frame.empty else self.frame.to_string(index=False))))
 
     def _repr_html_(self) -> str:
         def line(cells: Sequence[str], tag: str) -> str:
@@ -41,13 +42,10 @@ class Table:
 
         # Above the table, not in it: a wide table scrolls on a narrow screen, and its caption should not.
         caption = f"<p>{html.escape(self.caption)}</p>\n" if self.caption else ""
+        if self.frame.empty:
+            return caption
         body = "\n".join(line(row, "td") for row in self.frame.to_numpy().tolist())
         return f"{caption}<table>\n<thead>{line(list(self.frame.columns), 'th')}</thead>\n<tbody>\n{body}\n</tbody></table>"
-
-
-def recorded(profile: str) -> pd.DataFrame:
-    """Return the scores of a profile that were recorded in the repository, whatever run is being shown."""
-    return read(PACKAGE.parent / "book" / "recorded" / profile / "scores.csv")
 
 
 def number(row: Any, digits: int = 3) -> str:
@@ -161,6 +159,27 @@ def sources() -> Table:
     entries = registry.sources().values()
     return Table(pd.DataFrame(
         [{"what": s.what, "used as": s.used_in, "licence": s.licence, "home": s.home, "attribution": s.attribution} for s in entries]))
+
+
+def stages_run(results: str | Path) -> Table:
+    """Return when and where each stage of the run was made that a table of scores is from, and how long it took."""
+    origin = origins.read(results)
+    told = {} if origin is None else origin.stages
+    rows = [{"stage": name, "day": stage["date"] or NOT_KEPT,
+             "wall time": NOT_KEPT if stage["seconds"] is None else f"{stage['seconds']:,.0f} s",
+             "machine": stage["machine"] or NOT_KEPT, "commit": stage["commit"]} for name, stage in told.items()]
+    return Table(pd.DataFrame(rows), f"The stages behind the scores: {origins.said(results)}")
+
+
+def files_used(results: str | Path) -> Table:
+    """Return every registered file that the run has read which a table of scores is from."""
+    origin = origins.read(results)
+    if origin is None or origin.sources is None:
+        return Table(pd.DataFrame(), f"Which files were read was not kept: {origins.said(results)}")
+    rows = [{"what": source["what"], "file": source["file"], "bytes": f"{source['size']:,}", "licence": source["licence"],
+             "from": source["home"], "sha256": source["sha256"]} for source in origin.sources]
+    return Table(pd.DataFrame(rows), "Every registered file that the run has read; of a folder, the digest is over its files' names and "
+                                     "digests")
 
 
 # ---- sentences -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The tables and the sentences about real people: pure functions of the recorded scores, so that no number and no verdict is typed."""
+"""The tables and the sentences about real people: pure functions of the scores, so that no number and no verdict is typed."""
 
 from __future__ import annotations
 

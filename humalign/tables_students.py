@@ -1,4 +1,4 @@
-"""Tables and sentences about students of a teacher of photographs, on real people: pure functions of the recorded scores."""
+"""Tables and sentences about students of a teacher of photographs, on real people: pure functions of the scores."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def human_evidence(scores: pd.DataFrame) -> Table:
         for metric, name in SOFT_LABELS.items()
     }
     return Table(pd.DataFrame([{"measure": name} | _line(scores, where) for name, where in measures.items()]),
-                 "Students on human evidence, with 95 % intervals (recorded run of the profile things)")
+                 "Students on human evidence, with 95 % intervals (run of the profile things)")
 
 
 def _line(scores: pd.DataFrame, where: dict[str, str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ import xarray as xr
 from safetensors.torch import load_file
 
 import humalign
-from humalign import images, pipeline, profiles, scores, stages, triplets
+from humalign import images, origins, pipeline, profiles, registry, scores, stages, triplets
 from humalign.artefacts import Provenance, sha256
 from humalign.errors import HumalignError
 
@@ -156,7 +156,25 @@ def test_every_stage_is_made_and_leaves_its_files_and_nothing_else(done):
     run, said, _ = done
     assert made(said) == set(CHAIN)
     wanted = {name for stage in CHAIN for name in stages.STAGES[stage].outputs(run.profile)} | {f"stamps/{stage}.json" for stage in CHAIN}
-    assert set(whole(run)) == wanted
+    assert set(whole(run)) == wanted | {"provenance.json"}
+
+
+def test_the_run_says_where_its_scores_come_from(done):
+    run, _, _ = done
+    origin = origins.read(run.path("scores.csv"))
+    assert list(origin.stages) == CHAIN and origin.machine == origins.Machine.here()
+    for name, stage in origin.stages.items():
+        stamp = json.loads(run.path(f"stamps/{name}.json").read_text())
+        assert stage["seconds"] == stamp["seconds"] > 0 and stage["date"] == stamp["date"] and stage["commit"] == stamp["commit"]
+    registered = {registry.source(name) for name in ("efficientnet-lite0-weights", "efficientnet-lite2-weights")}
+    assert {entry.sha256 for entry in registered} < {source["sha256"] for source in origin.sources}
+
+
+def test_provenance_that_is_lost_comes_back_without_a_stage_made_again(copy, done):
+    copy.path("provenance.json").unlink()
+    _, said = run_chain(copy.build)
+    assert made(said) == set()
+    assert copy.path("provenance.json").read_bytes() == done[0].path("provenance.json").read_bytes()
 
 
 def test_every_artefact_carries_its_provenance(done):
@@ -329,7 +347,7 @@ def test_a_run_killed_while_a_student_is_trained_ends_as_an_unbroken_one(copy, d
     assert made(said) == {"students", "scores"}
     assert whole(copy).keys() == whole(done[0]).keys(), "nothing is left over"
     for name in whole(copy):
-        assert name.startswith("stamps/") or same(copy.path(name), done[0].path(name)), name
+        assert name.startswith(("stamps/", "provenance")) or same(copy.path(name), done[0].path(name)), name
     assert copy.path("scores.csv").read_bytes() == done[0].path("scores.csv").read_bytes()
 
 

@@ -108,7 +108,7 @@ def test_whole_numbers_are_taken_where_a_fraction_may_stand():
         (["run", "xyzzy"], "unknown stage 'xyzzy': known are: .*students"),
         (["run", "all", "--profile", "dmeo"], "unknown profile 'dmeo': did you mean 'demo'"),
         (["run", "all", "--profile", "paper"], "the profile 'paper' .* does not exist yet: run `make reproduce PROFILE=demo`"),
-        (["run", "triplets", "--profile", "things"], "the profile 'things' ends with 'scores', .*judgments"),
+        (["run", "triplets", "--profile", "things"], "the profile 'things' has no stage 'triplets': .*judgments"),
         (["audit", "nowhere.npz"], "no triplet file at nowhere.npz"),
     ],
 )
@@ -130,6 +130,21 @@ def test_run_runs_the_profile_into_the_build_folder(said, execute, tmp_path):
     status, out, error = said("run", "teacher", "--build", tmp_path)
     assert (status, error) == (0, "") and runs == [("teacher", "demo", tmp_path.resolve() / "demo")]
     assert str(tmp_path) in out
+
+
+@pytest.mark.parametrize("profile", ["demo", "things"])
+@pytest.mark.parametrize(("stage", "executed"), [("all", ["notebooks"]), ("scores", ["scores"]), ("book", [])])
+def test_every_profile_goes_one_way_down_to_the_book(said, execute, monkeypatch, tmp_path, profile, stage, executed):
+    from humalign import stages
+
+    runs = []
+    execute(lambda chain, last, run, *_: runs.append((chain, last)))
+    monkeypatch.setattr(stages, "render", lambda run: run.path("book/html/index.html"))
+    status, out, error = said("run", stage, "--profile", profile, "--build", tmp_path)
+    assert (status, error) == (0, "")
+    assert runs == [(stages.PEOPLE if profile == "things" else stages.STAGES, last) for last in executed]
+    folder = tmp_path.resolve() / profile
+    assert out.splitlines()[-1] == str(folder if stage == "scores" else folder / "book" / "html" / "index.html")
 
 
 def test_with_a_cuda_device_and_no_paper_profile_the_demo_runs_and_says_so(said, execute, monkeypatch, tmp_path):

@@ -112,7 +112,7 @@ def test_a_figure_is_narrow_readable_counted_headed_and_the_same_on_every_run(na
     assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 9
     assert all("n = " in axes.get_title(loc="left") for axes in figure.axes)
     judges = "Simulated observers, not people" if name == "recovery" else "Real people's judgments"
-    assert f"{judges} (recorded run of the profile things)" in said(figure)
+    assert f"{judges} (run of the profile things)" in said(figure)
     pd.testing.assert_frame_equal(scores, before)
     for number in (1, 2):
         figures.save(draw(scores), tmp_path / f"{number}.png")

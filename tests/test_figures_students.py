@@ -76,7 +76,7 @@ def test_a_figure_is_narrow_readable_counted_headed_and_the_same_on_every_run(na
     assert figure.get_figwidth() <= 7
     assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 9
     assert all("n = " in axes.get_title(loc="left") for axes in figure.axes)
-    assert f"{FIGURES[name]} (recorded run of the profile things)" in [text.get_text() for text in figure.findobj(Text)]
+    assert f"{FIGURES[name]} (run of the profile things)" in [text.get_text() for text in figure.findobj(Text)]
     pd.testing.assert_frame_equal(scores, before)
     for number in (1, 2):
         figures.save(draw(scores), tmp_path / f"{number}.png")

@@ -12,7 +12,7 @@ from humalign import notebooks
 from humalign.errors import HumalignError
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-PARAMETERS = 'profile = "demo"\nresults = "../book/recorded/demo/scores.csv"'
+PARAMETERS = 'profile = "demo"\nresults = "../book/recorded/demo/scores.csv"\npeople_results = "../book/recorded/things/scores.csv"'
 LOGIC = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.While, ast.Try)
 
 chapter = pytest.mark.parametrize("path", notebooks.chapters(FOLDER), ids=lambda path: path.stem)
@@ -89,6 +89,16 @@ def test_holds_no_logic(path):
         assert not found, f"{found[0]} belongs into a module: {cell.source}"
 
 
+@chapter
+def test_says_from_which_run_its_numbers_are(path):
+    code, prose = (["".join(cell.source) for cell in cells(path, kind)] for kind in ("code", "markdown"))
+    for name, parameter in (("results-from", "results"), ("people-from", "people_results")):
+        if any(f"scores.read({parameter})" in source for source in code):
+            assert any(f'glue("{name}", origins.said({parameter}), display=False)' in source for source in code), name
+            assert any(f"{{glue:text}}`{name}:s`" in source for source in prose), name
+    assert not any("book/recorded" in source for source in code[1:]), "what is shown comes in as a parameter"
+
+
 # ---- running ---------------------------------------------------------------------------------------------------------
 
 def write(folder, name, code, parameters=PARAMETERS):
@@ -100,7 +110,8 @@ def write(folder, name, code, parameters=PARAMETERS):
 @pytest.fixture
 def run(tmp_path):
     """Run the chapters below a temporary folder."""
-    return lambda: notebooks.run(tmp_path / "notebooks", "tiny", tmp_path / "build" / "scores.csv", tmp_path / "build" / "out")
+    given = {"profile": "tiny", "results": tmp_path / "build" / "scores.csv"}
+    return lambda: notebooks.run(tmp_path / "notebooks", given, tmp_path / "build" / "out")
 
 
 def test_a_chapter_runs_on_the_results_it_is_given_in_this_environment(tmp_path, run):

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import pearsonr, spearmanr
 
-from humalign import pipeline, profiles, scores, stages
+from humalign import origins, pipeline, profiles, registry, scores, stages
 from humalign.errors import HumalignError
 from humalign.evaluation import people
 from humalign.images import Subset, ZipImages
@@ -230,6 +230,10 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     assert (table.loc[table["evidence"] == "simulated", "task"] == "recovery").all()
     recovered = table[table["task"] == "recovery"]["value"].tolist()
     assert recovered[0] < recovered[1]
+    origin = origins.read(tmp_path / "things" / "scores.csv")
+    assert {entry["sha256"] for entry in origin.sources} >= {registry.source(name).sha256 for name in ("things-answers", "cifar10h", "dtd")}
+    assert all(entry["size"] == registry.human_data()[name].size for name in ("things-photographs",) for entry in origin.sources
+               if entry["file"] == registry.human_data()[name].path)
     said = []
     (tmp_path / "things" / "scores.csv").unlink()
     pipeline.execute(stages.PEOPLE, "scores", run, said.append)

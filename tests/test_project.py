@@ -22,7 +22,7 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 
 # An import goes to the left or up only; what is not a floor of the chain stands above or below it.
 ORDER = """
-    errors devices datafiles artefacts registry profiles
+    errors devices datafiles artefacts registry origins profiles
     objectives scores images pixels judgments
     readers readers_labels readers_levels readers_imagenet readers_similarity splits splitting weights tensor_bundle
     backbones embeddings simulate vice

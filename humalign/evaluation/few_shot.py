@@ -113,6 +113,8 @@ def _taught(features: np.ndarray, labels: np.ndarray, classifier: str) -> Pipeli
     with warnings.catch_warnings():
         # With more features than pictures the classes are always separable; the answer no longer changes.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # One shot of each of many classes is meant as it is.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         # NearestCentroid divides by items minus classes, which is zero for one shot; the quotient is not used.
         warnings.simplefilter("ignore", RuntimeWarning)
         return make_pipeline(CommonScale(), PCA(), CLASSIFIERS[classifier](shots)).fit(features, labels)

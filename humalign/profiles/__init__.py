@@ -10,8 +10,6 @@ import yaml
 
 from humalign.errors import HumalignError, nearest
 
-PLANNED = {"paper": "the paper's own scale on GPUs"}
-
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
@@ -112,8 +110,58 @@ class Things:
     bootstrap_draws: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """The settings of the paper's own chain, at its own scale or in small; the file says what each means and where it is from."""
+
+    name: str
+    seed: int
+    threads: int
+    evidence: str
+    imagenet_pictures: int
+    imagenet_validation: int
+    teacher_backbone: str
+    students: tuple[str, ...]
+    device: str
+    precision: str
+    compile: str
+    workers: int
+    batch_images: int
+    processes: int
+    folds: int
+    vice_dim: int
+    vice_steps: int
+    vice_batch: int
+    distilled_triplets: int
+    pulls: tuple[float, ...]
+    pull_folds: int
+    teacher_rank: int
+    teacher_iterations: int
+    triplets_from: str
+    sampling: str
+    clusters: int
+    triplets: int
+    validation_triplets: int
+    objective: str
+    temperature: float
+    steps: int
+    warmup: int
+    learning_rate: float
+    decay_to_init: float
+    batch_triplets: int
+    checkpoint_every: int
+    evaluate_every: int
+    evaluations: tuple[str, ...]
+    labelled_images: int
+    shots: tuple[int, ...]
+    few_shot_draws: int
+    compared_images: int
+    bootstrap_draws: int
+
+
+Settings = Profile | Things | Paper
 # Which settings a profile has; those not named here have the chain's.
-KINDS: dict[str, type[Profile] | type[Things]] = {"things": Things}
+KINDS: dict[str, type[Settings]] = {"things": Things, "paper": Paper, "rehearsal": Paper}
 
 
 def names() -> list[str]:
@@ -121,20 +169,18 @@ def names() -> list[str]:
     return sorted(path.name.removesuffix(".yaml") for path in files("humalign.profiles").iterdir() if path.name.endswith(".yaml"))
 
 
-def load(name: str) -> Profile | Things:
+def load(name: str) -> Settings:
     """Read a profile by name.
 
     Raises:
-        HumalignError: unknown or planned profile, or a key that is unknown, missing or of the wrong type.
+        HumalignError: unknown profile, or a key that is unknown, missing or of the wrong type.
     """
     if name not in names():
-        if name in PLANNED:
-            raise HumalignError(f"the profile {name!r} ({PLANNED[name]}) does not exist yet: run `make reproduce PROFILE=demo`")
-        raise HumalignError(f"unknown profile {name!r}: {nearest(name, [*names(), *PLANNED])}")
+        raise HumalignError(f"unknown profile {name!r}: {nearest(name, names())}")
     return parse(name, yaml.safe_load((files("humalign.profiles") / f"{name}.yaml").read_text("utf-8")))
 
 
-def parse(name: str, settings: dict[str, Any]) -> Profile | Things:
+def parse(name: str, settings: dict[str, Any]) -> Settings:
     """Check the settings of a profile, key by key."""
     kind = KINDS.get(name, Profile)
     expected = {field.name: str(field.type) for field in dataclasses.fields(kind) if field.name != "name"}

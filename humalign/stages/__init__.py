@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from humalign.pipeline import Stage
 from humalign.stages import human_scores, people, photographs
-from humalign.stages.inputs import embed, embedding_files, judge
+from humalign.stages.inputs import embed, embedding_files, judge, sources, weights_of
 from humalign.stages.learning import student_files, train
+from humalign.stages.paper import embedding, features, labelling, pictures, scoring, students, teaching
 from humalign.stages.results import chapters, execute_notebooks, render, score
 from humalign.stages.teaching import sample, teach, teacher_files, triplet_files
 
 __all__ = ["CHAINS", "PEOPLE", "STAGES", "render"]
+
+
+def _chapters(beside: str) -> Stage:
+    """Return the stage that runs the chapters on a run's scores and, beside them, on the recorded ones of another profile."""
+    return Stage(
+        needs=("scores",),
+        settings=(),
+        modules=(
+            *("scores", "origins", "tables", "tables_people", "tables_students"),
+            *("drawing", "figures", "figures_people", "figures_students", "published", "notebooks"),
+        ),
+        outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
+        make=execute_notebooks,
+        files=("notebooks/*.ipynb", *(f"book/recorded/{beside}/{name}" for name in ("scores.csv", "provenance.json"))),
+    )
+
 
 STAGES: dict[str, Stage] = {
     "embeddings": Stage(
@@ -19,6 +36,7 @@ STAGES: dict[str, Stage] = {
         outputs=embedding_files,
         make=embed,
         files=("humalign/registry/backbones.yaml", "humalign/registry/sources.yaml"),
+        sources=sources,
     ),
     "judgments": Stage(
         needs=(),
@@ -67,21 +85,17 @@ STAGES: dict[str, Stage] = {
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=score,
     ),
-    "notebooks": Stage(
-        needs=("scores",),
-        settings=(),
-        modules=(
-            *("scores", "tables", "tables_people", "tables_students", "drawing", "figures", "figures_people", "figures_students"),
-            *("published", "notebooks"),
-        ),
-        outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
-        make=execute_notebooks,
-        files=("notebooks/*.ipynb", "book/recorded/things/scores.csv"),
-    ),
+    "notebooks": _chapters(beside="things"),
 }
 
 # Teachers and students on real human judgments. Each stage checks the human data against their checksums before it reads them.
 HUMAN_DATA = ("humalign/registry/human.yaml",)
+OBJECTS = [
+    *("things-ids", "things-clip-features", "things-answers", "things-validation-answers", "things-repeated-answers"),
+    *("things-vice", "things-categories"),
+]
+JUDGED = ["things-photographs", "kriegeskorte92-judgments", "kriegeskorte92-images"]
+LABELLED = [*photographs.LABELLED.values(), "cifar10-test-index", "cifar10h"]
 PEOPLE: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
@@ -90,6 +104,7 @@ PEOPLE: dict[str, Stage] = {
         outputs=photographs.embedding_files,
         make=photographs.embed,
         files=("humalign/registry/backbones.yaml", *HUMAN_DATA),
+        sources=lambda profile: [*JUDGED, "caltech101", *photographs.LABELLED.values(), *weights_of(*profile.backbones)],
     ),
     "judgments": Stage(
         needs=(),
@@ -98,6 +113,7 @@ PEOPLE: dict[str, Stage] = {
         outputs=people.observer_files,
         make=people.observe,
         files=HUMAN_DATA,
+        sources=lambda profile: OBJECTS,
     ),
     "teacher": Stage(
         needs=("judgments",),
@@ -105,6 +121,7 @@ PEOPLE: dict[str, Stage] = {
         modules=("locality", "teacher", "mixed_effects"),
         outputs=people.teacher_files,
         make=people.teach,
+        sources=lambda profile: OBJECTS,
     ),
     "students": Stage(
         needs=("embeddings",),
@@ -121,6 +138,7 @@ PEOPLE: dict[str, Stage] = {
         outputs=photographs.student_files,
         make=photographs.train,
         files=HUMAN_DATA,
+        sources=lambda profile: ["things-vice", "things-photographs", *weights_of(profile.student_backbone)],
     ),
     "scores": Stage(
         needs=("embeddings", "teacher", "students"),
@@ -135,8 +153,86 @@ PEOPLE: dict[str, Stage] = {
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=human_scores.score,
+        sources=lambda profile: [*OBJECTS, *JUDGED, *LABELLED],
+    ),
+    "notebooks": _chapters(beside="demo"),
+}
+
+# The paper's own chain. Where its weights and ImageNet lie is no setting: what is read there is in the key of no stage.
+REGISTRY = ("humalign/registry/backbones.yaml", *HUMAN_DATA)
+COMPUTED = ("precision", "evidence")
+PAPER: dict[str, Stage] = {
+    "pixels": Stage(
+        needs=(),
+        settings=("imagenet_pictures", "imagenet_validation", "teacher_backbone", "students", "evaluations", "labelled_images", "evidence"),
+        modules=("images", "imagenet", "pixels", "readers_levels", "readers_similarity", "stages/paper/pictures"),
+        outputs=pictures.pixel_files,
+        make=pictures.squash,
+        files=REGISTRY,
+    ),
+    "embeddings": Stage(
+        needs=("pixels",),
+        settings=("teacher_backbone", *COMPUTED),
+        modules=("splitting", "weights", "backbones", "stages/paper/embedding"),
+        outputs=embedding.embedding_files,
+        make=embedding.embed,
+        files=REGISTRY,
+    ),
+    "judgments": Stage(
+        needs=(),
+        settings=("evidence", "folds", "vice_dim", "vice_steps", "vice_batch"),
+        modules=("datafiles", "readers", "judgments", "splits", "objectives", "vice"),
+        outputs=teaching.observer_files,
+        make=teaching.observe,
+        files=HUMAN_DATA,
+    ),
+    "teacher": Stage(
+        needs=("embeddings", "judgments"),
+        settings=("distilled_triplets", "pulls", "pull_folds", "teacher_rank", "teacher_iterations"),
+        modules=("locality", "teacher", "stages/paper/teaching"),
+        outputs=teaching.teacher_files,
+        make=teaching.teach,
+    ),
+    "triplets": Stage(
+        needs=("teacher",),
+        settings=("triplets_from", "sampling", "clusters", "triplets", "validation_triplets"),
+        modules=(
+            *("triplets/sampling", "triplets/labelling", "triplets/layout", "triplets/auditing", "triplets/agreement", "triplets/naming"),
+            "stages/paper/labelling",
+        ),
+        outputs=labelling.triplet_files,
+        make=labelling.label,
+    ),
+    "students": Stage(
+        needs=("triplets",),
+        settings=(
+            *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init", "batch_triplets"),
+            *("checkpoint_every", "evaluate_every"),
+        ),
+        modules=("student", "batches", "optimiser", "ranks", "distill", "stages/paper/students"),
+        outputs=students.student_files,
+        make=students.train,
+    ),
+    "features": Stage(
+        needs=("students",),
+        settings=(),
+        modules=("stages/paper/features",),
+        outputs=features.feature_files,
+        make=features.extract,
+    ),
+    "scores": Stage(
+        needs=("features",),
+        settings=("shots", "few_shot_draws", "compared_images", "bootstrap_draws"),
+        modules=(
+            *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),
+            *("evaluation/levels", "evaluation/rsa", "evaluation/hierarchy", "evaluation/few_shot", "evaluation/soft_labels"),
+            *("evaluation/shift", "evaluation/between_models", "readers_imagenet", "readers_labels", "stages/student_scores"),
+            *("stages/paper/rows", "stages/paper/people_scores", "stages/paper/label_scores", "stages/paper/scoring"),
+        ),
+        outputs=lambda profile: ["scores.csv", "scores.nc"],
+        make=scoring.score,
     ),
 }
 
 # The stages of each profile; those not named here have the whole chain.
-CHAINS: dict[str, dict[str, Stage]] = {"things": PEOPLE}
+CHAINS: dict[str, dict[str, Stage]] = {"things": PEOPLE, "paper": PAPER, "rehearsal": PAPER}

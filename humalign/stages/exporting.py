@@ -9,10 +9,11 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from humalign import export, registry, scores
-from humalign.backbones import Backbone, build, recipes
+from humalign.backbones import Backbone, build
 from humalign.errors import HumalignError, nearest
 from humalign.pipeline import Run
 from humalign.profiles import Profile
+from humalign.stages import inputs
 from humalign.stages.teaching import LABELLINGS
 from humalign.student import Student
 
@@ -51,7 +52,7 @@ def take_away(run: Run, stage: str, fold: int, folder: Path) -> Path:
 
 def _card(run: Run, backbone: Backbone, stage: str, fold: int, path: Path) -> export.Card:
     profile = run.profile
-    sources = [registry.source(name) for name in sorted(_sources(profile))]
+    sources = [registry.source(name) for name in inputs.sources(profile)]
     return export.Card(
         title=f"{backbone.name}, {stage}",
         about=f"{ABOUT[stage]} The judgments are those of simulated observers, not of people. The model is the student of fold {fold}: it "
@@ -62,12 +63,6 @@ def _card(run: Run, backbone: Backbone, stage: str, fold: int, path: Path) -> ex
         provenance=_metadata(path),
         scores=_scores(run, backbone.name, stage),
     )
-
-
-def _sources(profile: Profile) -> set[str]:
-    """Name the registered sources that a run of simulated observers reads."""
-    weights = {recipes()[name].weights for name in (profile.teacher_backbone, profile.student_backbone) if name in recipes()}
-    return {name for name in registry.sources() if not name.endswith("-weights") or name in weights}
 
 
 def _metadata(path: Path) -> dict[str, str]:

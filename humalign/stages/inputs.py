@@ -7,9 +7,9 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
-from humalign import embeddings, simulate, splits
+from humalign import embeddings, registry, simulate, splits
 from humalign.artefacts import Provenance, replacing
-from humalign.backbones import build
+from humalign.backbones import build, recipes
 from humalign.images import STYLES, EmojiImages, concepts
 from humalign.judgments import Choices, random_triplets
 from humalign.pipeline import Run
@@ -24,6 +24,18 @@ def stream(profile: Profile | Things, *numbers: int) -> np.random.Generator:
 def progress_bar(total: int, what: str) -> tqdm:
     """Return a progress bar on the terminal, with the time that is left."""
     return tqdm(total=total, desc=f"    {what}", leave=False, dynamic_ncols=True)
+
+
+def weights_of(*backbones: str) -> list[str]:
+    """Name the registered weight files of backbones; one whose weights are not registered has none."""
+    found = {str(recipes()[name].weights) for name in backbones if name in recipes()}
+    return sorted(found & registry.sources().keys())
+
+
+def sources(profile: Profile) -> list[str]:
+    """Name the registered sources that a run of simulated observers reads."""
+    pictures = [name for name in registry.sources() if not name.endswith("-weights")]
+    return sorted([*pictures, *weights_of(profile.teacher_backbone, profile.student_backbone)])
 
 
 def embedding_files(profile: Profile) -> list[str]:

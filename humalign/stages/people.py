@@ -99,7 +99,7 @@ def observe(run: Run, provenance: Provenance) -> None:
     with progress_bar(len(_fits(profile)), "VICE fits") as bar:
         for name, (which, seed) in _fits(profile).items():
             path = run.path(f"vice/{name}.safetensors")
-            if not _kept(path, provenance.key):
+            if not finished(path, provenance.key):
                 answers, objects = _answers(profile, known, which)
                 found = vice.fit(
                     answers,
@@ -117,7 +117,8 @@ def observe(run: Run, provenance: Provenance) -> None:
         leftover.unlink()
 
 
-def _kept(path: Path, key: str) -> bool:
+def finished(path: Path, key: str) -> bool:
+    """Tell whether a file of safetensors was written by a stage under this very key."""
     from safetensors import SafetensorError, safe_open
 
     try:

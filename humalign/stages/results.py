@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from humalign import embeddings, scores
+from humalign import embeddings, origins, scores
 from humalign.artefacts import PACKAGE, Provenance
 from humalign.errors import HumalignError
 from humalign.images import concepts
 from humalign.pipeline import Run
+from humalign.profiles import Things
 from humalign.stages.inputs import by_style, centred, judgments, progress_bar
 from humalign.stages.teaching import LABELLINGS
 from humalign.teacher import AffineTeacher
@@ -64,21 +65,36 @@ def chapters() -> list[str]:
     return found
 
 
+def shown(run: Run) -> dict[str, str | Path]:
+    """Return the parameters of the chapters: one table of scores is this run's, the other one is recorded in the repository.
+
+    ``results`` is of simulated observers, of the profile ``profile``; ``people_results`` is of people.
+
+    Raises:
+        HumalignError: there are no recorded scores.
+    """
+    fresh = run.path(origins.TABLE)
+    if isinstance(run.profile, Things):
+        return {"profile": "demo", "results": origins.recorded("demo"), "people_results": fresh}
+    return {"profile": run.profile.name, "results": fresh, "people_results": origins.recorded("things")}
+
+
 def execute_notebooks(run: Run, provenance: Provenance) -> None:
-    """Run the chapters on this run's scores."""
+    """Run the chapters on this run's scores and on recorded ones."""
     from humalign import notebooks
 
-    notebooks.run(ROOT / "notebooks", run.profile.name, run.path("scores.csv"), run.path("notebooks"))
+    notebooks.run(ROOT / "notebooks", shown(run), run.path("notebooks"))
 
 
 def render(run: Run) -> Path:
     """Render the book from executed notebooks, and return its first page.
 
-    The first page has two figures: one of this run, and one of real people, from the scores that the repository keeps.
+    The first page has two figures: one of simulated observers and one of real people.
     """
-    from humalign import book, figures, figures_people, tables
+    from humalign import book, figures, figures_people
 
-    table, people = scores.read(run.path("scores.csv")), tables.recorded("things")
+    tables = shown(run)
+    table, people = scores.read(tables["results"]), scores.read(tables["people_results"])
     drawn = {
         "overview": lambda path: figures.save(figures.overview(table), path),
         "across_experiments": lambda path: figures.save(figures_people.across_experiments(people), path),

@@ -93,14 +93,14 @@ def _classification(run: Run) -> Iterator[tuple[Name, Estimate]]:
             support = few_shot.supports(labels, shots, profile.few_shot_draws, stream(profile, 12, number, shots))
             for classifier in ("logistic", "nearest-mean"):
                 told = shares if classifier == "logistic" else None
-                score = functools.partial(_taught, labels, support, weights, draws, classifier, told)
+                score = functools.partial(taught, labels, support, weights, draws, classifier, told)
                 found = {stage: score(_features(run, stage)[name]) for stage in STAGES}
                 for task, metric in found["base"]:
                     each = {stage: scores[task, metric] for stage, scores in found.items()}
                     yield from _compared(run, task, f"{name}/{shots}-shot", metric, each)
 
 
-def _taught(
+def taught(
     labels: np.ndarray,
     support: np.ndarray,
     weights: np.ndarray,

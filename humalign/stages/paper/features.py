@@ -1,0 +1,71 @@
+"""What every student, before and after, makes of the pictures that models are scored on: its penultimate features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from humalign import backbones
+from humalign.artefacts import Provenance, replacing
+from humalign.pipeline import Run
+from humalign.profiles import Paper
+from humalign.ranks import join
+from humalign.stages.inputs import progress_bar
+from humalign.stages.paper import pictures
+from humalign.stages.paper.embedding import embeddings, forward
+from humalign.stages.paper.students import label
+from humalign.stages.paper.teaching import teacher
+from humalign.stages.people import finished
+from humalign.student import Student
+
+STAGES = ("base", "unaligned", "aligned")
+TEACHERS = ("teacher-base", "teacher")
+
+
+def feature_files(profile: Paper) -> list[str]:
+    """Name what the stage leaves."""
+    return [f"features/{label(name)}-{stage}.safetensors" for name in profile.students for stage in STAGES]
+
+
+def extract(run: Run, provenance: Provenance) -> None:
+    """Run every student at every stage on every set; a model that is finished under this key is kept."""
+    profile = run.profile
+    device, sets = join(profile.device).device, pictures.evaluated(profile)
+    for name in profile.students:
+        size = pictures.size_of(name)
+        stores = {which: pictures.store(run, which, size) for which in sets}
+        for stage in STAGES:
+            path = run.path(f"features/{label(name)}-{stage}.safetensors")
+            if finished(path, provenance.key):
+                continue
+            student = Student.of(backbones.build(name), 0, seed=profile.seed)
+            if stage != "base":
+                student.load(run.path(f"students/{label(name)}-{stage}.safetensors"))
+            student.to(device)
+            with progress_bar(sum(map(len, stores.values())), f"{name}, {stage}, pictures") as bar:
+                made = {
+                    which: np.concatenate(list(forward(student.features_of, shown, range(len(shown)), device, profile, bar.update)))
+                    for which, shown in stores.items()
+                }
+            with replacing(path) as part:
+                save_file(made, part, {name: str(value) for name, value in provenance.attrs().items()})
+
+
+def models(profile: Paper) -> Iterator[tuple[str, str]]:
+    """Yield every model and stage that is scored: the teacher before and after, then students."""
+    yield from ((profile.teacher_backbone, stage) for stage in TEACHERS)
+    yield from ((name, stage) for name in profile.students for stage in STAGES)
+
+
+def read(run: Run, model: str, stage: str, which: str) -> Float[np.ndarray, "images dim"]:
+    """Return a model's features of one set of pictures."""
+    if stage == "teacher-base":
+        return np.asarray(embeddings(run, which))
+    if stage == "teacher":
+        return teacher(run).transform(np.asarray(embeddings(run, which)))
+    with safe_open(run.path(f"features/{label(model)}-{stage}.safetensors"), "np") as file:
+        return file.get_tensor(which)

@@ -1,0 +1,139 @@
+"""Scores against people's judgments (or, in a rehearsal, those of simulated observers): odd one out, uncertainty, similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import softmax
+
+from humalign import readers, triplets
+from humalign.evaluation import hierarchy, levels, odd_one_out, people, rsa, uncertainty
+from humalign.evaluation.checks import check_features
+from humalign.judgments import ByObject, cosine_similarities, entropy
+from humalign.pipeline import Run
+from humalign.scores import Estimate, mean_of_folds
+from humalign.stages.paper import features, pictures
+from humalign.stages.paper.rows import PEOPLE, Model, Row, compared, everyone, evidence, temperatures, weights
+from humalign.stages.paper.teaching import judgments, teacher, teachers
+
+LEVELS = ("global-coarse", "local-fine", "class-boundary")
+
+
+# ---- THINGS ----------------------------------------------------------------------------------------------------------
+
+
+def things(run: Run) -> Iterator[Row]:
+    """Odd one out of the objects: zero-shot by cosine, as in the paper; the teacher has heard other answers about them (unit: object)."""
+    profile, known = run.profile, judgments(run.profile)
+    kind, drawn = evidence(profile), weights(profile, len(known.names))
+    answers = ByObject.of(known.validation, len(known.names))
+    found = {m: people.accuracy(cosine_similarities(x, answers.triplets), answers, drawn) for m, x in everyone(run, "things")}
+    yield from compared(found, "odd-one-out", "THINGS", "accuracy", kind)
+    yield (*PEOPLE, "odd-one-out", "THINGS", "accuracy"), kind, odd_one_out.noise_ceiling(known.repeated, drawn)
+    heat = temperatures(run, known, found)
+    entropies, surprise = {}, {}
+    for model, x in everyone(run, "things"):
+        entropies[model] = uncertainty.entropy_agreement(x[None], known.repeated, heat[model], drawn)
+        surprise[model] = uncertainty.cross_entropy(x[None], known.repeated, heat[model], drawn)
+    yield from compared(entropies, "uncertainty", "THINGS, repeated", "entropy-spearman", kind)
+    yield from compared(surprise, "uncertainty", "THINGS, repeated", "cross-entropy", kind)
+
+
+def unseen_objects(run: Run) -> Iterator[Row]:
+    """The teacher of each fold, on answers about objects of which it has heard none (unit: object; means over folds)."""
+    profile, known = run.profile, judgments(run.profile)
+    x, found = features.read(run, profile.teacher_backbone, "teacher-base", "things"), {}
+    both = (known.training, known.validation)
+    answers = ByObject.of((np.concatenate([c.triplets for c in both]), np.concatenate([c.shares for c in both])), len(known.names))
+    folds = [(name, test) for name, (_, test) in teachers(profile, len(known.names)).items() if len(test)]
+    for number, (name, test) in enumerate(folds):
+        rows, drawn = answers[test], weights(profile, len(test), number)
+        for stage, places in (("teacher-base", x[test]), ("teacher", teacher(run, name).transform(x[test]))):
+            similar = cosine_similarities(places, rows.triplets)
+            found.setdefault((profile.teacher_backbone, stage), []).append(people.accuracy(similar, rows, drawn))
+    means = {model: mean_of_folds(estimates) for model, estimates in found.items()}
+    yield from compared(means, "odd-one-out", "THINGS, unseen objects", "accuracy", evidence(profile))
+
+
+def categories(run: Run) -> Iterator[Row]:
+    """How far objects that share a category stand apart, and those that share none (unit: object)."""
+    known = judgments(run.profile)
+    member, drawn = known.categories.to_numpy(), weights(run.profile, len(known.names))
+    relations = {model: hierarchy.of_categories(x, member, drawn) for model, x in everyone(run, "things")}
+    yield from by_relation(relations, "THINGS", evidence(run.profile, "taxonomy"))
+
+
+def by_relation(relations: dict[Model, dict[str, Estimate]], where: str, kind: str) -> Iterator[Row]:
+    """Yield each model's standardised distance in each relation, compared between stages."""
+    for name in next(iter(relations.values())):
+        found = {model: estimates[name] for model, estimates in relations.items()}
+        yield from compared(found, "hierarchy", f"{where}, {name}", "standardised-distance", kind)
+
+
+# ---- Levels ----------------------------------------------------------------------------------------------------------
+
+
+def at_levels(run: Run) -> Iterator[Row]:
+    """Odd one out at three levels of abstraction, its ceilings, and entropy against response times (units: person and triplet)."""
+    profile, kind = run.profile, evidence(run.profile)
+    files = pictures.store(run, "levels", pictures.size_of(profile.teacher_backbone)).names
+    answers, heat = pictures.levels_answers(profile), temperatures(run, judgments(profile), features.models(profile))
+    for level in LEVELS:
+        kept, rows = levels.with_features(answers.at(level), files)
+        pool = levels.asked(kept)
+        drawn = weights(profile, pool.people, 1), weights(profile, len(pool.triplets))
+        ceilings = {"accuracy": levels.leave_one_out_ceiling(pool, *drawn), "majority-share": levels.majority_ceiling(pool, *drawn)}
+        for metric, estimate in ceilings.items():
+            yield (*PEOPLE, "odd-one-out", level, metric), kind, estimate
+        times = {PEOPLE: levels.response_times(entropy(pool.counts / pool.counts.sum(1, keepdims=True)), pool, drawn[1])}
+        found = {}
+        for model, x in everyone(run, "levels"):
+            similar = cosines(x, rows[pool.triplets])
+            found[model] = levels.accuracy(similar, pool, *drawn)
+            times[model] = levels.response_times(entropy(softmax(similar.astype(float) / heat[model], axis=1)), pool, drawn[1])
+        yield from compared(found, "odd-one-out", level, "accuracy", kind)
+        yield from compared(times, "uncertainty", level, "response-time-entropy-spearman", kind)
+
+
+def cosines(x: Float[np.ndarray, "images dim"], asked: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    """Return cosines of the pairs of triplets among tens of thousands of pictures, without all pairs of these."""
+    check_features(x)
+    unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(x.dtype).tiny)
+    return triplets.similarities(unit, asked)
+
+
+# ---- similarity judgments --------------------------------------------------------------------------------------------
+
+
+def similarity(run: Run) -> Iterator[Row]:
+    """Representational similarity on every set of judged photographs (units: photograph, and person where there are several)."""
+    profile = run.profile
+    known = readers.similarity_judgments_92(pictures.found(profile, "kriegeskorte92-judgments").parent)
+    yield from _judged(run, "kriegeskorte-92", "92 photographs", known.matrices)
+    for name in (*pictures.PETERSON, *pictures.CICHY, "king"):
+        yield from _judged(run, name, name, pictures.judged(profile, name).matrices)
+    ids = readers.object_ids(pictures.found(profile, "things-ids"))
+    matrix, rows = readers.things48(pictures.found(profile, "things-48"), pictures.found(profile, "things-48-rows"), len(ids))
+    yield from _agreement(run, "48 THINGS objects", {m: x[rows] for m, x in everyone(run, "things")}, matrix)
+
+
+def _judged(run: Run, which: str, split: str, matrices: Float[np.ndarray, "people n n"]) -> Iterator[Row]:
+    models = dict(everyone(run, which))
+    yield from _agreement(run, split, models, matrices.mean(0))
+    if len(matrices) > 1:
+        drawn = weights(run.profile, matrices.shape[1]), weights(run.profile, len(matrices), 1)
+        apart = {"\n".join(model): rsa.dissimilarities(x) for model, x in models.items()}
+        found = rsa.with_people(apart, matrices, *drawn)
+        kind = evidence(run.profile)
+        for bound in ("lower", "upper"):
+            yield (*PEOPLE, "similarity-judgments", split, f"rsa-each-person-{bound}"), kind, found[bound]
+        each = {model: found["\n".join(model)] for model in models}
+        yield from compared(each, "similarity-judgments", split, "rsa-each-person", kind)
+
+
+def _agreement(run: Run, split: str, models: dict[Model, np.ndarray], judged: Float[np.ndarray, "n n"]) -> Iterator[Row]:
+    drawn = weights(run.profile, len(judged))
+    found = {model: rsa.matrices(rsa.dissimilarities(x), judged, drawn)["spearman"] for model, x in models.items()}
+    yield from compared(found, "similarity-judgments", split, "rsa-spearman", evidence(run.profile))

@@ -1,0 +1,144 @@
+"""The paper's teacher: VICE says how people divide over triplets of THINGS objects, and an affine map of the backbone learns to say so.
+
+One teacher knows all objects and labels the triplets, as the paper's does; one of each fold is scored on the objects that it did not see.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save_file
+
+from humalign import readers, vice
+from humalign.artefacts import Provenance, replacing
+from humalign.judgments import ByObject, Choices, random_triplets
+from humalign.pipeline import Run
+from humalign.profiles import Paper
+from humalign.ranks import join
+from humalign.splits import ObjectFolds
+from humalign.stages.inputs import progress_bar, stream
+from humalign.stages.paper.embedding import embeddings
+from humalign.stages.paper.pictures import found
+from humalign.stages.people import finished
+from humalign.teacher import AffineTeacher, try_pulls
+
+WHOLE = "all"
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgments:
+    """People's answers about the THINGS objects, and what the objects are."""
+
+    training: Choices
+    validation: Choices
+    repeated: Choices
+    categories: pd.DataFrame
+    names: tuple[str, ...]
+
+
+def judgments(profile: Paper) -> Judgments:
+    """Read the answers."""
+    names = readers.object_ids(found(profile, "things-ids"))
+    n = len(names)
+    return Judgments(
+        training=readers.triplets(found(profile, "things-answers"), n),
+        validation=readers.triplets(found(profile, "things-validation-answers"), n),
+        repeated=readers.answers(found(profile, "things-repeated-answers"), n).repeated(),
+        categories=readers.categories(found(profile, "things-categories"), names),
+        names=names,
+    )
+
+
+def teachers(profile: Paper, objects: int) -> dict[str, tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
+    """Return training and held-out objects of each teacher, ascending: of one that sees all, and of each fold."""
+    folds = {
+        f"fold{f}": (np.sort(train), np.sort(test)) for f, (train, test) in enumerate(ObjectFolds(profile.folds).split(np.zeros(objects)))
+    }
+    return {WHOLE: (np.arange(objects), np.arange(0)), **folds}
+
+
+def _names(profile: Paper) -> list[str]:
+    return [WHOLE, *(f"fold{f}" for f in range(profile.folds))]
+
+
+# ---- observers -------------------------------------------------------------------------------------------------------
+
+
+def observer_files(profile: Paper) -> list[str]:
+    """Name what the stage leaves."""
+    return [f"vice/{name}.safetensors" for name in _names(profile)]
+
+
+def observe(run: Run, provenance: Provenance) -> None:
+    """Fit VICE to all training answers, and to those inside each fold's training objects; what is finished is kept."""
+    profile, known = run.profile, judgments(run.profile)
+    whole = ByObject.of(known.training, len(known.names))
+    device = join(profile.device).device
+    with progress_bar(len(_names(profile)), "VICE fits") as bar:
+        for name, (train, _) in teachers(profile, len(known.names)).items():
+            path = run.path(f"vice/{name}.safetensors")
+            if not finished(path, provenance.key):
+                inside = whole[train]
+                fitted = vice.fit(
+                    Choices(inside.triplets, inside.shares.astype(np.int64)),
+                    len(train),
+                    dim=profile.vice_dim,
+                    steps=profile.vice_steps,
+                    batch=profile.vice_batch,
+                    seed=profile.seed,
+                    device=str(device),
+                    checkpoint=run.path(f"vice/{name}.{provenance.key}.ckpt"),
+                )
+                with replacing(path) as part:
+                    save_file({"mean": fitted.mean.contiguous(), "std": fitted.std.contiguous()}, part, {"key": provenance.key})
+            bar.update()
+    for leftover in run.path("vice").glob("*.ckpt"):
+        leftover.unlink()
+
+
+# ---- the teacher -----------------------------------------------------------------------------------------------------
+
+
+def teacher_files(profile: Paper) -> list[str]:
+    """Name what the stage leaves."""
+    return [*(f"teacher/{name}.safetensors" for name in (*_names(profile), "untransformed")), "teacher/fit.json"]
+
+
+def teach(run: Run, provenance: Provenance) -> None:
+    """Fit each teacher to what VICE says of its objects; how strong the pull is, is chosen on objects hidden among them."""
+    profile = run.profile
+    features, device = np.asarray(embeddings(run, "things")), str(join(profile.device).device)
+    notes = {}
+    everyone = teachers(profile, len(features))
+    with progress_bar(len(everyone) * (profile.pull_folds * len(profile.pulls) + 1), "fits") as bar:
+        for number, (name, (train, _)) in enumerate(everyone.items()):
+            rng, path = stream(profile, 2, number), run.path(f"teacher/{name}.safetensors")
+            observer = vice.ViceEmbedding(**load_file(run.path(f"vice/{name}.safetensors")))
+            asked = random_triplets(np.arange(len(train)), profile.distilled_triplets, rng)
+            told = (asked, observer.predict(asked))
+            hidden = rng.permutation(len(train)) % profile.pull_folds
+            teacher = AffineTeacher(rank=profile.teacher_rank, iterations=profile.teacher_iterations, device=device)
+            tried = try_pulls(features[train], told, groups=hidden, pulls=profile.pulls, teacher=teacher, progress=bar.update)
+            best = max(tried, key=lambda pull: tried[pull])
+            teacher.set_params(pull=best).fit(features[train], told).save(path, provenance.attrs())
+            if name == WHOLE:
+                plain = AffineTeacher(pull=np.inf, device=device).fit(features, told)
+                plain.save(run.path("teacher/untransformed.safetensors"), provenance.attrs())
+            notes[name] = {"pulls": tried, "pull": best, "vice_dimensions": observer.mean.shape[1]}
+            bar.update()
+    with replacing(run.path("teacher/fit.json")) as part:
+        part.write_text(json.dumps(provenance.attrs() | {"teachers": notes}, indent=1))
+
+
+def teacher(run: Run, name: str = WHOLE) -> AffineTeacher:
+    """Return a fitted teacher, or ``untransformed``, the backbone with a scale that fits people's answers."""
+    return AffineTeacher.load(run.path(f"teacher/{name}.safetensors"))
+
+
+def features(run: Run) -> Float[np.ndarray, "objects dim"]:
+    """Return the backbone's embeddings of the objects' photographs."""
+    return np.asarray(embeddings(run, "things"))
