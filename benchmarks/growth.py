@@ -9,6 +9,7 @@ Time is the processor's. Memory is what NumPy holds at most, counted by tracemal
 import argparse
 import dataclasses
 import datetime
+import math
 import tempfile
 import tracemalloc
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from triplets import made_up, made_up_names, made_up_teacher, measured
 
 from humalign import origins, triplets
 from humalign.artefacts import commit, replacing
+from humalign.triplets.agreement import SAMPLE
 
 MB = 1e6
 
@@ -43,13 +45,20 @@ class Law:
     disk: Callable[[Size], float] = lambda size: 0.0
 
 
+def audited(size: Size) -> float:
+    """Return what the audit holds: while it goes through the names, or while it compares a sample of rows with the embeddings."""
+    different = size.images * (1 - math.exp(-3 * SAMPLE / size.images))  # images of the sample, were they drawn evenly
+    compared = size.dim * max(12 * different, 4 * different + 8 * SAMPLE)
+    return max(28 * size.rows + 430 * 2**16, 33 * size.rows + compared)
+
+
 # `book/cluster.md` says where each number is from. Blocks are of 2^18 triplets (drawn), 2^13 embeddings (mapped), 2^16 rows (audited).
 LAWS = {
     "k-means": Law(lambda s: s.images * s.dim * s.clusters, lambda s: 16 * s.images * s.dim),
     "draw": Law(lambda s: s.rows, lambda s: 12 * s.rows + 65 * 2**18),
     "map": Law(lambda s: s.images * s.dim**2, lambda s: 14 * s.dim * 2**13, lambda s: 2 * s.images * s.dim),
     "label": Law(lambda s: s.rows, lambda s: max(78 * s.rows, 66 * s.rows + 4 * min(s.images * s.dim, 2**29)), lambda s: 24 * s.rows),
-    "audit": Law(lambda s: s.rows, lambda s: 28 * s.rows + 430 * 2**16),
+    "audit": Law(lambda s: s.rows, audited),
 }
 
 
