@@ -33,26 +33,34 @@ def chapters(folder: Path) -> list[Path]:
     return sorted(folder.glob(CHAPTERS))
 
 
-def run(notebooks: Path, parameters: Mapping[str, str | Path], out: Path) -> list[Path]:
+Parameters = Mapping[str, str | Path]
+
+
+def run(notebooks: Path, parameters: Parameters, out: Path, own: Mapping[str, Parameters] | None = None) -> list[Path]:
     """Execute every chapter with the same parameters and return the executed copies.
 
     Args:
         notebooks: folder of the chapters.
         parameters: by name; a path is passed relative to ``out``, where the chapters run.
         out: folder of the executed copies.
+        own: what single chapters, by their file names, are given besides.
 
     Raises:
         HumalignError: a chapter has no such parameter, or fails.
     """
-    given = {name: os.path.relpath(value, out) if isinstance(value, Path) else value for name, value in parameters.items()}
+
+    def given(source: Path) -> dict[str, str]:
+        every = {**parameters, **(own or {}).get(source.name, {})}
+        return {name: os.path.relpath(value, out) if isinstance(value, Path) else value for name, value in every.items()}
+
     for stale in [*chapters(out), *chapters(out / "failed")]:
         stale.unlink()
     sources = chapters(notebooks)
     for source in sources:
-        check_parameters(source, given)
+        check_parameters(source, given(source))
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".running-", dir=out) as running:
-        return [_run_one(source, Path(running) / source.name, given, out) for source in _progress(sources)]
+        return [_run_one(source, Path(running) / source.name, given(source), out) for source in _progress(sources)]
 
 
 def _run_one(source: Path, running: Path, given: Mapping[str, str], out: Path) -> Path:

@@ -103,15 +103,18 @@ def things(folder, rng):
     places = 1.5 * rng.standard_normal((6, DIM))[group] + 0.7 * rng.standard_normal((OBJECTS, DIM))
     names = [f"thing{number:02}" for number in range(OBJECTS)]
     (folder / "unique_id.txt").write_text("\n".join(names) + "\n")
-    for file, count in (("trainset.txt", 12000), ("validationset.txt", 1500)):
-        triplets = some_triplets(count, OBJECTS, rng)
-        order = np.array([(0, 1, 2), (0, 2, 1), (1, 2, 0)])[answers(places, triplets, rng)]
-        np.savetxt(folder / file, np.take_along_axis(triplets, order, axis=1), "%d")
-    lines = ["image1\timage2\timage3\tchoice\tsubject_id"]
-    for triplet in some_triplets(80, OBJECTS, rng):
-        kept = answers(places, np.tile(triplet, (PEOPLE, 1)), rng)
-        lines += ["\t".join(map(str, (*(triplet + 1), 3 - pair, person))) for person, pair in enumerate(kept)]
-    (folder / "noise_ceiling_triplets.tsv").write_text("\n".join(lines) + "\n")
+    triplets = some_triplets(1500, OBJECTS, rng)
+    order = np.array([(0, 1, 2), (0, 2, 1), (1, 2, 0)])[answers(places, triplets, rng)]
+    np.savetxt(folder / "validationset.txt", np.take_along_axis(triplets, order, axis=1), "%d")
+    # The table of all answers holds those to the repeated triplets, of which the other file has a part, too.
+    repeated = np.repeat(some_triplets(80, OBJECTS, rng), PEOPLE, axis=0)
+    every = np.concatenate([repeated, triplets, some_triplets(12000, OBJECTS, rng)])
+    choices = 3 - answers(places, every, rng)
+    header = "image1\timage2\timage3\tchoice\tsubject_id"
+    rows = np.column_stack([every + 1, choices, np.arange(len(every)) % PEOPLE])
+    files = {"noise_ceiling_triplets.tsv": rows[: len(repeated)], "triplets_large_final_correctednc_correctedorder.csv": rows}
+    for file, some in files.items():
+        np.savetxt(folder / file, some, "%d", "\t", header=header, comments="")
     header, cells = "\t".join(f"group{g}" for g in range(6)), np.eye(6, dtype=int)[group]
     (folder / "category_mat_manual.tsv").write_text("\n".join([header, *("\t".join(map(str, row)) for row in cells)]) + "\n")
     savemat(folder / "RDM48_triplet.mat", {"RDM48_triplet": judged(places[:18], 1, rng)[0]})
@@ -204,7 +207,7 @@ def similarity(folder, rng):
     places = rng.standard_normal((10, DIM))
     people = [(matrix, f"person {number}") for number, matrix in enumerate(judged(places, PEOPLE, rng))]
     savemat(old / "92_behavRDMs.mat", {"rdms_behav_92": np.array(people, dtype=[("RDM", "O"), ("name", "O")])})
-    stimuli = np.array([(np.array(picture(place, rng, (175, 175))), "thing") for place in places], dtype=[("image", "O"), ("category", "O")])
+    stimuli = np.array([(np.array(picture(place, rng, (175, 175))), "thing") for place in places], [("image", "O"), ("category", "O")])
     about = {"categoryVectors": np.tile(np.eye(2, dtype=np.uint8), (5, 1)), "categoryLabels": np.array(["one", "other"], dtype=object)}
     savemat(old / "Kriegeskorte_Neuron2008_supplementalData.mat", {"stimuli_92objs": stimuli} | about)
     for category in PETERSON:
@@ -272,8 +275,8 @@ def weights(folder, rng):
     seen = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
     (folder / "tiny-clip").mkdir(exist_ok=True)
     (folder / "tiny-clip" / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": seen}))
-    model = open_clip.CLIP(**config)
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "tiny-clip" / "open_clip_model.safetensors")
+    state = open_clip.CLIP(**config).state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, folder / "tiny-clip" / "open_clip_model.safetensors")
 
 
 if __name__ == "__main__":

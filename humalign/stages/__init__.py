@@ -13,18 +13,18 @@ from humalign.stages.teaching import sample, teach, teacher_files, triplet_files
 __all__ = ["CHAINS", "PEOPLE", "STAGES", "render"]
 
 
-def _chapters(beside: str) -> Stage:
-    """Return the stage that runs the chapters on a run's scores and, beside them, on the recorded ones of another profile."""
+def _chapters(*beside: str) -> Stage:
+    """Return the stage that runs the chapters on a run's scores and, beside them, on the recorded ones of other profiles."""
     return Stage(
         needs=("scores",),
         settings=(),
         modules=(
-            *("scores", "origins", "tables", "tables_people", "tables_students"),
-            *("drawing", "figures", "figures_people", "figures_students", "published", "notebooks"),
+            *("scores", "origins", "tables", "tables_people", "tables_students", "tables_paper"),
+            *("drawing", "figures", "figures_people", "figures_students", "figures_paper", "published", "notebooks"),
         ),
         outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
         make=execute_notebooks,
-        files=("notebooks/*.ipynb", *(f"book/recorded/{beside}/{name}" for name in ("scores.csv", "provenance.json"))),
+        files=("notebooks/*.ipynb", *(f"book/recorded/{other}/{name}" for other in beside for name in ("scores.csv", "provenance.json"))),
     )
 
 
@@ -85,7 +85,7 @@ STAGES: dict[str, Stage] = {
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=score,
     ),
-    "notebooks": _chapters(beside="things"),
+    "notebooks": _chapters("things", "paper"),
 }
 
 # Teachers and students on real human judgments. Each stage checks the human data against their checksums before it reads them.
@@ -155,7 +155,7 @@ PEOPLE: dict[str, Stage] = {
         make=human_scores.score,
         sources=lambda profile: [*OBJECTS, *JUDGED, *LABELLED],
     ),
-    "notebooks": _chapters(beside="demo"),
+    "notebooks": _chapters("demo", "paper"),
 }
 
 # The paper's own chain. Where its weights and ImageNet lie is no setting: what is read there is in the key of no stage.
@@ -185,6 +185,7 @@ PAPER: dict[str, Stage] = {
         outputs=teaching.observer_files,
         make=teaching.observe,
         files=HUMAN_DATA,
+        sources=teaching.sources,
     ),
     "teacher": Stage(
         needs=("embeddings", "judgments"),
@@ -231,7 +232,9 @@ PAPER: dict[str, Stage] = {
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=scoring.score,
+        sources=pictures.sources,
     ),
+    "notebooks": _chapters("demo", "things"),
 }
 
 # The stages of each profile; those not named here have the whole chain.

@@ -12,12 +12,13 @@ from humalign.artefacts import PACKAGE, Provenance
 from humalign.errors import HumalignError
 from humalign.images import concepts
 from humalign.pipeline import Run
-from humalign.profiles import Things
+from humalign.profiles import Paper, Things
 from humalign.stages.inputs import by_style, centred, judgments, progress_bar
 from humalign.stages.teaching import LABELLINGS
 from humalign.teacher import AffineTeacher
 
 ROOT = PACKAGE.parent
+PAPER_CHAPTER = "10_paper_scale.ipynb"
 
 
 def score(run: Run, provenance: Provenance) -> None:
@@ -66,7 +67,7 @@ def chapters() -> list[str]:
 
 
 def shown(run: Run) -> dict[str, str | Path]:
-    """Return the parameters of the chapters: one table of scores is this run's, the other one is recorded in the repository.
+    """Return the parameters of all chapters: a table of scores that is not this run's is the one recorded in the repository.
 
     ``results`` is of simulated observers, of the profile ``profile``; ``people_results`` is of people.
 
@@ -74,16 +75,22 @@ def shown(run: Run) -> dict[str, str | Path]:
         HumalignError: there are no recorded scores.
     """
     fresh = run.path(origins.TABLE)
-    if isinstance(run.profile, Things):
-        return {"profile": "demo", "results": origins.recorded("demo"), "people_results": fresh}
-    return {"profile": run.profile.name, "results": fresh, "people_results": origins.recorded("things")}
+    kept: dict[str, str | Path] = {"profile": "demo", "results": origins.recorded("demo"), "people_results": origins.recorded("things")}
+    own: dict[type, dict[str, str | Path]] = {Things: {"people_results": fresh}, Paper: {}}
+    return kept | own.get(type(run.profile), {"profile": run.profile.name, "results": fresh})
+
+
+def paper_results(run: Run) -> Path:
+    """Return the table that the chapter at the paper's scale shows: this run's, or the recorded one, which need not be there."""
+    return run.path(origins.TABLE) if isinstance(run.profile, Paper) else origins.RECORDED / "paper" / origins.TABLE
 
 
 def execute_notebooks(run: Run, provenance: Provenance) -> None:
     """Run the chapters on this run's scores and on recorded ones."""
     from humalign import notebooks
 
-    notebooks.run(ROOT / "notebooks", shown(run), run.path("notebooks"))
+    own = {PAPER_CHAPTER: {"paper_results": paper_results(run)}}
+    notebooks.run(ROOT / "notebooks", shown(run), run.path("notebooks"), own)
 
 
 def render(run: Run) -> Path:

@@ -49,7 +49,8 @@ def labelled(run: Run) -> Iterator[Row]:
         for shots in profile.shots:
             support = few_shot.supports(labels, shots, profile.few_shot_draws, stream(profile, 12, number, shots))
             for classifier in ("logistic", "nearest-mean"):
-                score = functools.partial(taught, labels, support, drawn, of_draws, classifier, shares if classifier == "logistic" else None)
+                told = shares if classifier == "logistic" else None
+                score = functools.partial(taught, labels, support, drawn, of_draws, classifier, told)
                 found = {model: score(x) for model, x in everyone(run, name)}
                 for task, metric in next(iter(found.values())):
                     each = {model: scores[task, metric] for model, scores in found.items()}

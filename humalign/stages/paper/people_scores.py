@@ -44,7 +44,7 @@ def things(run: Run) -> Iterator[Row]:
 def unseen_objects(run: Run) -> Iterator[Row]:
     """The teacher of each fold, on answers about objects of which it has heard none (unit: object; means over folds)."""
     profile, known = run.profile, judgments(run.profile)
-    x, found = features.read(run, profile.teacher_backbone, "teacher-base", "things"), {}
+    x, found = features.read(run, profile.teacher_backbone, "teacher-base", "things"), dict[Model, list[Estimate]]()
     both = (known.training, known.validation)
     answers = ByObject.of((np.concatenate([c.triplets for c in both]), np.concatenate([c.shares for c in both])), len(known.names))
     folds = [(name, test) for name, (_, test) in teachers(profile, len(known.names)).items() if len(test)]

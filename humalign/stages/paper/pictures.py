@@ -154,6 +154,16 @@ def evaluated(profile: Paper) -> list[str]:
     return list(dict.fromkeys([VALIDATION, "things", *(name for each in profile.evaluations for name in EVALUATIONS[each])]))
 
 
+def sources(profile: Paper) -> list[str]:
+    """Name the registered files that models are scored on, but for ImageNet, a checksum of which would take as long as reading it."""
+    of_set = {"things": ["things-ids", "things-reference-photographs"], "levels": ["levels-answers"], "imagenet-a": ["imagenet-a"]}
+    of_set |= {"kriegeskorte-92": ["kriegeskorte92-images", "kriegeskorte92-judgments"]}
+    of_set |= {name: [f"{name.partition('-')[0]}-judgments"] for name in (*PETERSON, *CICHY, "king")}
+    of_set |= {name: [source] for name, source in LABELLED.items()} | {VALIDATION: ["breeds-hierarchy"]}
+    named = dict.fromkeys(source for name in evaluated(profile) for source in of_set[name])
+    return list(named) if profile.evidence == "human" else []
+
+
 # ---- pixels ----------------------------------------------------------------------------------------------------------
 
 

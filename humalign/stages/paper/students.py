@@ -97,8 +97,8 @@ def _smaller(profile: Paper, processes: int, passes: int, recompute: bool) -> tu
 
 def _together(run: Run, processes: int, passes: int, recompute: bool, full: Path) -> None:
     """Start processes that teach all students together, and wait for them."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "humalign.stages.paper.together"]
-    command += [str(run.build), run.profile.name, str(passes), str(int(recompute))]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command += ["-m", "humalign.stages.paper.together", str(run.build), run.profile.name, str(passes), str(int(recompute))]
     # They run this very code, wherever they are started; and OMP's threads are shared out among them.
     threads = str(max(1, run.profile.threads // processes))
     tied = {"PYTHONPATH": str(PACKAGE.parent), TIED: "1", "OMP_NUM_THREADS": threads}

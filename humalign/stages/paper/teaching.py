@@ -6,11 +6,12 @@ One teacher knows all objects and labels the triplets, as the paper's does; one 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from safetensors.torch import load_file, save_file
 
 from humalign import readers, vice
@@ -27,6 +28,7 @@ from humalign.stages.people import finished
 from humalign.teacher import AffineTeacher, try_pulls
 
 WHOLE = "all"
+ANSWERS = ("all-answers", "validation-answers", "repeated-answers")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,17 +42,33 @@ class Judgments:
     names: tuple[str, ...]
 
 
+@functools.cache
 def judgments(profile: Paper) -> Judgments:
-    """Read the answers."""
+    """Read the answers; those to train on are all that were given, but for triplets that are scored."""
     names = readers.object_ids(found(profile, "things-ids"))
     n = len(names)
+    validation = readers.triplets(found(profile, "things-validation-answers"), n)
+    repeated = readers.answers(found(profile, "things-repeated-answers"), n).repeated()
+    every = readers.answers(found(profile, "things-all-answers"), n).choices()
+    scored = np.concatenate([_codes(validation.triplets, n), _codes(repeated.triplets, n)])
+    rows = np.flatnonzero(~np.isin(_codes(every.triplets, n), scored))
     return Judgments(
-        training=readers.triplets(found(profile, "things-answers"), n),
-        validation=readers.triplets(found(profile, "things-validation-answers"), n),
-        repeated=readers.answers(found(profile, "things-repeated-answers"), n).repeated(),
+        training=Choices(every.triplets[rows], every.counts[rows]),
+        validation=validation,
+        repeated=repeated,
         categories=readers.categories(found(profile, "things-categories"), names),
         names=names,
     )
+
+
+def sources(profile: Paper) -> list[str]:
+    """Name the registered files of the answers; those of a rehearsal are made up, and none."""
+    return [f"things-{name}" for name in ("ids", *ANSWERS, "categories")] if profile.evidence == "human" else []
+
+
+def _codes(triplets: Int[np.ndarray, "n 3"], objects: int) -> Int[np.ndarray, " n"]:
+    """Return one number for each set of three objects."""
+    return np.sort(triplets, axis=1) @ np.array([objects**2, objects, 1])
 
 
 def teachers(profile: Paper, objects: int) -> dict[str, tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
@@ -137,8 +155,3 @@ def teach(run: Run, provenance: Provenance) -> None:
 def teacher(run: Run, name: str = WHOLE) -> AffineTeacher:
     """Return a fitted teacher, or ``untransformed``, the backbone with a scale that fits people's answers."""
     return AffineTeacher.load(run.path(f"teacher/{name}.safetensors"))
-
-
-def features(run: Run) -> Float[np.ndarray, "objects dim"]:
-    """Return the backbone's embeddings of the objects' photographs."""
-    return np.asarray(embeddings(run, "things"))
