@@ -7,6 +7,7 @@ The size of ImageNet under the paper's teacher, about 25 GB of free disk in --fo
 
 import argparse
 import contextlib
+import dataclasses
 import tempfile
 import threading
 import time
@@ -31,10 +32,21 @@ def resident() -> float:
     return int(fields["RssAnon"].split()[0]) / 2**20
 
 
+@dataclasses.dataclass
+class Measure:
+    """What a block took: seconds, seconds of the processor, and gigabytes, at the start and at most."""
+
+    seconds: float = 0.0
+    processor: float = 0.0
+    before: float = 0.0
+    peak: float = 0.0
+
+
 @contextlib.contextmanager
-def measured(what: str) -> Iterator[None]:
-    """Print how long the block takes, and the most memory seen in it beside pages of files."""
-    stopped, seen = threading.Event(), [resident()]
+def measured(what: str) -> Iterator[Measure]:
+    """Print how long the block takes, and the most memory seen in it beside pages of files; the same is yielded, filled in at its end."""
+    found = Measure(before=resident())
+    stopped, seen = threading.Event(), [found.before]
 
     def watch() -> None:
         while not stopped.wait(0.02):
@@ -44,12 +56,13 @@ def measured(what: str) -> Iterator[None]:
     watcher.start()
     started, spent = time.perf_counter(), time.process_time()
     try:
-        yield
+        yield found
     finally:
-        took, worked = time.perf_counter() - started, time.process_time() - spent
+        found.seconds, found.processor = time.perf_counter() - started, time.process_time() - spent
         stopped.set()
         watcher.join()
-    print(f"{what:<70} {took:8.1f} s   processor {worked:8.1f} s   peak {max(seen):5.2f} GB", flush=True)
+        found.peak = max(seen)
+    print(f"{what:<70} {found.seconds:8.1f} s   processor {found.processor:8.1f} s   peak {found.peak:5.2f} GB", flush=True)
 
 
 def made_up(path: Path, images: int, dim: int) -> np.ndarray:

@@ -5,9 +5,9 @@ A backbone is named by an entry of ``registry/backbones.yaml`` (``siglip-b16``),
 ``Backbone.of``. Its features are the penultimate layer: what a linear classifier, or the text, would be compared with.
 
 Its weights come from the file or folder behind an ``@``, as in ``siglip-b16@siglip.npz``; else from the package that brings them;
-else from the folder that HUMALIGN_WEIGHTS names, as ``siglip-b16.safetensors`` or under the name of the model, or its folder
-``tiny`` for ``open_clip:local-dir:tiny``; else from the Hugging Face hub. They are loaded strictly: a model never keeps random
-values beside loaded ones.
+else from the folder that HUMALIGN_WEIGHTS names, as ``siglip-b16.safetensors`` or under the name of the model (its folder ``tiny``
+for ``open_clip:local-dir:tiny``); else from the Hugging Face hub. They are loaded strictly: a model never keeps random values beside
+loaded ones.
 """
 
 from __future__ import annotations

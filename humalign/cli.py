@@ -1,4 +1,4 @@
-"""The command line: ``humalign doctor | fetch | audit | run | export``."""
+"""The command line: ``humalign doctor | fetch | audit | run | export | convert``."""
 
 from __future__ import annotations
 
@@ -73,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--fold", type=int, default=0, help="in which the student was trained (default: 0)")
     export.add_argument("--build", type=Path, default=Path("build"), help="where the run's artefacts are (default: build)")
     export.set_defaults(command=_export)
+
+    convert = commands.add_parser("convert", help="write a released checkpoint of AligNet as a model that timm loads")
+    convert.add_argument("archive", type=Path, help="as downloaded, SigLIP-B-alignet.tar.gz")
+    convert.add_argument("folder", type=Path, help="new or empty")
+    convert.add_argument("--name", help="of the checkpoint, where the archive is called otherwise")
+    convert.add_argument("--compare", action="store_true", help="of a base_model: compare it with the public weights of that model")
+    convert.set_defaults(command=_convert, build=Path("build"))
     return parser
 
 
@@ -199,6 +206,17 @@ def _export(options: argparse.Namespace) -> None:
 
     run = pipeline.Run(profiles.load(options.profile), options.build.resolve())
     print(exporting.take_away(run, options.stage, options.fold, options.folder))
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from humalign import released, weights
+
+    print(released.convert(options.archive, options.folder, options.name))
+    if not options.compare:
+        return 0
+    name, tensors, other = released.compare(options.folder)
+    print(f"{tensors} tensors, {weights.listed(f'other than in the public weights of {name}', other).rstrip(': ')}")
+    return 1 if other else 0
 
 
 if __name__ == "__main__":

@@ -18,13 +18,18 @@ from typing import Any
 import pandas as pd
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from humalign.artefacts import write_error
 from humalign.backbones import Backbone
 from humalign.errors import HumalignError
 from humalign.student import Student
 
-HEAD = "triplet_head.safetensors"
+HEAD, CLASSIFIER = "triplet_head.safetensors", "i1k_head.safetensors"
+ABOUT_HEADS = {
+    HEAD: "`weight` and `bias` of the linear head that training saw behind the features; evaluations do without it.",
+    CLASSIFIER: "the ImageNet classifier on the features: `0` is a layer norm (eps 1e-6), `1` a linear layer.",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,20 +87,39 @@ def save_pretrained(folder: Path, backbone: Backbone, student: Student, card: Ca
     Raises:
         HumalignError: the folder holds something, cannot be written, or the student is of another backbone.
     """
+    refuse_filled(folder)
+    return save(folder, trained(backbone, student), {HEAD: student.head.state_dict()}, card)
+
+
+def refuse_filled(folder: Path) -> None:
+    """Raise unless a folder is new or empty."""
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise HumalignError(f"{folder} holds something already: name a folder that is new or empty")
-    whole = trained(backbone, student)
+
+
+def save(folder: Path, backbone: Backbone, heads: dict[str, dict[str, Tensor]], card: Card) -> Path:
+    """Write a backbone and the heads behind it as a model of its library, whole or not at all.
+
+    Args:
+        folder: does not exist yet, or is empty.
+        heads: by file name, of those in ``ABOUT_HEADS``; each file carries the card's provenance.
+
+    Raises:
+        HumalignError: the folder holds something, or cannot be written.
+    """
+    refuse_filled(folder)
     # Training stores convolutions channels last, and safetensors takes tensors in their plain order only.
-    net = whole.net.to(memory_format=torch.contiguous_format)
-    write, load = WRITERS[whole.recipe.library]
+    net = backbone.net.to(memory_format=torch.contiguous_format)
+    write, load = WRITERS[backbone.recipe.library]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as part:
             inside = Path(part) / "model"
             inside.mkdir()
-            write(net, whole, inside)
-            save_file({name: value.contiguous() for name, value in student.head.state_dict().items()}, inside / HEAD)
-            (inside / "README.md").write_text(_readme(whole, card, load), encoding="utf-8")
+            write(net, backbone, inside)
+            for name, state in heads.items():
+                save_file({key: value.contiguous() for key, value in state.items()}, inside / name, card.provenance)
+            (inside / "README.md").write_text(_readme(backbone, card, load, list(heads)), encoding="utf-8")
             os.replace(inside, folder)
     except OSError as error:
         raise write_error(folder, error) from None
@@ -150,7 +174,7 @@ WRITERS: dict[str, tuple[Callable[[Any, Backbone, Path], None], str]] = {
 # ---- the model card --------------------------------------------------------------------------------------------------
 
 
-def _readme(backbone: Backbone, card: Card, load: str) -> str:
+def _readme(backbone: Backbone, card: Card, load: str, heads: list[str]) -> str:
     recipe = backbone.recipe
     facts = {
         "backbone": f"{backbone.name} ({recipe.library}, {recipe.model})",
@@ -163,7 +187,7 @@ def _readme(backbone: Backbone, card: Card, load: str) -> str:
         f"# {card.title}",
         card.about,
         f"```python\n{load}\n```",
-        f"`{HEAD}` holds `weight` and `bias` of the linear head that training saw behind the features; evaluations do without it.",
+        "\n".join(f"- `{name}` holds {ABOUT_HEADS[name]}" for name in heads),
         "\n".join(["| what | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]),
         "## Data",
         "\n".join(f"- {line}" for line in card.data) or "Not stated.",

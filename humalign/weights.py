@@ -106,10 +106,11 @@ def complaint(error: BaseException) -> str:
     lists = {what: re.search(rf"{what} key\(s\) in state_dict: (.*?)\. *(?:\n|$)", text) for what in ("Missing", "Unexpected")}
     found = {what.lower(): re.findall(r'"([^"]+)"', match[1]) for what, match in lists.items() if match}
     found["of another shape"] = re.findall(r"size mismatch for ([\w.]+)", text)
-    return "; ".join(_listed(what, names) for what, names in found.items() if names) or " ".join(text.split())[:300]
+    return "; ".join(listed(what, names) for what, names in found.items() if names) or " ".join(text.split())[:300]
 
 
-def _listed(what: str, names: list[str]) -> str:
+def listed(what: str, names: list[str]) -> str:
+    """Return how many names there are of something, and the first of them."""
     return f"{len(names)} {what}: {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"
 
 
@@ -155,7 +156,7 @@ def _npz(net: Any, path: Path) -> None:
         net.reset_classifier(0)
     missing = [name for name, parameter in net.named_parameters() if parameter.isnan().any()]
     if missing:
-        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {_listed('missing', missing)}")
+        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {listed('missing', missing)}")
 
 
 def _depth(path: Path) -> int:

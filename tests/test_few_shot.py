@@ -9,7 +9,6 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import NearestCentroid
-from sklearn.preprocessing import StandardScaler
 
 from humalign import readers_labels, registry
 from humalign.errors import HumalignError
@@ -57,15 +56,25 @@ def test_every_classifier_is_that_of_scikit_learn(features, weights, kind, shots
     found = few_shot.of_images(features, LABELS, support, weights, kind)
     hits = np.zeros((5, IMAGES))
     for draw, taught in enumerate(support):
-        scaler = StandardScaler().fit(features[taught])
-        model = by_hand(kind, scaler.transform(features[taught]), LABELS[taught])
-        hits[draw] = model.predict(scaler.transform(features)) == LABELS
+        scaled = (features - features[taught].mean(0)) / features[taught].var(0).mean() ** 0.5
+        model = by_hand(kind, scaled[taught], LABELS[taught])
+        hits[draw] = model.predict(scaled) == LABELS
     seen = [i for i in range(IMAGES) if not support[:, i].all()]
     of_images = np.array([np.mean(hits[~support[:, i], i]) for i in seen])
     assert found.value == pytest.approx(of_images.mean()) and found.n == len(seen)
     for draw, each in enumerate(weights[1:]):
         assert found.draws[draw] == pytest.approx(np.average(of_images, weights=each[seen]))
     assert found.value > 0.4
+
+
+def test_a_feature_that_hardly_varies_among_the_taught_does_not_drown_the_others(features, weights):
+    support = few_shot.supports(LABELS, 2, 10, np.random.default_rng(4))
+    plain = few_shot.of_images(features, LABELS, support, weights)
+    taught = support.any(0)
+    # Among all pictures that are ever taught it is a millionth of what it is elsewhere.
+    rare = np.where(taught, 1e-6, 1.0) * np.random.default_rng(5).standard_normal(IMAGES)
+    beside = few_shot.of_images(np.column_stack([features, rare]), LABELS, support, weights)
+    assert beside.value == pytest.approx(plain.value, abs=0.02)
 
 
 def test_more_shots_are_better(features, weights):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,10 @@ import numpy as np
 import pytest
 from small_training import SETTINGS, train
 
+from humalign import pipeline
+
 PROGRAM = Path(__file__).parent / "small_training.py"
+SLURM = PROGRAM.parent.parent / "book" / "_static" / "slurm.sh"
 # Subprocesses import the checkout that is tested.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(PROGRAM.parent.parent), "OMP_NUM_THREADS": "1"}
 
@@ -30,6 +34,46 @@ def test_two_processes_train_what_one_would(alone, tmp_path):
         assert found.keys() == wanted.keys()
         for name, value in wanted.items():
             np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=f"{kind} {name}")
+
+
+STUBS = {
+    "humalign": 'echo "$@" >> "$(dirname "$0")/said"',
+    "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
+    "scontrol": "echo localhost; echo second",
+    "srun": 'for node in 1 2; do "$@" & started="$started $!"; done; for one in $started; do wait "$one" || exit 1; done',
+}
+
+
+def free_port():
+    with socket.socket() as asked:
+        asked.bind(("localhost", 0))
+        return asked.getsockname()[1]
+
+
+def test_the_slurm_file_runs_the_stages_and_trains_on_two_nodes_what_one_process_would(alone, tmp_path):
+    from humalign import stages
+
+    for name, body in STUBS.items():
+        (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    slurm = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_NUM_NODES": "2", "SLURM_GPUS_ON_NODE": "1", "SLURM_JOB_ID": "7"}
+    ours = {"BIN": str(tmp_path), "SHARED": "/shared", "PROFILE": "demo", "PORT": str(free_port())}
+    environment = ENVIRONMENT | slurm | ours | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", SLURM, PROGRAM, tmp_path, "sparse"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = [line.split() for line in (tmp_path / "said").read_text().splitlines()]
+    assert said == [["run", name, "--profile", "demo", "--build", "/shared"] for name in pipeline.chain(stages.STAGES, "triplets")]
+    found = np.load(tmp_path / "sparse.npz")
+    for name, wanted in alone["sparse"].items():
+        np.testing.assert_allclose(found[name], wanted, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(("missing", "said"), [("train", "name the script"), ("SHARED", "set SHARED to a folder")])
+def test_the_slurm_file_says_what_it_is_not_given(tmp_path, missing, said):
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "SHARED"} | ({"SHARED": "x"} if missing == "train" else {})
+    command = ["bash", SLURM, *([] if missing == "train" else ["train.py"])]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and said in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("kind", ["sparse", "dense"])

@@ -24,10 +24,10 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 ORDER = """
     errors devices datafiles artefacts registry origins profiles
     objectives scores images imagenet pixels judgments
-    readers readers_labels readers_levels readers_imagenet readers_similarity splits splitting weights
+    readers readers_labels readers_levels readers_imagenet readers_similarity splits splitting weights tensor_bundle
     backbones embeddings simulate vice
     locality teacher mixed_effects predecessor triplets
-    student batches optimiser ranks distill export
+    student batches optimiser ranks distill export released
     evaluation published
     tables tables_people tables_students tables_paper drawing figures figures_people figures_students figures_paper
     notebooks book

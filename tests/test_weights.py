@@ -236,7 +236,7 @@ def test_without_a_network_the_line_says_where_a_file_may_be_put(monkeypatch):
 
 
 def test_a_backbone_whose_weights_nobody_published_says_so():
-    refused("cappa-b16", "cappa-b16 has no weights that can be loaded: .*SavedModel; .* write cappa-b16@FILE.npz")
+    refused("cappa-b16", "cappa-b16 has no weights that can be loaded: .*; `humalign convert` it, .* write cappa-b16@FOLDER or .*npz")
 
 
 def test_a_model_from_scratch_is_the_same_each_time_and_leaves_the_generator_alone():

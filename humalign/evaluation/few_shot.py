@@ -1,7 +1,7 @@
 """k-shot classification on frozen features: of pictures of any labelled set, and of concepts within and across drawing styles.
 
-A draw picks k members of every class to learn from; the others are tested. Features are standardised by what is learnt from, and
-turned into its principal directions, which changes no classifier here and leaves few numbers to fit. Source: gLocal's protocol
+A draw picks k members of every class to learn from; the others are tested. Features are brought to one scale by what is learnt from,
+and turned into its principal directions, which changes no classifier here and leaves few numbers to fit. Source: gLocal's protocol
 (n shots, several draws, C by cross-validation where there are two shots or more).
 """
 
@@ -12,14 +12,13 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation.checks import check_features, check_labels
@@ -39,6 +38,24 @@ def _cross_validated(shots: int) -> BaseEstimator:
     # By likelihood: accuracy on so few pictures ties between most candidates, and the probabilities are used too.
     folds = StratifiedKFold(min(shots, MOST_FOLDS))
     return GridSearchCV(LogisticRegression(max_iter=200), {"C": list(CS)}, scoring="neg_log_loss", cv=folds)
+
+
+class CommonScale(TransformerMixin, BaseEstimator):
+    """Centre features and divide all of them by one number, so that their mean variance is 1.
+
+    Ten taught pictures say little of a single feature's variance: one that hardly varies among them, divided by so little, would
+    drown the others in every other picture.
+    """
+
+    def fit(self, features: Float[np.ndarray, "rows dim"], labels: object = None) -> CommonScale:
+        """Take mean and scale from the rows; labels are not used."""
+        self.mean_ = features.mean(0)
+        self.scale_ = float(np.sqrt(features.var(0).mean()))
+        return self
+
+    def transform(self, features: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows dim"]:
+        """Return other rows on that scale."""
+        return (features - self.mean_) / self.scale_
 
 
 CLASSIFIERS: dict[str, Callable[[int], BaseEstimator]] = {
@@ -100,7 +117,7 @@ def _taught(features: np.ndarray, labels: np.ndarray, classifier: str) -> Pipeli
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         # NearestCentroid divides by items minus classes, which is zero for one shot; the quotient is not used.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return make_pipeline(StandardScaler(), PCA(), CLASSIFIERS[classifier](shots)).fit(features, labels)
+        return make_pipeline(CommonScale(), PCA(), CLASSIFIERS[classifier](shots)).fit(features, labels)
 
 
 def image_mean(

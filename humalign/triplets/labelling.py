@@ -19,8 +19,8 @@ SORTED = np.array([(0, 1, 2), (0, 2, 1), (1, 2, 0)])
 SORTED_PAIRS = np.array([(0, 1, 2), (1, 0, 2), (2, 0, 1)])
 # Up to so many images, one matrix product holds every pair; beyond, pairs are looked up.
 ALL_PAIRS = 4096
-# Numbers of two blocks of images that are held at a time as float32: a gigabyte each.
-BLOCK_VALUES = 2**28
+# Numbers of each of the two blocks of images that are held at a time as float32: half a gigabyte a block.
+BLOCK_VALUES = 2**27
 # Pairs whose vectors are gathered at a time: they stay in the processor's cache.
 GATHERED = 512
 # Rows to which a map is applied at a time. Fixed, since a product may round otherwise where it has another number of rows.
