@@ -31,7 +31,7 @@ ORDER = """
     evaluation published
     tables tables_people tables_students tables_paper drawing figures figures_people figures_students figures_paper
     notebooks book
-    pipeline stages cli
+    pipeline stages doctor cli
 """.split()
 MODULES = sorted(path.relative_to(ROOT).with_suffix("") for path in (ROOT / "humalign").rglob("*.py"))
 

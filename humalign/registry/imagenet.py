@@ -22,8 +22,11 @@ LISTS = ("train_cls.txt", "ImageSets/CLS-LOC/train_cls.txt")
 SHOWN = 3
 
 
-def check(entry: Source) -> Path:
+def check(entry: Source, inside: bool = True) -> Path:
     """Return where ImageNet's training or validation pictures lie, after counting them.
+
+    Args:
+        inside: read an archive to count them; False is quick, and compares its size only.
 
     Raises:
         HumalignError: no copy is named, one that is cut short, or another number of pictures or classes; the first missing are named.
@@ -31,6 +34,8 @@ def check(entry: Source) -> Path:
     path = registry.locate(entry.name)
     if path.is_file() and entry.size is not None and path.stat().st_size != entry.size:
         raise HumalignError(f"{path} has {path.stat().st_size:,} bytes instead of {entry.size:,}: it is cut short, or another archive")
+    if path.is_file() and not inside:
+        return path
     found = set(_in_archive(path) if path.is_file() else _in_folders(path))
     classes = {name.partition("/")[0] for name in found}
     wanted = PICTURES[entry.name]
