@@ -303,24 +303,31 @@ class Stored(students.PixelStore):
         return self.pixels[index]
 
 
-def released(folder, run, stage, split):
-    """Return where a released file lies below a folder."""
-    return folder / "data" / "alignet" / "release_1.1" / labelling.triplet_path(run, stage, split).relative_to(run.path("triplets"))
+# As the released files are named.
+OFFICIAL = dataclasses.replace(PROFILE, triplets_from="official", clusters=500)
 
 
-def test_the_released_files_are_fitted_to_the_pictures_here(run, inputs, tmp_path, monkeypatch):
-    # Ours under other indices and names, as a file of another image list would have them.
+@pytest.fixture
+def official(run, inputs, tmp_path, monkeypatch):
+    """A run on files that are ours under other indices and names, as those of another image list would be; and where they lie."""
     shutil.copytree(inputs / "data", tmp_path / "data")
-    build = pipeline.Run(dataclasses.replace(PROFILE, triplets_from="official"), tmp_path / "build")
+    monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path / "data"))
+    build = pipeline.Run(OFFICIAL, tmp_path / "build")
     shutil.copytree(run.folder, build.folder)
-    rng = np.random.default_rng(0)
+    rng, places = np.random.default_rng(0), {}
     for stage in labelling.LABELLINGS:
         for split, name in labelling.SPLITS.items():
             ours = triplets.read(labelling.triplet_path(run, stage, split))
             other = rng.permutation(len(labelling.picture_names(run, name)))[ours.indices]
             names = np.array([[f"elsewhere/{Path(file.decode()).stem}" for file in row] for row in ours.filenames])
-            triplets.write(released(tmp_path, run, stage, split), triplets.LabelledTriplets(other, ours.similarities, names))
-    monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path / "data"))
+            below = labelling.triplet_path(build, stage, split).relative_to(build.path("triplets"))
+            places[stage, split] = tmp_path / "data" / "alignet" / "release_1.1" / below
+            triplets.write(places[stage, split], triplets.LabelledTriplets(other, ours.similarities, names))
+    return build, places
+
+
+def test_the_released_files_are_fitted_to_the_pictures_here(run, official):
+    build, _ = official
     labelling.label(build, Provenance("rehearsal", 42, KEY))
     for stage in labelling.LABELLINGS:
         for split in labelling.SPLITS:
@@ -330,19 +337,14 @@ def test_the_released_files_are_fitted_to_the_pictures_here(run, inputs, tmp_pat
     assert "same-choice" not in json.loads(build.path("triplets/summary.json").read_text())["aligned"]
 
 
-def test_a_released_file_of_other_pictures_or_with_wrong_columns_is_refused(run, inputs, tmp_path, monkeypatch):
-    shutil.copytree(inputs / "data", tmp_path / "data")
-    build = pipeline.Run(dataclasses.replace(PROFILE, triplets_from="official"), tmp_path / "build")
-    shutil.copytree(run.folder, build.folder)
-    ours = triplets.read(labelling.triplet_path(run, "aligned", "train"))
-    path = released(tmp_path, run, "aligned", "train")
-    monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path / "data"))
-    renamed = np.strings.replace(ours.filenames, b"_", b"-")
+def test_a_released_file_of_other_pictures_or_with_wrong_columns_is_refused(official):
+    build, places = official
+    theirs = triplets.read(places["aligned", "train"])
     for changed, said in (
-        (dataclasses.replace(ours, filenames=renamed), "names .* pictures that are not here, such as 'n1"),
-        (dataclasses.replace(ours, similarities=ours.similarities[:, ::-1]), "fails its audit .s01 is the largest"),
+        (dataclasses.replace(theirs, filenames=np.strings.replace(theirs.filenames, "_", "-")), "names .* pictures that are not here"),
+        (dataclasses.replace(theirs, similarities=theirs.similarities[:, ::-1]), "fails its audit .s01 is the largest"),
     ):
-        triplets.write(path, changed)
+        triplets.write(places["aligned", "train"], changed)
         with pytest.raises(HumalignError, match=said):
             labelling.label(build, Provenance("rehearsal", 42, KEY))
 
