@@ -9,7 +9,7 @@ import pandas as pd
 
 from humalign.scores import one, pick
 from humalign.tables import EMPTY, Table, number, overlap, side
-from humalign.tables_people import ACROSS, ceiling, cell, models
+from humalign.tables_people import ACROSS, ceiling, cell, model_name, models
 
 STAGES = ("base", "unaligned", "aligned-head", "aligned")
 MAIN = ("base", "unaligned", "aligned")
@@ -32,6 +32,15 @@ SOFT_LABELS = {
     "entropy-spearman": "like entropies (more is better)",
 }
 SETS = {"cifar10": "CIFAR-10", "textures": "textures"}
+# Relations of two photographs: of THINGS by the objects' categories, of CIFAR-10 by class and by kind: animal or vehicle.
+RELATIONS = {
+    "things-278": {"same-category": "share a\ncategory", "other-category": "share none"},
+    "cifar10": {"same-class": "one class", "same-superclass": "one kind", "other-superclass": "two kinds"},
+}
+MODELS_ALIKE = {"cka": "linear CKA", "rsa-spearman": "RSA (Spearman)"}
+ALIKE = {"above": "more alike", "below": "less alike"}
+# How a pair of a student and its teacher is named.
+TEACHER = "its teacher"
 # The cross-entropy of a guess that finds all ten classes equally likely, in nats; both sets have ten.
 UNIFORM_OF_TEN = math.log(10)
 
@@ -109,6 +118,43 @@ def human_evidence(scores: pd.DataFrame) -> Table:
                  "Students on human evidence, with 95 % intervals (run of the profile things)")
 
 
+def hierarchy(scores: pd.DataFrame) -> Table:
+    """Return the mean standardised distance of photographs by set and relation, and the aligned student's paired changes."""
+    lines = [
+        {"set": name, "pairs": title.replace("\n", " ")}
+        | _line(scores, {"task": "hierarchy", "split": f"{name}/{relation}", "metric": "standardised-distance"})
+        for name, relations in RELATIONS.items() for relation, title in relations.items()
+    ]
+    return Table(pd.DataFrame(lines), "Distance of photographs, in standard deviations from the mean of all pairs; 95 % intervals over "
+                                      "images. Evidence: the categories of THINGS; classes of CIFAR-10 and their kinds, animal or vehicle")
+
+
+def models_alike(scores: pd.DataFrame) -> Table:
+    """Return how alike two models are on the 92 photographs, before and after alignment, and for the control."""
+    lines = []
+    for pair in pairs_of_models(scores):
+        before, after = ("base", "aligned") if is_student(scores, pair) else ("teacher-base", "teacher")
+        for metric, title in MODELS_ALIKE.items():
+            where = {"model": pair, "task": "between-models", "metric": metric}
+            lines.append({"models": model_name(pair), "measure": title} | {
+                "before": cell(scores, stage=before, **where), "control": cell(scores, stage="unaligned", **where),
+                "after": cell(scores, stage=after, **where),
+                "after less before": cell(scores, stage=after, **_above(where, before)),
+                "after less control": cell(scores, stage=after, **_above(where, "unaligned"))})
+    return Table(pd.DataFrame(lines), "How alike two models are on the 92 photographs: backbones as they are and by their teachers; the "
+                                      "student and its teacher, or another backbone; 95 % intervals over images. No judgments enter")
+
+
+def pairs_of_models(scores: pd.DataFrame) -> list[str]:
+    """Return the names of the pairs of models that are compared, in the order of the scores."""
+    return list(dict.fromkeys(pick(scores, task="between-models")["model"]))
+
+
+def is_student(scores: pd.DataFrame, pair: str) -> bool:
+    """Say whether a pair of models is one of a student and something that stays as it is."""
+    return "aligned" in set(pick(scores, task="between-models", model=pair)["stage"])
+
+
 def _line(scores: pd.DataFrame, where: dict[str, str]) -> dict[str, str]:
     """Return the cells of the three main stages, and of the aligned student's differences from the others."""
     return {stage: cell(scores, stage=stage, **where) for stage in MAIN} | {
@@ -155,6 +201,37 @@ def by_shots(scores: pd.DataFrame, stage: str, reference: str, name: str, task: 
     farthest = max(rows, key=lambda row: abs(row["value"]))
     return (f"of {len(rows)} numbers of shots, {stage} is above {reference} at {counted['above']} and below it at {counted['below']}; the "
             f"largest difference is {number(farthest)}, at {shots(farthest['split'])}")
+
+
+def moved(scores: pd.DataFrame, name: str, relation: str, stage: str, reference: str) -> str:
+    """Say whether pairs of a relation are nearer in a stage than in a reference, against all pairs, by the paired interval."""
+    row = one(scores, task="hierarchy", split=f"{name}/{relation}", stage=stage, metric=f"standardised-distance-above-{reference}")
+    way = {"above": "further apart", "below": "nearer together"}.get(side(row), "neither nearer nor further apart beyond doubt")
+    return f"{way} than in {reference} ({number(row)})"
+
+
+def drawn_together(scores: pd.DataFrame) -> dict[str, str]:
+    """Say whether two models come to be more alike: backbones by their maps, the student and its teacher, and other backbones.
+
+    Returns:
+        ``backbones``, ``teacher-REFERENCE`` and ``others-REFERENCE``, each for both measures, by the paired intervals.
+    """
+    pairs = [pair for pair in pairs_of_models(scores) if "&" in pair]
+    students = [pair for pair in pairs if is_student(scores, pair)]
+    said = {"backbones": _alike(scores, [pair for pair in pairs if pair not in students], "teacher", "teacher-base")}
+    for reference in ("base", "unaligned"):
+        said[f"teacher-{reference}"] = _alike(scores, [pair for pair in students if pair.endswith(TEACHER)], "aligned", reference)
+        said[f"others-{reference}"] = _alike(scores, [pair for pair in students if not pair.endswith(TEACHER)], "aligned", reference)
+    return said
+
+
+def _alike(scores: pd.DataFrame, pairs: list[str], stage: str, reference: str) -> str:
+    ways = []
+    for metric, title in MODELS_ALIKE.items():
+        rows = [one(scores, task="between-models", model=pair, stage=stage, metric=f"{metric}-above-{reference}") for pair in pairs]
+        found = "; ".join(f"{ALIKE.get(side(row), 'neither more nor less alike beyond doubt')} ({number(row)})" for row in rows)
+        ways.append(f"by {title} {found}")
+    return ", ".join(ways)
 
 
 def worse_than_uniform(scores: pd.DataFrame, stage: str) -> str:

@@ -31,14 +31,14 @@ def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
         yield from part(run)
 
 
-def _features(run: Run, stage: str, half: int | None = None) -> Features:
+def features_of(run: Run, stage: str, half: int | None = None) -> Features:
     """Return features of a stage by set; of an aligned student, the one whose teacher did not see a half of the photographs."""
     if stage == "base":
         return photographs.features(run)[run.profile.student_backbone]
     return photographs.student_features(run, stage if half is None or stage == "unaligned" else f"{stage}-half{half}")
 
 
-def _compared(run: Run, task: str, split: str, metric: str, found: dict[str, Estimate]) -> Iterator[tuple[Name, Estimate]]:
+def compared(run: Run, task: str, split: str, metric: str, found: dict[str, Estimate]) -> Iterator[tuple[Name, Estimate]]:
     """Yield each stage's estimate, and its paired differences from the stages before it."""
     model = run.profile.student_backbone
     for stage, estimate in found.items():
@@ -52,9 +52,9 @@ def _similarity_judgments(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """RSA with the judgments of the 92 photographs (units: people and images, drawn together)."""
     judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
     settings = {"draws": run.profile.bootstrap_draws, "seed": run.profile.seed}
-    alike = {stage: people.backbone_similarity(_features(run, stage)["kriegeskorte-92"]) for stage in STAGES}
+    alike = {stage: people.backbone_similarity(features_of(run, stage)["kriegeskorte-92"]) for stage in STAGES}
     found = {stage: people.across_people_and_images(similarity, judged.matrices, **settings) for stage, similarity in alike.items()}
-    yield from _compared(run, "similarity-judgments", "92 photographs, from 278 others", "rsa-spearman", found)
+    yield from compared(run, "similarity-judgments", "92 photographs, from 278 others", "rsa-spearman", found)
 
 
 def _odd_one_out(run: Run) -> Iterator[tuple[Name, Estimate]]:
@@ -71,13 +71,13 @@ def _odd_one_out(run: Run) -> Iterator[tuple[Name, Estimate]]:
         inside, truth = answers[shown], published[np.ix_(shown, shown)]
         weights = resamples(len(shown), profile.bootstrap_draws, profile.seed * 1000 + number)
         for stage in stages:
-            features = _features(run, stage, number)["things-278"][shown]
+            features = features_of(run, stage, number)["things-278"][shown]
             chosen[stage].append(people.accuracy(cosine_similarities(features, inside.triplets), inside, weights))
             draws = people.matrix_agreement(people.backbone_similarity(features), truth, weights)
             alike[stage].append(Estimate.of(draws, len(shown)))
     for task, metric, found in (("odd-one-out", "accuracy", chosen), ("similarity-vice", "rsa-spearman", alike)):
         means = {stage: mean_of_folds(estimates) for stage, estimates in found.items()}
-        yield from _compared(run, task, "278 photographs, unseen halves", metric, means)
+        yield from compared(run, task, "278 photographs, unseen halves", metric, means)
 
 
 def _classification(run: Run) -> Iterator[tuple[Name, Estimate]]:
@@ -94,10 +94,10 @@ def _classification(run: Run) -> Iterator[tuple[Name, Estimate]]:
             for classifier in ("logistic", "nearest-mean"):
                 told = shares if classifier == "logistic" else None
                 score = functools.partial(taught, labels, support, weights, draws, classifier, told)
-                found = {stage: score(_features(run, stage)[name]) for stage in STAGES}
+                found = {stage: score(features_of(run, stage)[name]) for stage in STAGES}
                 for task, metric in found["base"]:
                     each = {stage: scores[task, metric] for stage, scores in found.items()}
-                    yield from _compared(run, task, f"{name}/{shots}-shot", metric, each)
+                    yield from compared(run, task, f"{name}/{shots}-shot", metric, each)
 
 
 def taught(

@@ -1,0 +1,106 @@
+"""Scores of models beside models, no person asked: do distances follow a taxonomy, and do different models come to see alike?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+
+from humalign import readers, registry
+from humalign.evaluation import between_models, hierarchy
+from humalign.pipeline import Run
+from humalign.scores import Estimate, mean_of_folds, resamples
+from humalign.stages import photographs, student_scores
+from humalign.stages.people import Name, judgments
+from humalign.teacher import AffineTeacher
+
+# What every English speaker calls the classes of CIFAR-10 together; the rest are vehicles.
+ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
+Features = Float[np.ndarray, "images dim"]
+
+
+def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Yield every score of models that needs no person: distances by relation, and how alike models are."""
+    for part in (_things_categories, _cifar10_classes, _between_models):
+        yield from part(run)
+
+
+def _things_categories(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Distances of THINGS photographs that share a category and that share none, of the half no teacher of the student saw (unit: image)."""
+    profile = run.profile
+    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    categories = judgments().categories.to_numpy(dtype=bool)[objects]
+    half = photographs.halves(profile, len(objects))
+    stages = tuple(stage for stage in student_scores.STAGES if stage != "aligned-head")
+    found: dict[str, dict[str, list[Estimate]]] = {}
+    for number in photographs.HALVES:
+        shown = np.flatnonzero(half == number)
+        weights = resamples(len(shown), profile.bootstrap_draws, profile.seed * 1000 + number)
+        for stage in stages:
+            features = student_scores.features_of(run, stage, number)["things-278"][shown]
+            for relation, estimate in hierarchy.of_categories(features, categories[shown], weights).items():
+                found.setdefault(relation, {}).setdefault(stage, []).append(estimate)
+    for relation, by_stage in found.items():
+        means = {stage: mean_of_folds(estimates) for stage, estimates in by_stage.items()}
+        yield from student_scores.compared(run, "hierarchy", f"things-278/{relation}", "standardised-distance", means)
+
+
+def _cifar10_classes(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Distances of CIFAR-10 photographs of one class, of other animals or other vehicles, and of an animal and a vehicle (unit: image)."""
+    profile = run.profile
+    labels = photographs.labelled_sets(profile)["cifar10"].labels["class"].to_numpy(dtype=str)
+    weights = resamples(len(labels), profile.bootstrap_draws, profile.seed)
+    found = {
+        stage: hierarchy.of_classes(student_scores.features_of(run, stage)["cifar10"], labels, weights, np.isin(labels, ANIMALS))
+        for stage in student_scores.STAGES
+    }
+    for relation in found["base"]:
+        each = {stage: distances[relation] for stage, distances in found.items()}
+        yield from student_scores.compared(run, "hierarchy", f"cifar10/{relation}", "standardised-distance", each)
+
+
+# ---- models beside models ------------------------------------------------------------------------------------------------------------
+
+
+def _between_models(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """CKA and RSA of two models on the 92 photographs: backbones before and after each one's teacher; the student and its teacher.
+
+    A student is also set beside the other backbones as they are, which tells whether it comes nearer to a network or to the map of it.
+    """
+    profile, split = run.profile, "92 photographs"
+    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    published = judgments().published[objects]
+    vice_says = photographs.vice_says(profile, published)
+    shown = photographs.features(run)
+    near = {model: features["kriegeskorte-92"] for model, features in shown.items()}
+    weights = resamples(len(near[profile.student_backbone]), profile.bootstrap_draws, profile.seed)
+    taught = {model: _placed(photographs.fit(profile, f["things-278"], vice_says), near[model]) for model, f in shown.items()}
+    backbones = [model for model in shown if "+" not in model]
+    stages = {"teacher-base": near, "teacher": taught}
+    before_after = {stage: _alike({model: features[model] for model in backbones}, weights) for stage, features in stages.items()}
+    for pair, metric in before_after["teacher-base"]:
+        base, teacher = (before_after[stage][pair, metric] for stage in stages)
+        yield (pair, "teacher-base", "between-models", split, metric), base
+        yield (pair, "teacher", "between-models", split, metric), teacher
+        yield (pair, "teacher", "between-models", split, f"{metric}-above-teacher-base"), teacher - base
+    student = profile.student_backbone
+    as_they_are = {f"{model} as it is": near[model] for model in backbones if model != student}
+    others = {"its teacher": taught["+".join(profile.backbones)]} | as_they_are
+    for name, other in others.items():
+        by_stage = {
+            stage: _alike({student: student_scores.features_of(run, stage)["kriegeskorte-92"], name: other}, weights)
+            for stage in student_scores.STAGES
+        }
+        for pair, metric in by_stage["base"]:
+            each = {stage: found[pair, metric] for stage, found in by_stage.items()}
+            for (_, stage, *rest), estimate in student_scores.compared(run, "between-models", split, metric, each):
+                yield (pair, stage, *rest), estimate  # type: ignore[misc]
+
+
+def _placed(teacher: AffineTeacher, features: Features) -> Features:
+    return np.asarray(teacher.transform(features), dtype=float)
+
+
+def _alike(models: dict[str, Features], weights: Float[np.ndarray, "draws images"]) -> dict[tuple[str, str], Estimate]:
+    return {(pair, metric): estimate for pair, metric, estimate in between_models.alike(models, weights)}
