@@ -32,15 +32,15 @@ SOFT_LABELS = {
     "entropy-spearman": "like entropies (more is better)",
 }
 SETS = {"cifar10": "CIFAR-10", "textures": "textures"}
-# Relations of two photographs: of THINGS by the objects' categories, of CIFAR-10 by class and by animal or vehicle.
+# Relations of two photographs: of THINGS by the objects' categories, of CIFAR-10 by class and by kind: animal or vehicle.
 RELATIONS = {
-    "things-278": {"same-category": "share a category", "other-category": "share none"},
-    "cifar10": {
-        **{"same-class": "of one class", "same-superclass": "both animals or\nboth vehicles"},
-        "other-superclass": "animal and vehicle",
-    },
+    "things-278": {"same-category": "share a\ncategory", "other-category": "share none"},
+    "cifar10": {"same-class": "one class", "same-superclass": "one kind", "other-superclass": "two kinds"},
 }
 MODELS_ALIKE = {"cka": "linear CKA", "rsa-spearman": "RSA (Spearman)"}
+ALIKE = {"above": "more alike", "below": "less alike"}
+# How a pair of a student and its teacher is named.
+TEACHER = "its teacher"
 # The cross-entropy of a guess that finds all ten classes equally likely, in nats; both sets have ten.
 UNIFORM_OF_TEN = math.log(10)
 
@@ -126,7 +126,7 @@ def hierarchy(scores: pd.DataFrame) -> Table:
         for name, relations in RELATIONS.items() for relation, title in relations.items()
     ]
     return Table(pd.DataFrame(lines), "Distance of photographs, in standard deviations from the mean of all pairs; 95 % intervals over "
-                                      "images. Evidence: the categories of THINGS and the classes of CIFAR-10")
+                                      "images. Evidence: the categories of THINGS; classes of CIFAR-10 and their kinds, animal or vehicle")
 
 
 def models_alike(scores: pd.DataFrame) -> Table:
@@ -210,11 +210,28 @@ def moved(scores: pd.DataFrame, name: str, relation: str, stage: str, reference:
     return f"{way} than in {reference} ({number(row)})"
 
 
-def drawn_together(scores: pd.DataFrame, pair: str, stage: str, reference: str, metric: str) -> str:
-    """Say whether two models are more alike in a stage than in a reference, by the paired interval."""
-    row = one(scores, task="between-models", model=pair, stage=stage, metric=f"{metric}-above-{reference}")
-    way = {"above": "more alike", "below": "less alike"}.get(side(row), "neither more nor less alike beyond doubt")
-    return f"by {MODELS_ALIKE[metric]} {way} ({number(row)})"
+def drawn_together(scores: pd.DataFrame) -> dict[str, str]:
+    """Say whether two models come to be more alike: backbones by their maps, the student and its teacher, and other backbones.
+
+    Returns:
+        ``backbones``, ``teacher-REFERENCE`` and ``others-REFERENCE``, each for both measures, by the paired intervals.
+    """
+    pairs = [pair for pair in pairs_of_models(scores) if "&" in pair]
+    students = [pair for pair in pairs if is_student(scores, pair)]
+    said = {"backbones": _alike(scores, [pair for pair in pairs if pair not in students], "teacher", "teacher-base")}
+    for reference in ("base", "unaligned"):
+        said[f"teacher-{reference}"] = _alike(scores, [pair for pair in students if pair.endswith(TEACHER)], "aligned", reference)
+        said[f"others-{reference}"] = _alike(scores, [pair for pair in students if not pair.endswith(TEACHER)], "aligned", reference)
+    return said
+
+
+def _alike(scores: pd.DataFrame, pairs: list[str], stage: str, reference: str) -> str:
+    ways = []
+    for metric, title in MODELS_ALIKE.items():
+        rows = [one(scores, task="between-models", model=pair, stage=stage, metric=f"{metric}-above-{reference}") for pair in pairs]
+        found = "; ".join(f"{ALIKE.get(side(row), 'neither more nor less alike beyond doubt')} ({number(row)})" for row in rows)
+        ways.append(f"by {title} {found}")
+    return ", ".join(ways)
 
 
 def worse_than_uniform(scores: pd.DataFrame, stage: str) -> str:

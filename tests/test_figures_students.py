@@ -15,8 +15,10 @@ FIGURES = {
     "similarity_judgments": "Real people's judgments", "unseen_photographs": "Real people's judgments",
     "soft_labels": "Real people's judgments", "dense_against_sparse": figures_students.TEACHERS,
     "few_shot": figures_students.LABELS, "few_shot_change": figures_students.LABELS,
+    "hierarchy": figures_students.TAXONOMY, "models_alike": figures_students.MODELS,
 }
-REFERENCES = {"unaligned": ("base",), "aligned-head": ("base", "unaligned"), "aligned": ("base", "unaligned", "aligned-head")}
+REFERENCES = {"teacher": ("teacher-base",), "unaligned": ("base",), "aligned-head": ("base", "unaligned"),
+              "aligned": ("base", "unaligned", "aligned-head")}
 SPREAD = 0.01
 
 
@@ -24,17 +26,17 @@ def made_up(gain=0.05, cost=-0.018, share=0.3):
     """A table with every row that the sections on students show: `aligned` is above the others by ``gain``, in few shots by ``cost``."""
     rows = []
 
-    def add(stage, task, split, metric, value, n, evidence="human", spread=SPREAD):
-        rows.append(("things", "efficientnet-lite0", stage, task, split, metric, value, value - spread, value + spread, n, 0, evidence))
+    def add(stage, task, split, metric, value, n, evidence="human", spread=SPREAD, model="efficientnet-lite0"):
+        rows.append(("things", model, stage, task, split, metric, value, value - spread, value + spread, n, 0, evidence))
 
-    def compared(where, level, change, n, evidence="human", stages=tables_students.STAGES):
-        values = {stage: level + change * (stage == "aligned") for stage in stages}
+    def compared(where, level, change, n, evidence="human", stages=tables_students.STAGES, **model):
+        values = {stage: level + change * (stage in ("aligned", "teacher")) for stage in stages}
         for stage, value in values.items():
-            add(stage, where["task"], where["split"], where["metric"], value, n, evidence)
+            add(stage, where["task"], where["split"], where["metric"], value, n, evidence, **model)
             for reference in REFERENCES.get(stage, ()):
                 if reference in values:
                     metric = f"{where['metric']}-above-{reference}"
-                    add(stage, where["task"], where["split"], metric, value - values[reference], n, evidence)
+                    add(stage, where["task"], where["split"], metric, value - values[reference], n, evidence, **model)
 
     compared(tables_students.SIMILARITY, 0.34, gain, 92)
     for where, n in ((tables_students.ANSWERS, 400), (tables_students.VICE, 278)):
@@ -46,6 +48,16 @@ def made_up(gain=0.05, cost=-0.018, share=0.3):
                 compared({"task": "few-shot", "split": f"{name}/{k}-shot", "metric": metric}, 0.4 + k / 50, cost * k / 10, 1000, "labels")
         for metric in tables_students.SOFT_LABELS:
             compared({"task": "soft-labels", "split": f"cifar10/{k}-shot", "metric": metric}, 0.5, gain, 1000)
+    for name, relations in tables_students.RELATIONS.items():
+        for level, relation in enumerate(relations):
+            where = {"task": "hierarchy", "split": f"{name}/{relation}", "metric": "standardised-distance"}
+            compared(where, level - 1, -gain, 900, "taxonomy", tables_students.MAIN)
+    for pair in ("lite0 & lite2", "lite1 & lite2", "all pairs", "lite0 & its teacher", "lite0 & lite2 as it is"):
+        student = pair.startswith("lite0 &") and pair != "lite0 & lite2"
+        for metric in tables_students.MODELS_ALIKE:
+            change = -gain if pair == "lite1 & lite2" or pair.endswith("as it is") else gain
+            stages = tables_students.STAGES if student else ("teacher-base", "teacher")
+            compared({"task": "between-models", "split": "92 photographs", "metric": metric}, 0.7, change, 92, "labels", stages, model=pair)
     for kind, counts in {"dense": (0, 1000, 2000), "sparse": (0, 1000, 2000, 6000)}.items():
         for images in counts:
             value = 0.6 + images / 1e4 * (2 if kind == "dense" else 1) / 3
@@ -130,6 +142,25 @@ def test_the_table_of_human_evidence_holds_no_other(scores):
     assert frame["measure"].str.contains("10-shot").sum() == 3
 
 
+def test_hierarchy_has_every_relation_with_the_change_from_base_beside_it(scores):
+    frame = tables_students.hierarchy(scores).frame
+    assert frame["pairs"].tolist() == ["share a category", "share none", "one class", "one kind", "two kinds"]
+    assert frame["aligned less base"].tolist() == ["−0.050 [−0.060, −0.040]"] * 5
+    left, right = figures_students.hierarchy(scores).axes[:2]
+    assert points(left)[:3] == [("base", -1), ("unaligned", -1), ("aligned", pytest.approx(-1.05))]
+    assert points(right)[:2] == [("unaligned", 0), ("aligned", pytest.approx(-0.05))]
+
+
+def test_models_beside_models_are_compared_before_and_after(scores):
+    frame = tables_students.models_alike(scores).frame
+    assert frame["models"].nunique() == 5 and set(frame["measure"]) == set(tables_students.MODELS_ALIKE.values())
+    student = frame["models"].isin(["lite0 & its teacher", "lite0 & lite2 as it is"])
+    assert not (frame[student] == tables.EMPTY).any(axis=None)
+    assert (frame.loc[~student, ["control", "after less control"]] == tables.EMPTY).all(axis=None)
+    labels = [text.get_text() for text in figures_students.models_alike(scores).axes[0].get_yticklabels()]
+    assert labels == ["lite0\n& lite2", "lite1\n& lite2", "all pairs", "student lite0\n& its teacher", "student lite0\n& lite2 as it is"]
+
+
 # ---- sentences -------------------------------------------------------------------------------------------------------
 
 def test_the_verdict_can_say_yes_in_part_and_no():
@@ -160,6 +191,20 @@ def test_a_classifier_is_set_beside_a_uniform_guess_by_its_interval():
     worse.loc[told & worse["split"].isin(["cifar10/1-shot", "cifar10/5-shot"]), "low"] = 2.31
     worse.loc[told & (worse["split"] == "cifar10/2-shot"), "low"] = 2.3
     assert tables_students.worse_than_uniform(worse, "base") == "2 of 4 numbers of shots (1, 5)"
+
+
+def test_pairs_move_nearer_or_further_apart_only_by_the_interval():
+    asked = {"name": "things-278", "relation": "same-category", "stage": "aligned", "reference": "base"}
+    assert tables_students.moved(made_up(), **asked) == "nearer together than in base (−0.050 [−0.060, −0.040])"
+    assert tables_students.moved(made_up(gain=-0.05), **asked).startswith("further apart than in base")
+    assert tables_students.moved(made_up(gain=0), **asked).startswith("neither nearer nor further apart beyond doubt")
+
+
+def test_models_are_called_more_alike_pair_by_pair_and_by_both_measures(scores):
+    said = tables_students.drawn_together(scores)
+    assert said["backbones"].startswith("by linear CKA more alike (0.050 [0.040, 0.060]); less alike (−0.050 [−0.060, −0.040]), by RSA")
+    assert said["teacher-unaligned"].count("more alike") == 2 and said["others-base"].count("less alike") == 2
+    assert tables_students.drawn_together(made_up(gain=0))["backbones"].count("neither more nor less alike") == 4
 
 
 @pytest.mark.parametrize(("gain", "place"), [(0.05, "lies below"), (0.15, "reaches into"), (0.5, "lies above")])

@@ -219,7 +219,7 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     ceilings = {"model": "people", "task": "similarity-judgments"}
     assert value(metric="rsa-lower", **ceilings) == pytest.approx(0.478, abs=1e-3)
     assert value(metric="rsa-upper", **ceilings) == pytest.approx(0.575, abs=1e-3)
-    assert set(table["evidence"]) == {"human", "simulated", "labels"}
+    assert set(table["evidence"]) == {"human", "simulated", "labels", "taxonomy"}
     across = {"task": "similarity-judgments", "split": "92 photographs, from 278 others", "metric": "rsa-spearman"}
     student = {"model": "efficientnet-lite0"}
     base, aligned, control = (value(stage=stage, **student, **across) for stage in ("base", "aligned", "unaligned"))
