@@ -95,16 +95,21 @@ def estimates(profile: Any) -> Iterator[str]:
 
 def size(entry: Source) -> str:
     """Return the size of a source for a table; a dash where it is not known."""
+    known = _known(entry)
+    return "-" if known is None else f"{known / 1e6:,.1f} MB"
+
+
+def _known(entry: Source) -> int | None:
     sizes = [file.size for file in entry.files] if entry.parts else [entry.size]
-    return "-" if None in sizes else f"{sum(each or 0 for each in sizes) / 1e6:,.1f} MB"
+    return None if None in sizes else sum(each or 0 for each in sizes)
 
 
 def _space(profile: Any, found: list[Input]) -> str:
     known = _rates()["profiles"].get(profile.name, {})
     run = known.get("disk_gb")
     absent = [each.entry for each in found if each.state != PRESENT and each.entry.kind != "imagenet"]
-    coming = sum(file.size or 0 for entry in absent for file in entry.files) / 1e9
-    unknown = sum(any(file.size is None for file in entry.files) or not entry.files for entry in absent)
+    coming = sum(_known(entry) or 0 for entry in absent) / 1e9
+    unknown = sum(_known(entry) is None for entry in absent)
     free = shutil.disk_usage(".").free / 1e9
     return (
         f"disk: {free:.0f} GB free here; a run needs {'an amount not measured yet' if run is None else f'{run:g} GB'}"

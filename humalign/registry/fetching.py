@@ -28,7 +28,7 @@ from humalign.registry import File, Source, imagenet
 
 WAITS = (1.0, 5.0)  # seconds before the second and the third attempt
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces
-PIECE = 1 << 20
+PIECE = 1 << 16  # bytes; of a connection that breaks, less than this is lost
 # What files of these kinds begin with, and where it stands; a page that a server gives instead of a file begins otherwise.
 MAGIC = {
     ".zip": (0, b"PK"),
