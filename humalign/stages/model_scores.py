@@ -98,7 +98,7 @@ def _between_models(run: Run) -> Iterator[tuple[Name, Estimate]]:
                 yield (pair, stage, *rest), estimate  # type: ignore[misc]
 
 
-def _placed(teacher: AffineTeacher, features: Features) -> Features:
+def _placed(teacher: AffineTeacher, features: Features) -> Float[np.ndarray, "images places"]:
     return np.asarray(teacher.transform(features), dtype=float)
 
 
