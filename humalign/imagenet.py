@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from humalign import registry
 from humalign.errors import HumalignError
 from humalign.images import SUFFIXES, open_image
+from humalign.registry.imagenet import PICTURES
 
-FOLDER = "HUMALIGN_IMAGENET"
+FOLDER = registry.IMAGENET
 TAR = "ILSVRC2012_img_train.tar"
-# Source: the data set's own documentation (Russakovsky et al., 2015).
-TRAINING, VALIDATION = 1_281_167, 50_000
+TRAINING, VALIDATION = PICTURES["imagenet-2012-training"], PICTURES["imagenet-2012-validation"]
 
 
 def folder() -> Path:

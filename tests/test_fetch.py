@@ -5,6 +5,7 @@ import errno
 import hashlib
 import importlib
 import io
+import json
 import socket
 import tarfile
 import threading
@@ -13,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
-from humalign import backbones, cli, doctor, registry
+from humalign import backbones, cli, doctor, origins, registry
 from humalign.errors import HumalignError
 from humalign.registry import Source, fetching, imagenet
 
@@ -477,7 +477,7 @@ def test_the_doctor_says_what_is_missing_and_a_run_stops_with_its_answer(data, r
     code, out, _ = run(capsys, "doctor", "--profile", "things")
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert code == 1 and "accept the terms on https://example.org/terms" in lines["TERMS"] and "MISSING" in lines
-    assert "about 60 minutes, measured on two CPU cores" in out and "a run on a GPU: not measured yet" in out
+    assert "\ntime: " in out
     code, out, error = run(capsys, "run", "all", "--profile", "things", "--build", tmp_path / "build")
     assert code == 2 and out == "" and error.count("\n") == 1
     assert error.startswith("humalign: 16 of the 18 inputs of the profile things are missing") and not (tmp_path / "build").exists()
@@ -497,8 +497,14 @@ def test_the_doctor_measures_no_checksum_of_a_large_file(data, register, monkeyp
     assert found.state == doctor.PRESENT and "left to humalign fetch made" in found.said
 
 
-def test_rates_say_where_and_when_they_were_measured():
-    rates = yaml.safe_load((ROOT / "humalign" / "registry" / "rates.yaml").read_text())
-    measured = [rate for profile in rates["profiles"].values() for rate in (profile["processor"], profile["gpu"]) if rate]
-    assert all(rate["machine"] and rate["date"] for rate in [*measured, *rates["backbones"].values()])
-    assert set(rates["profiles"]) == PROFILES and set(rates["backbones"]) <= set(backbones.recipes())
+def test_the_doctor_gives_the_time_of_the_recorded_run_where_every_stage_was_timed(monkeypatch, tmp_path, capsys):
+    told = json.loads((origins.RECORDED / "demo" / origins.FILE).read_text())
+    minutes = round(sum(stage["seconds"] for stage in told["stages"].values()) / 60)
+    _, out, _ = run(capsys, "doctor")
+    assert f"time: the recorded run took {minutes} minutes to its scores" in out and told["date"] in out
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / origins.TABLE).write_bytes((origins.RECORDED / "demo" / origins.TABLE).read_bytes())
+    next(iter(told["stages"].values()))["seconds"] = None
+    (tmp_path / "demo" / origins.FILE).write_text(json.dumps(told))
+    monkeypatch.setattr(origins, "RECORDED", tmp_path)
+    assert "time: no whole run was timed yet" in run(capsys, "doctor")[1]

@@ -100,21 +100,27 @@ def observe(run: Run, provenance: Provenance) -> None:
         for name, (which, seed) in _fits(profile).items():
             path = run.path(f"vice/{name}.safetensors")
             if not finished(path, provenance.key):
-                answers, objects = _answers(profile, known, which)
-                found = vice.fit(
-                    answers,
-                    objects,
-                    dim=profile.vice_dim,
-                    steps=profile.vice_steps,
-                    batch=profile.vice_batch,
-                    seed=profile.seed + seed,
-                    checkpoint=run.path(f"vice/{name}.{provenance.key}.ckpt"),
-                )
-                with replacing(path) as part:
-                    save_file({"mean": found.mean.contiguous(), "std": found.std.contiguous()}, part, {"key": provenance.key})
+                fit_observer(run, path, provenance, *_answers(profile, known, which), profile.seed + seed)
             bar.update()
     for leftover in run.path("vice").glob("*.ckpt"):
         leftover.unlink()
+
+
+def fit_observer(run: Run, path: Path, provenance: Provenance, answers: Choices, objects: int, seed: int, device: str = "cpu") -> None:
+    """Fit VICE with the profile's numbers, from its checkpoint where one was left, and write it under the stage's key."""
+    profile = run.profile
+    found = vice.fit(
+        answers,
+        objects,
+        dim=profile.vice_dim,
+        steps=profile.vice_steps,
+        batch=profile.vice_batch,
+        seed=seed,
+        device=device,
+        checkpoint=path.with_suffix(f".{provenance.key}.ckpt"),
+    )
+    with replacing(path) as part:
+        save_file({"mean": found.mean.contiguous(), "std": found.std.contiguous()}, part, {"key": provenance.key})
 
 
 def finished(path: Path, key: str) -> bool:

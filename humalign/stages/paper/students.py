@@ -176,7 +176,7 @@ class _Validation:
         return cls(run.profile, pictures, rows.reshape(-1, 3), torch.from_numpy(similarities).float(), used, ranks)
 
     def agreement(self, student: Student) -> dict[str, float]:
-        """Return how often the student keeps the teacher's pair, and the mean divergence (nats); a tie counts for the pair."""
+        """Return how often the student keeps the teacher's pair, and the mean divergence (nats); a tie does not keep it."""
         shown = _Picked(self.pictures, self.used)
         parts = forward(student, shown, range(len(self.used)), self.ranks.device, self.profile)
         outputs = torch.from_numpy(np.concatenate(list(parts)))
@@ -187,7 +187,8 @@ class _Validation:
             said_here = self.similarities[start : start + CHUNK]
             each = OBJECTIVES[self.profile.objective](said_here, outputs[used], rows, self.profile.temperature)
             divergence += float(each.double().sum())
-            kept += int((pair_similarities(outputs[used], rows).argmax(1) == 0).sum())
+            pairs = pair_similarities(outputs[used], rows)
+            kept += int((pairs[:, :1] > pairs[:, 1:]).all(1).sum())
         return {"agreement": kept / len(self.rows), "divergence": divergence / len(self.rows)}
 
 

@@ -12,7 +12,7 @@ import json
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from humalign import readers, vice
 from humalign.artefacts import Provenance, replacing
@@ -24,7 +24,7 @@ from humalign.splits import ObjectFolds
 from humalign.stages.inputs import progress_bar, stream
 from humalign.stages.paper.embedding import embeddings
 from humalign.stages.paper.pictures import found
-from humalign.stages.people import finished
+from humalign.stages.people import finished, fit_observer
 from humalign.teacher import AffineTeacher, try_pulls
 
 WHOLE = "all"
@@ -95,24 +95,14 @@ def observe(run: Run, provenance: Provenance) -> None:
     """Fit VICE to all training answers, and to those inside each fold's training objects; what is finished is kept."""
     profile, known = run.profile, judgments(run.profile)
     whole = ByObject.of(known.training, len(known.names))
-    device = join(profile.device).device
+    device = str(join(profile.device).device)
     with progress_bar(len(_names(profile)), "VICE fits") as bar:
         for name, (train, _) in teachers(profile, len(known.names)).items():
             path = run.path(f"vice/{name}.safetensors")
             if not finished(path, provenance.key):
                 inside = whole[train]
-                fitted = vice.fit(
-                    Choices(inside.triplets, inside.shares.astype(np.int64)),
-                    len(train),
-                    dim=profile.vice_dim,
-                    steps=profile.vice_steps,
-                    batch=profile.vice_batch,
-                    seed=profile.seed,
-                    device=str(device),
-                    checkpoint=run.path(f"vice/{name}.{provenance.key}.ckpt"),
-                )
-                with replacing(path) as part:
-                    save_file({"mean": fitted.mean.contiguous(), "std": fitted.std.contiguous()}, part, {"key": provenance.key})
+                answers = Choices(inside.triplets, inside.shares.astype(np.int64))
+                fit_observer(run, path, provenance, answers, len(train), profile.seed, device)
             bar.update()
     for leftover in run.path("vice").glob("*.ckpt"):
         leftover.unlink()
