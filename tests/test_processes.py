@@ -39,7 +39,8 @@ def test_two_processes_train_what_one_would(alone, tmp_path):
 STUBS = {
     "humalign": 'echo "$@" >> "$(dirname "$0")/said"',
     "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
-    "scontrol": "echo localhost; echo second",
+    # Slow, as a busy machine is: whoever reads the first name must not hang up on the second.
+    "scontrol": "echo localhost; sleep 0.5; echo second",
     "srun": 'for node in 1 2; do "$@" & started="$started $!"; done; for one in $started; do wait "$one" || exit 1; done',
 }
 

@@ -24,6 +24,7 @@ for stage in embeddings judgments teacher triplets; do
 done
 
 # One torchrun a node; they meet at the first node, and start one process a GPU.
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${nodes%%$'\n'*}
 srun "$bin/torchrun" --nnodes "$SLURM_JOB_NUM_NODES" --nproc-per-node "${SLURM_GPUS_ON_NODE:-1}" \
     --rdzv-backend c10d --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$head:${PORT:-29500}" "$train" "${@:2}"
