@@ -61,6 +61,9 @@ def test_calibration_is_that_of_brute_force(space, answers, weights):
     for step, (confidence, accuracy) in steps.items():
         assert people.BINS[step] <= confidence.value <= people.BINS[step + 1] + 1e-6
         assert 0 <= accuracy.value <= 1
+        # So many answers in a step are as uncertain as so many coins, at least.
+        assert accuracy.draws.std() > 0.7 * np.sqrt(accuracy.value * (1 - accuracy.value) / accuracy.n) / 2
+    assert error.draws.min() >= 0 and error.draws.mean() == pytest.approx(error.value, rel=0.1)
     # Twice too sure is worse calibrated than the truth.
     truth, _ = people.calibration(softmax(people.pair_values(space @ space.T, answers.triplets), axis=1), answers, weights)
     assert truth.value < error.value

@@ -27,7 +27,7 @@ def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
 
 
 def _things_categories(run: Run) -> Iterator[tuple[Name, Estimate]]:
-    """Distances of THINGS photographs that share a category and that share none, of the half no teacher of the student saw (unit: image)."""
+    """Distances of THINGS photographs that share a category and that share none, of the half that no teacher saw (unit: image)."""
     profile = run.profile
     _, objects = readers.things_photographs(registry.locate("things-photographs"))
     categories = judgments().categories.to_numpy(dtype=bool)[objects]
