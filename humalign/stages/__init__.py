@@ -19,7 +19,7 @@ def _chapters(*beside: str) -> Stage:
         needs=("scores",),
         settings=(),
         modules=(
-            *("scores", "origins", "tables", "tables_people", "tables_students", "tables_paper"),
+            *("scores", "origins", "tables", "tables_people", "tables_students", "tables_evidence", "tables_paper"),
             *("drawing", "figures", "figures_people", "figures_students", "figures_paper", "published", "notebooks"),
         ),
         outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
