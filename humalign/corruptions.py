@@ -70,13 +70,13 @@ def _jpeg(pixels: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
 # Each with its strength at the five severities.
 CORRUPTIONS: dict[str, tuple[Callable[[Pixels, float, np.random.Generator], Pixels], tuple[float, float, float, float, float]]] = {
     "gaussian-noise": (_gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10)),
-    "shot-noise": (_shot_noise, (500, 250, 100, 75, 50)),
+    "shot-noise": (_shot_noise, (500.0, 250.0, 100.0, 75.0, 50.0)),
     "impulse-noise": (_impulse_noise, (0.01, 0.02, 0.03, 0.05, 0.07)),
     "gaussian-blur": (_gaussian_blur, (0.4, 0.6, 0.7, 0.8, 1.0)),
     "brightness": (_brightness, (0.05, 0.1, 0.15, 0.2, 0.3)),
     "contrast": (_contrast, (0.75, 0.5, 0.4, 0.3, 0.15)),
     "pixelate": (_pixelate, (0.95, 0.9, 0.85, 0.75, 0.65)),
-    "jpeg": (_jpeg, (80, 65, 58, 50, 40)),
+    "jpeg": (_jpeg, (80.0, 65.0, 58.0, 50.0, 40.0)),
 }
 
 

@@ -160,7 +160,7 @@ def _two(pair: str) -> str:
 def corruption(scores: pd.DataFrame) -> Figure:
     """Draw the accuracy of classifiers of clean photographs by the severity of a corruption; clean ones stand at zero."""
     rows = stage_rows(scores, STAGES, task="corruption", metric="accuracy")
-    rows = rows[rows["split"].isin([f"cifar10/{split}" for split in severities(scores)])]
+    rows = pd.concat([pick(rows, split=f"cifar10/{split}") for split in severities(scores)])
     course = Course("", rows, severity, "severity of the corruption (0: clean)", "accuracy", "images",
                     [float(severity(f"cifar10/{split}")) for split in severities(scores)], CHANCE_OF_TEN)
     return draw_courses([course], heading=heading(rows, LABELS), foot="dotted: chance")

@@ -6,13 +6,14 @@ import pandas as pd
 
 from humalign import published
 from humalign.scores import pick
-from humalign.tables import EMPTY, Table, number
+from humalign.tables import EMPTY, MINUS, Table, number
 from humalign.tables_people import ACROSS, TOLD, UNSEEN, ceiling, cell, model_name, models
 from humalign.tables_students import HALVES, STAGES
 
 CLIP = "clip-vit-b32"
 MATRIX = {"task": "similarity-judgments", "split": "48 objects, unseen"}
 REPEATED = {"task": "odd-one-out", "split": "repeated triplets, unseen objects", "metric": "accuracy"}
+APART = {"task": "disagreement-vice", "metric": "distance-pearson"}
 UNSURE = {"task": "uncertainty", "split": "repeated triplets, unseen objects"}
 # What is asked about photographs: task, metric, and the splits under which teachers and students are scored.
 ASKED = {
@@ -51,7 +52,7 @@ def photographs(scores: pd.DataFrame) -> Table:
         for model, stage in every
     ]
     lines.append({"model": "people", "stage": "one left out"} | {
-        head: cell(scores, model="people", task=task, metric=metric, split=list(splits)) for head, (task, metric, splits) in ASKED.items()})
+        head: _first(scores, "people", "ceiling", task, metric, splits) for head, (task, metric, splits) in ASKED.items()})
     return Table(pd.DataFrame(lines), "Every backbone and every student on every set of people's judgments about photographs that its "
                                       "teacher never saw; 95 % intervals over people and images (first two columns), over images (others). "
                                       "Students are scored on halves of the 278, teachers on parts left out")
@@ -73,6 +74,18 @@ def unsure(scores: pd.DataFrame) -> Table:
     ]
     return Table(pd.DataFrame(lines), "Repeated triplets whose objects no fit saw, against the shares of about twenty people each; 95 % "
                                       "intervals over objects. The backbone's cosines have a temperature fitted to other objects' answers")
+
+
+def disagreement(scores: pd.DataFrame) -> Table:
+    """Return the pairs of photographs on which aligned student and control differ most, with each one's standardised distance."""
+    found = pick(scores, task="disagreement")
+    lines = [
+        {"pair": str(split).split(": ", 1)[1]}
+        | {stage: f"{pick(rows, stage=stage)['value'].iloc[0]:.2f}".replace("-", MINUS) for stage in ("unaligned", "aligned")}
+        for split, rows in found.groupby("split", sort=False)
+    ]
+    return Table(pd.DataFrame(lines), "Pairs of THINGS photographs on which the two students disagree most: distances in standard "
+                                      "deviations from each one's mean over all pairs. Single pairs, chosen for being extreme: no intervals")
 
 
 def breeds(scores: pd.DataFrame) -> Table:

@@ -153,7 +153,7 @@ PEOPLE: dict[str, Stage] = {
             *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),
             *("evaluation/persons", "evaluation/examples", "evaluation/few_shot", "evaluation/soft_labels", "readers_labels"),
             *("stages/people", "stages/people_shown", "stages/photograph_scores", "stages/student_scores", "stages/human_scores"),
-            *("stages/model_scores", "evaluation/hierarchy", "evaluation/between_models", "evaluation/rsa"),
+            *("stages/model_scores", "evaluation/hierarchy", "evaluation/between_models", "evaluation/rsa", "evaluation/disagreement"),
             *("stages/object_scores", "stages/shift_scores", "readers_imagenet"),
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],

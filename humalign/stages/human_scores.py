@@ -17,7 +17,7 @@ EVIDENCE = {
     **{"recovery": "simulated", "few-shot": "labels", "corruption": "labels", "dense-against-sparse": "labels"},
     **{"hierarchy": "taxonomy", "breeds": "taxonomy"},
     # One model's features are what the other is held against: given, as labels are, and nobody's judgment.
-    "between-models": "labels",
+    **{"between-models": "labels", "disagreement": "labels"},
 }
 
 
