@@ -85,7 +85,7 @@ def disagreement(scores: pd.DataFrame) -> Table:
         for split, rows in found.groupby("split", sort=False)
     ]
     return Table(pd.DataFrame(lines), "Pairs of THINGS photographs on which the two students disagree most: distances in standard "
-                                      "deviations from each one's mean over all pairs. Single pairs, chosen for being extreme: no intervals")
+                                      "deviations from each one's mean over all pairs. Chosen for being extreme: no intervals")
 
 
 def breeds(scores: pd.DataFrame) -> Table:
