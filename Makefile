@@ -5,6 +5,7 @@ READY   := .venv/.ready
 LOG     := build/setup.log
 PROFILE ?=
 RUN     := $(BIN)/humalign run
+MADE    := $(CURDIR)/build/rehearsal-inputs
 RECORD  := $(or $(PROFILE),demo)
 WITH    := $(if $(PROFILE),--profile $(PROFILE))
 # The first interpreter that is new enough; the pins were locked with 3.11.
@@ -12,7 +13,7 @@ NEW     := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON  := $(shell for p in python3.11 python3; do $$p -c '$(NEW)' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce book test lint bench notebooks record clean
+.PHONY: help setup reproduce rehearse book test lint bench notebooks record clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -34,6 +35,10 @@ STOPPED = { echo "setup: stopped ($$(grep -m1 -oiE '$(REASON)' $(LOG) | cut -c1-
 
 reproduce: setup ## run every stage that is not up to date, and render the book
 	@$(RUN) all $(WITH)
+
+rehearse: setup ## run the profile paper in small, on inputs that are made here, and render the book: minutes, without a GPU
+	@$(BIN)/python tests/rehearsal_inputs.py $(MADE)
+	@HUMALIGN_DATA=$(MADE)/data HUMALIGN_IMAGENET=$(MADE)/imagenet HUMALIGN_WEIGHTS=$(MADE)/weights $(RUN) all --profile rehearsal
 
 book: setup ## render the book from what has been run
 	@$(RUN) book $(WITH)

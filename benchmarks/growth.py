@@ -57,7 +57,7 @@ LAWS = {
     "k-means": Law(lambda s: s.images * s.dim * s.clusters, lambda s: 16 * s.images * s.dim),
     "draw": Law(lambda s: s.rows, lambda s: 12 * s.rows + 65 * min(s.rows, 2**18)),
     "map": Law(lambda s: s.images * s.dim**2, lambda s: 14 * s.dim * 2**13, lambda s: 2 * s.images * s.dim),
-    "label": Law(lambda s: s.rows, lambda s: max(78 * s.rows, 66 * s.rows + 4 * min(s.images * s.dim, 2**29)), lambda s: 24 * s.rows),
+    "label": Law(lambda s: s.rows, lambda s: max(78 * s.rows, 66 * s.rows + 4 * min(s.images * s.dim, 2**28)), lambda s: 24 * s.rows),
     "audit": Law(lambda s: s.rows, audited),
 }
 

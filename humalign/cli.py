@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
-import platform
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,10 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--build", type=Path, default=Path("build"), help="where artefacts go (default: build)")
     run.set_defaults(command=_run)
 
-    doctor = commands.add_parser("doctor", help="say what is there and what is missing")
+    doctor = commands.add_parser("doctor", help="say what is there, what is missing and what brings it, and how long a run takes")
+    doctor.add_argument("--profile", default="demo", help="whose inputs (default: demo)")
     doctor.set_defaults(command=_doctor, build=Path("build"))
 
-    fetch = commands.add_parser("fetch", help="check every input of the demo against its checksum")
+    fetch = commands.add_parser("fetch", help="bring inputs that are missing, and check those that are there")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="of sources; without any, whatever the profile needs")
+    fetch.add_argument("--profile", default="demo", help="whose inputs (default: demo)")
+    fetch.add_argument("--list", action="store_true", help="list every source: size, the profiles that need it, licence and home")
     fetch.set_defaults(command=_fetch, build=Path("build"))
 
     audit = commands.add_parser("audit", help="check a triplet file before training on it")
@@ -99,6 +101,8 @@ def _run(options: argparse.Namespace) -> None:
     if options.stage not in LAST:
         raise HumalignError(f"unknown stage {options.stage!r}: {nearest(options.stage, LAST)}")
     profile = profiles.load(options.profile or _default_profile())
+    if options.stage == "all":
+        _ask_doctor(profile)
     import torch
 
     from humalign import pipeline, stages
@@ -117,39 +121,44 @@ def _run(options: argparse.Namespace) -> None:
     print(stages.render(run) if options.stage in ("book", "all") else run.folder)
 
 
+def _ask_doctor(profile: Any) -> None:
+    """Stop a whole run before it starts, where it would stop for want of an input later."""
+    from humalign import doctor
+
+    found = doctor.inputs(profile)
+    if any(each.state != doctor.PRESENT for each in found):
+        raise HumalignError(doctor.answer(profile, found))
+    print(f"doctor: {doctor.answer(profile, found)}", file=sys.stderr)
+
+
 def _doctor(options: argparse.Namespace) -> int:
-    import torch
+    from humalign import doctor
 
-    from humalign.registry import human_data, sources, verify
+    profile = profiles.load(options.profile)
+    found = doctor.inputs(profile)
+    for line in doctor.report(profile, found):
+        print(line)
+    return 0 if all(each.state == doctor.PRESENT for each in found) else 1
 
-    free = shutil.disk_usage(".").free / 1e9
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the demo runs on the processor"
-    print(f"python {platform.python_version()}, torch {torch.__version__}, CUDA device: {device}")
-    print(f"disk: {free:.0f} GB free here; a run of the demo needs 0.5 GB")
-    print(f"profiles: {', '.join(profiles.names())}")
-    missing = 0
-    for name, source in sources().items():
+
+def _fetch(options: argparse.Namespace) -> int:
+    from humalign import doctor, registry
+    from humalign.registry import fetching
+
+    if options.list:
+        for entry in registry.everything().values():
+            print(f"{entry.name:54} {doctor.size(entry):>12}  {', '.join(entry.profiles) or '-':12}  {entry.licence}; {entry.home}")
+        return 0
+    named = [registry.source(name) for name in options.names]
+    status = 0
+    for entry in named or doctor.wanted(profiles.load(options.profile)):
         try:
-            verify(name)
-            print(f"present   {source.size / 1e6:6.1f} MB  {name}: {source.what} ({source.licence})")
+            print(f"{entry.name}: {fetching.fetch(entry.name)}")
+        except fetching.Unreachable:
+            raise
         except HumalignError as error:
-            missing += 1
-            print(f"MISSING                {name}: {error}")
-    # The demo does without people's judgments: their absence is said, and is no fault of this machine.
-    for name, source in human_data().items():
-        try:
-            verify(name)
-            print(f"present   {source.size / 1e6:6.1f} MB  {name}: {source.what} ({source.licence})")
-        except HumalignError as error:
-            print(f"not here               {name}, needed by the profile things: {error}")
-    return 1 if missing else 0
-
-
-def _fetch(options: argparse.Namespace) -> None:
-    from humalign.registry import sources, verify
-
-    for name in sources():
-        print(verify(name))
+            status = _fail(str(error))
+    return status
 
 
 def _features(path: Path) -> Any:

@@ -31,14 +31,14 @@ STYLE: Any = {
 COLOURS = {
     "base": "#7d7d7d", "base-centred": "#b4b4b4", "unaligned": "#e69f00", "aligned": "#005a94", "aligned-head": "#56b4e9",
     "teacher-base": "#e694bd", "teacher-centred": "#f2b48a", "teacher": "#8a2c0d", "ceiling": "#000000",
-    "teacher-one-hot": "#d55e00", "teacher-distilled": "#b5871a", "teacher-published": "#5c5200",
-    "predecessor": "#8c8c3a", "ridge-strict": "#7fc8ae", "ridge": "#00735a", "observer": "#4a9fd4", "dense": "#009e73", "sparse": "#cc79a7",
+    "predecessor": "#7570b3", "teacher-one-hot": "#d55e00", "teacher-distilled": "#b5871a", "teacher-published": "#5c5200",
+    "ridge-strict": "#7fc8ae", "ridge": "#00735a", "observer": "#4a9fd4", "dense": "#009e73", "sparse": "#cc79a7",
 }
 MARKERS: dict[str, Any] = {
     "base": "o", "base-centred": "p", "unaligned": "s", "aligned": "D", "aligned-head": "H",
     "teacher-base": "^", "teacher-centred": "v", "teacher": "X", "ceiling": "d",
+    "predecessor": (3, 1, 0),
     "teacher-one-hot": "<", "teacher-distilled": "P", "teacher-published": ">", "ridge-strict": "h", "ridge": "8", "observer": "*",
-    "predecessor": (4, 1, 45),
     "dense": (5, 0, 180), "sparse": (6, 1, 0),
 }
 TITLE: Any = {"weight": "bold", "size": 9}

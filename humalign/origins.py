@@ -18,15 +18,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from humalign import registry
-from humalign import scores as tables
 from humalign.artefacts import PACKAGE, replacing, sha256
 from humalign.errors import HumalignError
 
 TABLE, FILE = "scores.csv", "provenance.json"
-PREDECESSOR = "predecessor.csv"
 RECORDED = PACKAGE.parent / "book" / "recorded"
 
 
@@ -139,15 +135,6 @@ def recorded(profile: str) -> Path:
     if not path.is_file():
         raise HumalignError(f"no recorded scores at {path}: restore the file, or run the profile and then `make record PROFILE={profile}`")
     return path
-
-
-def with_predecessor(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of scores and, where they were recorded, those of the predecessor's recipe on the same folds and answers.
-
-    That recipe is no stage of a run: ``benchmarks/predecessor.py --rows book/recorded/predecessor.csv`` fits it.
-    """
-    path = RECORDED / PREDECESSOR
-    return pd.concat([table, tables.read(path)], ignore_index=True) if path.is_file() else table
 
 
 def read(scores: str | Path) -> Origin | None:

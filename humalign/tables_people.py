@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from humalign.scores import one, pick
+from humalign import origins
+from humalign.scores import one, pick, read
 from humalign.tables import EMPTY, Table, number, overlap, side
 
 # In the order of tables and figures: what each was told about the training objects.
 TOLD = {
     "teacher-base": "nothing: the features as they are",
     "teacher-centred": "nothing: the features less their training mean",
+    "predecessor": "single answers, the predecessor's recipe",
     "teacher-one-hot": "single answers, plain affine map",
-    "predecessor": "single answers, by the predecessor's recipe",
     "ridge-strict": "places in a VICE of these answers",
     "teacher-distilled": "choice distributions of a VICE of these answers",
     "teacher": "single answers",
@@ -27,6 +29,11 @@ UNSEEN = {"task": "odd-one-out", "split": "unseen objects"}
 ACROSS = "92 photographs, from 278 others"
 ACROSS_STAGES = ("teacher-base", "ridge", "teacher")
 ACROSS_METRICS = {"accuracy": "odd-one-out accuracy", "rsa-spearman": "RSA, mean of people", "rsa-each-person": "RSA, each person"}
+
+
+def with_predecessor(scores: pd.DataFrame, recorded: Path = origins.RECORDED / "predecessor.csv") -> pd.DataFrame:
+    """Return scores with those of the predecessor's recipe beside them, which ``benchmarks/predecessor.py`` leaves; as they are without."""
+    return pd.concat([scores, read(recorded)], ignore_index=True) if recorded.is_file() else scores
 
 
 def cell(scores: pd.DataFrame, **where: str) -> str:

@@ -18,6 +18,7 @@ PAIRS = (("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-h
 HALVES = "278 photographs, unseen halves"
 SIMILARITY = {"task": "similarity-judgments", "split": ACROSS, "metric": "rsa-spearman"}
 EACH_PERSON = {**SIMILARITY, "metric": "rsa-each-person"}
+EACH_PERSON = {**SIMILARITY, "metric": "rsa-each-person"}
 ANSWERS = {"task": "odd-one-out", "split": HALVES, "metric": "accuracy"}
 VICE = {"task": "similarity-vice", "split": HALVES, "metric": "rsa-spearman"}
 # What people, or a model of their answers, say of photographs that no teacher of the scored student saw.

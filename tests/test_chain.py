@@ -166,7 +166,7 @@ def test_the_run_says_where_its_scores_come_from(done):
     for name, stage in origin.stages.items():
         stamp = json.loads(run.path(f"stamps/{name}.json").read_text())
         assert stage["seconds"] == stamp["seconds"] > 0 and stage["date"] == stamp["date"] and stage["commit"] == stamp["commit"]
-    registered = {registry.source(name) for name in ("efficientnet-lite0-weights", "efficientnet-lite2-weights")}
+    registered = [registry.source(name) for name in ("efficientnet-lite0-weights", "efficientnet-lite2-weights")]
     assert {entry.sha256 for entry in registered} < {source["sha256"] for source in origin.sources}
 
 

@@ -258,7 +258,8 @@ def test_evaluations_are_kept_through_a_stop(world, tmp_path):
 
 @pytest.mark.parametrize(
     ("engine", "tolerance"),
-    [({"prefetch": 0}, 0), ({"recompute": True}, 1e-6), ({"compile": "aot_eager"}, 1e-5), ({"bfloat16": True}, 3e-2)],
+    [({"prefetch": 0}, 0), ({"recompute": True}, 1e-6), ({"passes": 3}, 1e-5),
+     ({"compile": "aot_eager"}, 1e-5), ({"bfloat16": True}, 3e-2)],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_the_engine_changes_no_more_than_rounding(world, trained, engine, tolerance):
@@ -267,6 +268,12 @@ def test_the_engine_changes_no_more_than_rounding(world, trained, engine, tolera
     np.testing.assert_allclose(losses, trained["one", "losses"], rtol=tolerance, atol=tolerance / 10)
     if "bfloat16" in engine:
         assert losses != trained["one", "losses"], "autocast was at work"
+
+
+def test_dense_triplets_are_not_taken_in_parts(world):
+    inputs, *_ = world
+    with pytest.raises(HumalignError, match="2 passes: only rows of a file can be taken in parts"):
+        distill(student(), inputs, DenseTriplets(inputs.numpy(), 10), SETTINGS, engine=Engine(device="cpu", passes=2))
 
 
 @pytest.mark.parametrize(("device", "message"), [("gpu", "unknown device 'gpu'"), ("mps", "unknown device"), ("cuda:99", "no GPU 99")])

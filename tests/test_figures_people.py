@@ -166,6 +166,15 @@ def test_the_triplets_are_named_by_the_pair_that_is_kept(scores):
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
 
+def test_the_predecessors_row_stands_beside_any_run_and_is_left_out_where_it_is_not_recorded(scores, tmp_path):
+    rows = scores[scores["stage"] == "predecessor"]
+    without = scores[scores["stage"] != "predecessor"]
+    rows.to_csv(tmp_path / "predecessor.csv", index=False)
+    beside = tables_people.with_predecessor(without, tmp_path / "predecessor.csv")
+    assert tables_people.teachers(beside).frame["stage"].tolist() == [*tables_people.TOLD, "ceiling"]
+    assert tables_people.with_predecessor(without, tmp_path / "none.csv") is without
+
+
 def test_tables_have_a_line_for_every_stage_and_a_dash_where_there_is_no_score(scores):
     teachers = tables_people.teachers(scores).frame
     assert teachers["stage"].tolist() == [*tables_people.TOLD, "ceiling"]

@@ -13,6 +13,7 @@ from humalign.errors import HumalignError
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 PARAMETERS = 'profile = "demo"\nresults = "../book/recorded/demo/scores.csv"\npeople_results = "../book/recorded/things/scores.csv"'
+OWN_PARAMETERS = {"10_paper_scale.ipynb": '\npaper_results = "../book/recorded/paper/scores.csv"'}
 LOGIC = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.While, ast.Try)
 
 chapter = pytest.mark.parametrize("path", notebooks.chapters(FOLDER), ids=lambda path: path.stem)
@@ -54,7 +55,8 @@ def test_no_output_is_an_error_or_differs_from_run_to_run(path):
 def test_opens_with_its_title_and_has_the_parameters(path):
     first = nbformat.read(path, as_version=4).cells[0]
     assert first.cell_type == "markdown" and first.source.startswith("# ")
-    assert [cell.source for cell in cells(path) if "parameters" in cell.metadata.get("tags", [])] == [PARAMETERS]
+    own = OWN_PARAMETERS.get(path.name, "")
+    assert [cell.source for cell in cells(path) if "parameters" in cell.metadata.get("tags", [])] == [PARAMETERS + own]
 
 
 @chapter
@@ -126,6 +128,14 @@ def test_a_chapter_runs_on_the_results_it_is_given_in_this_environment(tmp_path,
     # Where nothing changed, not a byte does.
     before = done[0].read_bytes()
     assert run()[0].read_bytes() == before
+
+
+def test_a_chapter_may_be_given_more_than_the_others(tmp_path):
+    write(tmp_path / "notebooks", "01_all.ipynb", "print(profile)")
+    write(tmp_path / "notebooks", "02_own.ipynb", "print(profile, more)", 'profile = "demo"\nmore = ""')
+    own = {"02_own.ipynb": {"more": tmp_path / "scores.csv"}}
+    done = notebooks.run(tmp_path / "notebooks", {"profile": "tiny"}, tmp_path / "out", own)
+    assert [cells(path)[-1].outputs[0].text for path in done] == ["tiny\n", "tiny ../scores.csv\n"]
 
 
 def test_a_failed_chapter_is_set_aside_and_no_older_copy_passes_for_fresh(tmp_path, run):

@@ -184,7 +184,7 @@ def test_keeping_the_backbones_own_space_adds_its_similarities(space, answers):
 def test_a_missing_folder_of_human_data_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path))
     stages.people.judgments.cache_clear()
-    with pytest.raises(HumalignError, match="HUMALIGN_DATA") as caught:
+    with pytest.raises(HumalignError, match="are missing: humalign fetch things-ids") as caught:
         stages.people.judgments()
     assert "\n" not in str(caught.value)
 

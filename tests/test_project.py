@@ -31,7 +31,7 @@ ORDER = """
     evaluation published
     tables tables_people tables_students tables_paper drawing figures figures_people figures_students figures_paper
     notebooks book
-    pipeline stages cli
+    pipeline stages doctor cli
 """.split()
 MODULES = sorted(path.relative_to(ROOT).with_suffix("") for path in (ROOT / "humalign").rglob("*.py"))
 
@@ -76,7 +76,7 @@ def test_there_is_one_version():
 def test_make_help_lists_every_target():
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.findall(r"^  make ([a-z]+) ", shown, re.MULTILINE) == targets()
-    assert set(targets()) == {"help", "setup", "reproduce", "book", "test", "lint", "bench", "notebooks", "record", "clean"}
+    assert set(targets()) == {"help", "setup", "reproduce", "rehearse", "book", "test", "lint", "bench", "notebooks", "record", "clean"}
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "book/reproduce.md", ".ci/run"])

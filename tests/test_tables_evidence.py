@@ -1,11 +1,10 @@
 """Tables of every model on every human set, and of everything published, of made-up scores."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from test_figures_students import made_up as of_students
 
-from humalign import origins, published, tables, tables_evidence, tables_people
+from humalign import published, tables, tables_evidence, tables_people
 from humalign.scores import COLUMNS
 
 
@@ -94,14 +93,3 @@ def test_a_number_of_which_nothing_is_said_is_an_error(scores, monkeypatch):
     monkeypatch.setattr(published, "PUBLISHED", (unknown,))
     with pytest.raises(KeyError, match="nothing is said of"):
         published.beside(scores)
-
-
-def test_the_predecessor_stands_beside_the_teachers_where_it_was_recorded(scores, tmp_path, monkeypatch):
-    scores = scores[scores["stage"] != "predecessor"]
-    monkeypatch.setattr(origins, "RECORDED", tmp_path)
-    assert origins.with_predecessor(scores) is scores
-    row = [("things", tables_evidence.CLIP, "predecessor", "odd-one-out", "unseen objects", "accuracy", 0.53, 0.52, 0.54, 9, 0, "human")]
-    pd.DataFrame(row, columns=list(COLUMNS)).to_csv(tmp_path / origins.PREDECESSOR, index=False)
-    frame = tables_people.teachers(origins.with_predecessor(scores)).frame.set_index("stage")
-    assert frame.loc["predecessor", "accuracy"] == "0.530 [0.520, 0.540]"
-    assert np.isin(["teacher-one-hot", "teacher"], frame.index).all()

@@ -47,8 +47,8 @@ class CommonScale(TransformerMixin, BaseEstimator):
     drown the others in every other picture.
     """
 
-    def fit(self, features: Float[np.ndarray, "rows dim"], labels: object = None) -> CommonScale:
-        """Take mean and scale from the rows; labels are not used."""
+    def fit(self, features: Float[np.ndarray, "rows dim"], y: object = None) -> CommonScale:
+        """Take mean and scale from the rows; labels, which scikit-learn calls y, are not used."""
         self.mean_ = features.mean(0)
         self.scale_ = float(np.sqrt(features.var(0).mean()))
         return self

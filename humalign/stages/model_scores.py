@@ -88,8 +88,8 @@ def _between_models(run: Run) -> Iterator[tuple[Name, Estimate]]:
         yield (pair, "teacher", "between-models", split, metric), teacher
         yield (pair, "teacher", "between-models", split, f"{metric}-above-teacher-base"), teacher - base
     student = profile.student_backbone
-    as_they_are = {f"{model} as it is": near[model] for model in backbones if model != student}
-    others = {"its teacher": taught["+".join(profile.backbones)]} | as_they_are
+    others = {"its teacher": taught["+".join(profile.backbones)]}
+    others |= {f"{model} as it is": near[model] for model in backbones if model != student}
     for name, other in others.items():
         by_stage = {
             stage: _alike({student: student_scores.features_of(run, stage)["kriegeskorte-92"], name: other}, weights)
@@ -101,7 +101,7 @@ def _between_models(run: Run) -> Iterator[tuple[Name, Estimate]]:
                 yield (pair, stage, *rest), estimate  # type: ignore[misc]
 
 
-def _placed(teacher: AffineTeacher, features: Features) -> Features:
+def _placed(teacher: AffineTeacher, features: Features) -> Float[np.ndarray, "images places"]:
     return np.asarray(teacher.transform(features), dtype=float)
 
 
