@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import softmax
 
-from humalign.evaluation import between_models, few_shot, hierarchy, levels, odd_one_out, rsa, soft_labels
-from humalign.judgments import random_triplets
+from humalign.evaluation import between_models, few_shot, hierarchy, levels, odd_one_out, people, rsa, soft_labels, uncertainty
+from humalign.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.scores import Estimate, resamples
 
 BOOTSTRAP = 300
@@ -199,6 +200,30 @@ def relation(rng: np.random.Generator) -> tuple[Estimate, float]:
     return score(20, rng, BOOTSTRAP), TRUE_RSA["relation"]
 
 
+def triplets_of_places(name: str) -> World:
+    """Objects have places that people and a model see with noise; 10 people answer each triplet; the truth is over all objects."""
+
+    def score(objects: int, triplets: int, source: np.random.Generator, draws: int) -> Estimate:
+        places = source.standard_normal((objects, 3))
+        rows = random_triplets(np.arange(objects), triplets, source)
+        people_say, model_says = (
+            softmax(people.pair_values(people.dot_similarity(places + source.standard_normal(places.shape) / 2), rows) * sure, axis=1)
+            for sure in (1.0, 1.5)
+        )
+        choices = Choices(rows, source.multinomial(10, people_say))
+        weights = resamples(objects, draws, seed(source))
+        if name == "entropy Spearman":
+            return uncertainty.entropies_agree(entropy(model_says), choices, weights)
+        return people.calibration(model_says, ByObject(rows, choices.shares, objects), weights)[0]
+
+    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
+        if name not in TRUE_RSA:
+            TRUE_RSA[name] = float(np.mean([score(2000, 100_000, np.random.default_rng(s), 1).value for s in range(5)]))
+        return score(100, 2000, rng, BOOTSTRAP), TRUE_RSA[name]
+
+    return world
+
+
 def level_accuracy(rng: np.random.Generator) -> tuple[Estimate, float]:
     """40 people, each on 60 of 200 triplets; people and triplets differ in how often the model agrees with them."""
     people, triplets = rng.normal(0, 0.05, 40), rng.beta(3, 2, 200)
@@ -224,6 +249,7 @@ WORLDS: dict[str, World] = {
     "few-shot, these taught pictures": few_shot_given_the_taught,
     "few-shot, any taught pictures, draws averaged": few_shot_of_any(False),
     "few-shot, any taught pictures, draws resampled": few_shot_of_any(True),
+    **{f"2,000 triplets of 100 objects, {name}": triplets_of_places(name) for name in ("entropy Spearman", "calibration error")},
     **{f"soft labels, {name}": soft_label(name) for name in SOFT},
     **{f"rsa, 48 things, {metric}": rsa_one_matrix(metric) for metric in ("pearson", "spearman")},
     **{f"rsa, 30 things and 12 people, {name}": rsa_people(name) for name in ("model", "lower", "upper")},

@@ -156,7 +156,10 @@ def main() -> None:
         values = [estimate.value for estimate in (*estimates, mean_of_folds(estimates))]
         print(f"{', '.join(name):<32} " + " ".join(f"{value:8.4f}" for value in values))
     if chosen.rows:
-        own = {metric: mean_of_folds(estimates) for (stage, metric), estimates in found.items() if stage == "predecessor"}
+        means = {name: mean_of_folds(estimates) for name, estimates in found.items()}
+        own = {metric: estimate for (stage, metric), estimate in means.items() if stage == "predecessor"}
+        # As for the other stages: the backbone is scored by cosines, a map by what its objective knows.
+        own["accuracy-above-teacher-base"] = own["accuracy"] - means["teacher-base", "accuracy-cosine"]
         several = [estimate.score("odd-one-out", "unseen objects", metric, "human") for metric, estimate in own.items()]
         table = scores.table({(CLIP, "predecessor"): several}, profile.name, profile.seed)
         with replacing(chosen.rows) as part:

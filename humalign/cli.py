@@ -68,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--names", type=Path, help="the image list: a text file, one file name a line, in the order of the indices")
     audit.set_defaults(command=_audit, build=Path("build"))
 
+    score = commands.add_parser("score", help="score any encoder's embeddings of the judged things against people")
+    score.add_argument("file", type=Path, help=".npz with things-objects, things-278 or kriegeskorte-92, one row a thing")
+    score.add_argument("--name", default="my-encoder", help="of the model in the table (default: my-encoder)")
+    score.add_argument("--out", type=Path, help="write the table there too, as CSV")
+    score.set_defaults(command=_score, build=Path("build"))
+
     export = commands.add_parser("export", help="write a trained student as a model that timm or open_clip loads")
     export.add_argument("folder", type=Path, help="new or empty")
     export.add_argument("--profile", default="demo", help="whose run it is (default: demo)")
@@ -207,6 +213,17 @@ def _audit(options: argparse.Namespace) -> int:
         )
     )
     return 1 if failed else 0
+
+
+def _score(options: argparse.Namespace) -> None:
+    from humalign.artefacts import replacing
+    from humalign.stages import encoders
+
+    table = encoders.score(options.file, options.name)
+    print(table[["task", "split", "metric", "value", "low", "high", "n"]].to_string(index=False))
+    if options.out:
+        with replacing(options.out) as part:
+            table.to_csv(part, index=False, lineterminator="\n")
 
 
 def _export(options: argparse.Namespace) -> None:

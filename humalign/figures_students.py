@@ -21,9 +21,12 @@ from humalign.tables_students import (
     STAGES,
     UNIFORM_OF_TEN,
     VICE,
+    corruptions,
     is_student,
     pairs_of_models,
     people_range,
+    severities,
+    severity,
     shots,
     splits,
     teacher_model,
@@ -152,3 +155,21 @@ def models_alike(scores: pd.DataFrame) -> Figure:
 
 def _two(pair: str) -> str:
     return model_name(pair).replace(" & ", "\n& ")
+
+
+def corruption(scores: pd.DataFrame) -> Figure:
+    """Draw the accuracy of classifiers of clean photographs by the severity of a corruption; clean ones stand at zero."""
+    rows = stage_rows(scores, STAGES, task="corruption", metric="accuracy")
+    rows = pd.concat([pick(rows, split=f"cifar10/{split}") for split in severities(scores)])
+    course = Course("", rows, severity, "severity of the corruption (0: clean)", "accuracy", "images",
+                    [float(severity(f"cifar10/{split}")) for split in severities(scores)], CHANCE_OF_TEN)
+    return draw_courses([course], heading=heading(rows, LABELS), foot="dotted: chance")
+
+
+def corruption_change(scores: pd.DataFrame) -> Figure:
+    """Draw the paired difference from the base of control and aligned student, by corruption."""
+    rows = stage_rows(scores, MAIN, task="corruption", metric="accuracy-above-base")
+    splits = ("clean", *corruptions(scores))
+    shown = pd.concat([pick(rows, split=f"cifar10/{split}").assign(label=split.replace("-", " ")) for split in splits])
+    return draw_groups([Panel("", shown, "accuracy less that of the base", "images", 0.0)], MAIN, heading=heading(shown, LABELS),
+                       foot="dotted: no difference")

@@ -57,6 +57,7 @@ PAPER = "Muttenthaler et al. 2025"
 NOTEBOOK = "authors' analysis notebook"
 TRACKER = "issue tracker of the official code"
 ANSWERS = "counted in the Levels answers"
+BREEDS = "Santurkar et al. 2021, and their code"
 PORTS = "per trial, cosine, on the Levels answers; not by the paper's authors"
 
 
@@ -95,6 +96,11 @@ def _uncertainty() -> list[Published]:
     return rows
 
 
+def _breeds() -> list[Published]:
+    counts = {"living-17": 17, "nonliving-26": 26, "entity-13": 13, "entity-30": 30}
+    return [Published("breeds", task, "superclasses", "ImageNet", "taxonomy", count, "code", BREEDS) for task, count in counts.items()]
+
+
 def _open(task: str, metric: str, split: str, source: str) -> list[Published]:
     return [Published(task, split, metric, "models", stage, None, "open", source) for stage in ("base", "aligned")]
 
@@ -112,6 +118,7 @@ PUBLISHED: tuple[Published, ...] = (
     *_open("hierarchy", "change-from-base", "by category", f"{PAPER}; headline only"),
     *_open("few-shot", "accuracy", "several data sets", f"{PAPER}; headline only"),
     *_open("style-shift", "accuracy", "BREEDS", f"{PAPER}; distribution shift"),
+    *_breeds(),
     *_open("natural-adversarial", "accuracy", "ImageNet-A", PAPER),
     Published("ratings", "within-class pairs", "mean rating of 5", "people", "aligned", 3.93, "code", f"{NOTEBOOK}; t(48) = 20.26"),
     Published("ratings", "within-class pairs", "mean rating of 5", "people", "unaligned", 3.14, "code", NOTEBOOK),
@@ -127,6 +134,81 @@ PUBLISHED: tuple[Published, ...] = (
     Published("size", "class-boundary", "answers", "people", "ceiling", 24_392, "derived", ANSWERS),
     Published("size", "Levels", "people", "people", "ceiling", None, "code", NOTEBOOK, 448, 473),
 )
+
+
+# What stands here in the place of a published number: fields of it, where ours is found, and how far it is the same experiment. The first
+# that fits counts.
+HERE: tuple[tuple[dict[str, str], dict[str, str], str], ...] = (
+    ({"task": "odd-one-out", "split": "THINGS", "source": "noise-ceiling triplets of THINGS"},
+     {"model": "people", "task": "odd-one-out", "split": "repeated triplets", "metric": "accuracy"}, "yes: the same answers"),
+    ({"task": "odd-one-out", "split": "THINGS", "stage": "ceiling"},
+     {"model": "people", "task": "odd-one-out", "split": "repeated triplets", "metric": "accuracy"},
+     "in part: people's agreement on repeated triplets, perhaps other ones"),
+    ({"task": "odd-one-out", "split": "THINGS", "stage": "base"},
+     {"model": "clip-vit-b32", "stage": "teacher-base", "task": "odd-one-out", "split": "unseen objects", "metric": "accuracy"},
+     "no: another model, a part of the answers"),
+    ({"task": "odd-one-out", "split": "THINGS", "stage": "aligned"},
+     {"model": "clip-vit-b32", "stage": "teacher", "task": "odd-one-out", "split": "unseen objects", "metric": "accuracy"},
+     "no: a teacher's map of another model, on objects that its fit never saw"),
+    *(({"task": "similarity-judgments", "stage": stage},
+       {"stage": stage, "task": "similarity-judgments", "split": "92 photographs, from 278 others", "metric": "rsa-spearman"},
+       "no: another set of judgments, a small student") for stage in ("base", "aligned")),
+    ({"task": "hierarchy", "stage": "aligned"},
+     {"stage": "aligned", "task": "hierarchy", "split": "things-278/same-category", "metric": "standardised-distance-above-base"},
+     "no: photographs that share a category of THINGS, a small student"),
+    *(({"task": "few-shot", "stage": stage}, {"stage": stage, "task": "few-shot", "split": "cifar10/10-shot", "metric": "accuracy"},
+       "no: CIFAR-10, a small student") for stage in ("base", "aligned")),
+    *(({"task": "breeds", "split": split}, {"task": "breeds", "split": split, "metric": "superclasses"}, "yes: the same hierarchy")
+      for split in ("living-17", "nonliving-26", "entity-13", "entity-30")),
+    ({"task": "calibration", "metric": "majority-share"},
+     {"model": "people", "task": "odd-one-out", "split": "repeated triplets", "metric": "accuracy"}, "yes: the same answers"),
+)
+# Why there is nothing here, by fields of a published number; the first that fits counts.
+LEVELS_LACK = "empty: the answers and ImageNet's photographs are not at hand; the profile paper has them"
+EMPTY_BECAUSE: tuple[tuple[dict[str, str], str], ...] = (
+    *(({"task": task, "split": split}, LEVELS_LACK)
+      for task in ("odd-one-out", "uncertainty", "size")
+      for split in ("global-coarse", "local-fine", "class-boundary", "Levels, all", "Levels")),
+    ({"task": "hierarchy", "stage": "base"}, "empty: it is the base from which changes are counted"),
+    ({"task": "style-shift"}, "empty: BREEDS needs ImageNet's photographs; the profile paper has them"),
+    ({"task": "natural-adversarial"}, "empty: ImageNet-A is not at hand; the profile paper has it"),
+    ({"task": "ratings"}, "empty: no person was asked here"),
+    ({"task": "calibration", "metric": "choice-entropy"}, "empty: an entropy of answers, used to make the simulated observers alike"),
+    ({"task": "size"}, "empty: a public part of the answers is at hand, not all"),
+)
+
+
+def beside(scores: pd.DataFrame) -> list[tuple[Published, pd.Series | None, str]]:
+    """Return every published number with this run's row on real people, if there is one, and what is to be said of the two.
+
+    Raises:
+        KeyError: nothing is said of a published number, or a run has several rows for it.
+    """
+    found: list[tuple[Published, pd.Series | None, str]] = []
+    for row in PUBLISHED:
+        for fields, where, said in HERE:
+            ours = pick(scores, **where)
+            if len(ours) and _fits(row, fields):
+                if len(ours) > 1:
+                    raise KeyError(f"{len(ours)} scores fit {where}, expected one")
+                found.append((row, ours.iloc[0], said))
+                break
+        else:
+            found.append((row, None, _why_empty(row)))
+    return found
+
+
+def _fits(row: Published, fields: dict[str, str]) -> bool:
+    return all(getattr(row, field) == wanted for field, wanted in fields.items())
+
+
+def _why_empty(row: Published) -> str:
+    for fields, why in EMPTY_BECAUSE:
+        if _fits(row, fields):
+            return why
+    if any(_fits(row, fields) for fields, _, _ in HERE):
+        return "empty: this run has no such row"
+    raise KeyError(f"nothing is said of {row}")
 
 
 def published(**where: str) -> tuple[Published, ...]:

@@ -123,7 +123,7 @@ def across(scores: pd.DataFrame) -> Table:
         for model in models(scores) for stage in ACROSS_STAGES
     ]
     person = {metric: cell(scores, model="people", split=ACROSS, metric=metric) for metric in ("accuracy", "rsa-spearman")}
-    bounds = [cell(scores, model="people", split="92 photographs", metric=f"rsa-{bound}") for bound in ("lower", "upper")]
+    bounds = [cell(scores, model="people", split="92 photographs", metric=f"rsa-each-person-{bound}") for bound in ("lower", "upper")]
     lines.append({"model": "people", "stage": "one left out"} | dict(zip(
         ACROSS_METRICS.values(), [*person.values(), f"bounds {' and '.join(bounds)}"], strict=True)))
     return Table(pd.DataFrame(lines), "Other pictures, judged by other people: 95 % intervals, over images (accuracy) and over people and "

@@ -17,6 +17,8 @@ MAIN = ("base", "unaligned", "aligned")
 PAIRS = (("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-head"), ("aligned", "unaligned"), ("aligned", "base"))
 HALVES = "278 photographs, unseen halves"
 SIMILARITY = {"task": "similarity-judgments", "split": ACROSS, "metric": "rsa-spearman"}
+EACH_PERSON = {**SIMILARITY, "metric": "rsa-each-person"}
+EACH_PERSON = {**SIMILARITY, "metric": "rsa-each-person"}
 ANSWERS = {"task": "odd-one-out", "split": HALVES, "metric": "accuracy"}
 VICE = {"task": "similarity-vice", "split": HALVES, "metric": "rsa-spearman"}
 # What people, or a model of their answers, say of photographs that no teacher of the scored student saw.
@@ -32,6 +34,7 @@ SOFT_LABELS = {
     "entropy-spearman": "like entropies (more is better)",
 }
 SETS = {"cifar10": "CIFAR-10", "textures": "textures"}
+CORRUPTED = {"task": "corruption", "split": "cifar10/all"}
 # Relations of two photographs: of THINGS by the objects' categories, of CIFAR-10 by class and by kind: animal or vehicle.
 RELATIONS = {
     "things-278": {"same-category": "share a\ncategory", "other-category": "share none"},
@@ -143,6 +146,36 @@ def models_alike(scores: pd.DataFrame) -> Table:
                 "after less control": cell(scores, stage=after, **_above(where, "unaligned"))})
     return Table(pd.DataFrame(lines), "How alike two models are on the 92 photographs: backbones as they are and by their teachers; the "
                                       "student and its teacher, or another backbone; 95 % intervals over images. No judgments enter")
+
+
+def corruption(scores: pd.DataFrame) -> Table:
+    """Return accuracy on corrupted photographs by severity and by corruption, and what it loses against clean ones."""
+    titles = {"clean": "clean", **{split: split for split in severities(scores)[1:]}, "all": "all corruptions"}
+    titles |= {split: split.replace("-", " ") for split in corruptions(scores)}
+    lines = [
+        {"photographs": title} | _line(scores, {"task": "corruption", "split": f"cifar10/{split}", "metric": "accuracy"})
+        for split, title in titles.items()
+    ]
+    lines.append({"photographs": "clean less all corruptions"} | _line(scores, {**CORRUPTED, "metric": "loss"}))
+    return Table(pd.DataFrame(lines), "Accuracy on corrupted photographs of CIFAR-10 of logistic regressions that were taught clean ones; "
+                                      "95 % intervals over images and taught sets. Evidence: class labels")
+
+
+def severity(split: str) -> int:
+    """Return the severity of a split such as ``cifar10/severity 3``; clean photographs have none, 0."""
+    return 0 if split.endswith("clean") else int(split.split()[-1])
+
+
+def severities(scores: pd.DataFrame) -> list[str]:
+    """Return ``clean`` and the severities, least first, without the name of the set."""
+    found = {split for split in pick(scores, task="corruption")["split"] if "severity" in split}
+    return ["clean", *(split.removeprefix("cifar10/") for split in sorted(found, key=severity))]
+
+
+def corruptions(scores: pd.DataFrame) -> list[str]:
+    """Return the corruptions in the order of the scores, without the name of the set."""
+    found = dict.fromkeys(split.removeprefix("cifar10/") for split in pick(scores, task="corruption")["split"])
+    return [split for split in found if split not in ("all", *severities(scores))]
 
 
 def pairs_of_models(scores: pd.DataFrame) -> list[str]:

@@ -127,6 +127,30 @@ def test_the_interval_of_odd_one_out_accuracy_speaks_of_other_concepts():
     assert 0.90 <= inside / draws <= 0.99
 
 
+def test_several_means_vary_together_as_each_does_alone(choices, weights):
+    rng = np.random.default_rng(4)
+    values = rng.random((3, len(choices)))
+    found = odd_one_out.triplet_means(values, choices.triplets, weights)
+    for each, draws in zip(values, found, strict=True):
+        alone = odd_one_out.triplet_mean(each, choices.triplets, weights)
+        np.testing.assert_allclose(draws, [alone.value, *alone.draws])
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_parts_of_spearman_are_what_each_item_moves_it_by(ties):
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal(400)
+    y = x + rng.standard_normal(400)
+    if ties:
+        x, y = np.round(x), np.round(y)
+    value, parts = correlation.spearman_parts(x, y)
+    assert value == pytest.approx(spearmanr(x, y).statistic)
+    assert parts.mean() == pytest.approx(0, abs=1e-12)
+    left_out = [spearmanr(np.delete(x, item), np.delete(y, item)).statistic for item in range(400)]
+    np.testing.assert_allclose(parts, 399 * (value - np.array(left_out)), atol=0.05)
+    assert np.isnan(correlation.spearman_parts(x, np.ones(400))[0])
+
+
 # ---- odd one out -----------------------------------------------------------------------------------------------------
 
 def test_accuracy_is_that_of_brute_force(features, choices, weights):

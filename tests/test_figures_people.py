@@ -71,7 +71,8 @@ def made_up(gain=GAIN):
         add("vice", "observer", "vice-dimensions", f"{place}: cat, dog, cow", "share-of-weight", 0.1)
         add("vice", "observer", "vice-dimensions", f"{place}: cat, dog, cow", "nearest-published-pearson", 0.9)
     for bound, value in (("lower", 0.48), ("upper", 0.57)):
-        add("people", "ceiling", "similarity-judgments", "92 photographs", f"rsa-{bound}", value, n=16)
+        for metric in ("rsa", "rsa-each-person"):
+            add("people", "ceiling", "similarity-judgments", "92 photographs", f"{metric}-{bound}", value, n=16)
     photographs = {
         "92 photographs, unseen": (("odd-one-out", "accuracy"), ("similarity-judgments", "rsa-spearman")),
         "278 photographs, unseen": (("odd-one-out", "accuracy"), ("odd-one-out-vice", "accuracy"), ("similarity-vice", "rsa-spearman")),

@@ -15,7 +15,8 @@ FIGURES = {
     "similarity_judgments": "Real people's judgments", "unseen_photographs": "Real people's judgments",
     "soft_labels": "Real people's judgments", "dense_against_sparse": figures_students.TEACHERS,
     "few_shot": figures_students.LABELS, "few_shot_change": figures_students.LABELS,
-    "hierarchy": figures_students.TAXONOMY, "models_alike": figures_students.MODELS,
+    "corruption": figures_students.LABELS, "corruption_change": figures_students.LABELS, "hierarchy": figures_students.TAXONOMY,
+    "models_alike": figures_students.MODELS,
 }
 REFERENCES = {"teacher": ("teacher-base",), "unaligned": ("base",), "aligned-head": ("base", "unaligned"),
               "aligned": ("base", "unaligned", "aligned-head")}
@@ -48,6 +49,11 @@ def made_up(gain=0.05, cost=-0.018, share=0.3):
                 compared({"task": "few-shot", "split": f"{name}/{k}-shot", "metric": metric}, 0.4 + k / 50, cost * k / 10, 1000, "labels")
         for metric in tables_students.SOFT_LABELS:
             compared({"task": "soft-labels", "split": f"cifar10/{k}-shot", "metric": metric}, 0.5, gain, 1000)
+    # Not in their order either.
+    for split in ("clean", "all", "severity 2", "severity 1", "gaussian-noise", "jpeg"):
+        where = {"task": "corruption", "split": f"cifar10/{split}", "metric": "accuracy"}
+        compared(where, 0.5 - 0.1 * (split == "severity 2"), cost, 90, "labels")
+    compared({**tables_students.CORRUPTED, "metric": "loss"}, 0.1, -cost, 90, "labels")
     for name, relations in tables_students.RELATIONS.items():
         for level, relation in enumerate(relations):
             where = {"task": "hierarchy", "split": f"{name}/{relation}", "metric": "standardised-distance"}
@@ -149,6 +155,17 @@ def test_hierarchy_has_every_relation_with_the_change_from_base_beside_it(scores
     left, right = figures_students.hierarchy(scores).axes[:2]
     assert points(left)[:3] == [("base", -1), ("unaligned", -1), ("aligned", pytest.approx(-1.05))]
     assert points(right)[:2] == [("unaligned", 0), ("aligned", pytest.approx(-0.05))]
+
+
+def test_corruptions_stand_after_the_severities_in_their_order(scores):
+    frame = tables_students.corruption(scores).frame
+    titles = ["clean", "severity 1", "severity 2", "all corruptions", "gaussian noise", "jpeg", "clean less all corruptions"]
+    assert frame["photographs"].tolist() == titles
+    assert frame["aligned less base"].tolist()[-2:] == ["−0.018 [−0.028, −0.008]", "0.018 [0.008, 0.028]"]
+    (axes,) = figures_students.corruption(scores).axes
+    assert axes.get_lines()[0].get_xdata().tolist() == [0, 1, 2]
+    labels = [text.get_text() for text in figures_students.corruption_change(scores).axes[0].get_yticklabels()]
+    assert labels == ["clean", "gaussian noise", "jpeg"]
 
 
 def test_models_beside_models_are_compared_before_and_after(scores):

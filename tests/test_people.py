@@ -61,6 +61,9 @@ def test_calibration_is_that_of_brute_force(space, answers, weights):
     for step, (confidence, accuracy) in steps.items():
         assert people.BINS[step] <= confidence.value <= people.BINS[step + 1] + 1e-6
         assert 0 <= accuracy.value <= 1
+        # So many answers in a step are as uncertain as so many coins, at least.
+        assert accuracy.draws.std() > 0.7 * np.sqrt(accuracy.value * (1 - accuracy.value) / accuracy.n) / 2
+    assert error.draws.min() >= 0 and error.draws.mean() == pytest.approx(error.value, rel=0.1)
     # Twice too sure is worse calibrated than the truth.
     truth, _ = people.calibration(softmax(people.pair_values(space @ space.T, answers.triplets), axis=1), answers, weights)
     assert truth.value < error.value
@@ -192,7 +195,8 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     # Some photographs of each archive, spread over its classes.
     monkeypatch.setattr(photographs, "ZipImages", lambda path: (whole := ZipImages(path)) and Subset(whole, np.arange(3, len(whole), 29)))
     few = {
-        "backbones": ("efficientnet-lite0",), "vice_dim": 12, "vice_steps": 60, "vice_batch": 4096, "vice_seeds": 1, "vice_shares": (0.5,),
+        "backbones": ("efficientnet-lite0",), "further_backbones": ("efficientnet-lite1",), "corrupted_images": 2,
+        "vice_dim": 12, "vice_steps": 60, "vice_batch": 4096, "vice_seeds": 1, "vice_shares": (0.5,),
         "shares": (0.25,),
         "residuals": (0.3,), "pulls": (0.01,), "pull_folds": 2, "distilled_triplets": 20000, "image_residuals": (1.0,),
         "image_ridges": (0.005,), "image_keeps": (0.5,), "image_repeats": 1, "image_triplets": 4000, "recovery_answers": (500, 20000),
@@ -228,6 +232,14 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     above = value(stage="aligned", **student, **across | {"metric": "rsa-spearman-above-unaligned"})
     assert above == pytest.approx(aligned - control, abs=2e-6)
     assert (table.loc[table["evidence"] == "simulated", "task"] == "recovery").all()
+    assert value(model="efficientnet-lite1", stage="teacher", **across) > value(model="efficientnet-lite1", stage="teacher-base", **across)
+    matrix = {"split": "48 objects, unseen", "metric": "rsa-own-pearson"}
+    assert value(model="vice-published", **matrix) == pytest.approx(0.891, abs=1e-3)
+    assert value(stage="teacher", **matrix | {"metric": "rsa-pearson-above-teacher-base"}) > 0.1
+    counts = scores.pick(table, task="breeds", metric="superclasses").set_index("split")["value"].to_dict()
+    assert counts == {"living-17": 17, "nonliving-26": 26, "entity-13": 13, "entity-30": 30}
+    assert (scores.pick(table, task="breeds", metric="classes-both")["value"] == 0).all()
+    assert scores.pick(table, task="corruption", stage="aligned", metric="accuracy")["split"].nunique() == 1 + 1 + 5 + 8
     recovered = table[table["task"] == "recovery"]["value"].tolist()
     assert recovered[0] < recovered[1]
     origin = origins.read(tmp_path / "things" / "scores.csv")

@@ -51,18 +51,6 @@ def test_on_all_images_a_person_left_out_is_the_lower_bound(matrices):
     assert found.draws == pytest.approx(bound.draws)
 
 
-def test_each_person_is_the_mean_correlation_with_single_people(matrices):
-    similarity = -matrices[0]
-    i, j = np.triu_indices(IMAGES, 1)
-    found = persons.each_person(similarity, matrices, 15, 3)
-    each = [spearmanr(similarity[i, j], -person[i, j]).statistic for person in matrices]
-    assert found.value == pytest.approx(np.mean(each))
-    images, drawn = resamples(IMAGES, 15, 3)[1].astype(int), resamples(PEOPLE, 15, 4)[1].astype(int)
-    times = images[i] * images[j]
-    once = [spearmanr(np.repeat(similarity[i, j], times), np.repeat(-person[i, j], times)).statistic for person in matrices]
-    assert found.draws[0] == pytest.approx(np.average(once, weights=drawn))
-
-
 def test_matrix_pearson_draws_a_pair_as_often_as_its_items(matrices):
     i, j = np.triu_indices(IMAGES, 1)
     weights = resamples(IMAGES, 3, 1)

@@ -35,6 +35,40 @@ def spearman(x: Ranked, y: Ranked, weights: Iterable[Float[np.ndarray, " n"]]) -
     return np.array([weighted_pearson(x.midranks(w), y.midranks(w), np.asarray(w, dtype=float)) for w in weights])
 
 
+def spearman_parts(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> tuple[float, Float[np.ndarray, " n"]]:
+    """Return Spearman's correlation, average ranks for ties, and how much each item moves it: its influence, zero on average.
+
+    To first order, the correlation of other items is that of these plus the mean influence; so an interval of a mean becomes one of the
+    correlation, where items are not drawn one by one. NaN where one side is constant.
+    """
+    once = np.ones(len(x))
+    ranked = Ranked(x), Ranked(y)
+    u, v = ((side.midranks(once) - 0.5) / len(x) for side in ranked)
+
+    def joint(one: np.ndarray, other: np.ndarray, ranks: tuple[Ranked, Ranked]) -> tuple[float, np.ndarray]:
+        """The covariance of two rank variables, and each item's part: its own product, and the ranks of the others that it raises."""
+        mean = float((one * other).mean())
+        raised = _above(ranks[0], other) + _above(ranks[1], one)
+        return mean - 0.25, one * other + raised - 3 * mean
+
+    (both, parts), (own_x, parts_x), (own_y, parts_y) = (
+        joint(u, v, ranked), joint(u, u, (ranked[0], ranked[0])), joint(v, v, (ranked[1], ranked[1]))
+    )
+    if min(own_x, own_y) < 1e-12:
+        return float("nan"), np.full(len(x), np.nan)
+    found = both / np.sqrt(own_x * own_y)
+    return float(found), parts / np.sqrt(own_x * own_y) - found / 2 * (parts_x / own_x + parts_y / own_y)
+
+
+def _above(ranked: Ranked, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return for each item the mean over all items of a value, counted where the item's rank is lower, and half where it is the same."""
+    total = np.bincount(ranked.group, weights=values[ranked.order])
+    above = total.sum() - np.cumsum(total) + total / 2
+    result = np.empty(len(values))
+    result[ranked.order] = above[ranked.group] / len(values)
+    return result
+
+
 def weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
     """Return Pearson's correlation under one row of weights; NaN where one side is constant."""
     # Sums of products, not `@`: handing vectors this short to a threaded library costs more than adding them up.

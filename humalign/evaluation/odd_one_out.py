@@ -29,7 +29,26 @@ def triplet_mean(
     triplets with the same weights share those numbers, so that their differences stay paired. Source: the first term of Hoeffding's
     (1948) decomposition; `benchmarks/coverage.py` measures how often the interval holds the truth.
     """
-    apart = (values - values.mean()) / len(values)
+    return Estimate.of(triplet_means(values[None], triplets, weights)[0], len(values))
+
+
+def triplet_means(
+    values: Float[np.ndarray, "several n"], triplets: Int[np.ndarray, "n 3"], weights: Float[np.ndarray, "draws concepts"]
+) -> Float[np.ndarray, "several draws"]:
+    """Return the means of several values of the same triplets, as they vary together from draw to draw (see ``triplet_mean``)."""
+    rng = np.random.default_rng([zlib.crc32(triplets.tobytes()), zlib.crc32(weights.tobytes())])
+    apart = (values - values.mean(1, keepdims=True)) / values.shape[1]
+    drawn = np.stack([_of_concepts(each, triplets, weights) for each in apart])
+    for start in range(0, values.shape[1], CHUNK):
+        rows = apart[:, start : start + CHUNK]
+        drawn[:, 1:] += rows @ rng.standard_normal((len(weights) - 1, rows.shape[1]), dtype=np.float32).T
+    return values.mean(1, keepdims=True) + drawn
+
+
+def _of_concepts(
+    apart: Float[np.ndarray, " n"], triplets: Int[np.ndarray, "n 3"], weights: Float[np.ndarray, "draws concepts"]
+) -> Float[np.ndarray, " draws"]:
+    """Return what is due to the concepts that are drawn."""
     concepts = weights.shape[1]
     sums = np.sum([np.bincount(column, weights=apart, minlength=concepts) for column in triplets.T], axis=0)
     alone, together = float((apart**2).sum()), float((sums**2).sum())
@@ -38,12 +57,7 @@ def triplet_mean(
     n = len(np.unique(triplets))
     short = (n - 1) / max(n - 3, 1) * np.sqrt(n / (n - 1))
     shared = short * np.sqrt(max(0.0, 1 - 3 * alone / together)) if together > 0 else 0.0
-    drawn = shared * ((weights - 1) @ sums)
-    rng = np.random.default_rng([zlib.crc32(triplets.tobytes()), zlib.crc32(weights.tobytes())])
-    for start in range(0, len(values), CHUNK):
-        rows = apart[start : start + CHUNK]
-        drawn[1:] += rng.standard_normal((len(weights) - 1, len(rows)), dtype=np.float32) @ rows
-    return Estimate.of(values.mean() + drawn, len(values))
+    return np.asarray(shared * ((weights - 1) @ sums))
 
 
 def accuracy(

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 
 from humalign.evaluation.correlation import Ranked, spearman
-from humalign.evaluation.odd_one_out import triplet_mean
+from humalign.evaluation.odd_one_out import triplet_mean, triplet_means
 from humalign.judgments import PAIRS, ByObject, Choices, agreement, cosine_similarities, entropy
 from humalign.mixed_effects import MixedEffectsTeacher
 from humalign.scores import Estimate, resamples
@@ -57,18 +57,16 @@ def calibration(
     """
     confidence, right = probabilities.max(1), agreement(probabilities, answers.shares)
     step = np.clip(np.digitize(confidence, BINS) - 1, 0, len(BINS) - 2)
-    i, j, k = answers.triplets.T
-    drawn = weights[:, i] * weights[:, j] * weights[:, k]
-    share, sure, correct = (
-        np.stack([drawn[:, step == s] @ values[step == s].astype(np.float32) for s in range(len(BINS) - 1)], axis=1)
-        for values in (np.ones_like(confidence), confidence, right)
-    )
-    error = np.abs(sure - correct).sum(1) / share.sum(1)
-    steps = {
-        s: tuple(Estimate.of(total[:, s] / np.maximum(share[:, s], 1e-9), int((step == s).sum())) for total in (sure, correct))
-        for s in range(len(BINS) - 1)
-        if (step == s).sum() >= 50
-    }
+    member = step == np.arange(len(BINS) - 1)[:, None]
+    error = np.abs(triplet_means(member * (confidence - right), answers.triplets, weights)).sum(0)
+    steps = {}
+    for s in np.flatnonzero(member.sum(1) >= 50).tolist():
+        share = member[s].mean()
+        means = [values[member[s]].mean() for values in (confidence, right)]
+        # How much each triplet moves the mean of those in the step.
+        parts = np.stack([member[s] * (values - mean) / share for values, mean in zip((confidence, right), means, strict=True)])
+        moved = triplet_means(parts, answers.triplets, weights)
+        steps[s] = tuple(Estimate.of(mean + each, int(member[s].sum())) for mean, each in zip(means, moved, strict=True))
     around = np.maximum(error[1:] - error[1:].mean() + error[0], 0)
     return Estimate(float(error[0]), around, len(confidence)), steps  # type: ignore[return-value]
 

@@ -1,8 +1,8 @@
-"""One person at a time: people scored as models are scored, and a model against each person alone.
+"""One person at a time: people scored as models are scored.
 
 A model is compared with the mean of several people, which is steadier than any one of them. How well a person who was left out
-does in the same place is the mark of human level; it is no bound. The bounds of a correlation with single people are those of
-``people.people_among_themselves``.
+does in the same place is the mark of human level; it is no bound. A correlation with single people, and its bounds, are in
+``rsa.with_people``.
 """
 
 from __future__ import annotations
@@ -46,12 +46,3 @@ def left_out(
         found["rsa-spearman"].append(rank)
     weights = resamples(len(matrices), draws, seed)
     return {metric: Estimate.of(weights @ np.mean(each, axis=1) / len(matrices), len(matrices)) for metric, each in found.items()}
-
-
-def each_person(similarity: Float[np.ndarray, "n n"], matrices: Float[np.ndarray, "people n n"], draws: int, seed: int) -> Estimate:
-    """Return the mean over people of Spearman's correlation with a person's own judgments, people and images drawn anew together."""
-    i, j = np.triu_indices(len(similarity), k=1)
-    images, people = resamples(len(similarity), draws, seed), resamples(len(matrices), draws, seed + 1)
-    drawn, model = [w[i] * w[j] for w in images], Ranked(similarity[i, j])
-    each = np.stack([spearman(model, Ranked(-person[i, j]), drawn) for person in matrices], axis=1)
-    return Estimate.of((people * each).sum(1) / people.sum(1), len(similarity))

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from humalign.evaluation.correlation import Ranked, spearman
+from humalign.evaluation.correlation import spearman_parts
 from humalign.evaluation.odd_one_out import triplet_mean
 from humalign.judgments import ByObject, Choices, cosine_similarities, entropy
 from humalign.scores import Estimate
@@ -43,6 +43,12 @@ def entropy_agreement(
 ) -> Estimate:
     """Return Spearman's correlation of the model's choice entropy with the observers', over repeated triplets (unit: concept)."""
     model = np.mean([entropy(np.exp(style)) for style in log_probabilities(features, choices, temperature)], axis=0)
-    i, j, k = choices.triplets.T
-    drawn = (w[i] * w[j] * w[k] for w in weights)
-    return Estimate.of(spearman(Ranked(model), Ranked(entropy(choices.shares)), drawn), len(choices))
+    return entropies_agree(model, choices, weights)
+
+
+def entropies_agree(model: Float[np.ndarray, " n"], choices: Choices, weights: Float[np.ndarray, "draws concepts"]) -> Estimate:
+    """Return Spearman's correlation of a model's entropy of each triplet with the observers' (unit: concept, as in ``triplet_mean``)."""
+    value, parts = spearman_parts(model, entropy(choices.shares))
+    if np.isnan(value):
+        return Estimate(value, np.full(len(weights) - 1, np.nan), len(choices))
+    return Estimate(value, value + triplet_mean(parts, choices.triplets, weights).draws, len(choices))

@@ -66,6 +66,7 @@ class Things:
     seed: int
     threads: int
     backbones: tuple[str, ...]
+    further_backbones: tuple[str, ...]
     vice_dim: int
     vice_steps: int
     vice_batch: int
@@ -103,6 +104,7 @@ class Things:
     curve_triplets: int
     clusters: int
     labelled_images: int
+    corrupted_images: int
     shots: tuple[int, ...]
     few_shot_draws: int
     recovery_answers: tuple[int, ...]

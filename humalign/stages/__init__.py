@@ -19,7 +19,7 @@ def _chapters(*beside: str) -> Stage:
         needs=("scores",),
         settings=(),
         modules=(
-            *("scores", "origins", "tables", "tables_people", "tables_students", "tables_paper"),
+            *("scores", "origins", "tables", "tables_people", "tables_students", "tables_evidence", "tables_paper"),
             *("drawing", "figures", "figures_people", "figures_students", "figures_paper", "published", "notebooks"),
         ),
         outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
@@ -99,12 +99,15 @@ LABELLED = [*photographs.LABELLED.values(), "cifar10-test-index", "cifar10h"]
 PEOPLE: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
-        settings=("backbones", "student_backbone", "frozen_stages", "labelled_images"),
-        modules=("datafiles", "readers", "images", "splitting", "weights", "backbones", "embeddings"),
+        settings=("backbones", "further_backbones", "student_backbone", "frozen_stages", "labelled_images", "corrupted_images"),
+        modules=("datafiles", "readers", "images", "corruptions", "splitting", "weights", "backbones", "embeddings"),
         outputs=photographs.embedding_files,
         make=photographs.embed,
         files=("humalign/registry/backbones.yaml", *HUMAN_DATA),
-        sources=lambda profile: [*JUDGED, "caltech101", *photographs.LABELLED.values(), *weights_of(*profile.backbones)],
+        sources=lambda profile: [
+            *(*JUDGED, "caltech101", *photographs.LABELLED.values()),
+            *weights_of(*profile.backbones, *profile.further_backbones),
+        ],
     ),
     "judgments": Stage(
         needs=(),
@@ -150,11 +153,12 @@ PEOPLE: dict[str, Stage] = {
             *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),
             *("evaluation/persons", "evaluation/examples", "evaluation/few_shot", "evaluation/soft_labels", "readers_labels"),
             *("stages/people", "stages/people_shown", "stages/photograph_scores", "stages/student_scores", "stages/human_scores"),
-            *("stages/model_scores", "evaluation/hierarchy", "evaluation/between_models", "evaluation/rsa"),
+            *("stages/model_scores", "evaluation/hierarchy", "evaluation/between_models", "evaluation/rsa", "evaluation/disagreement"),
+            *("stages/object_scores", "stages/shift_scores", "readers_imagenet"),
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=human_scores.score,
-        sources=lambda profile: [*OBJECTS, *JUDGED, *LABELLED],
+        sources=lambda profile: [*OBJECTS, "things-48", "things-48-rows", *JUDGED, *LABELLED, "breeds-hierarchy"],
     ),
     "notebooks": _chapters("demo", "paper"),
 }

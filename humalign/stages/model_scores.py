@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from humalign import readers, registry
-from humalign.evaluation import between_models, hierarchy
+from humalign.evaluation import between_models, disagreement, hierarchy, people
+from humalign.evaluation.correlation import weighted_pearson
 from humalign.pipeline import Run
 from humalign.scores import Estimate, mean_of_folds, resamples
 from humalign.stages import photographs, student_scores
@@ -17,12 +18,14 @@ from humalign.teacher import AffineTeacher
 
 # What every English speaker calls the classes of CIFAR-10 together; the rest are vehicles.
 ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
+# Pairs of photographs on which two students disagree most: so many are scored, and so many shown.
+MOST_APART, SHOWN = 200, 10
 Features = Float[np.ndarray, "images dim"]
 
 
 def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
-    """Yield every score of models that needs no person: distances by relation, and how alike models are."""
-    for part in (_things_categories, _cifar10_classes, _between_models):
+    """Yield every score of models beside models: distances by relation, how alike models are, and where they disagree."""
+    for part in (_things_categories, _cifar10_classes, _between_models, _disagreement):
         yield from part(run)
 
 
@@ -104,3 +107,40 @@ def _placed(teacher: AffineTeacher, features: Features) -> Float[np.ndarray, "im
 
 def _alike(models: dict[str, Features], weights: Float[np.ndarray, "draws images"]) -> dict[tuple[str, str], Estimate]:
     return {(pair, metric): estimate for pair, metric, estimate in between_models.alike(models, weights)}
+
+
+# ---- aligned against unaligned -------------------------------------------------------------------------------------------------------
+
+
+def _disagreement(run: Run) -> Iterator[tuple[Name, Estimate]]:
+    """Pairs of THINGS photographs on which aligned student and control disagree most, and whose distances the published VICE shares.
+
+    Both students are asked about the half of the photographs that no teacher of the aligned one saw. The correlation of distances with
+    the similarities of the VICE, among these pairs alone, stands in the place of people's ratings (unit: image).
+    """
+    profile, model = run.profile, run.profile.student_backbone
+    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    known = judgments()
+    half = photographs.halves(profile, len(objects))
+    agreed: dict[str, list[Estimate]] = {}
+    shown: list[tuple[float, str, dict[str, float]]] = []
+    for number in photographs.HALVES:
+        inside = np.flatnonzero(half == number)
+        apart = {
+            stage: disagreement.standardised(student_scores.features_of(run, stage, number)["things-278"][inside])
+            for stage in ("unaligned", "aligned")
+        }
+        i, j = disagreement.most_apart(apart["aligned"], apart["unaligned"], MOST_APART // len(photographs.HALVES)).T
+        people_say = people.dot_similarity(known.published[objects[inside]])
+        weights = resamples(len(inside), profile.bootstrap_draws, profile.seed * 1000 + number)
+        for stage, distance in apart.items():
+            drawn = [weighted_pearson(distance[i, j], people_say[i, j], w[i] * w[j]) for w in weights]
+            agreed.setdefault(stage, []).append(Estimate.of(np.array(drawn), len(i)))
+        for a, b in zip(i[:SHOWN], j[:SHOWN], strict=True):
+            names = " + ".join(known.names[objects[inside[o]]].replace("_", " ") for o in (a, b))
+            shown.append((abs(apart["aligned"][a, b] - apart["unaligned"][a, b]), names, {s: float(d[a, b]) for s, d in apart.items()}))
+    means = {stage: mean_of_folds(estimates) for stage, estimates in agreed.items()}
+    yield from student_scores.compared(run, "disagreement-vice", f"{MOST_APART} pairs", "distance-pearson", means)
+    for place, (_, names, distances) in enumerate(sorted(shown, key=lambda pair: -pair[0])[:SHOWN], 1):
+        for stage, value in distances.items():
+            yield (model, stage, "disagreement", f"{place}: {names}", "standardised-distance"), Estimate(value, np.array([value]), 1)

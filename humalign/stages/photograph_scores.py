@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from humalign import readers, registry
-from humalign.evaluation import people, persons
+from humalign.evaluation import people, persons, rsa
 from humalign.judgments import ByObject
 from humalign.pipeline import Run
 from humalign.scores import Estimate, resamples
@@ -20,6 +20,7 @@ from humalign.stages.people import Name, judgments
 from humalign.teacher import AffineTeacher, regressed
 
 ACROSS_TRIPLETS = 20_000
+ACROSS = "92 photographs, from 278 others"
 
 
 def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
@@ -43,6 +44,7 @@ def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
     vice_says, human = photographs.vice_says(profile, known.published[objects]), known.answers[objects]
     settings: dict[str, Any] = {"draws": profile.bootstrap_draws, "seed": profile.seed}
     fit = functools.partial(photographs.fit, profile)
+    across: dict[tuple[str, str], Float[np.ndarray, "n n"]] = {}
     for model, features in photographs.features(run).items():
         near, far = features["kriegeskorte-92"], features["things-278"]
         for (stage, metric), estimate in gains(people.unseen_images(near, group, -judged.matrices.mean(0), near_folds, fit, **settings)):
@@ -61,14 +63,31 @@ def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
         shared = people.leave_three_out(far, human, without, 6, weights, profile.seed)
         for (stage, metric), estimate in gains({(stage, "accuracy"): estimate for stage, estimate in shared.items()}):
             yield (model, stage, "odd-one-out", "278 photographs, unseen", metric), estimate
+        placed = _from_278(near, far, vice_says, published, fit)
+        across |= {(model, stage): similarity for stage, similarity in placed.items()}
         found = {
             (stage, metric): estimate
-            for stage, similarity in _from_278(near, far, vice_says, published, fit).items()
+            for stage, similarity in placed.items()
             for metric, estimate in _across(similarity, judged.matrices, few, **settings).items()
         }
         for (stage, metric), estimate in gains(found):
             task = "odd-one-out" if metric.startswith("accuracy") else "similarity-judgments"
-            yield (model, stage, task, "92 photographs, from 278 others", metric), estimate
+            yield (model, stage, task, ACROSS, metric), estimate
+    alone = each_person(across, judged.matrices, **settings)
+    for model in dict.fromkeys(model for model, _ in across):
+        for (stage, metric), estimate in gains({(s, "rsa-each-person"): e for (m, s), e in alone.items() if m == model}):
+            yield (model, stage, "similarity-judgments", ACROSS, metric), estimate
+    for bound in ("lower", "upper"):
+        yield ("people", "ceiling", "similarity-judgments", "92 photographs", f"rsa-each-person-{bound}"), alone["people", bound]
+
+
+def each_person(
+    similarities: dict[tuple[str, str], Float[np.ndarray, "n n"]], matrices: Float[np.ndarray, "people n n"], draws: int, seed: int
+) -> dict[tuple[str, str], Estimate]:
+    """Return mean correlations with single people by (model, stage), and the bounds of any such one as (people, lower or upper)."""
+    weights = resamples(matrices.shape[1], draws, seed), resamples(len(matrices), draws, seed + 1)
+    found = rsa.with_people({" ".join(name): -similarity for name, similarity in similarities.items()}, matrices, *weights)
+    return {name: found[" ".join(name)] for name in similarities} | {("people", bound): found[bound] for bound in ("lower", "upper")}
 
 
 def gains(found: dict[tuple[str, str], Estimate]) -> Iterator[tuple[tuple[str, str], Estimate]]:
@@ -88,7 +107,6 @@ def _across(
     return {
         "accuracy": people.accuracy(people.pair_values(similarity, asked.triplets), asked, weights),
         "rsa-spearman": people.across_people_and_images(similarity, matrices, draws, seed),
-        "rsa-each-person": persons.each_person(similarity, matrices, draws, seed),
     }
 
 

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from humalign import backbones, embeddings, readers, registry, triplets
 from humalign.artefacts import Provenance, replacing
 from humalign.batches import DenseTriplets
+from humalign.corruptions import CORRUPTIONS, SEVERITIES, Corrupted
 from humalign.distill import Distillation, distill
 from humalign.errors import HumalignError
 from humalign.evaluation import people
@@ -64,22 +65,23 @@ def _labels(name: str, shown: list[str]) -> pd.DataFrame:
 
 def embedding_files(profile: Things) -> list[str]:
     """Name what the stage leaves."""
-    return [f"embeddings/{name}.nc" for name in profile.backbones]
+    return [f"embeddings/{name}.nc" for name in (*profile.backbones, *profile.further_backbones)]
 
 
 def embed(run: Run, provenance: Provenance) -> None:
     """Run all photographs through every backbone, those that people judged also mirrored.
 
-    The student's backbone comes last to the stage where its trunk ends, and sees the labelled sets too. A backbone that was
-    finished under the same key is kept, so that an interrupted run continues.
+    The student's backbone comes last to the stage where its trunk ends, and sees the labelled sets too; the further backbones see
+    only what people judged. A backbone that was finished under the same key is kept, so that an interrupted run continues.
     """
     profile, sets = run.profile, _judged_sets()
     pool: list[ImageSet] = [_named(ZipImages(registry.verify("caltech101")), "pool")]
-    labelled = [_named(images, name) for name, images in labelled_sets(profile).items()]
-    for name in profile.backbones:
+    labelled = [_named(images, name) for name, images in (labelled_sets(profile) | {"corrupted": corrupted(profile)}).items()]
+    for name in (*profile.backbones, *profile.further_backbones):
         if embeddings.made_with(run.path(f"embeddings/{name}.nc"), provenance.key):
             continue
-        cut, shown = (profile.frozen_stages, [*sets, *pool, *labelled]) if name == profile.student_backbone else (None, [*sets, *pool])
+        cut = profile.frozen_stages if name == profile.student_backbone else None
+        shown = [*sets, *(pool if name in profile.backbones else ()), *(labelled if name == profile.student_backbone else ())]
         with progress_bar(sum(map(len, shown)), f"{name}, pictures") as bar:
             found = embeddings.embed(shown, backbones.build(name), cut, progress=bar.update)
         embeddings.write(run.path(f"embeddings/{name}.nc"), found, provenance.attrs())
@@ -104,21 +106,34 @@ def labelled_sets(profile: Things) -> dict[str, Subset]:
     return found
 
 
+def corrupted(profile: Things) -> Corrupted:
+    """Return other photographs of CIFAR-10 than the labelled ones, each corrupted in one way, ``corrupted_images`` in each."""
+    whole = ZipImages(registry.verify(LABELLED["cifar10"]))
+    ways = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES for _ in range(profile.corrupted_images)]
+    others = np.setdiff1d(np.arange(len(whole)), labelled_sets(profile)["cifar10"].rows)
+    rows = stream(profile, 13).permutation(others)[: len(ways)]
+    return Corrupted(Subset(whole, rows), ways[: len(rows)], profile.seed)
+
+
 def _named(images: ImageSet, name: str) -> Subset:
     """Return the same pictures under the labels that an embedding carries."""
     return Subset(images, np.arange(len(images)), _labels(name, ["as it is"] * len(images)))
 
 
 def features(run: Run) -> dict[str, dict[str, Float[np.ndarray, "images dim"]]]:
-    """Return features by model and set, a judged picture's and its mirror image's averaged; and of all backbones side by side."""
-    found = {name: _by_set(embeddings.read(run.path(f"embeddings/{name}.nc"))) for name in run.profile.backbones}
+    """Return features by model and set, a judged picture's and its mirror image's averaged; last, of ``backbones`` side by side."""
+    profile = run.profile
+    every = [*profile.backbones, *profile.further_backbones]
+    read = {name: _by_set(embeddings.read(run.path(f"embeddings/{name}.nc"))) for name in every}
+    found = {name: read[name] for name in profile.backbones}
+    beside = {}
     if len(found) > 1:
         # Each backbone with the same weight: its root mean square distance from the mean of the THINGS photographs is one.
         scale = {name: float(np.sqrt(((f["things-278"] - f["things-278"].mean(0)) ** 2).sum(1).mean())) for name, f in found.items()}
-        found["+".join(found)] = {
+        beside["+".join(found)] = {
             which: np.concatenate([f[which] / scale[name] for name, f in found.items()], axis=1) for which in (*JUDGED, "pool")
         }
-    return found
+    return read | beside
 
 
 def _by_set(file: xr.Dataset) -> dict[str, Float[np.ndarray, "images dim"]]:

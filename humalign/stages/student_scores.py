@@ -18,6 +18,7 @@ from humalign.scores import Estimate, mean_of_folds, resamples
 from humalign.stages import photographs
 from humalign.stages.inputs import stream
 from humalign.stages.people import Name, judgments
+from humalign.stages.photograph_scores import ACROSS, each_person
 
 STAGES = ("base", "unaligned", "aligned-head", "aligned")
 # Which stages a difference is taken from; the paired draws make its interval.
@@ -54,7 +55,9 @@ def _similarity_judgments(run: Run) -> Iterator[tuple[Name, Estimate]]:
     settings = {"draws": run.profile.bootstrap_draws, "seed": run.profile.seed}
     alike = {stage: people.backbone_similarity(features_of(run, stage)["kriegeskorte-92"]) for stage in STAGES}
     found = {stage: people.across_people_and_images(similarity, judged.matrices, **settings) for stage, similarity in alike.items()}
-    yield from compared(run, "similarity-judgments", "92 photographs, from 278 others", "rsa-spearman", found)
+    yield from compared(run, "similarity-judgments", ACROSS, "rsa-spearman", found)
+    alone = each_person({(run.profile.student_backbone, stage): each for stage, each in alike.items()}, judged.matrices, **settings)
+    yield from compared(run, "similarity-judgments", ACROSS, "rsa-each-person", {s: e for (m, s), e in alone.items() if m != "people"})
 
 
 def _odd_one_out(run: Run) -> Iterator[tuple[Name, Estimate]]:
