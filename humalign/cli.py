@@ -113,7 +113,7 @@ def _run(options: argparse.Namespace) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=isinstance(profile, profiles.Paper))
     # That also fills new memory with NaN, for whoever reads before writing; nobody here does, and a training step is shorter by a twelfth.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     run = pipeline.Run(profile, options.build.resolve())
     chain = stages.CHAINS.get(profile.name, stages.STAGES)
     if options.stage not in (*chain, "book", "all"):

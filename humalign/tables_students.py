@@ -18,7 +18,6 @@ PAIRS = (("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-h
 HALVES = "278 photographs, unseen halves"
 SIMILARITY = {"task": "similarity-judgments", "split": ACROSS, "metric": "rsa-spearman"}
 EACH_PERSON = {**SIMILARITY, "metric": "rsa-each-person"}
-EACH_PERSON = {**SIMILARITY, "metric": "rsa-each-person"}
 ANSWERS = {"task": "odd-one-out", "split": HALVES, "metric": "accuracy"}
 VICE = {"task": "similarity-vice", "split": HALVES, "metric": "rsa-spearman"}
 # What people, or a model of their answers, say of photographs that no teacher of the scored student saw.
@@ -46,6 +45,21 @@ ALIKE = {"above": "more alike", "below": "less alike"}
 TEACHER = "its teacher"
 # The cross-entropy of a guess that finds all ten classes equally likely, in nats; both sets have ten.
 UNIFORM_OF_TEN = math.log(10)
+
+
+def students(scores: pd.DataFrame) -> list[str]:
+    """Return the backbones of the students, in the order of the scores."""
+    return list(dict.fromkeys(pick(scores, stage="aligned", **SIMILARITY)["model"]))
+
+
+def of_student(scores: pd.DataFrame, model: str | None = None) -> pd.DataFrame:
+    """Return the scores without those of the students of other backbones; of the first one where no model is named.
+
+    The tables, figures and sentences of this house are about one student: they take what this returns.
+    """
+    found = students(scores)
+    others = [name for name in found if name != (model or found[0])]
+    return scores[~(scores["model"].isin(others) & scores["stage"].isin(STAGES))]
 
 
 def teacher_model(scores: pd.DataFrame) -> str:
@@ -87,6 +101,20 @@ def agreement_differences(scores: pd.DataFrame) -> Table:
         for name, where in AGREEMENT.items()
     ]
     return Table(pd.DataFrame(lines), "Paired differences, each with the 95 % interval of the same resampled units")
+
+
+def each_student(scores: pd.DataFrame) -> Table:
+    """Return agreement with people, and accuracy of classifiers at the most shots, of the students of every backbone."""
+    asked = dict(AGREEMENT)
+    for name, title in SETS.items():
+        split = splits(scores, name)[-1]
+        asked[f"{title}, {shots(split)}-shot (accuracy)"] = {"task": "few-shot", "split": split, "metric": "accuracy"}
+    lines = [
+        {"student": model_name(model), "measure": name} | _line(of_student(scores, model), where, model=model)
+        for model in students(scores) for name, where in asked.items()
+    ]
+    return Table(pd.DataFrame(lines), "Students of every backbone, distilled from one teacher in the same way; 95 % intervals as above. "
+                                      "Evidence: people's judgments; class labels in the last two lines of each")
 
 
 def soft_labels(scores: pd.DataFrame) -> Table:
@@ -188,10 +216,11 @@ def is_student(scores: pd.DataFrame, pair: str) -> bool:
     return "aligned" in set(pick(scores, task="between-models", model=pair)["stage"])
 
 
-def _line(scores: pd.DataFrame, where: dict[str, str]) -> dict[str, str]:
+def _line(scores: pd.DataFrame, where: dict[str, str], **also: str) -> dict[str, str]:
     """Return the cells of the three main stages, and of the aligned student's differences from the others."""
-    return {stage: cell(scores, stage=stage, **where) for stage in MAIN} | {
-        f"aligned less {reference}": cell(scores, stage="aligned", **_above(where, reference)) for reference in ("base", "unaligned")}
+    return {stage: cell(scores, stage=stage, **where, **also) for stage in MAIN} | {
+        f"aligned less {reference}": cell(scores, stage="aligned", **_above(where, reference), **also)
+        for reference in ("base", "unaligned")}
 
 
 def _above(where: dict[str, str], reference: str) -> dict[str, str]:
@@ -199,6 +228,13 @@ def _above(where: dict[str, str], reference: str) -> dict[str, str]:
 
 
 # ---- sentences -------------------------------------------------------------------------------------------------------
+
+def gains_by_student(scores: pd.DataFrame, reference: str) -> str:
+    """Say for every backbone how far its aligned student is above a reference, in RSA with people, by the paired intervals."""
+    where = _above(SIMILARITY, reference)
+    found = {model: one(scores, model=model, stage="aligned", **where) for model in students(scores)}
+    return "; ".join(f"{model_name(model)}: {side(row)} ({number(row)})" for model, row in found.items())
+
 
 def beside_people(scores: pd.DataFrame, stage: str) -> str:
     """Say where the interval of a stage lies to people's range: one against the others' mean, and against everybody's."""

@@ -142,6 +142,24 @@ def test_tables_hold_every_measure_with_a_dash_where_there_is_no_score(scores):
     assert "logistic regression" in tables_students.few_shot(scores).caption
 
 
+def test_further_students_have_a_table_of_their_own_and_enter_no_other(scores):
+    second = scores[(scores["model"] == "efficientnet-lite0") & scores["stage"].isin(tables_students.MAIN)].copy()
+    second["model"] = "efficientnet-lite1"
+    both = pd.concat([scores, second], ignore_index=True)
+    assert tables_students.students(both) == ["efficientnet-lite0", "efficientnet-lite1"]
+    pd.testing.assert_frame_equal(tables_students.of_student(both), scores)
+    left = tables_students.of_student(both, "efficientnet-lite1")
+    aligned = set(left.loc[left["stage"] == "aligned", "model"])
+    assert "efficientnet-lite1" in aligned and "efficientnet-lite0" not in aligned
+    frame = tables_students.each_student(both).frame
+    assert frame["student"].tolist() == ["lite0"] * 5 + ["lite1"] * 5
+    assert frame.loc[frame["student"] == "lite0"].drop(columns="student").values.tolist() == (
+        frame.loc[frame["student"] == "lite1"].drop(columns="student").values.tolist()
+    )
+    assert not (frame == tables.EMPTY).any(axis=None)
+    assert tables_students.gains_by_student(both, "base") == "lite0: above (0.050 [0.040, 0.060]); lite1: above (0.050 [0.040, 0.060])"
+
+
 def test_the_table_of_human_evidence_holds_no_other(scores):
     frame = tables_students.human_evidence(scores.assign(value=scores["value"].where(scores["evidence"] == "human"))).frame
     assert len(frame) == 6 and not (frame == tables.EMPTY).any(axis=None)

@@ -200,7 +200,7 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
         "shares": (0.25,),
         "residuals": (0.3,), "pulls": (0.01,), "pull_folds": 2, "distilled_triplets": 20000, "image_residuals": (1.0,),
         "image_ridges": (0.005,), "image_keeps": (0.5,), "image_repeats": 1, "image_triplets": 4000, "recovery_answers": (500, 20000),
-        "student_backbone": "efficientnet-lite0", "frozen_stages": 16, "steps": 12, "warmup": 2, "learning_rate": 3e-4,
+        "trained_stages": 2, "steps": 12, "warmup": 2, "learning_rate": 3e-4,
         "batch_images": 24, "checkpoint_every": 5, "curve_seeds": 2, "curve_steps": 4, "curve_sparse_steps": 8, "curve_every": 2,
         "curve_images": 24,
         "curve_held_out": 40, "curve_triplets": 500, "clusters": 6, "labelled_images": 40, "shots": (1,), "few_shot_draws": 2,
@@ -231,6 +231,8 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     assert aligned > base + 0.05 and aligned > control + 0.05
     above = value(stage="aligned", **student, **across | {"metric": "rsa-spearman-above-unaligned"})
     assert above == pytest.approx(aligned - control, abs=2e-6)
+    further = {stage: value(model="efficientnet-lite1", stage=stage, **across) for stage in ("base", "aligned", "unaligned")}
+    assert further["aligned"] > further["base"] + 0.03 and further["aligned"] > further["unaligned"] + 0.03
     assert (table.loc[table["evidence"] == "simulated", "task"] == "recovery").all()
     assert value(model="efficientnet-lite1", stage="teacher", **across) > value(model="efficientnet-lite1", stage="teacher-base", **across)
     matrix = {"split": "48 objects, unseen", "metric": "rsa-own-pearson"}

@@ -67,6 +67,7 @@ class Things:
     threads: int
     backbones: tuple[str, ...]
     further_backbones: tuple[str, ...]
+    students: tuple[str, ...]
     vice_dim: int
     vice_steps: int
     vice_batch: int
@@ -85,8 +86,7 @@ class Things:
     image_folds: int
     image_repeats: int
     image_triplets: int
-    student_backbone: str
-    frozen_stages: int
+    trained_stages: int
     objective: str
     temperature: float
     steps: int

@@ -99,7 +99,7 @@ LABELLED = [*photographs.LABELLED.values(), "cifar10-test-index", "cifar10h"]
 PEOPLE: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
-        settings=("backbones", "further_backbones", "student_backbone", "frozen_stages", "labelled_images", "corrupted_images"),
+        settings=("backbones", "further_backbones", "students", "trained_stages", "labelled_images", "corrupted_images"),
         modules=("datafiles", "readers", "images", "corruptions", "splitting", "weights", "backbones", "embeddings"),
         outputs=photographs.embedding_files,
         make=photographs.embed,
@@ -141,7 +141,7 @@ PEOPLE: dict[str, Stage] = {
         outputs=photographs.student_files,
         make=photographs.train,
         files=HUMAN_DATA,
-        sources=lambda profile: ["things-vice", "things-photographs", *weights_of(profile.student_backbone)],
+        sources=lambda profile: ["things-vice", "things-photographs", *weights_of(*profile.students)],
     ),
     "scores": Stage(
         needs=("embeddings", "teacher", "students"),

@@ -77,7 +77,7 @@ def _between_models(run: Run) -> Iterator[tuple[Name, Estimate]]:
     vice_says = photographs.vice_says(profile, published)
     shown = photographs.features(run)
     near = {model: features["kriegeskorte-92"] for model, features in shown.items()}
-    weights = resamples(len(near[profile.student_backbone]), profile.bootstrap_draws, profile.seed)
+    weights = resamples(len(near[profile.students[0]]), profile.bootstrap_draws, profile.seed)
     taught = {model: _placed(photographs.fit(profile, f["things-278"], vice_says), near[model]) for model, f in shown.items()}
     backbones = [model for model in shown if "+" not in model]
     stages = {"teacher-base": near, "teacher": taught}
@@ -87,7 +87,7 @@ def _between_models(run: Run) -> Iterator[tuple[Name, Estimate]]:
         yield (pair, "teacher-base", "between-models", split, metric), base
         yield (pair, "teacher", "between-models", split, metric), teacher
         yield (pair, "teacher", "between-models", split, f"{metric}-above-teacher-base"), teacher - base
-    student = profile.student_backbone
+    student = profile.students[0]
     others = {"its teacher": taught["+".join(profile.backbones)]}
     others |= {f"{model} as it is": near[model] for model in backbones if model != student}
     for name, other in others.items():
@@ -118,7 +118,7 @@ def _disagreement(run: Run) -> Iterator[tuple[Name, Estimate]]:
     Both students are asked about the half of the photographs that no teacher of the aligned one saw. The correlation of distances with
     the similarities of the VICE, among these pairs alone, stands in the place of people's ratings (unit: image).
     """
-    profile, model = run.profile, run.profile.student_backbone
+    profile, model = run.profile, run.profile.students[0]
     _, objects = readers.things_photographs(registry.locate("things-photographs"))
     known = judgments()
     half = photographs.halves(profile, len(objects))

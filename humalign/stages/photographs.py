@@ -39,7 +39,8 @@ JUDGED = ("things-278", "kriegeskorte-92")
 # Labelled photographs that classifiers are taught on, by the name of their source; none of them is in the pool.
 LABELLED = {"cifar10": "cifar10-test", "textures": "dtd"}
 HALVES = (0, 1)
-STUDENTS = ("aligned", *(f"aligned-half{half}" for half in HALVES), "unaligned", "aligned-head")
+FURTHER = ("aligned", *(f"aligned-half{half}" for half in HALVES), "unaligned")
+STUDENTS = (*FURTHER, "aligned-head")
 KINDS = ("dense", "sparse")
 # Dimensions of the teacher's space for a few hundred photographs.
 DIM = 40
@@ -71,20 +72,28 @@ def embedding_files(profile: Things) -> list[str]:
 def embed(run: Run, provenance: Provenance) -> None:
     """Run all photographs through every backbone, those that people judged also mirrored.
 
-    The student's backbone comes last to the stage where its trunk ends, and sees the labelled sets too; the further backbones see
-    only what people judged. A backbone that was finished under the same key is kept, so that an interrupted run continues.
+    A student's backbone comes last to the stage where its trunk ends, and sees the labelled sets too, the first one also the
+    corrupted photographs; a backbone that neither teaches nor learns sees only what people judged. A backbone that was finished
+    under the same key is kept, so that an interrupted run continues.
     """
     profile, sets = run.profile, _judged_sets()
     pool: list[ImageSet] = [_named(ZipImages(registry.verify("caltech101")), "pool")]
-    labelled = [_named(images, name) for name, images in (labelled_sets(profile) | {"corrupted": corrupted(profile)}).items()]
+    labelled: list[ImageSet] = [_named(images, name) for name, images in labelled_sets(profile).items()]
+    further: list[ImageSet] = [_named(corrupted(profile), "corrupted")]
     for name in (*profile.backbones, *profile.further_backbones):
         if embeddings.made_with(run.path(f"embeddings/{name}.nc"), provenance.key):
             continue
-        cut = profile.frozen_stages if name == profile.student_backbone else None
-        shown = [*sets, *(pool if name in profile.backbones else ()), *(labelled if name == profile.student_backbone else ())]
+        backbone, learns = backbones.build(name), name in profile.students
+        shown = [*sets, *(pool if learns or name in profile.backbones else ()), *(labelled if learns else ())]
+        shown += further if name == profile.students[0] else []
         with progress_bar(sum(map(len, shown)), f"{name}, pictures") as bar:
-            found = embeddings.embed(shown, backbones.build(name), cut, progress=bar.update)
+            found = embeddings.embed(shown, backbone, frozen_stages(profile, backbone) if learns else None, progress=bar.update)
         embeddings.write(run.path(f"embeddings/{name}.nc"), found, provenance.attrs())
+
+
+def frozen_stages(profile: Things, backbone: backbones.Backbone) -> int:
+    """Return how many stages of a student's backbone are not trained."""
+    return max(len(backbone.stages) - profile.trained_stages, 0)
 
 
 def _judged_sets() -> list[ImageSet]:
@@ -180,15 +189,20 @@ def _pool_labels(run: Run, published: Float[np.ndarray, "images dims"]) -> Itera
 # ---- students ------------------------------------------------------------------------------------------------------------------------
 
 
+def _everyone(profile: Things) -> list[tuple[str, str]]:
+    """Return backbone and stage of every student; of the first backbone there is one more, with the official head."""
+    return [(model, stage) for model in profile.students for stage in (STUDENTS if model == profile.students[0] else FURTHER)]
+
+
 def student_files(profile: Things) -> list[str]:
     """Name what the stage leaves."""
-    students = [f"students/{name}.{suffix}" for name in STUDENTS for suffix in ("safetensors", "nc")]
+    students = [f"students/{model}/{stage}.{end}" for model, stage in _everyone(profile) for end in ("safetensors", "nc")]
     return [*students, *(f"students/curves/{kind}-seed{seed}.json" for kind in KINDS for seed in range(profile.curve_seeds))]
 
 
 @dataclasses.dataclass(frozen=True)
 class _School:
-    """What all students of a run share: a backbone, and the activations of its frozen trunk."""
+    """What all students of a backbone share: the backbone, and the activations of its frozen trunk."""
 
     run: Run
     backbone: backbones.Backbone
@@ -196,18 +210,19 @@ class _School:
     mean: Float[torch.Tensor, " dim"]
 
     @classmethod
-    def of(cls, run: Run) -> _School:
-        file = embeddings.read(run.path(f"embeddings/{run.profile.student_backbone}.nc"))
-        if "activations" not in file:
-            raise HumalignError(f"`student_backbone` {run.profile.student_backbone!r} is none of `backbones`: name it there too")
+    def of(cls, run: Run, model: str) -> _School:
+        if model not in (*run.profile.backbones, *run.profile.further_backbones):
+            raise HumalignError(f"the student {model!r} is none of `backbones` and `further_backbones`: name it there too")
+        file = embeddings.read(run.path(f"embeddings/{model}.nc"))
         sets, kept = file["set"].values, torch.from_numpy(file["activations"].values)
         inputs = {str(name): kept[torch.from_numpy(sets == name)] for name in pd.unique(sets)}
         mean = torch.from_numpy(file["features"].values[sets == "pool"].mean(0))
-        return cls(run, backbones.build(run.profile.student_backbone), inputs, mean)
+        return cls(run, backbones.build(model), inputs, mean)
 
     def student(self, seed: int, head: bool = False) -> Student:
         """Return a student at its start: the objective sees its centred features themselves, or the official head's outputs."""
-        return Student.of(self.backbone, self.run.profile.frozen_stages, seed=seed, head=None if head else Centre(self.mean))
+        frozen = frozen_stages(self.run.profile, self.backbone)
+        return Student.of(self.backbone, frozen, seed=seed, head=None if head else Centre(self.mean))
 
     @property
     def settings(self) -> Distillation:
@@ -225,29 +240,32 @@ class _School:
 def train(run: Run, provenance: Provenance) -> None:
     """Distil every student, and compare dense with sparse triplets; whatever was finished under the same key is kept."""
     profile = run.profile
-    school, known = _School.of(run), readers.embedding(registry.verify("things-vice"), None)
+    schools = {model: _School.of(run, model) for model in profile.students}
+    everyone, known = _everyone(profile), readers.embedding(registry.verify("things-vice"), None)
     _, objects = readers.things_photographs(registry.locate("things-photographs"))
-    steps = len(STUDENTS) * profile.steps + profile.curve_seeds * sum(_curve_steps(profile).values())
+    steps = len(everyone) * profile.steps + profile.curve_seeds * sum(_curve_steps(profile).values())
     with progress_bar(steps, "training steps") as bar:
         for name, labels in _pool_labels(run, known[objects]):
-            _train_one(school, name, labels, provenance, bar)
+            for model in profile.students:
+                if (model, name) in everyone:
+                    _train_one(schools[model], name, labels, provenance, bar)
             if name == "aligned":
                 for kind in KINDS:
                     for seed in range(profile.curve_seeds):
-                        _curve(school, kind, seed, labels, provenance, bar)
+                        _curve(schools[profile.students[0]], kind, seed, labels, provenance, bar)
     for leftover in run.path("students").rglob("*.ckpt"):
         leftover.unlink()
 
 
 def _train_one(school: _School, name: str, labels: np.ndarray, provenance: Provenance, bar: tqdm) -> None:
     run, profile = school.run, school.run.profile
-    finished = run.path(f"students/{name}.nc")
+    finished = run.path(f"students/{school.backbone.name}/{name}.nc")
     if embeddings.made_with(finished, provenance.key) and finished.with_suffix(".safetensors").is_file():
         bar.update(profile.steps)
         return
     student = school.student(profile.seed, head=name == "aligned-head")
     plan = DenseTriplets(labels, profile.batch_images, seed=profile.seed)
-    checkpoint = run.path(f"students/{name}.{provenance.key}.ckpt")
+    checkpoint = finished.with_suffix(f".{provenance.key}.ckpt")
     log = distill(student, school.activations["pool"], plan, school.settings, checkpoint, lambda step: bar.update())
     student.save(finished.with_suffix(".safetensors"), provenance.attrs())
     made = [(which, student.features(inputs).numpy()) for which, inputs in school.activations.items() if which != "pool"]
@@ -256,9 +274,9 @@ def _train_one(school: _School, name: str, labels: np.ndarray, provenance: Prove
     embeddings.write(finished, xr.Dataset(found, coords={"set": ("image", rows)}), provenance.attrs())
 
 
-def student_features(run: Run, name: str) -> dict[str, Float[np.ndarray, "images dim"]]:
+def student_features(run: Run, model: str, name: str) -> dict[str, Float[np.ndarray, "images dim"]]:
     """Return a student's penultimate features by set, a judged picture's and its mirror image's averaged."""
-    return _by_set(embeddings.read(run.path(f"students/{name}.nc")))
+    return _by_set(embeddings.read(run.path(f"students/{model}/{name}.nc")))
 
 
 # ---- dense against sparse ------------------------------------------------------------------------------------------------------------

@@ -28,20 +28,33 @@ Features = dict[str, Float[np.ndarray, "images dim"]]
 
 def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Yield every score of the students."""
-    for part in (_similarity_judgments, _odd_one_out, _classification, _dense_against_sparse):
-        yield from part(run)
+    for model in run.profile.students:
+        for part in (_similarity_judgments, _odd_one_out, _classification):
+            yield from part(run, model)
+    yield from _dense_against_sparse(run)
 
 
-def features_of(run: Run, stage: str, half: int | None = None) -> Features:
-    """Return features of a stage by set; of an aligned student, the one whose teacher did not see a half of the photographs."""
+def features_of(run: Run, stage: str, half: int | None = None, model: str | None = None) -> Features:
+    """Return features of a stage by set; of an aligned student, the one whose teacher did not see a half of the photographs.
+
+    The student is the first one where no ``model`` is named.
+    """
+    model = model or run.profile.students[0]
     if stage == "base":
-        return photographs.features(run)[run.profile.student_backbone]
-    return photographs.student_features(run, stage if half is None or stage == "unaligned" else f"{stage}-half{half}")
+        return photographs.features(run)[model]
+    return photographs.student_features(run, model, stage if half is None or stage == "unaligned" else f"{stage}-half{half}")
 
 
-def compared(run: Run, task: str, split: str, metric: str, found: dict[str, Estimate]) -> Iterator[tuple[Name, Estimate]]:
+def _stages(run: Run, model: str) -> tuple[str, ...]:
+    """Return the stages of a student: with the official head there is only the first."""
+    return tuple(stage for stage in STAGES if stage != "aligned-head" or model == run.profile.students[0])
+
+
+def compared(
+    run: Run, task: str, split: str, metric: str, found: dict[str, Estimate], model: str | None = None
+) -> Iterator[tuple[Name, Estimate]]:
     """Yield each stage's estimate, and its paired differences from the stages before it."""
-    model = run.profile.student_backbone
+    model = model or run.profile.students[0]
     for stage, estimate in found.items():
         yield (model, stage, task, split, metric), estimate
         for reference in REFERENCES.get(stage, ()):
@@ -49,18 +62,19 @@ def compared(run: Run, task: str, split: str, metric: str, found: dict[str, Esti
                 yield (model, stage, task, split, f"{metric}-above-{reference}"), estimate - found[reference]
 
 
-def _similarity_judgments(run: Run) -> Iterator[tuple[Name, Estimate]]:
+def _similarity_judgments(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
     """RSA with the judgments of the 92 photographs (units: people and images, drawn together)."""
     judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
     settings = {"draws": run.profile.bootstrap_draws, "seed": run.profile.seed}
-    alike = {stage: people.backbone_similarity(features_of(run, stage)["kriegeskorte-92"]) for stage in STAGES}
+    alike = {stage: people.backbone_similarity(features_of(run, stage, None, model)["kriegeskorte-92"]) for stage in _stages(run, model)}
     found = {stage: people.across_people_and_images(similarity, judged.matrices, **settings) for stage, similarity in alike.items()}
-    yield from compared(run, "similarity-judgments", ACROSS, "rsa-spearman", found)
-    alone = each_person({(run.profile.student_backbone, stage): each for stage, each in alike.items()}, judged.matrices, **settings)
-    yield from compared(run, "similarity-judgments", ACROSS, "rsa-each-person", {s: e for (m, s), e in alone.items() if m != "people"})
+    yield from compared(run, "similarity-judgments", ACROSS, "rsa-spearman", found, model)
+    alone = each_person({(model, stage): each for stage, each in alike.items()}, judged.matrices, **settings)
+    each = {stage: estimate for (name, stage), estimate in alone.items() if name != "people"}
+    yield from compared(run, "similarity-judgments", ACROSS, "rsa-each-person", each, model)
 
 
-def _odd_one_out(run: Run) -> Iterator[tuple[Name, Estimate]]:
+def _odd_one_out(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
     """Answers about, and VICE's similarities of, the half of the 278 photographs that a student's teacher did not see (unit: image)."""
     profile, known = run.profile, judgments()
     _, objects = readers.things_photographs(registry.locate("things-photographs"))
@@ -74,18 +88,19 @@ def _odd_one_out(run: Run) -> Iterator[tuple[Name, Estimate]]:
         inside, truth = answers[shown], published[np.ix_(shown, shown)]
         weights = resamples(len(shown), profile.bootstrap_draws, profile.seed * 1000 + number)
         for stage in stages:
-            features = features_of(run, stage, number)["things-278"][shown]
+            features = features_of(run, stage, number, model)["things-278"][shown]
             chosen[stage].append(people.accuracy(cosine_similarities(features, inside.triplets), inside, weights))
             draws = people.matrix_agreement(people.backbone_similarity(features), truth, weights)
             alike[stage].append(Estimate.of(draws, len(shown)))
     for task, metric, found in (("odd-one-out", "accuracy", chosen), ("similarity-vice", "rsa-spearman", alike)):
         means = {stage: mean_of_folds(estimates) for stage, estimates in found.items()}
-        yield from compared(run, task, "278 photographs, unseen halves", metric, means)
+        yield from compared(run, task, "278 photographs, unseen halves", metric, means, model)
 
 
-def _classification(run: Run) -> Iterator[tuple[Name, Estimate]]:
+def _classification(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
     """k-shot classification of other photographs, and how near CIFAR-10's classifiers come to people's labels (unit: image)."""
-    profile = run.profile
+    profile, stages = run.profile, _stages(run, model)
+    shown = {stage: features_of(run, stage, None, model) for stage in stages}
     people_say = readers_labels.cifar10h(registry.verify("cifar10h"), registry.verify("cifar10-test-index"))
     for number, (name, images) in enumerate(photographs.labelled_sets(profile).items()):
         labels = images.labels["class"].to_numpy(dtype=str)
@@ -97,10 +112,10 @@ def _classification(run: Run) -> Iterator[tuple[Name, Estimate]]:
             for classifier in ("logistic", "nearest-mean"):
                 told = shares if classifier == "logistic" else None
                 score = functools.partial(taught, labels, support, weights, draws, classifier, told)
-                found = {stage: score(features_of(run, stage)[name]) for stage in STAGES}
+                found = {stage: score(shown[stage][name]) for stage in stages}
                 for task, metric in found["base"]:
                     each = {stage: scores[task, metric] for stage, scores in found.items()}
-                    yield from compared(run, task, f"{name}/{shots}-shot", metric, each)
+                    yield from compared(run, task, f"{name}/{shots}-shot", metric, each, model)
 
 
 def taught(
@@ -127,7 +142,7 @@ def taught(
 
 def _dense_against_sparse(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Agreement with the teacher on photographs held back, by images seen: mean over seeds, and Student's interval of that mean."""
-    model, found = run.profile.student_backbone, photographs.curves(run)
+    model, found = run.profile.students[0], photographs.curves(run)
     for kind, several in found.items():
         for place, (images, _) in enumerate(several[0]):
             values = np.array([curve[place][1] for curve in several])
