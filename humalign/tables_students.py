@@ -311,12 +311,11 @@ def worse_than_uniform(scores: pd.DataFrame, stage: str) -> str:
 
 
 def dense_saves(scores: pd.DataFrame) -> str:
-    """Say what part of the images dense triplets need for the agreement with which they end, beside sparse ones."""
+    """Say what part of the images dense triplets need, beside sparse ones, for the agreement that both reach."""
     row = one(scores, task="dense-against-sparse", split="equal agreement", metric="share-of-images")
-    if pd.isna(row["value"]):
-        return "in at least one run, sparse triplets do not reach the agreement with which dense ones end, so that no share can be given"
     fewer = "which is fewer" if row["high"] < 1 else "which is more" if row["low"] > 1 else "which is not clearly another number"
-    return f"for the agreement with which they end, dense triplets need {number(row)} times as many images as sparse ones, {fewer}"
+    return (f"for the agreement with which the lower of the two ends, dense triplets need {number(row)} times as many images as sparse "
+            f"ones, {fewer}")
 
 
 def dense_beside_sparse(scores: pd.DataFrame) -> str:

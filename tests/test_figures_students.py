@@ -256,6 +256,5 @@ def test_dense_and_sparse_are_compared_by_intervals(scores):
     assert "need 0.300 [0.290, 0.310] times as many images as sparse ones, which is fewer" in tables_students.dense_saves(scores)
     assert tables_students.dense_saves(made_up(share=2.0)).endswith("which is more")
     assert tables_students.dense_saves(made_up(share=1.0)).endswith("which is not clearly another number")
-    assert tables_students.dense_saves(made_up(share=float("nan"))).startswith("in at least one run")
     assert tables_students.dense_beside_sparse(scores) == (
         "after 2,000 images, dense triplets give 0.733 [0.723, 0.743] and sparse ones 0.667 [0.657, 0.677]; the intervals do not overlap")

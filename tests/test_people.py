@@ -160,6 +160,13 @@ def test_images_needed_are_read_off_the_line_between_two_points():
     assert np.isnan(student_scores.images_needed(curve, 0.9))
 
 
+def test_the_share_of_images_is_read_where_both_curves_have_been():
+    slow = [(0, 0.4), (100, 0.5), (300, 0.6)]
+    assert student_scores.share_of_images([(0, 0.4), (100, 0.6)], slow) == pytest.approx(1 / 3)
+    assert student_scores.share_of_images([(0, 0.4), (100, 0.8)], slow) == pytest.approx(50 / 300)
+    assert student_scores.share_of_images([(0, 0.4), (100, 0.5)], slow) == pytest.approx(1)
+
+
 def test_an_interval_over_seeds_is_students():
     found = student_scores.over_seeds(np.array([1.0, 2.0, 4.0]))
     assert isinstance(found, Estimate)

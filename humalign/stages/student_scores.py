@@ -148,8 +148,14 @@ def _dense_against_sparse(run: Run) -> Iterator[tuple[Name, Estimate]]:
             values = np.array([curve[place][1] for curve in several])
             yield (model, "aligned", "dense-against-sparse", f"{kind}/{images} images", "agreement-with-teacher"), over_seeds(values)
     pairs = zip(found["dense"], found["sparse"], strict=True)
-    shares = np.array([dense[-1][0] / images_needed(sparse, dense[-1][1]) for dense, sparse in pairs])
+    shares = np.array([share_of_images(dense, sparse) for dense, sparse in pairs])
     yield (model, "aligned", "dense-against-sparse", "equal agreement", "share-of-images"), over_seeds(shares)
+
+
+def share_of_images(dense: list[tuple[int, float]], sparse: list[tuple[int, float]]) -> float:
+    """Return what part of the sparse images dense ones take to the agreement with which the lower of two curves ends."""
+    both_reach = min(dense[-1][1], sparse[-1][1])
+    return images_needed(dense, both_reach) / images_needed(sparse, both_reach)
 
 
 def images_needed(curve: list[tuple[int, float]], agreement: float) -> float:
