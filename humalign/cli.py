@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace) -> None:
     # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one. On a GPU the matrix products need
     # room for that, and what has no fixed order there is said, not refused.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=isinstance(profile, profiles.Paper))
+    torch.use_deterministic_algorithms(True, warn_only=isinstance(profile, profiles.Released))
     # That also fills new memory with NaN, for whoever reads before writing; nobody here does, and a training step is shorter by a twelfth.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     run = pipeline.Run(profile, options.build.resolve())

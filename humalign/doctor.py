@@ -18,6 +18,8 @@ LARGEST = 1e9  # bytes; a checksum of more takes long, and is left to `humalign 
 SHOWN = 3
 # Gigabytes below the build folder after a run, by `du`, rounded up; the other profiles were not measured.
 LEAVES = {"demo": 0.5, "things": 0.5}
+# Profiles whose inputs are registered under another one, of which they are a part.
+SHARED = {"released": "paper"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Input:
 
 def wanted(profile: Any) -> list[Source]:
     """Return the sources that a profile with these settings needs."""
-    return registry.needed(profile.name, _words(profile))
+    return registry.needed(SHARED.get(profile.name, profile.name), _words(profile))
 
 
 def inputs(profile: Any) -> list[Input]:

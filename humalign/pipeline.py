@@ -18,7 +18,7 @@ from typing import Any
 from humalign import origins
 from humalign.artefacts import PACKAGE, Provenance, fingerprint, replacing, sha256, source_hash, versions
 from humalign.errors import HumalignError
-from humalign.profiles import Profile, Things
+from humalign.profiles import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ def chain(stages: dict[str, Stage], last: str) -> list[str]:
     return [*order, last]
 
 
-def key(stages: dict[str, Stage], name: str, profile: Profile | Things) -> str:
+def key(stages: dict[str, Stage], name: str, profile: Settings) -> str:
     """Return the key of a stage: it changes with anything that could change its artefacts."""
     stage = stages[name]
     settings = {field: getattr(profile, field) for field in (*stage.settings, "name", "seed", "threads")}

@@ -416,9 +416,10 @@ def test_every_entry_is_whole(entry):
 
 
 def test_the_24_released_checkpoints_have_their_addresses():
-    released = [entry for entry in registry.needed("paper") if entry.profiles["paper"] == "released"]
+    released = [entry for entry in registry.needed("paper") if entry.path.startswith("alignet/models/")]
     assert len(released) == 24 and registry.source("alignet-DINOv2-B-alignet") in released
     assert all(entry.url == f"https://storage.googleapis.com/{entry.path}" for entry in released)
+    assert all(entry.name.startswith(f"alignet-{entry.profiles['paper']}-") for entry in released)
 
 
 def test_models_of_the_hub_are_those_of_the_backbones():

@@ -15,10 +15,11 @@ import nbformat
 import numpy as np
 import pytest
 import rehearsal_inputs
+import test_released
 import torch
 from safetensors.numpy import load_file
 
-from humalign import backbones, imagenet, notebooks, pipeline, profiles, scores, stages, tables_paper, triplets
+from humalign import backbones, doctor, imagenet, notebooks, pipeline, profiles, scores, stages, tables_paper, triplets
 from humalign.artefacts import PACKAGE, Provenance, sha256
 from humalign.errors import HumalignError
 from humalign.stages import results
@@ -352,6 +353,71 @@ def test_a_released_file_of_other_pictures_or_with_wrong_columns_is_refused(offi
 def test_an_unknown_origin_of_triplets_is_one_line(run):
     with pytest.raises(HumalignError, match="triplets_from 'offical': did you mean 'official'"):
         labelling.label(pipeline.Run(dataclasses.replace(PROFILE, triplets_from="offical"), run.build), Provenance("rehearsal", 42, KEY))
+
+
+# ---- the authors' own models ----------------------------------------------------------------------------------------
+
+RELEASED = {field.name: getattr(PROFILE, field.name) for field in dataclasses.fields(profiles.Released)}
+SHOWN = ("things", "levels", "labels", "models")
+AUTHORS = profiles.Released(**RELEASED | {"name": "released", "students": ("SigLIP2-B",), "evaluations": SHOWN})
+
+
+@pytest.fixture
+def archives(inputs, tmp_path, monkeypatch):
+    """The three archives of one released model, made in small beside the other data; and the chain's run on them."""
+    test_released.shrink(monkeypatch)
+    pictures.size_of.cache_clear()
+    shutil.copytree(inputs / "data", tmp_path / "data")
+    monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path / "data"))
+    folder = tmp_path / "data" / "alignet" / "models"
+    folder.mkdir(parents=True)
+    for number, stage in enumerate(("base_model", "untransformed", "alignet")):
+        values = {name: array * np.float32(1 + number / 4) for name, array in test_released.parameters().items()}
+        test_released.archive(folder, test_released.numbered(values), f"SigLIP2-B-{stage}")
+    yield folder, pipeline.Run(AUTHORS, tmp_path / "build")
+    pictures.size_of.cache_clear()
+
+
+def test_released_models_are_scored_by_the_same_evaluations_and_nothing_is_taught(archives):
+    _, run = archives
+    chain, said = stages.CHAINS["released"], []
+    assert not {"embeddings", "judgments", "teacher", "triplets"} & set(pipeline.chain(chain, "notebooks"))
+    pipeline.execute(chain, "scores", run)
+    table = scores.read(run.path("scores.csv"))
+    models = {model for model in zip(table["model"], table["stage"], strict=True) if model != ("people", "ceiling")}
+    assert models == {("SigLIP2-B", stage) for stage in features.STAGES}
+    assert set(table["evidence"]) == {"simulated"} and not {"distillation", "triplets", "fit"} & set(table["task"])
+    for name in ("things", "levels", "times", "entropy", "soft-labels", "hierarchy", "few-shot"):
+        assert {"base", "unaligned", "aligned"} <= set(tables_paper.MEASURES[name].rows(table)["stage"]), name
+    shown = pictures.store(run, "things", test_released.SIDE)[:4]
+    for stage in features.STAGES:
+        converted = students.authors.backbone(run, "SigLIP2-B", stage)
+        with torch.no_grad():
+            wanted = converted(torch.as_tensor(shown).float() / 255).numpy()
+        np.testing.assert_allclose(features.read(run, "SigLIP2-B", stage, "things")[:4], wanted, rtol=1e-4, atol=1e-5)
+    pipeline.execute(chain, "scores", run, said.append)
+    assert len(said) == 4 and all("reused" in line for line in said)
+    # A file that is no longer as it was written is converted again, and what stands on it stays.
+    before = run.path("scores.csv").read_bytes()
+    run.path("students/SigLIP2-B-aligned/model.safetensors").write_bytes(b"cut")
+    pipeline.execute(chain, "scores", run, said.append)
+    assert run.path("scores.csv").read_bytes() == before
+
+
+def test_a_released_model_that_is_missing_is_known_before_anything_is_taught(archives):
+    folder, run = archives
+    (folder / "SigLIP2-B-untransformed.tar.gz").unlink()
+    mixed = dataclasses.replace(PROFILE, students=("timm:test_vit", "SigLIP2-B"))
+    assert students.taught(mixed) == [("timm:test_vit", stage) for stage in students.LABELLINGS]
+    with pytest.raises(HumalignError, match="released checkpoint SigLIP2-B-untransformed are missing: humalign fetch alignet-SigLIP2-B-"):
+        students.train(pipeline.Run(mixed, run.build), Provenance("rehearsal", 42, KEY))
+
+
+def test_a_profile_of_released_models_needs_their_archives_and_no_weights():
+    names = {entry.name for entry in doctor.wanted(profiles.load("released"))}
+    assert {"alignet-SigLIP-B-alignet", "levels-answers", "things-all-answers", "imagenet-2012-training"} <= names
+    assert not {name for name in names if name.endswith("-weights") or name.startswith("alignet-triplets") or "DINOv2" in name}
+    assert not {entry.name for entry in doctor.wanted(profiles.load("paper")) if entry.name.startswith("alignet-")}
 
 
 # ---- memory ----------------------------------------------------------------------------------------------------------

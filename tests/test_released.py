@@ -23,7 +23,11 @@ NORM, DENSE, ATTENTION = ("bias", "scale"), ("bias", "kernel"), ("key", "out", "
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """The catalogue's networks in small: eleven blocks, so that the second comes after the eleventh in the order of the names."""
+    shrink(monkeypatch)
+
+
+def shrink(monkeypatch):
+    """Let the catalogue's networks be small: eleven blocks, so that the second comes after the eleventh in the order of the names."""
     sizes = {"embed_dim": WIDTH, "depth": DEPTH, "num_heads": HEADS, "img_size": SIDE}
     for name, recipe in catalogue.NETWORKS.items():
         monkeypatch.setitem(catalogue.NETWORKS, name, dataclasses.replace(recipe, size=SIDE, options=recipe.options | sizes))

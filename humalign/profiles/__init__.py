@@ -113,8 +113,8 @@ class Things:
 
 
 @dataclasses.dataclass(frozen=True)
-class Paper:
-    """The settings of the paper's own chain, at its own scale or in small; the file says what each means and where it is from."""
+class Released:
+    """The settings of what scores models at the paper's scale; as they are, of the models that the authors released."""
 
     name: str
     seed: int
@@ -122,13 +122,25 @@ class Paper:
     evidence: str
     imagenet_pictures: int
     imagenet_validation: int
-    teacher_backbone: str
     students: tuple[str, ...]
     device: str
     precision: str
-    compile: str
     workers: int
     batch_images: int
+    evaluations: tuple[str, ...]
+    labelled_images: int
+    shots: tuple[int, ...]
+    few_shot_draws: int
+    compared_images: int
+    bootstrap_draws: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper(Released):
+    """The settings of the paper's own chain, at its own scale or in small; the file says what each means and where it is from."""
+
+    teacher_backbone: str
+    compile: str
     processes: int
     folds: int
     vice_dim: int
@@ -153,17 +165,11 @@ class Paper:
     batch_triplets: int
     checkpoint_every: int
     evaluate_every: int
-    evaluations: tuple[str, ...]
-    labelled_images: int
-    shots: tuple[int, ...]
-    few_shot_draws: int
-    compared_images: int
-    bootstrap_draws: int
 
 
-Settings = Profile | Things | Paper
+Settings = Profile | Things | Released
 # Which settings a profile has; those not named here have the chain's.
-KINDS: dict[str, type[Settings]] = {"things": Things, "paper": Paper, "rehearsal": Paper}
+KINDS: dict[str, type[Settings]] = {"things": Things, "paper": Paper, "rehearsal": Paper, "released": Released}
 
 
 def names() -> list[str]:

@@ -273,5 +273,12 @@ def _entries(name: str, fields: dict[str, Any]) -> Iterator[Source]:
     each = fields.pop("each", {})
     for values in itertools.product(*each.values()):
         filled = dict(zip(each, values, strict=True))
-        written: dict[str, Any] = {key: value.format(**filled) if isinstance(value, str) else value for key, value in fields.items()}
+        written: dict[str, Any] = {key: _filled(value, filled) for key, value in fields.items()}
         yield Source(name=name.format(**filled), **written | {"chapters": tuple(written.get("chapters", ()))})
+
+
+def _filled(value: Any, values: dict[str, str]) -> Any:
+    """Write values into the braces of a text, or of all texts of a mapping."""
+    if isinstance(value, dict):
+        return {key: _filled(inner, values) for key, inner in value.items()}
+    return value.format(**values) if isinstance(value, str) else value

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from humalign.pipeline import Stage
 from humalign.stages import human_scores, people, photographs
 from humalign.stages.inputs import embed, embedding_files, judge, sources, weights_of
 from humalign.stages.learning import student_files, train
-from humalign.stages.paper import embedding, features, labelling, pictures, scoring, students, teaching
+from humalign.stages.paper import authors, embedding, features, labelling, pictures, scoring, students, teaching
 from humalign.stages.results import chapters, execute_notebooks, render, score
 from humalign.stages.teaching import sample, teach, teacher_files, triplet_files
 
@@ -167,6 +169,7 @@ PEOPLE: dict[str, Stage] = {
 # Nor are the files of the registry, but for the models': an edit of a licence should not cost the embedding of a million pictures.
 REGISTRY = ("humalign/registry/backbones.yaml",)
 COMPUTED = ("precision", "evidence")
+CONVERTED = ("stages/paper/authors", "released/__init__", "released/catalogue", "released/layout", "tensor_bundle", "export")
 PAPER: dict[str, Stage] = {
     "pixels": Stage(
         needs=(),
@@ -216,7 +219,7 @@ PAPER: dict[str, Stage] = {
             *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init", "batch_triplets"),
             *("checkpoint_every", "evaluate_every"),
         ),
-        modules=("student", "batches", "optimiser", "ranks", "distill", "stages/paper/students"),
+        modules=("student", "batches", "optimiser", "ranks", "distill", "stages/paper/students", *CONVERTED),
         outputs=students.student_files,
         make=students.train,
     ),
@@ -243,5 +246,26 @@ PAPER: dict[str, Stage] = {
     "notebooks": _chapters("demo", "things"),
 }
 
+# The same evaluations of what the authors released: nothing is taught, and there is no teacher.
+RELEASED: dict[str, Stage] = {
+    "pixels": dataclasses.replace(
+        PAPER["pixels"], settings=tuple(name for name in PAPER["pixels"].settings if name != "teacher_backbone")
+    ),
+    "students": Stage(
+        needs=(),
+        settings=("students", "evidence"),
+        modules=("weights", "backbones", *CONVERTED),
+        outputs=authors.converted_files,
+        make=authors.convert,
+        files=REGISTRY,
+        sources=authors.sources,
+    ),
+    "features": dataclasses.replace(
+        PAPER["features"], needs=("pixels", "students"), settings=("precision",), modules=("splitting", "student", "stages/paper/features")
+    ),
+    "scores": dataclasses.replace(PAPER["scores"], sources=lambda profile: [*teaching.sources(profile), *pictures.sources(profile)]),
+    "notebooks": PAPER["notebooks"],
+}
+
 # The stages of each profile; those not named here have the whole chain.
-CHAINS: dict[str, dict[str, Stage]] = {"things": PEOPLE, "paper": PAPER, "rehearsal": PAPER}
+CHAINS: dict[str, dict[str, Stage]] = {"things": PEOPLE, "paper": PAPER, "rehearsal": PAPER, "released": RELEASED}

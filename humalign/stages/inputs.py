@@ -13,10 +13,10 @@ from humalign.backbones import build, recipes
 from humalign.images import STYLES, EmojiImages, concepts
 from humalign.judgments import Choices, random_triplets
 from humalign.pipeline import Run
-from humalign.profiles import Profile, Things
+from humalign.profiles import Profile, Settings
 
 
-def stream(profile: Profile | Things, *numbers: int) -> np.random.Generator:
+def stream(profile: Settings, *numbers: int) -> np.random.Generator:
     """Return the random numbers of one place in the chain, the same on every run."""
     return np.random.default_rng([profile.seed, *numbers])
 

@@ -12,7 +12,7 @@ from humalign.artefacts import PACKAGE, Provenance
 from humalign.errors import HumalignError
 from humalign.images import concepts
 from humalign.pipeline import Run
-from humalign.profiles import Paper, Things
+from humalign.profiles import Released, Things
 from humalign.stages.inputs import by_style, centred, judgments, progress_bar
 from humalign.stages.teaching import LABELLINGS
 from humalign.teacher import AffineTeacher
@@ -76,13 +76,15 @@ def shown(run: Run) -> dict[str, str | Path]:
     """
     fresh = run.path(origins.TABLE)
     kept: dict[str, str | Path] = {"profile": "demo", "results": origins.recorded("demo"), "people_results": origins.recorded("things")}
-    own: dict[type, dict[str, str | Path]] = {Things: {"people_results": fresh}, Paper: {}}
-    return kept | own.get(type(run.profile), {"profile": run.profile.name, "results": fresh})
+    if isinstance(run.profile, Released):
+        return kept
+    own = {"people_results": fresh} if isinstance(run.profile, Things) else {"profile": run.profile.name, "results": fresh}
+    return kept | own
 
 
 def paper_results(run: Run) -> Path:
     """Return the table that the chapter at the paper's scale shows: this run's, or the recorded one, which need not be there."""
-    return run.path(origins.TABLE) if isinstance(run.profile, Paper) else origins.RECORDED / "paper" / origins.TABLE
+    return run.path(origins.TABLE) if isinstance(run.profile, Released) else origins.RECORDED / "paper" / origins.TABLE
 
 
 def execute_notebooks(run: Run, provenance: Provenance) -> None:

@@ -18,7 +18,7 @@ from humalign.errors import HumalignError
 from humalign.images import ImageSet, squash
 from humalign.pipeline import Run
 from humalign.pixels import PixelStore
-from humalign.profiles import Paper
+from humalign.profiles import Paper, Released
 from humalign.ranks import join
 from humalign.stages.inputs import progress_bar
 from humalign.stages.paper import pictures
@@ -118,7 +118,7 @@ def forward(
     images: ImageSet | PixelStore,
     rows: range,
     device: torch.device,
-    profile: Paper,
+    profile: Released,
     progress: Callable[[int], object] = lambda pictures: None,
 ) -> Iterator[Float[np.ndarray, "batch dim"]]:
     """Yield what a model of pictures in [0, 1] gives for some of a set; where a GPU has too little memory, fewer go at a time."""
@@ -151,7 +151,7 @@ def said(line: str) -> None:
     tqdm.write(f"    {line}")
 
 
-def _batches(images: ImageSet | PixelStore, model: object, rows: range, profile: Paper, device: torch.device) -> Iterable[Tensor]:
+def _batches(images: ImageSet | PixelStore, model: object, rows: range, profile: Released, device: torch.device) -> Iterable[Tensor]:
     if isinstance(images, PixelStore):
         return (images[start : min(start + profile.batch_images, rows.stop)] for start in rows[:: profile.batch_images])
     size = model.size  # type: ignore[attr-defined]

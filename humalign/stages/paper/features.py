@@ -12,10 +12,10 @@ from safetensors.numpy import save_file
 from humalign import backbones
 from humalign.artefacts import Provenance, replacing
 from humalign.pipeline import Run
-from humalign.profiles import Paper
+from humalign.profiles import Paper, Released
 from humalign.ranks import join
 from humalign.stages.inputs import progress_bar
-from humalign.stages.paper import pictures
+from humalign.stages.paper import authors, pictures
 from humalign.stages.paper.embedding import embeddings, forward
 from humalign.stages.paper.students import label
 from humalign.stages.paper.teaching import teacher
@@ -26,7 +26,7 @@ STAGES = ("base", "unaligned", "aligned")
 TEACHERS = ("teacher-base", "teacher")
 
 
-def feature_files(profile: Paper) -> list[str]:
+def feature_files(profile: Released) -> list[str]:
     """Name what the stage leaves."""
     return [f"features/{label(name)}-{stage}.safetensors" for name in profile.students for stage in STAGES]
 
@@ -42,10 +42,7 @@ def extract(run: Run, provenance: Provenance) -> None:
             path = run.path(f"features/{label(name)}-{stage}.safetensors")
             if finished(path, provenance.key):
                 continue
-            student = Student.of(backbones.build(name), 0, seed=profile.seed)
-            if stage != "base":
-                student.load(run.path(f"students/{label(name)}-{stage}.safetensors"))
-            student.to(device)
+            student = _student(run, name, stage).to(device)
             with progress_bar(sum(map(len, stores.values())), f"{name}, {stage}, pictures") as bar:
                 made = {
                     which: np.concatenate(list(forward(student.features_of, shown, range(len(shown)), device, profile, bar.update)))
@@ -55,9 +52,18 @@ def extract(run: Run, provenance: Provenance) -> None:
                 save_file(made, part, {name: str(value) for name, value in provenance.attrs().items()})
 
 
-def models(profile: Paper) -> Iterator[tuple[str, str]]:
-    """Yield every model and stage that is scored: the teacher before and after, then students."""
-    yield from ((profile.teacher_backbone, stage) for stage in TEACHERS)
+def _student(run: Run, name: str, stage: str) -> Student:
+    """Return a student at a stage: as it was released, or as it was before or after it was taught here."""
+    if name in authors.named(run.profile):
+        return Student.of(authors.backbone(run, name, stage), 0)
+    student = Student.of(backbones.build(name), 0, seed=run.profile.seed)
+    return student if stage == "base" else student.load(run.path(f"students/{label(name)}-{stage}.safetensors"))
+
+
+def models(profile: Released) -> Iterator[tuple[str, str]]:
+    """Yield every model and stage that is scored: the teacher before and after, where the profile has one, then students."""
+    if isinstance(profile, Paper):
+        yield from ((profile.teacher_backbone, stage) for stage in TEACHERS)
     yield from ((name, stage) for name in profile.students for stage in STAGES)
 
 

@@ -19,18 +19,14 @@ from humalign.stages.paper import pictures
 from humalign.stages.paper.people_scores import by_relation
 from humalign.stages.paper.rows import Model, Row, compared, constant, everyone, evidence, weights
 from humalign.stages.paper.students import label as file_label
+from humalign.stages.paper.students import taught as students_taught
 from humalign.stages.student_scores import taught
-from humalign.stages.teaching import LABELLINGS
 
 # Of which task the superclasses are whose distances are compared: the one with the most classes.
 RELATED = "entity-13"
 TEACHERS = {"aligned": "teacher", "unaligned": "teacher-base"}
 # Points of a training curve that are kept.
 POINTS = 13
-
-
-def _files(run: Run, which: str) -> list[str]:
-    return pictures.store(run, which, pictures.size_of(run.profile.teacher_backbone)).names
 
 
 def _classes(files: list[str], place: int = -2) -> np.ndarray:
@@ -43,7 +39,7 @@ def labelled(run: Run) -> Iterator[Row]:
     profile = run.profile
     people_say = readers_labels.cifar10h(pictures.found(profile, "cifar10h"), pictures.found(profile, "cifar10-test-index"))
     for number, name in enumerate(pictures.LABELLED):
-        files = _files(run, name)
+        files = pictures.names(run, name)
         labels, shares = _classes(files), people_say.shares[people_say.rows(files)] if name == "cifar10" else None
         drawn, of_draws = weights(profile, len(labels)), weights(profile, profile.few_shot_draws, 1)
         for shots in profile.shots:
@@ -61,7 +57,7 @@ def labelled(run: Run) -> Iterator[Row]:
 def breeds(run: Run) -> Iterator[Row]:
     """Superclasses taught on some of their classes, tested on those and on others (unit: image)."""
     profile, shots = run.profile, max(run.profile.shots)
-    folder, classes = pictures.found(profile, "breeds-hierarchy"), _classes(_files(run, pictures.VALIDATION))
+    folder, classes = pictures.found(profile, "breeds-hierarchy"), _classes(pictures.names(run, pictures.VALIDATION))
     for number, task in enumerate(readers_imagenet.TASKS):
         table = readers_imagenet.breeds(folder, task).of(classes.tolist())
         used = np.flatnonzero(table["superclass"] != "")
@@ -77,8 +73,8 @@ def breeds(run: Run) -> Iterator[Row]:
 def imagenet_a(run: Run) -> Iterator[Row]:
     """ImageNet-A, named by classifiers that are taught its 200 classes on ImageNet's validation pictures (unit: image)."""
     profile, shots = run.profile, max(run.profile.shots)
-    labels = _classes(_files(run, "imagenet-a"))
-    known = _classes(_files(run, pictures.VALIDATION))
+    labels = _classes(pictures.names(run, "imagenet-a"))
+    known = _classes(pictures.names(run, pictures.VALIDATION))
     used = np.flatnonzero(np.isin(known, labels))
     # No picture of the validation set is tested: of so few as there may be, all but one of a class may be taught.
     shots = min(shots, int(pd.Series(known[used]).value_counts().min()) - 1)
@@ -98,7 +94,7 @@ def imagenet_a(run: Run) -> Iterator[Row]:
 def _related(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return some validation pictures, whole classes of them, with their classes and superclasses."""
     profile = run.profile
-    classes = _classes(_files(run, pictures.VALIDATION))
+    classes = _classes(pictures.names(run, pictures.VALIDATION))
     table = readers_imagenet.breeds(pictures.found(profile, "breeds-hierarchy"), RELATED).of(classes.tolist())
     known = classes[table["superclass"] != ""]
     order = stream(profile, 15).permutation(np.unique(known))
@@ -136,15 +132,14 @@ def alike(run: Run) -> Iterator[Row]:
 def training(run: Run) -> Iterator[Row]:
     """The course of each student's training, and what the triplets hold: numbers of the run itself."""
     profile, kind = run.profile, evidence(run.profile, "labels")
-    for name in profile.students:
-        for stage in LABELLINGS:
-            log = json.loads(run.path(f"students/{file_label(name)}-{stage}.json").read_text())
-            for step in np.unique(np.linspace(0, profile.steps - 1, POINTS).astype(int)):
-                yield (name, stage, "distillation", f"step {step}", "divergence"), kind, constant(log["divergence"][step])
-            for step, values in log["evaluations"].items():
-                for metric, value in values.items():
-                    split = f"validation triplets, step {step}"
-                    yield (name, stage, "distillation", split, f"{metric}-with-labels"), kind, constant(value, profile.validation_triplets)
+    for name, stage in students_taught(profile):
+        log = json.loads(run.path(f"students/{file_label(name)}-{stage}.json").read_text())
+        for step in np.unique(np.linspace(0, profile.steps - 1, POINTS).astype(int)):
+            yield (name, stage, "distillation", f"step {step}", "divergence"), kind, constant(log["divergence"][step])
+        for step, values in log["evaluations"].items():
+            for metric, value in values.items():
+                split = f"validation triplets, step {step}"
+                yield (name, stage, "distillation", split, f"{metric}-with-labels"), kind, constant(value, profile.validation_triplets)
     for stage, values in json.loads(run.path("triplets/summary.json").read_text()).items():
         for metric, value in values.items():
             yield (profile.teacher_backbone, TEACHERS[stage], "triplets", profile.sampling, metric), kind, constant(value)

@@ -78,7 +78,7 @@ def by_relation(relations: dict[Model, dict[str, Estimate]], where: str, kind: s
 def at_levels(run: Run) -> Iterator[Row]:
     """Odd one out at three levels of abstraction, its ceilings, and entropy against response times (units: person and triplet)."""
     profile, kind = run.profile, evidence(run.profile)
-    files = pictures.store(run, "levels", pictures.size_of(profile.teacher_backbone)).names
+    files = pictures.names(run, "levels")
     answers, heat = pictures.levels_answers(profile), temperatures(run, judgments(profile), features.models(profile))
     for level in LEVELS:
         kept, rows = levels.with_features(answers.at(level), files)

@@ -20,7 +20,8 @@ from humalign.errors import HumalignError, nearest
 from humalign.images import ImageSet, Subset, ZipImages, open_image
 from humalign.pipeline import Run
 from humalign.pixels import PixelStore
-from humalign.profiles import Paper
+from humalign.profiles import Paper, Released
+from humalign.released.catalogue import MODELS, NETWORKS
 from humalign.stages.inputs import progress_bar
 
 TRAIN, VALIDATION = "imagenet-train", "imagenet-val"
@@ -68,7 +69,7 @@ class Held:
         return Image.fromarray(self.pictures[index])
 
 
-def found(profile: Paper, name: str) -> Path:
+def found(profile: Released, name: str) -> Path:
     """Return a registered input: real ones after their checksum, those of a rehearsal as they are."""
     return registry.verify(name) if profile.evidence == "human" else registry.locate(name)
 
@@ -77,12 +78,12 @@ def found(profile: Paper, name: str) -> Path:
 
 
 @functools.cache
-def training(profile: Paper) -> imagenet.Pictures:
+def training(profile: Released) -> imagenet.Pictures:
     """Return ImageNet's training pictures."""
     return imagenet.training(profile.imagenet_pictures)
 
 
-def _things(profile: Paper) -> ImageSet:
+def _things(profile: Released) -> ImageSet:
     names = readers.object_ids(found(profile, "things-ids"))
     folder = found(profile, "things-reference-photographs")
     paths = [folder / f"{name}.jpg" for name in names]
@@ -92,23 +93,23 @@ def _things(profile: Paper) -> ImageSet:
     return Files(paths)
 
 
-def levels_answers(profile: Paper) -> readers_levels.LevelAnswers:
+def levels_answers(profile: Released) -> readers_levels.LevelAnswers:
     """Return people's answers of the experiment Levels, each person's first to a triplet."""
     return readers_levels.levels_answers(found(profile, "levels-answers")).first()
 
 
-def _levels(profile: Paper) -> ImageSet:
+def _levels(profile: Released) -> ImageSet:
     shown = {Path(image).name for image in levels_answers(profile).images}
     names = training(profile).labels["file"].str.rsplit("/", n=1).str[-1]
     return Subset(training(profile), np.flatnonzero(names.isin(shown)))
 
 
-def _kriegeskorte(profile: Paper) -> ImageSet:
+def _kriegeskorte(profile: Released) -> ImageSet:
     found(profile, "kriegeskorte92-judgments")
     return Held(list(readers.similarity_judgments_92(found(profile, "kriegeskorte92-images").parent).images))
 
 
-def judged(profile: Paper, name: str) -> readers_similarity.SimilarityJudgments:
+def judged(profile: Released, name: str) -> readers_similarity.SimilarityJudgments:
     """Return one of the sets of judged photographs, by its name here."""
     source, _, part = name.partition("-")
     readers_of: dict[str, Callable[[Path], readers_similarity.SimilarityJudgments]] = {
@@ -119,17 +120,17 @@ def judged(profile: Paper, name: str) -> readers_similarity.SimilarityJudgments:
     return readers_of[source](found(profile, f"{source}-judgments"))
 
 
-def _labelled(profile: Paper, name: str) -> ImageSet:
+def _labelled(profile: Released, name: str) -> ImageSet:
     whole = ZipImages(found(profile, LABELLED[name]))
     return Subset(whole, np.linspace(0, len(whole) - 1, min(profile.labelled_images, len(whole))).astype(int))
 
 
-def _imagenet_a(profile: Paper) -> ImageSet:
+def _imagenet_a(profile: Released) -> ImageSet:
     classes = readers_imagenet.imagenet_classes(found(profile, "breeds-hierarchy") / "dataset_class_info.json")
     return readers_imagenet.imagenet_a(found(profile, "imagenet-a"), classes)[0]
 
 
-SETS: dict[str, Callable[[Paper], ImageSet]] = {
+SETS: dict[str, Callable[[Released], ImageSet]] = {
     TRAIN: training,
     VALIDATION: lambda profile: imagenet.validation(profile.imagenet_validation),
     "things": _things,
@@ -141,7 +142,7 @@ SETS: dict[str, Callable[[Paper], ImageSet]] = {
 }
 
 
-def evaluated(profile: Paper) -> list[str]:
+def evaluated(profile: Released) -> list[str]:
     """Name the sets that every model is run on.
 
     Raises:
@@ -154,7 +155,7 @@ def evaluated(profile: Paper) -> list[str]:
     return list(dict.fromkeys([VALIDATION, "things", *(name for each in profile.evaluations for name in EVALUATIONS[each])]))
 
 
-def sources(profile: Paper) -> list[str]:
+def sources(profile: Released) -> list[str]:
     """Name the registered files that models are scored on, but for ImageNet, a checksum of which would take as long as reading it."""
     of_set = {"things": ["things-ids", "things-reference-photographs"], "levels": ["levels-answers"], "imagenet-a": ["imagenet-a"]}
     of_set |= {"kriegeskorte-92": ["kriegeskorte92-images", "kriegeskorte92-judgments"]}
@@ -169,8 +170,10 @@ def sources(profile: Paper) -> list[str]:
 
 @functools.cache
 def size_of(backbone: str) -> int:
-    """Return the input size of a backbone, without its weights."""
+    """Return the input size of a backbone or of a released model, without its weights."""
     recipe = backbones.recipes().get(backbone)
+    if backbone in MODELS:
+        return next(iter(NETWORKS.values())).size  # the same of all networks that a released model may be
     if recipe:
         return recipe.size
     logging.disable(logging.WARNING)  # OpenCLIP warns of random weights, which nobody will use
@@ -180,14 +183,15 @@ def size_of(backbone: str) -> int:
         logging.disable(logging.NOTSET)
 
 
-def _stores(profile: Paper) -> list[tuple[str, int]]:
-    """Name what is kept: training pictures at the students' sizes, and all others at every model's."""
-    taught = sorted({size_of(name) for name in profile.students})
-    every = sorted({*taught, size_of(profile.teacher_backbone)})
+def _stores(profile: Released) -> list[tuple[str, int]]:
+    """Name what is kept: training pictures at the sizes of the students that are taught, and all others at every model's."""
+    taught = sorted({size_of(name) for name in profile.students if name not in MODELS})
+    teacher = [profile.teacher_backbone] if isinstance(profile, Paper) else []
+    every = sorted({size_of(name) for name in (*profile.students, *teacher)})
     return [*((name, size) for size in every for name in evaluated(profile)), *((TRAIN, size) for size in taught)]
 
 
-def pixel_files(profile: Paper) -> list[str]:
+def pixel_files(profile: Released) -> list[str]:
     """Name what the stage leaves: of each store the list of its pictures and their checksums, which is written last."""
     return [f"pixels/{name}-{size}/pixels.json" for name, size in _stores(profile)]
 
@@ -200,6 +204,11 @@ def squash(run: Run, provenance: Provenance) -> None:
         with progress_bar(len(images), f"{name} at {size} x {size}, pictures") as bar:
             names = images.labels["file"].tolist()
             pixels.write(images, run.path(f"pixels/{name}-{size}"), size, names, run.profile.workers, bar.update)
+
+
+def names(run: Run, name: str) -> list[str]:
+    """Return the names of a set's pictures, in the order of every model's features."""
+    return store(run, name, size_of(run.profile.students[0])).names
 
 
 def store(run: Run, name: str, size: int) -> PixelStore:

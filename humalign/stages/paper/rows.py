@@ -8,7 +8,7 @@ import numpy as np
 
 from humalign.evaluation import uncertainty
 from humalign.pipeline import Run
-from humalign.profiles import Paper
+from humalign.profiles import Released
 from humalign.scores import Estimate, resamples
 from humalign.stages.paper import features
 from humalign.stages.paper.teaching import Judgments
@@ -21,7 +21,7 @@ REFERENCES = {"teacher": ("teacher-base",), "unaligned": ("base",), "aligned": (
 HEATED = 20_000
 
 
-def evidence(profile: Paper, kind: str = "human") -> str:
+def evidence(profile: Released, kind: str = "human") -> str:
     """Return on whose evidence a number stands; whatever a rehearsal finds is simulated."""
     return kind if profile.evidence == "human" else "simulated"
 
@@ -40,7 +40,7 @@ def constant(value: float, n: int = 1) -> Estimate:
     return Estimate(float(value), np.array([float(value)]), n)
 
 
-def weights(profile: Paper, units: int, number: int = 0) -> np.ndarray:
+def weights(profile: Released, units: int, number: int = 0) -> np.ndarray:
     """Return bootstrap weights; another number draws other units, as people beside images."""
     return resamples(units, profile.bootstrap_draws, profile.seed + number)
 

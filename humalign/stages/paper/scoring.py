@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from humalign import scores
 from humalign.artefacts import Provenance, replacing
 from humalign.pipeline import Run
+from humalign.profiles import Paper
 from humalign.scores import Score
 from humalign.stages.inputs import progress_bar
 from humalign.stages.paper import label_scores, people_scores
 from humalign.stages.paper.rows import Row
 
-# What is scored for each evaluation that a profile names; each is kept in a file of its own.
+# What is scored for each evaluation that a profile names; each is kept in a file of its own. Those of ``CHAIN`` are about a teacher, or
+# about how students were taught: where nothing is taught there are none.
 PARTS: dict[str, tuple[Callable[[Run], Iterator[Row]], ...]] = {
     "things": (people_scores.things, people_scores.unseen_objects, people_scores.categories),
     "levels": (people_scores.at_levels,),
@@ -26,11 +28,15 @@ PARTS: dict[str, tuple[Callable[[Run], Iterator[Row]], ...]] = {
     "models": (label_scores.superclasses, label_scores.alike),
 }
 
+CHAIN = (label_scores.training, people_scores.unseen_objects)
+
 
 def score(run: Run, provenance: Provenance) -> None:
     """Score every model on every set that the profile names."""
     gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
     parts = [label_scores.training, *(part for name in run.profile.evaluations for part in PARTS[name])]
+    if not isinstance(run.profile, Paper):
+        parts = [part for part in parts if part not in CHAIN]
     with progress_bar(len(parts), "evaluations") as bar:
         for part in parts:
             for model, stage, row in _kept(run, part, provenance.key):

@@ -15,7 +15,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +32,7 @@ from humalign.pixels import PixelStore
 from humalign.profiles import Paper
 from humalign.ranks import Ranks, join
 from humalign.stages.inputs import progress_bar
+from humalign.stages.paper import authors
 from humalign.stages.paper.embedding import forward, said
 from humalign.stages.paper.labelling import triplet_path
 from humalign.stages.paper.pictures import TRAIN, VALIDATION, size_of, store
@@ -54,17 +54,24 @@ def label(name: str) -> str:
     return name.replace(":", "-").replace("/", "-")
 
 
-def _everyone(profile: Paper) -> Iterator[tuple[str, str]]:
-    return ((name, stage) for name in profile.students for stage in LABELLINGS)
+def taught(profile: Paper) -> list[tuple[str, str]]:
+    """Return model and stage of every student that is taught here; those that the authors released were taught by them."""
+    released = authors.named(profile)
+    return [(name, stage) for name in profile.students if name not in released for stage in LABELLINGS]
 
 
 def student_files(profile: Paper) -> list[str]:
     """Name what the stage leaves."""
-    return [f"students/{label(name)}-{stage}.{suffix}" for name, stage in _everyone(profile) for suffix in ("safetensors", "json")]
+    own = [f"students/{label(name)}-{stage}.{suffix}" for name, stage in taught(profile) for suffix in ("safetensors", "json")]
+    return [*own, *authors.converted_files(profile)]
 
 
 def train(run: Run, provenance: Provenance) -> None:
-    """Teach all students; where a GPU runs out of memory, go on from the last checkpoint with less at a time, and say so."""
+    """Teach all students; where a GPU runs out of memory, go on from the last checkpoint with less at a time, and say so.
+
+    Released models among them are converted first: an archive that is missing should be known before days of training.
+    """
+    authors.convert(run, provenance)
     processes = run.profile.processes or (torch.cuda.device_count() if run.profile.device in ("auto", "cuda") else 1)
     full = run.path("students/out-of-memory")
     passes, recompute = 1, False
@@ -120,7 +127,7 @@ def teach_all(run: Run, provenance: Provenance, passes: int = 1, recompute: bool
     profile = run.profile
     compiler = None if profile.compile == "none" else profile.compile
     engine = Engine(profile.device, profile.precision == "bfloat16", recompute, passes, compiler)
-    ranks, everyone = join(profile.device), list(_everyone(profile))
+    ranks, everyone = join(profile.device), taught(profile)
     with progress_bar(len(everyone) * profile.steps, "training steps") as bar:
         bar.disable |= ranks.rank > 0
         for name, stage in everyone:

@@ -18,7 +18,7 @@ from humalign import readers, vice
 from humalign.artefacts import Provenance, replacing
 from humalign.judgments import ByObject, Choices, random_triplets
 from humalign.pipeline import Run
-from humalign.profiles import Paper
+from humalign.profiles import Paper, Released
 from humalign.ranks import join
 from humalign.splits import ObjectFolds
 from humalign.stages.inputs import progress_bar, stream
@@ -43,7 +43,7 @@ class Judgments:
 
 
 @functools.cache
-def judgments(profile: Paper) -> Judgments:
+def judgments(profile: Released) -> Judgments:
     """Read the answers; those to train on are all that were given, but for triplets that are scored."""
     names = readers.object_ids(found(profile, "things-ids"))
     n = len(names)
@@ -61,7 +61,7 @@ def judgments(profile: Paper) -> Judgments:
     )
 
 
-def sources(profile: Paper) -> list[str]:
+def sources(profile: Released) -> list[str]:
     """Name the registered files of the answers; those of a rehearsal are made up, and none."""
     return [f"things-{name}" for name in ("ids", *ANSWERS, "categories")] if profile.evidence == "human" else []
 
