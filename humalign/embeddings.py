@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from humalign.artefacts import replacing
+from humalign.artefacts import write_dataset
 from humalign.backbones import Backbone
 from humalign.errors import HumalignError
 from humalign.images import ImageSet
@@ -64,8 +64,7 @@ def embed(
 
 def write(path: Path, dataset: xr.Dataset, attrs: dict[str, Any]) -> None:
     """Write embeddings with their provenance."""
-    with replacing(path) as part:
-        dataset.assign_attrs(attrs).to_netcdf(part, engine="h5netcdf")
+    write_dataset(path, dataset.assign_attrs(attrs))
 
 
 def read(path: str | Path) -> xr.Dataset:

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from humalign.artefacts import replacing, write_error
+from humalign.artefacts import replacing, reserve, write_error
 from humalign.errors import HumalignError
 from humalign.images import ImageSet, squash
 
@@ -109,7 +109,7 @@ def _written(images: ImageSet, folder: Path, about: dict[str, Any], processes: i
     """Write the blocks that a journal does not list as done, and return the checksums of all."""
     array, journal = folder / "pixels.part.npy", folder / "journal.txt"
     if not (array.is_file() and journal.is_file()):
-        np.lib.format.open_memmap(array, "w+", np.uint8, (len(images), 3, about["size"], about["size"]))
+        reserve(array, np.uint8, (len(images), 3, about["size"], about["size"]))
         with replacing(journal) as part:
             part.write_text(json.dumps(about) + "\n", "utf-8")
     head, *lines = journal.read_text("utf-8").split("\n")

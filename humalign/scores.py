@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from humalign.artefacts import replacing
+from humalign.artefacts import replacing, write_dataset
 from humalign.errors import HumalignError
 
 COLUMNS = ("profile", "model", "stage", "task", "split", "metric", "value", "low", "high", "n", "seed", "evidence")
@@ -64,8 +64,7 @@ def write(frame: pd.DataFrame, folder: Path, attrs: dict[str, Any]) -> None:
     with replacing(folder / "scores.csv") as part:
         frame.to_csv(part, index=False, lineterminator="\n")
     dataset = xr.Dataset.from_dataframe(frame.rename_axis("row").astype({c: object for c in frame if c not in (*NUMBERS, "n", "seed")}))
-    with replacing(folder / "scores.nc") as part:
-        dataset.assign_attrs(attrs).to_netcdf(part, engine="h5netcdf")
+    write_dataset(folder / "scores.nc", dataset.assign_attrs(attrs))
 
 
 def read(path: str | Path) -> pd.DataFrame:

@@ -379,6 +379,23 @@ def test_a_full_disk_in_the_middle_is_one_line_and_leaves_no_half_file(copy, mon
     assert not [name for name in whole(copy) if name.startswith("triplets/")]
 
 
+@pytest.mark.parametrize("stage", CHAIN)
+def test_a_disk_that_fills_up_in_a_stage_is_one_line_and_the_next_run_goes_on(done, disk, stage):
+    place, leave = disk
+    shutil.copytree(done[0].build, place / "build")
+    run = pipeline.Run(done[0].profile, place / "build")
+    without(run, stage)
+    leave(16 * 1024)
+    with pytest.raises(HumalignError, match=r"no space left for .*: free some, then run the same command again") as caught:
+        run_chain(run.build, stage)
+    assert "\n" not in str(caught.value)
+    assert not list(run.folder.rglob(".*.part*")), "no half-written file stays"
+    leave(2**30)
+    run_chain(run.build, stage)
+    for name in stages.STAGES[stage].outputs(run.profile):
+        assert same(run.path(name), done[0].path(name)), name
+
+
 # ---- broken on purpose -----------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1), (0, 2, 1)], ids=str)

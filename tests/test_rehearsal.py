@@ -355,6 +355,26 @@ def test_an_unknown_origin_of_triplets_is_one_line(run):
         labelling.label(pipeline.Run(dataclasses.replace(PROFILE, triplets_from="offical"), run.build), Provenance("rehearsal", 42, KEY))
 
 
+@pytest.mark.parametrize("stage", pipeline.chain(CHAIN, "scores"))
+def test_a_disk_that_fills_up_in_a_stage_is_one_line_and_the_next_run_goes_on(run, disk, stage):
+    place, leave = disk
+    shutil.copytree(run.build, place / "build")
+    there = pipeline.Run(dataclasses.replace(PROFILE, processes=1), place / "build")
+    for name in (*CHAIN[stage].outputs(PROFILE), f"stamps/{stage}.json"):
+        there.path(name).unlink()
+    # Parts that a stage keeps for a run that was stopped would leave nothing to write.
+    for kept in ("scores", "pixels", "embeddings"):
+        if stage == kept:
+            shutil.rmtree(there.path(kept))
+    leave(8 * 1024)
+    with pytest.raises(HumalignError, match=r"no space left for .*: free some, then run the same command again") as caught:
+        pipeline.execute(CHAIN, stage, there)
+    assert "\n" not in str(caught.value)
+    leave(2**30)
+    pipeline.execute(CHAIN, stage, there)
+    assert all(there.path(name).is_file() for name in CHAIN[stage].outputs(PROFILE))
+
+
 # ---- the authors' own models ----------------------------------------------------------------------------------------
 
 RELEASED = {field.name: getattr(PROFILE, field.name) for field in dataclasses.fields(profiles.Released)}

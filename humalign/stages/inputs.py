@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
 from humalign import embeddings, registry, simulate, splits
-from humalign.artefacts import Provenance, replacing
+from humalign.artefacts import Provenance, write_dataset
 from humalign.backbones import build, recipes
 from humalign.images import STYLES, EmojiImages, concepts
 from humalign.judgments import Choices, random_triplets
@@ -86,8 +86,7 @@ def judge(run: Run, provenance: Provenance) -> None:
         },
         attrs=provenance.attrs() | {"sharpness": observers.sharpness, "lapse": observers.lapse, "evidence": "simulated"},
     )
-    with replacing(run.path("judgments.nc")) as part:
-        dataset.to_netcdf(part, engine="h5netcdf")
+    write_dataset(run.path("judgments.nc"), dataset)
 
 
 def judgments(run: Run) -> tuple[simulate.Observers, Choices, Int[np.ndarray, " concepts"], Bool[np.ndarray, " concepts"]]:

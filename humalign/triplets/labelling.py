@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from humalign.artefacts import replacing
+from humalign.artefacts import replacing, reserve
 from humalign.errors import HumalignError
 from humalign.judgments import PAIRS, check_triplets
 from humalign.triplets.layout import LabelledTriplets, write_blocks
@@ -49,8 +49,7 @@ def mapped(
         for start in range(0, len(embeddings), MAPPED_ROWS):
             rows = transform(embeddings[start : start + MAPPED_ROWS])
             if found is None:
-                shape = (len(embeddings), rows.shape[1])
-                found = np.lib.format.open_memmap(part, mode="w+", dtype=np.dtype(dtype or embeddings.dtype), shape=shape)
+                found = reserve(part, np.dtype(dtype or embeddings.dtype), (len(embeddings), rows.shape[1]))
             with np.errstate(over="ignore"):
                 written = rows.astype(found.dtype)
             if not np.isfinite(written).all():

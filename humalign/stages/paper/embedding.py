@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from humalign import backbones
-from humalign.artefacts import Provenance, replacing, write_error
+from humalign.artefacts import Provenance, replacing, reserve, write_error
 from humalign.backbones import Backbone
 from humalign.errors import HumalignError
 from humalign.images import ImageSet, squash
@@ -90,7 +90,7 @@ def embed_to_file(
             if not np.isfinite(block).all():
                 raise HumalignError(f"{backbone.name} returned NaN or infinity for pictures {done} to {done + len(block) - 1}")
             if found is None:
-                found = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(len(images), block.shape[1]))
+                found = reserve(part, np.float32, (len(images), block.shape[1]))
             found[done : done + len(block)] = block
             done += len(block)
             if done - noted >= BLOCK or done == len(images):

@@ -35,7 +35,7 @@ def compared(found: dict[Model, Estimate], task: str, split: str, metric: str, k
                 yield (model, stage, task, split, f"{metric}-above-{reference}"), kind, estimate - found[model, reference]
 
 
-def constant(value: float, n: int = 1) -> Estimate:
+def constant(value: float | int, n: int = 1) -> Estimate:
     """Return a number that describes a run and is no sample of anything: its interval is a point."""
     return Estimate(float(value), np.array([float(value)]), n)
 
