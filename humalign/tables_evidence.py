@@ -46,7 +46,7 @@ def photographs(scores: pd.DataFrame) -> Table:
     """Return every backbone, as it is and by its teacher, and every student on every set of judgments about photographs."""
     students = list(dict.fromkeys(pick(scores, stage="aligned", split=ACROSS)["model"]))
     every = [(model, stage) for model in models(scores) for stage in ("teacher-base", "teacher")]
-    every += [(model, stage) for model in students for stage in STAGES]
+    every += [(model, stage) for model in students for stage in STAGES if len(pick(scores, model=model, stage=stage, split=ACROSS))]
     lines = [
         {"model": model_name(model), "stage": stage} | {head: _first(scores, model, stage, *asked) for head, asked in ASKED.items()}
         for model, stage in every

@@ -233,7 +233,7 @@ def gains_by_student(scores: pd.DataFrame, reference: str) -> str:
     """Say for every backbone how far its aligned student is above a reference, in RSA with people, by the paired intervals."""
     where = _above(SIMILARITY, reference)
     found = {model: one(scores, model=model, stage="aligned", **where) for model in students(scores)}
-    return "; ".join(f"{model_name(model)}: {side(row)} ({number(row)})" for model, row in found.items())
+    return "; ".join(f"{model_name(model)} is {side(row)} {reference} ({number(row)})" for model, row in found.items())
 
 
 def beside_people(scores: pd.DataFrame, stage: str) -> str:

@@ -157,7 +157,8 @@ def test_further_students_have_a_table_of_their_own_and_enter_no_other(scores):
         frame.loc[frame["student"] == "lite1"].drop(columns="student").values.tolist()
     )
     assert not (frame == tables.EMPTY).any(axis=None)
-    assert tables_students.gains_by_student(both, "base") == "lite0: above (0.050 [0.040, 0.060]); lite1: above (0.050 [0.040, 0.060])"
+    said = "is above base (0.050 [0.040, 0.060])"
+    assert tables_students.gains_by_student(both, "base") == f"lite0 {said}; lite1 {said}"
 
 
 def test_the_table_of_human_evidence_holds_no_other(scores):
