@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from humalign import backbones, cli, export, registry, scores
+from humalign import backbones, cli, export, profiles, registry, scores
 from humalign.backbones import Backbone, Recipe
 from humalign.errors import HumalignError
 from humalign.student import Student
@@ -199,7 +199,7 @@ def test_what_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
 def finished(tmp_path):
     """What a run of the demo leaves of one student, and some of its scores."""
     backbone = backbones.build("efficientnet-lite0")
-    student, pixels, features = trained(backbone, 13)
+    student, pixels, features = trained(backbone, profiles.load("demo").frozen_stages)
     provenance = {"profile": "demo", "commit": "abc", "versions": '{"torch": "2"}'}
     student.save(tmp_path / "build/demo/students/fold1-aligned.safetensors", provenance)
     values = {"aligned": 0.7, "unaligned": 0.6, "base": 0.5}
