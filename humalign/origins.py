@@ -28,7 +28,7 @@ RECORDED = PACKAGE.parent / "book" / "recorded"
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What a stage ran on: processor, cores that the process may use, memory in GB (1e9 bytes), and GPUs by name."""
+    """What a stage ran on: processor and the instructions that PyTorch uses of it, which decide how it rounds, cores that the process may use, memory in GB (1e9 bytes), and GPUs by name."""
 
     processor: str
     cores: int
@@ -42,7 +42,8 @@ class Machine:
 
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9)
-        return cls(_processor(), cores, memory, tuple(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())))
+        processor = f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})"
+        return cls(processor, cores, memory, tuple(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())))
 
     def __str__(self) -> str:
         counted = {name: self.gpus.count(name) for name in self.gpus}

@@ -161,10 +161,10 @@ def test_disagreements_name_the_rows_that_differ(frame):
     assert scores.disagreements(frame, frame.copy(), 0.0) == []
     assert scores.disagreements(frame, frame.iloc[::-1], 0.0) == [], "the order of rows does not matter"
     other = frame.copy()
-    other.loc[0, "value"] += 0.03
-    assert scores.disagreements(frame, other, 0.05) == []
+    other.loc[0, ["value", "low", "high"]] += 0.25
+    assert scores.disagreements(frame, other, 0.3) == []
     (line,) = scores.disagreements(frame, other, 0.02)
-    assert "b-model / base / odd-one-out / global-coarse / accuracy: 0.5 fresh, 0.53 recorded" == line
+    assert "b-model / base / odd-one-out / global-coarse / accuracy: 0.5 fresh, 0.75 recorded" == line
     other = frame.copy()
     other.loc[1, "high"] += 0.5
     assert len(scores.disagreements(frame, other, 0.02)) == 1, "intervals count"
@@ -175,3 +175,14 @@ def test_disagreements_name_the_rows_that_differ(frame):
     assert sorted(line.split(": ")[1] for line in lines) == ["only in the fresh table", "only in the recorded table"]
     relabelled = frame.assign(evidence=["human", *frame["evidence"][1:]])
     assert len(scores.disagreements(frame, relabelled, 0.02)) == 2, "evidence is part of a row's name"
+
+
+@pytest.mark.parametrize("wide", ["fresh", "recorded"])
+def test_the_narrower_interval_says_how_far_apart_numbers_may_be(frame, wide):
+    other = frame.copy()
+    other.loc[0, "value"] += 0.15
+    assert scores.disagreements(frame, other, 0.02) == [], "both intervals are 0.2 wide"
+    narrow = frame.assign(low=frame["value"] - 0.01, high=frame["value"] + 0.01)
+    other.loc[0, "low"], other.loc[0, "high"] = 0.5, 0.7
+    pair = (other, narrow) if wide == "fresh" else (narrow, other)
+    assert any("b-model / base / odd-one-out / global-coarse" in line for line in scores.disagreements(*pair, 0.02))
