@@ -18,7 +18,7 @@ from humalign.evaluation import between_models, few_shot, hierarchy, levels, odd
 from humalign.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.scores import Estimate, resamples
 
-BOOTSTRAP = 300
+BOOTSTRAP = 500    # as the profiles have it: with fewer draws the ends of an interval are themselves uncertain
 World = Callable[[np.random.Generator], tuple[Estimate, float]]
 CLASSES, DIM = 5, 10
 CENTRES = np.random.default_rng(0).standard_normal((CLASSES, DIM))
