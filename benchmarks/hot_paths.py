@@ -6,9 +6,10 @@ from compare import compare, heading
 from scipy.stats import spearmanr
 
 from humalign.backbones import build
-from humalign.evaluation.correlation import Ranked, spearman
+from humalign.evaluation import rsa
 from humalign.judgments import Choices, random_triplets
 from humalign.objectives import cross_entropy, pair_similarities
+from humalign.scores import resamples
 
 
 def embedding() -> None:
@@ -62,24 +63,29 @@ def vice_pass() -> None:
     compare("VICE likelihood of 8,192 answers: gather / one-hot matrices", ours, plain)
 
 
-def rank_bootstrap() -> None:
+def rsa_bootstrap() -> None:
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((2, 20_000))
-    weights = rng.integers(0, 3, size=(50, len(x)))
+    images, draws, parts = 120, 1000, 20
+    features, judged = rng.standard_normal((images, 512)), rsa.dissimilarities(rng.standard_normal((images, 20)))
+    weights = resamples(images, draws, seed=0)
 
     def ours() -> None:
-        spearman(Ranked(x), Ranked(y), weights)
+        rsa.agreement(features[None], judged, weights)
 
     def plain() -> None:
-        for w in weights:
-            spearmanr(np.repeat(x, w), np.repeat(y, w))
+        model, (i, j) = rsa.dissimilarities(features), np.triu_indices(images, k=1)
+        for w in weights[1 : 1 + draws // parts].astype(int):
+            drawn = np.repeat(np.arange(images), w)
+            one, other = drawn[i], drawn[j]
+            apart = one != other
+            spearmanr(model[one, other][apart], judged[one, other][apart])
 
-    compare("50 bootstrap draws of Spearman's rho, 20,000 pairs: ours / scipy", ours, plain)
+    compare(f"RSA of {images} images with its interval from {draws:,} draws: sorted once / scipy", ours, plain, parts)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
     torch.manual_seed(0)
     heading()
-    for benchmark in (embedding, triplet_gradient, vice_pass, rank_bootstrap):
+    for benchmark in (embedding, triplet_gradient, vice_pass, rsa_bootstrap):
         benchmark()
