@@ -20,6 +20,7 @@ from humalign.errors import HumalignError
 AGAIN = "download it again"
 # What a cell may hold, by the words that a message uses for it.
 WHOLE, REAL, BIT, PLAIN, NAME, TIME = "a whole number", "a finite number", "0 or 1", "a plain name", "a name", "milliseconds or NaN"
+NOUN = "a WordNet id of a noun, or nothing"
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 KINDS = {
     WHOLE: r"-?[0-9]{1,18}",
@@ -27,6 +28,7 @@ KINDS = {
     BIT: "[01]",
     PLAIN: r"[A-Za-z0-9_.'-]+",
     NAME: r".*\S.*",
+    NOUN: "(n[0-9]{8})?",
     TIME: f"{NUMBER}|NaN|nan|NA|",
 }
 

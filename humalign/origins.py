@@ -28,7 +28,9 @@ RECORDED = PACKAGE.parent / "book" / "recorded"
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What a stage ran on: processor and the instructions that PyTorch uses of it, which decide how it rounds, cores that the process may use, memory in GB (1e9 bytes), and GPUs by name."""
+    """What a stage ran on: processor, with the instructions that PyTorch uses of it, as they decide how it rounds; cores that the process
+    may use, memory in GB (1e9 bytes), and GPUs by name.
+    """
 
     processor: str
     cores: int

@@ -24,12 +24,13 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 ORDER = """
     errors devices datafiles artefacts registry origins profiles
     objectives scores images corruptions imagenet pixels judgments
-    readers readers_labels readers_levels readers_imagenet readers_similarity splits splitting weights tensor_bundle
+    readers readers_labels readers_levels readers_imagenet readers_similarity wordnet splits splitting weights tensor_bundle
     backbones embeddings simulate vice
     locality teacher mixed_effects predecessor triplets
     student batches optimiser ranks distill export released
     evaluation published
-    tables tables_people tables_students tables_evidence tables_paper drawing figures figures_people figures_students figures_paper
+    tables tables_people tables_students tables_hierarchy tables_evidence tables_paper
+    drawing figures figures_people figures_students figures_hierarchy figures_paper
     notebooks book
     pipeline stages doctor cli
 """.split()

@@ -8,10 +8,13 @@ from jaxtyping import Bool, Float
 
 from humalign.errors import HumalignError
 from humalign.evaluation.checks import check_features, check_labels
+from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.rsa import dissimilarities
 from humalign.scores import Estimate
 
 RELATIONS = ("same-subgroup", "same-group", "different-group")
+# Steps between two nouns of WordNet, from the first of these numbers up to the next.
+PATHS = (0, 6, 10, 14)
 
 
 def distances_by_relation(
@@ -103,3 +106,90 @@ def of_classes(
         near = np.equal.outer(superclasses, superclasses)
         related = {"same-class": same, "same-superclass": near & ~same, "other-superclass": ~near}
     return distances_by_relation(dissimilarities(features), related, weights)
+
+
+# ---- WordNet ---------------------------------------------------------------------------------------------------------
+
+
+def of_paths(
+    features: Float[np.ndarray, "rows dim"], steps: Float[np.ndarray, "things things"], weights: Float[np.ndarray, "draws things"]
+) -> dict[str, Estimate]:
+    """Return how distances follow the steps between things in a hierarchy (unit: thing).
+
+    Args:
+        features: of the things.
+        steps: from each thing to each other, as ``wordnet.path_lengths`` gives them; all finite.
+        weights: of the things.
+
+    Returns:
+        ``path-spearman``, the rank correlation of distances with steps, and the mean standardised distance of things that are so many
+        steps apart: ``path 0-5`` and so on.
+
+    Raises:
+        HumalignError: features that cannot be compared, steps that are not finite, or none of some range.
+    """
+    check_features(features, len(steps))
+    if not np.isfinite(steps).all():
+        raise HumalignError("things between which no path is known: leave out those that are not in the hierarchy")
+    distance = dissimilarities(features)
+    ends = (*PATHS[1:], np.inf)
+    names = [f"path {first}-{last - 1:.0f}" if np.isfinite(last) else f"path {first}+" for first, last in zip(PATHS, ends, strict=True)]
+    related = {name: (first <= steps) & (steps < last) for name, first, last in zip(names, PATHS, ends, strict=True)}
+    i, j = np.triu_indices(len(steps), k=1)
+    drawn = spearman(Ranked(distance[i, j]), Ranked(steps[i, j]), (w[i] * w[j] for w in weights))
+    return {"path-spearman": Estimate.of(drawn, len(steps))} | distances_by_relation(distance, related, weights)
+
+
+# ---- a map -----------------------------------------------------------------------------------------------------------
+
+
+def maps(
+    stages: dict[str, Float[np.ndarray, "things dim"]],
+    categories: Bool[np.ndarray, "things categories"],
+    weights: Float[np.ndarray, "draws things"],
+) -> dict[str, list[tuple[Estimate, Estimate]]]:
+    """Return where each category stands in the plane at each stage, as (x, y): near others whose things are near (unit: thing).
+
+    The distance of two categories is the mean distance of their things, less the mean of what it is within the two. As 1 - Pearson is a
+    squared distance, of features that were standardised, that is the squared distance of the categories' centres. Classical scaling
+    keeps its two widest directions. A plane has no upright: every map, and that of every draw, is turned (and mirrored, if need be) so
+    that its categories come as near as they can to where they are at the first stage. A draw without a thing of some category is left out.
+
+    Raises:
+        HumalignError: features that cannot be compared, or a category without two things.
+    """
+    member = categories.astype(float)
+    if (member.sum(0) < 2).any():
+        raise HumalignError("a category with fewer than two things has no place on a map: leave it out")
+    placed: dict[str, Float[np.ndarray, "draws categories 2"]] = {}
+    for stage, features in stages.items():
+        check_features(features, len(categories))
+        distance = dissimilarities(features)
+        distance /= distance.std()
+        reference = next(iter(placed.values()))[0] if placed else _plane(distance, member)
+        placed[stage] = np.full((len(weights), *reference.shape), np.nan)
+        for draw in np.flatnonzero((weights @ member).all(1)):
+            placed[stage][draw] = _turned(_plane(distance, member * weights[draw][:, None]), reference)
+    count = categories.sum(0)
+    return {
+        stage: [(Estimate.of(found[:, c, 0], int(count[c])), Estimate.of(found[:, c, 1], int(count[c]))) for c in range(member.shape[1])]
+        for stage, found in placed.items()
+    }
+
+
+def _plane(distance: Float[np.ndarray, "n n"], member: Float[np.ndarray, "n categories"]) -> Float[np.ndarray, "categories 2"]:
+    """Return the two widest coordinates of the categories by classical scaling (Torgerson, 1952)."""
+    share = member / member.sum(0)
+    between = share.T @ distance @ share
+    apart = between - (np.diag(between)[:, None] + np.diag(between)) / 2
+    centre = np.eye(len(apart)) - 1 / len(apart)
+    values, vectors = (part[..., :-3:-1] for part in np.linalg.eigh(-0.5 * centre @ apart @ centre))
+    # The side on which the farthest category lies is the library's choice: let it be the positive one.
+    sides = np.sign(vectors[np.abs(vectors).argmax(0), [0, 1]])
+    return np.asarray(sides * vectors * np.sqrt(np.maximum(values, 0)))
+
+
+def _turned(places: Float[np.ndarray, "n 2"], reference: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+    """Return places after the rotation or reflection that brings them nearest to a reference."""
+    u, _, v = np.linalg.svd(places.T @ reference)
+    return np.asarray(places @ u @ v)

@@ -21,8 +21,8 @@ def _chapters(*beside: str) -> Stage:
         needs=("scores",),
         settings=(),
         modules=(
-            *("scores", "origins", "tables", "tables_people", "tables_students", "tables_evidence", "tables_paper"),
-            *("drawing", "figures", "figures_people", "figures_students", "figures_paper", "published", "notebooks"),
+            *("scores", "origins", "tables", "tables_people", "tables_students", "tables_hierarchy", "tables_evidence", "tables_paper"),
+            *("drawing", "figures", "figures_people", "figures_students", "figures_hierarchy", "figures_paper", "published", "notebooks"),
         ),
         outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
         make=execute_notebooks,
@@ -156,11 +156,13 @@ PEOPLE: dict[str, Stage] = {
             *("evaluation/persons", "evaluation/examples", "evaluation/few_shot", "evaluation/soft_labels", "readers_labels"),
             *("stages/people", "stages/people_shown", "stages/photograph_scores", "stages/student_scores", "stages/human_scores"),
             *("stages/model_scores", "evaluation/hierarchy", "evaluation/between_models", "evaluation/rsa", "evaluation/disagreement"),
-            *("stages/object_scores", "stages/shift_scores", "readers_imagenet"),
+            *("stages/object_scores", "stages/shift_scores", "stages/hierarchy_scores", "readers_imagenet", "wordnet"),
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=human_scores.score,
-        sources=lambda profile: [*OBJECTS, "things-48", "things-48-rows", *JUDGED, *LABELLED, "breeds-hierarchy"],
+        sources=lambda profile: [
+            *(*OBJECTS, "things-names", "things-48", "things-48-rows", *JUDGED, *LABELLED, "breeds-hierarchy", "wordnet-nouns"),
+        ],
     ),
     "notebooks": _chapters("demo", "paper"),
 }

@@ -8,14 +8,17 @@ from humalign import scores
 from humalign.artefacts import Provenance
 from humalign.pipeline import Run
 from humalign.scores import Score
-from humalign.stages import model_scores, object_scores, people, photograph_scores, shift_scores, student_scores
+from humalign.stages import hierarchy_scores, model_scores, object_scores, people, photograph_scores, shift_scores, student_scores
 from humalign.stages.inputs import progress_bar
 
-PARTS = (*people.PARTS, object_scores.rows, photograph_scores.rows, student_scores.rows, model_scores.rows, shift_scores.rows)
+PARTS = (
+    *(*people.PARTS, object_scores.rows, photograph_scores.rows, student_scores.rows),
+    *(hierarchy_scores.rows, model_scores.rows, shift_scores.rows),
+)
 # On whose evidence a task's numbers stand, where it is not people's.
 EVIDENCE = {
     **{"recovery": "simulated", "few-shot": "labels", "corruption": "labels", "dense-against-sparse": "labels"},
-    **{"hierarchy": "taxonomy", "breeds": "taxonomy"},
+    **{"hierarchy": "taxonomy", "map": "taxonomy", "breeds": "taxonomy"},
     # One model's features are what the other is held against: given, as labels are, and nobody's judgment.
     **{"between-models": "labels", "disagreement": "labels"},
 }

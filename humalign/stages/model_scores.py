@@ -1,4 +1,4 @@
-"""Scores of models beside models, no person asked: do distances follow a taxonomy, and do different models come to see alike?"""
+"""Scores of models beside models, no person asked: do different models come to see alike, and where do two students disagree?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from humalign import readers, registry
-from humalign.evaluation import between_models, disagreement, hierarchy, people
+from humalign.evaluation import between_models, disagreement, people
 from humalign.evaluation.correlation import weighted_pearson
 from humalign.pipeline import Run
 from humalign.scores import Estimate, mean_of_folds, resamples
@@ -16,51 +16,15 @@ from humalign.stages import photographs, student_scores
 from humalign.stages.people import Name, judgments
 from humalign.teacher import AffineTeacher
 
-# What every English speaker calls the classes of CIFAR-10 together; the rest are vehicles.
-ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
 # Pairs of photographs on which two students disagree most: so many are scored, and so many shown.
 MOST_APART, SHOWN = 200, 10
 Features = Float[np.ndarray, "images dim"]
 
 
 def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
-    """Yield every score of models beside models: distances by relation, how alike models are, and where they disagree."""
-    for part in (_things_categories, _cifar10_classes, _between_models, _disagreement):
+    """Yield every score of models beside models: how alike they are, and where they disagree."""
+    for part in (_between_models, _disagreement):
         yield from part(run)
-
-
-def _things_categories(run: Run) -> Iterator[tuple[Name, Estimate]]:
-    """Distances of THINGS photographs that share a category and that share none, of the half that no teacher saw (unit: image)."""
-    profile = run.profile
-    _, objects = readers.things_photographs(registry.locate("things-photographs"))
-    categories = judgments().categories.to_numpy(dtype=bool)[objects]
-    half = photographs.halves(profile, len(objects))
-    stages = tuple(stage for stage in student_scores.STAGES if stage != "aligned-head")
-    found: dict[str, dict[str, list[Estimate]]] = {}
-    for number in photographs.HALVES:
-        shown = np.flatnonzero(half == number)
-        weights = resamples(len(shown), profile.bootstrap_draws, profile.seed * 1000 + number)
-        for stage in stages:
-            features = student_scores.features_of(run, stage, number)["things-278"][shown]
-            for relation, estimate in hierarchy.of_categories(features, categories[shown], weights).items():
-                found.setdefault(relation, {}).setdefault(stage, []).append(estimate)
-    for relation, by_stage in found.items():
-        means = {stage: mean_of_folds(estimates) for stage, estimates in by_stage.items()}
-        yield from student_scores.compared(run, "hierarchy", f"things-278/{relation}", "standardised-distance", means)
-
-
-def _cifar10_classes(run: Run) -> Iterator[tuple[Name, Estimate]]:
-    """Distances of CIFAR-10 photographs of one class, of other animals or other vehicles, and of an animal and a vehicle (unit: image)."""
-    profile = run.profile
-    labels = photographs.labelled_sets(profile)["cifar10"].labels["class"].to_numpy(dtype=str)
-    weights = resamples(len(labels), profile.bootstrap_draws, profile.seed)
-    found = {
-        stage: hierarchy.of_classes(student_scores.features_of(run, stage)["cifar10"], labels, weights, np.isin(labels, ANIMALS))
-        for stage in student_scores.STAGES
-    }
-    for relation in found["base"]:
-        each = {stage: distances[relation] for stage, distances in found.items()}
-        yield from student_scores.compared(run, "hierarchy", f"cifar10/{relation}", "standardised-distance", each)
 
 
 # ---- models beside models ------------------------------------------------------------------------------------------------------------

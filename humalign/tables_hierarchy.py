@@ -1,0 +1,47 @@
+"""Distances by steps of WordNet, as a table and in words: pure functions of the scores."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from humalign.scores import one, pick
+from humalign.tables import Table, number, side
+from humalign.tables_people import cell
+
+OBJECTS, PHOTOGRAPHS = "unseen objects", "things-278"
+PATH = "path-spearman"
+# What is set beside what, by where it was measured.
+COMPARED = {OBJECTS: (("teacher", "teacher-base"),), PHOTOGRAPHS: (("aligned", "base"), ("aligned", "unaligned"), ("unaligned", "base"))}
+
+
+def paths(scores: pd.DataFrame, of: str) -> dict[str, str]:
+    """Return the splits of a set by steps of WordNet, from the fewest steps on, and how each is called."""
+    splits = pd.unique(pick(scores, task="hierarchy")["split"])
+    start = f"{of}/path "
+    named = {split: split.removeprefix(start).replace("-", " to ").replace("+", " and more") for split in splits if split.startswith(start)}
+    return {split: f"{steps} steps" for split, steps in named.items()}
+
+
+def wordnet(scores: pd.DataFrame) -> Table:
+    """Return the rank correlation of distances with steps of WordNet, by stage, and its paired changes."""
+    lines = []
+    for of, compared in COMPARED.items():
+        for row in pick(scores, task="hierarchy", split=f"{of}/WordNet", metric=PATH).to_dict("records"):
+            where = {"task": "hierarchy", "split": f"{of}/WordNet", "stage": row["stage"]}
+            others = [other for stage, other in compared if stage == row["stage"]]
+            changes = {f"less {other}": cell(scores, metric=f"{PATH}-above-{other}", **where) for other in others}
+            lines.append({"things": of, "stage": row["stage"], "correlation": number(pd.Series(row))} | changes)
+    return Table(pd.DataFrame(lines).fillna("—"),
+                 "Spearman's correlation of a model's distances with steps of WordNet; 95 % intervals over things. No judgments enter")
+
+
+def nouns(scores: pd.DataFrame) -> str:
+    """Say of how many THINGS objects WordNet has the noun."""
+    return f"{int(one(scores, task='hierarchy', split=f'{OBJECTS}/WordNet', stage='teacher', metric=PATH)['n']):,}"
+
+
+def follows(scores: pd.DataFrame, of: str, stage: str, reference: str) -> str:
+    """Say whether a stage's distances follow WordNet more closely than a reference's, by the paired interval."""
+    row = one(scores, task="hierarchy", split=f"{of}/WordNet", stage=stage, metric=f"{PATH}-above-{reference}")
+    way = {"above": "more closely", "below": "less closely"}.get(side(row), "no more and no less closely, beyond doubt,")
+    return f"{way} than those of {reference} ({number(row)})"
