@@ -1,4 +1,4 @@
-"""The command line: ``humalign doctor | fetch | audit | run | export | convert``."""
+"""The command line: ``humalign doctor | fetch | audit | run | score | few-shot | export | convert``."""
 
 from __future__ import annotations
 
@@ -73,6 +73,16 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--name", default="my-encoder", help="of the model in the table (default: my-encoder)")
     score.add_argument("--out", type=Path, help="write the table there too, as CSV")
     score.set_defaults(command=_score, build=Path("build"))
+
+    few_shot = commands.add_parser("few-shot", help="classify any labelled pictures from few of each class, by any models' features")
+    few_shot.add_argument("set", metavar="SET", help="a folder of class folders, a .zip, torchvision:NAME[/SPLIT] or hf:OWNER/NAME[/SPLIT]")
+    few_shot.add_argument("models", nargs="+", metavar="MODEL", help="such as timm:MODEL; all others are compared with the first")
+    few_shot.add_argument("--shots", nargs="+", type=int, default=[1, 2, 5, 10], help="pictures of each class to learn from (1 2 5 10)")
+    few_shot.add_argument("--draws", type=int, default=5, help="how often they are drawn (default: 5)")
+    few_shot.add_argument("--images", type=int, default=2000, help="of the set, at most, spread over its classes (default: 2000)")
+    few_shot.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
+    few_shot.add_argument("--out", type=Path, help="write the table there too, as CSV")
+    few_shot.set_defaults(command=_few_shot, build=Path("build"))
 
     export = commands.add_parser("export", help="write a trained student as a model that timm or open_clip loads")
     export.add_argument("folder", type=Path, help="new or empty")
@@ -218,13 +228,25 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> None:
-    from humalign.artefacts import replacing
     from humalign.stages import encoders
 
-    table = encoders.score(options.file, options.name)
-    print(table[["task", "split", "metric", "value", "low", "high", "n"]].to_string(index=False))
-    if options.out:
-        with replacing(options.out) as part:
+    _show(encoders.score(options.file, options.name), ["task"], options.out)
+
+
+def _few_shot(options: argparse.Namespace) -> None:
+    from humalign.stages import named_sets
+
+    found = named_sets.score(options.set, options.models, options.shots, options.draws, options.images, options.seed)
+    _show(found, ["model", "task"], options.out)
+
+
+def _show(table: Any, first: list[str], out: Path | None) -> None:
+    """Print a table of scores, and write it where a file is named."""
+    from humalign.artefacts import replacing
+
+    print(table[[*first, "split", "metric", "value", "low", "high", "n"]].to_string(index=False))
+    if out:
+        with replacing(out) as part:
             table.to_csv(part, index=False, lineterminator="\n")
 
 

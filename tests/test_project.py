@@ -25,7 +25,7 @@ ORDER = """
     errors devices datafiles artefacts registry origins profiles
     objectives scores images corruptions imagenet pixels judgments
     readers readers_labels readers_levels readers_imagenet readers_similarity wordnet splits splitting weights tensor_bundle
-    backbones embeddings simulate vice
+    labelled_sets backbones embeddings simulate vice
     locality teacher mixed_effects predecessor triplets
     student batches optimiser ranks distill export released
     evaluation published
