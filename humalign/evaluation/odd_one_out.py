@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from scipy.stats import norm, t
 
 from humalign.errors import HumalignError
 from humalign.judgments import Choices, agreement, cosine_similarities, random_triplets
@@ -15,6 +16,8 @@ from humalign.scores import Estimate
 LEVELS = ("global-coarse", "local-fine", "class-boundary")
 # Triplets whose own parts are drawn at a time: memory for so many times the draws.
 CHUNK = 8192
+# The upper end of a central 95 % interval.
+HIGH = 0.975
 
 
 def triplet_mean(
@@ -26,8 +29,9 @@ def triplet_mean(
     together would count the second part seven times, and an interval be twice too wide where answers are few. Here a draw adds, for
     each concept, the sum over its triplets of their distance from the mean, as often as it is drawn beyond once; the sums are shrunk
     by what chance alone puts into them. Each triplet's own distance is added times a normal number. Models that are scored on the same
-    triplets with the same weights share those numbers, so that their differences stay paired. Source: the first term of Hoeffding's
-    (1948) decomposition; `benchmarks/coverage.py` measures how often the interval holds the truth.
+    triplets with the same weights share those numbers, so that their differences stay paired. Where concepts are few, how much they
+    vary is itself uncertain: draws are widened as Student's t is against the normal, by Satterthwaite's (1946) degrees of freedom.
+    Source: the first term of Hoeffding's (1948) decomposition; `benchmarks/coverage.py` measures how often the interval holds the truth.
     """
     return Estimate.of(triplet_means(values[None], triplets, weights)[0], len(values))
 
@@ -38,17 +42,18 @@ def triplet_means(
     """Return the means of several values of the same triplets, as they vary together from draw to draw (see ``triplet_mean``)."""
     rng = np.random.default_rng([zlib.crc32(triplets.tobytes()), zlib.crc32(weights.tobytes())])
     apart = (values - values.mean(1, keepdims=True)) / values.shape[1]
-    drawn = np.stack([_of_concepts(each, triplets, weights) for each in apart])
+    parts = [_of_concepts(each, triplets, weights) for each in apart]
+    drawn = np.stack([draws for draws, _ in parts])
     for start in range(0, values.shape[1], CHUNK):
         rows = apart[:, start : start + CHUNK]
         drawn[:, 1:] += rows @ rng.standard_normal((len(weights) - 1, rows.shape[1]), dtype=np.float32).T
-    return values.mean(1, keepdims=True) + drawn
+    return values.mean(1, keepdims=True) + drawn * np.array([[wider] for _, wider in parts])
 
 
 def _of_concepts(
     apart: Float[np.ndarray, " n"], triplets: Int[np.ndarray, "n 3"], weights: Float[np.ndarray, "draws concepts"]
-) -> Float[np.ndarray, " draws"]:
-    """Return what is due to the concepts that are drawn."""
+) -> tuple[Float[np.ndarray, " draws"], float]:
+    """Return what is due to the concepts that are drawn, and how much wider all draws must be, since it is estimated from few."""
     concepts = weights.shape[1]
     sums = np.sum([np.bincount(column, weights=apart, minlength=concepts) for column in triplets.T], axis=0)
     alone, together = float((apart**2).sum()), float((sums**2).sum())
@@ -56,8 +61,11 @@ def _of_concepts(
     # taken off holds it too, and a concept with a high value leaves lower ones to stand beside it.
     n = len(np.unique(triplets))
     short = (n - 1) / max(n - 3, 1) * np.sqrt(n / (n - 1))
-    shared = short * np.sqrt(max(0.0, 1 - 3 * alone / together)) if together > 0 else 0.0
-    return np.asarray(shared * ((weights - 1) @ sums))
+    if together == 0:
+        return np.zeros(len(weights)), 1.0
+    shared = short**2 * max(0.0, together - 3 * alone)
+    freedom = (n - 1) * ((shared + alone) / (short**2 * together)) ** 2
+    return np.asarray(np.sqrt(shared / together) * ((weights - 1) @ sums)), float(t.ppf(HIGH, max(freedom, 1.0)) / norm.ppf(HIGH))
 
 
 def accuracy(
