@@ -76,7 +76,7 @@ def test_a_constant_side_has_no_correlation():
 
 
 def test_a_mean_over_triplets_varies_with_its_concepts_and_with_each_triplet(choices):
-    """Concepts alone, coins alone, and both: the draws vary as much as the means of new worlds do."""
+    """Concepts alone, coins alone, and both: the draws vary as much as the means of new worlds do, or, as t has it, up to a fifth more."""
     rng, many = np.random.default_rng(4), 2000
     drawn = resamples(CONCEPTS, many, seed=0)
     for of_concepts, of_triplets in ((0.3, 0.0), (0.0, 0.5), (0.1, 0.5)):
@@ -88,7 +88,7 @@ def test_a_mean_over_triplets_varies_with_its_concepts_and_with_each_triplet(cho
         some = [world(choices.triplets) for _ in range(30)]
         found = [odd_one_out.triplet_mean(values, choices.triplets, drawn) for values in some]
         np.testing.assert_allclose([each.value for each in found], [values.mean() for values in some], rtol=1e-6, atol=1e-9)
-        assert np.sqrt(np.mean([each.draws.var() for each in found])) == pytest.approx(truth, rel=0.12)
+        assert 0.9 < np.sqrt(np.mean([each.draws.var() for each in found])) / truth < 1.2
         assert found[0].n == len(choices)
 
 

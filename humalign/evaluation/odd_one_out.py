@@ -64,7 +64,9 @@ def _of_concepts(
     if together == 0:
         return np.zeros(len(weights)), 1.0
     shared = short**2 * max(0.0, together - 3 * alone)
-    freedom = (n - 1) * ((shared + alone) / (short**2 * together)) ** 2
+    # By how much the concepts' variance may be too small: by its standard error, but not by more than is there.
+    unsure = min(shared, short**2 * together * np.sqrt(2 / (n - 1)))
+    freedom = 2 * ((shared + alone) / unsure) ** 2 if unsure else np.inf
     return np.asarray(np.sqrt(shared / together) * ((weights - 1) @ sums)), float(t.ppf(HIGH, max(freedom, 1.0)) / norm.ppf(HIGH))
 
 
