@@ -81,14 +81,13 @@ def few_shot_given_the_taught(rng: np.random.Generator) -> tuple[Estimate, float
     return found, float(few_shot.correct(models, others, names).mean())
 
 
-def few_shot_of_any(resample_taught: bool) -> World:
+def few_shot_of_any_taught(draws: int) -> World:
     """The truth is the accuracy of 5-shot classifiers taught on any pictures of the world."""
 
     def world(rng: np.random.Generator) -> tuple[Estimate, float]:
         features, labels = pictures(rng, 40)
-        support = few_shot.supports(labels, 5, 10, rng)
-        taught = resamples(10, BOOTSTRAP, seed(rng)) if resample_taught else None
-        weights = resamples(len(labels), BOOTSTRAP, seed(rng))
+        support = few_shot.supports(labels, 5, draws, rng)
+        taught, weights = (resamples(units, BOOTSTRAP, seed(rng)) for units in (draws, len(labels)))
         return few_shot.of_images(features, labels, support, weights, taught_weights=taught), TRUE_SHOTS()
 
     return world
@@ -247,8 +246,7 @@ WORLDS: dict[str, World] = {
     "odd-one-out, 2,000 triplets of 300 objects": odd_one_out_of_objects(300, 2000),
     "odd-one-out, 10,000 triplets of 100 objects": odd_one_out_of_objects(100, 10_000),
     "few-shot, these taught pictures": few_shot_given_the_taught,
-    "few-shot, any taught pictures, draws averaged": few_shot_of_any(False),
-    "few-shot, any taught pictures, draws resampled": few_shot_of_any(True),
+    **{f"few-shot, any taught pictures, {draws} draws": few_shot_of_any_taught(draws) for draws in (5, 10)},
     **{f"2,000 triplets of 100 objects, {name}": triplets_of_places(name) for name in ("entropy Spearman", "calibration error")},
     **{f"soft labels, {name}": soft_label(name) for name in SOFT},
     **{f"rsa, 48 things, {metric}": rsa_one_matrix(metric) for metric in ("pearson", "spearman")},

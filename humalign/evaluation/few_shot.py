@@ -173,11 +173,13 @@ def accuracy(
     labels: Int[np.ndarray, " concepts"] | np.ndarray,
     support: Bool[np.ndarray, "draws concepts"],
     weights: Float[np.ndarray, "draws_and_one concepts"],
+    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
 ) -> tuple[Estimate, Estimate]:
-    """Return accuracy on untaught concepts in the style that was taught, and in the other style (unit: concept)."""
+    """Return accuracy on untaught concepts in the style that was taught, and in the other style (unit: concept; see ``image_mean``)."""
     same, across = np.zeros(support.shape), np.zeros(support.shape)
     for own, other in (features, features[::-1]):
         models = teach(own, labels, support)
         same += correct(models, own, labels) / 2
         across += correct(models, other, labels) / 2
-    return image_mean(same, ~support, weights), image_mean(across, ~support, weights)
+    found = (image_mean(values, ~support, weights, taught_weights) for values in (same, across))
+    return next(found), next(found)

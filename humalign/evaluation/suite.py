@@ -59,6 +59,11 @@ class _Bench:
     def weights(self) -> Float[np.ndarray, "draws held_out"]:
         return resamples(len(self.fold.held_out), self.profile.bootstrap_draws, self.profile.seed * 1000 + self.number)
 
+    @functools.cached_property
+    def of_draws(self) -> Float[np.ndarray, "draws taught"]:
+        """Weights of the few-shot draws, so that intervals speak of other taught concepts too."""
+        return resamples(self.profile.few_shot_draws, self.profile.bootstrap_draws, self.profile.seed * 1000 + 500 + self.number)
+
     @property
     def held(self) -> pd.DataFrame:
         return self.taxonomy.iloc[self.fold.held_out]
@@ -161,7 +166,7 @@ def _classification(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
             for model, features in bench.fold.features.items():
                 if model[1].endswith("-centred"):  # the classifier standardises: centring changes nothing
                     continue
-                same, across = few_shot.accuracy(features[:, held[used]], labels[used], support, bench.weights[:, used])
+                same, across = few_shot.accuracy(features[:, held[used]], labels[used], support, bench.weights[:, used], bench.of_draws)
                 yield ("few-shot", f"{level}/{k}-shot", "accuracy", "labels"), model, same
                 yield ("style-shift", f"{level}/{k}-shot", "accuracy", "labels"), model, across
 
