@@ -96,8 +96,8 @@ def few_shot_of_any_taught(draws: int) -> World:
 @cached
 def TRUE_SHOTS() -> float:
     rng, found = np.random.default_rng(2), []
-    for _ in range(150):
-        features, labels = pictures(rng, 400)
+    for _ in range(2000):
+        features, labels = pictures(rng, 100)
         support = few_shot.supports(labels, 5, 1, rng)
         found.append(few_shot.correct(few_shot.teach(features, labels, support), features, labels)[~support].mean())
     return float(np.mean(found))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy.stats import norm, t
 
 from humalign.artefacts import replacing, write_dataset
 from humalign.errors import HumalignError
@@ -22,6 +23,8 @@ from humalign.errors import HumalignError
 COLUMNS = ("profile", "model", "stage", "task", "split", "metric", "value", "low", "high", "n", "seed", "evidence")
 EVIDENCE = ("human", "simulated", "taxonomy", "labels")
 NUMBERS = ("value", "low", "high")
+# The upper end of a central 95 % interval.
+HIGH = 0.975
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +122,13 @@ class Estimate:
 
     def score(self, task: str, split: str, metric: str, evidence: str) -> Score:
         """Return the row of the table: the value, and the central 95 % of the draws that are defined."""
-        low, high = np.nanpercentile(self.draws, [2.5, 97.5])
+        low, high = np.nanquantile(self.draws, [1 - HIGH, HIGH])
         return Score(task, split, metric, self.value, float(low), float(high), self.n, evidence)
+
+
+def few(freedom: float) -> float:
+    """Return how much wider draws must be where their variance was itself estimated: Student's t against the normal, at 95 %."""
+    return float(t.ppf(HIGH, max(freedom, 1.0)) / norm.ppf(HIGH))
 
 
 def mean_of_folds(estimates: Sequence[Estimate]) -> Estimate:

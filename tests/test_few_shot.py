@@ -1,11 +1,12 @@
 """k-shot classifiers of pictures and their uncertainty, against scikit-learn called plainly, brute force, and known answers."""
 
+import itertools
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr, t
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import NearestCentroid
@@ -99,18 +100,43 @@ def test_shuffled_labels_are_at_chance_and_separable_classes_at_one(features):
 
 
 def test_draws_of_taught_pictures_can_be_resampled_too(features, weights):
-    support = few_shot.supports(LABELS, 1, 8, np.random.default_rng(2))
-    again = resamples(8, 20, seed=5)
+    draws = 8
+    support = few_shot.supports(LABELS, 1, draws, np.random.default_rng(2))
+    again = resamples(draws, 20, seed=5)
     fixed = few_shot.of_images(features, LABELS, support, weights)
     both = few_shot.of_images(features, LABELS, support, weights, taught_weights=again)
     assert fixed.value == pytest.approx(both.value)
     hits = few_shot.correct(few_shot.teach(features, LABELS, support), features, LABELS)
-    for draw in range(20):
-        chosen = np.repeat(np.arange(8), again[draw + 1].astype(int))
+    second = []
+    for draw in again[1:].astype(int):
+        chosen = np.repeat(np.arange(draws), draw)
         tested = ~support[chosen]
         kept = tested.any(0)
-        score = (hits[chosen] * tested).sum(0)[kept] / tested.sum(0)[kept]
-        assert both.draws[draw] == pytest.approx(np.average(score, weights=weights[draw + 1][kept]))
+        second.append(((hits[chosen] * tested).sum(0)[kept] / tested.sum(0)[kept]).mean() - fixed.value)
+    pairs = [(support[d] & support[e]).sum() / support[d].sum() for d, e in itertools.permutations(range(draws), 2)]
+    common = np.mean(pairs)
+    # Of the spread between draws from one pool, that of one draw from any; then that of the mean of so many that share a pool.
+    any_draw = draws / (draws - 1) / (1 - common)
+    second = np.array(second) * np.sqrt(any_draw * (1 / draws + common * (1 - 1 / draws)) * draws)
+    together = fixed.draws - fixed.value + second
+    ratio = (both.draws - both.value) / together
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)
+    assert 1 < ratio[0] < t.ppf(0.975, draws - 1) / norm.ppf(0.975)
+
+
+def test_draws_from_one_pool_vary_less_than_draws_from_any_and_the_interval_knows():
+    """Each picture is easy or hard, and a good or a bad example: the mean varies over worlds as its draws do."""
+    rng, pool, shots, draws = np.random.default_rng(0), 60, 12, 6
+    found = []
+    for _ in range(300):
+        taught = np.argsort(rng.random((draws, pool)), axis=1) < shots
+        easy, example = rng.normal(0, 0.1, pool), rng.normal(0, 0.2, pool)
+        values = easy + (taught @ example / shots)[:, None]
+        drawn = resamples(pool, 100, int(rng.integers(2**31))), resamples(draws, 100, int(rng.integers(2**31)))
+        estimate = few_shot.image_mean(values, ~taught, *drawn)
+        found.append((estimate.value, estimate.draws.std()))
+    truth, said = np.std([value for value, _ in found]), np.sqrt(np.mean([spread**2 for _, spread in found]))
+    assert 0.9 < said / truth < 1.25
 
 
 def test_supports_stay_among_the_given():

@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation.checks import check_features, check_labels
-from humalign.scores import Estimate
+from humalign.scores import Estimate, few
 
 CS = tuple(10.0**power for power in range(-4, 3))
 MOST_FOLDS = 5
@@ -132,14 +132,38 @@ def image_mean(
         values: of every item in every draw.
         tested: whether a draw tests an item; one that none tests is left out.
         weights: of the items, from ``resamples``.
-        taught_weights: of the draws, from ``resamples``: the interval then speaks of other sets of taught items too. Without them
-            every bootstrap sample has all draws, and the interval is for these taught items.
+        taught_weights: of the draws, from ``resamples``: the interval then speaks of other sets of taught items too (the rest of
+            ``tested`` are those). Without them it is for these taught items.
+
+    Items and draws vary apart from each other, and the two parts are added. All draws teach from the same items, so that they vary less
+    than draws from other items would: by the share that two of them have in common, the second part is made wider. As the draws are
+    few, the whole is widened as Student's t is against the normal, by Satterthwaite's (1946) degrees of freedom.
     """
-    drawn = np.ones((1, len(values)), dtype=np.float32) if taught_weights is None else taught_weights
-    times = drawn @ tested
-    score = np.divide(drawn @ (values * tested), times, out=np.zeros_like(times, dtype=float), where=times > 0)
+    draws = len(values)
+    of_items = _means(values, tested, weights, np.ones((1, draws), dtype=np.float32))
+    count = int(tested.any(0).sum())
+    if taught_weights is None or draws == 1:
+        return Estimate.of(of_items, count)
+    of_draws = _means(values, tested, np.ones((1, len(tested.T)), dtype=np.float32), taught_weights)
+    taught = (~tested).astype(float)
+    common = float(((taught.sum(0) ** 2).sum() / taught.sum() - 1) / (draws - 1)) if taught.any() else 0.0
+    wider = np.sqrt((1 / draws + common * (1 - 1 / draws)) / (1 - common) * draws**2 / (draws - 1)) if common < 1 else 1.0
+    apart, second = of_items[1:] - of_items[0], wider * (of_draws[1:] - of_draws[0])
+    freedom = (draws - 1) * (1 + apart.var() / second.var()) ** 2 if second.any() else np.inf
+    return Estimate(float(of_items[0]), of_items[0] + (apart + second) * few(freedom), count)
+
+
+def _means(
+    values: Float[np.ndarray, "draws items"],
+    tested: Bool[np.ndarray, "draws items"],
+    weights: Float[np.ndarray, "several items"],
+    of_draws: Float[np.ndarray, "some draws"],
+) -> Float[np.ndarray, " bootstrap"]:
+    """Return the weighted means; one row of weights, of either kind, goes with each of the other."""
+    times = of_draws @ tested
+    score = np.divide(of_draws @ (values * tested), times, out=np.zeros_like(times, dtype=float), where=times > 0)
     counted = weights * (times > 0)
-    return Estimate.of((counted * score).sum(1) / counted.sum(1), int(tested.any(0).sum()))
+    return np.asarray((counted * score).sum(1) / counted.sum(1))
 
 
 def correct(models: list[Pipeline], features: Float[np.ndarray, "items dim"], labels: np.ndarray) -> Float[np.ndarray, "draws items"]:

@@ -7,17 +7,14 @@ import zlib
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.stats import norm, t
 
 from humalign.errors import HumalignError
 from humalign.judgments import Choices, agreement, cosine_similarities, random_triplets
-from humalign.scores import Estimate
+from humalign.scores import Estimate, few
 
 LEVELS = ("global-coarse", "local-fine", "class-boundary")
 # Triplets whose own parts are drawn at a time: memory for so many times the draws.
 CHUNK = 8192
-# The upper end of a central 95 % interval.
-HIGH = 0.975
 
 
 def triplet_mean(
@@ -67,7 +64,7 @@ def _of_concepts(
     # By how much the concepts' variance may be too small: by its standard error, but not by more than is there.
     unsure = min(shared, short**2 * together * np.sqrt(2 / (n - 1)))
     freedom = 2 * ((shared + alone) / unsure) ** 2 if unsure else np.inf
-    return np.asarray(np.sqrt(shared / together) * ((weights - 1) @ sums)), float(t.ppf(HIGH, max(freedom, 1.0)) / norm.ppf(HIGH))
+    return np.asarray(np.sqrt(shared / together) * ((weights - 1) @ sums)), few(freedom)
 
 
 def accuracy(
