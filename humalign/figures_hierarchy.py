@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from humalign.drawing import COLOURS, MARKERS, STYLE, WIDTH, Panel, draw_groups, stage_rows
 from humalign.figures_people import BEFORE_AFTER, heading
 from humalign.scores import pick
-from humalign.tables_hierarchy import OBJECTS, PHOTOGRAPHS, paths
+from humalign.tables_hierarchy import OBJECTS, PHOTOGRAPHS, STAGES, paths
 from humalign.tables_students import MAIN
 
 TAXONOMY = "Names of things, no judgments"
@@ -25,13 +25,11 @@ LETTER, LINE = 0.0125, 0.045
 def wordnet(scores: pd.DataFrame) -> Figure:
     """Draw the mean standardised distance of things by the steps of WordNet between them: unseen objects, and photographs."""
     panels = []
-    for of, title, counted, stages in (
-        (OBJECTS, "THINGS objects", "pairs", (*BEFORE_AFTER, "observer")), (PHOTOGRAPHS, "THINGS photographs", "pairs", MAIN),
-    ):
-        rows = stage_rows(scores, stages, task="hierarchy", metric="standardised-distance")
+    for of, title in ((OBJECTS, "THINGS objects"), (PHOTOGRAPHS, "THINGS photographs")):
+        rows = stage_rows(scores, STAGES[of], task="hierarchy", metric="standardised-distance")
         rows = pd.concat([pick(rows, split=split).assign(label=label) for split, label in paths(scores, of).items()])
-        panels.append(Panel(title, rows, "standardised distance", counted, 0.0))
-    return draw_groups(panels, (*BEFORE_AFTER, "observer", *MAIN), columns=2, foot="dotted: mean over all pairs; observer: published VICE",
+        panels.append(Panel(title, rows, "standardised distance", "pairs", 0.0))
+    return draw_groups(panels, (*STAGES[OBJECTS], *STAGES[PHOTOGRAPHS]), columns=2, foot="dotted: mean over all pairs; observer: published VICE",
                        heading=heading(pd.concat([panel.rows for panel in panels]), TAXONOMY))
 
 

@@ -7,9 +7,11 @@ import pandas as pd
 from humalign.scores import one, pick
 from humalign.tables import Table, number, side
 from humalign.tables_people import cell
+from humalign.tables_students import MAIN
 
 OBJECTS, PHOTOGRAPHS = "unseen objects", "things-278"
 PATH = "path-spearman"
+STAGES = {OBJECTS: ("teacher-base", "teacher", "observer"), PHOTOGRAPHS: MAIN}
 # What is set beside what, by where it was measured.
 COMPARED = {OBJECTS: (("teacher", "teacher-base"),), PHOTOGRAPHS: (("aligned", "base"), ("aligned", "unaligned"), ("unaligned", "base"))}
 
@@ -26,11 +28,11 @@ def wordnet(scores: pd.DataFrame) -> Table:
     """Return the rank correlation of distances with steps of WordNet, by stage, and its paired changes."""
     lines = []
     for of, compared in COMPARED.items():
-        for row in pick(scores, task="hierarchy", split=f"{of}/WordNet", metric=PATH).to_dict("records"):
-            where = {"task": "hierarchy", "split": f"{of}/WordNet", "stage": row["stage"]}
-            others = [other for stage, other in compared if stage == row["stage"]]
+        for stage in STAGES[of]:
+            where = {"task": "hierarchy", "split": f"{of}/WordNet", "stage": stage}
+            others = [other for changed, other in compared if changed == stage]
             changes = {f"less {other}": cell(scores, metric=f"{PATH}-above-{other}", **where) for other in others}
-            lines.append({"things": of, "stage": row["stage"], "correlation": number(pd.Series(row))} | changes)
+            lines.append({"things": of, "stage": stage, "correlation": cell(scores, metric=PATH, **where)} | changes)
     return Table(pd.DataFrame(lines).fillna("—"),
                  "Spearman's correlation of a model's distances with steps of WordNet; 95 % intervals over things. No judgments enter")
 
