@@ -29,7 +29,8 @@ def wordnet(scores: pd.DataFrame) -> Figure:
         rows = stage_rows(scores, STAGES[of], task="hierarchy", metric="standardised-distance")
         rows = pd.concat([pick(rows, split=split).assign(label=label) for split, label in paths(scores, of).items()])
         panels.append(Panel(title, rows, "standardised distance", "pairs", 0.0))
-    return draw_groups(panels, (*STAGES[OBJECTS], *STAGES[PHOTOGRAPHS]), columns=2, foot="dotted: mean over all pairs; observer: published VICE",
+    return draw_groups(panels, [stage for several in STAGES.values() for stage in several], columns=2,
+                       foot="dotted: mean over all pairs; observer: published VICE",
                        heading=heading(pd.concat([panel.rows for panel in panels]), TAXONOMY))
 
 
