@@ -109,7 +109,8 @@ def main() -> None:
     assert isinstance(profile, Paper)
     if torch.cuda.is_available():
         name, device = torch.cuda.get_device_name(), "cuda"
-        size = Size(profile.teacher_backbone, VIT_B, given.pictures or 8192, 128_117, 1_000_000, 50, profile.batch_triplets, 20)
+        tenth = profile.imagenet_pictures // 10, profile.triplets // 10
+        size = Size(profile.teacher_backbone, VIT_B, given.pictures or 8192, *tenth, profile.clusters, profile.batch_triplets, 20)
     else:
         name, device = "the processor", "cpu"
         print("no CUDA device is at hand: tiny networks show the path, and no hour below is the profile's; run this on a GPU machine")
