@@ -180,16 +180,20 @@ def dense_objective(part: int = 32) -> None:
     compare(f"objective and gradient of {step.total:,} triplets: matrix and gather / row by row", ours, plain, plain_runs=part)
 
 
-def stored_pictures(count: int = 96, size: int = 224) -> None:
+def photographs(folder: Path, count: int) -> FolderImages:
+    """Write smooth pictures of a photograph's size, so that a JPEG of one is decoded about as fast as a photograph's."""
     rng = np.random.default_rng(0)
+    for number in range(count):
+        rough = Image.fromarray(rng.integers(0, 256, (24, 32, 3)).astype(np.uint8))
+        rough.resize((500, 375), Image.Resampling.BICUBIC).save(folder / f"{number:05}.jpg", quality=90)
+    return FolderImages(folder)
+
+
+def stored_pictures(count: int = 96, size: int = 224) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(count):
-            # Smooth, and of a photograph's size, so that a JPEG of it is decoded about as fast as a photograph's.
-            rough = Image.fromarray(rng.integers(0, 256, (24, 32, 3)).astype(np.uint8))
-            rough.resize((500, 375), Image.Resampling.BICUBIC).save(Path(folder) / f"{number:03}.jpg", quality=90)
-        pictures = FolderImages(folder)
+        pictures = photographs(Path(folder), count)
         store = pixels.write(pictures, Path(folder) / "store", size, pictures.labels["file"].tolist())
-        order = rng.permutation(count)
+        order = np.random.default_rng(1).permutation(count)
         compare(f"{count} pictures of 500 x 375: read from the store / decoded and squashed", lambda: store[order],
                 lambda: torch.stack([squash(pictures[i], size) for i in order]))
         load = functools.partial(load_step, FileRows(sparse(count), count // 3), store, join("auto"))

@@ -14,15 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from distillation import VIT_B, VIT_TINY, Engine, dense, sparse, step_seconds
-from PIL import Image
+from distillation import VIT_B, VIT_TINY, Engine, dense, photographs, sparse, step_seconds
 from triplets import made_up, made_up_names, made_up_teacher, measured
 
 from humalign import backbones, profiles, triplets
-from humalign.images import FolderImages
 from humalign.profiles import Paper
 from humalign.stages.paper.embedding import embed_to_file
 
@@ -43,15 +40,6 @@ class Size:
     clusters: int
     triplets: int
     steps: int
-
-
-def photographs(folder: Path, count: int) -> FolderImages:
-    """Write smooth pictures of a photograph's size, so that a JPEG of one is decoded about as fast as a photograph's."""
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        rough = Image.fromarray(rng.integers(0, 256, (24, 32, 3)).astype(np.uint8))
-        rough.resize((500, 375), Image.Resampling.BICUBIC).save(folder / f"{number:05}.jpg", quality=90)
-    return FolderImages(folder)
 
 
 def embedding_rate(size: Size, profile: Paper, folder: Path) -> float:
