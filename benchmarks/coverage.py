@@ -12,9 +12,23 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 from scipy.special import softmax
 
-from humalign.evaluation import between_models, few_shot, hierarchy, levels, odd_one_out, people, rsa, soft_labels, uncertainty
+from humalign.evaluation import (
+    between_models,
+    disagreement,
+    few_shot,
+    hierarchy,
+    levels,
+    odd_one_out,
+    people,
+    persons,
+    rsa,
+    shift,
+    soft_labels,
+    uncertainty,
+)
 from humalign.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.scores import Estimate, resamples
 
@@ -173,6 +187,33 @@ def rsa_people(name: str) -> World:
     return world
 
 
+def rsa_mean_of_people(rng: np.random.Generator) -> tuple[Estimate, float]:
+    def score(things: int, source: np.random.Generator, draws: int) -> Estimate:
+        model, matrices = judged(source, things, 12, 0.4)
+        return people.across_people_and_images(-model, matrices, draws, seed(source))
+
+    if "mean" not in TRUE_RSA:
+        source = np.random.default_rng(10)
+        TRUE_RSA["mean"] = float(np.mean([score(150, source, 1).value for _ in range(200)]))
+    return score(30, rng, 200), TRUE_RSA["mean"]
+
+
+def people_of(name: str) -> World:
+    """12 people judge the same 30 things; the truth is over all groups of 12."""
+
+    def matrices(source: np.random.Generator) -> np.ndarray:
+        places, bias = np.random.default_rng(11).standard_normal((30, 6)), source.standard_normal((12, 1, 6))
+        return np.stack([rsa.dissimilarities(one) for one in places * np.exp(0.4 * bias) + source.standard_normal((12, 30, 6))])
+
+    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
+        if name not in TRUE_RSA:
+            source = np.random.default_rng(12)
+            TRUE_RSA[name] = float(np.mean([persons.ceilings(matrices(source), 1, 0)[name].value for _ in range(1000)]))
+        return persons.ceilings(matrices(rng), BOOTSTRAP, seed(rng))[name], TRUE_RSA[name]
+
+    return world
+
+
 def cka(rng: np.random.Generator) -> tuple[Estimate, float]:
     def score(images: int, source: np.random.Generator, draws: int) -> Estimate:
         x = source.standard_normal((images, 20))
@@ -197,6 +238,75 @@ def relation(rng: np.random.Generator) -> tuple[Estimate, float]:
     if "relation" not in TRUE_RSA:
         TRUE_RSA["relation"] = float(np.mean([score(300, np.random.default_rng(s), 1).value for s in range(10)]))
     return score(20, rng, BOOTSTRAP), TRUE_RSA["relation"]
+
+
+def steps(rng: np.random.Generator) -> tuple[Estimate, float]:
+    """Things of eight classes in a binary tree: the correlation of their distances with the steps between them."""
+    edge = np.random.default_rng(13).standard_normal((3, 8, DIM))
+
+    def score(things: int, source: np.random.Generator, draws: int) -> Estimate:
+        leaf = source.integers(8, size=things)
+        shared = sum(np.equal.outer(leaf >> up, leaf >> up).astype(int) for up in range(3))
+        places = sum(edge[up][leaf >> up] for up in range(3)) + 1.5 * source.standard_normal((things, DIM))
+        return hierarchy.of_paths(places, 16.0 - 4 * shared, resamples(things, draws, seed(source)))["path-spearman"]
+
+    if "steps" not in TRUE_RSA:
+        TRUE_RSA["steps"] = float(np.mean([score(1000, np.random.default_rng(s), 1).value for s in range(40)]))
+    return score(80, rng, BOOTSTRAP), TRUE_RSA["steps"]
+
+
+def cues(rng: np.random.Generator) -> tuple[Estimate, float]:
+    """A decision follows the shape of every third picture, the texture of half of them, neither of the others."""
+    decisions = rng.choice(["shape", "texture", "neither"], p=[1 / 3, 1 / 2, 1 / 6], size=200)
+    shown = pd.DataFrame({"shape": ["shape"] * 200, "texture": ["texture"] * 200})
+    return shift.shape_bias(decisions, shown, resamples(200, BOOTSTRAP, seed(rng)))["shape-bias"], 0.4
+
+
+def ratings(rng: np.random.Generator) -> tuple[Estimate, float]:
+    """20 people rate the same 40 pairs, each with a slope and errors of his own; the truth is over all groups of 20."""
+    distance = np.random.default_rng(14).standard_normal(40)
+
+    def score(source: np.random.Generator, draws: int) -> Estimate:
+        rated = -source.normal(0.5, 0.5, (20, 1)) * distance + 2 * source.standard_normal((20, 40))
+        return disagreement.ratings({"model": distance}, rated, resamples(20, draws, seed(source)))["model", "rating-pearson"]
+
+    if "ratings" not in TRUE_RSA:
+        source = np.random.default_rng(15)
+        TRUE_RSA["ratings"] = float(np.mean([score(source, 1).value for _ in range(10_000)]))
+    return score(rng, BOOTSTRAP), TRUE_RSA["ratings"]
+
+
+def response_times(rng: np.random.Generator) -> tuple[Estimate, float]:
+    """Five people answer each triplet; the harder it is, the longer they think, each time by a chance of its own."""
+
+    def score(triplets: int, source: np.random.Generator, draws: int) -> Estimate:
+        hard = source.random(triplets)
+        row = np.repeat(np.arange(triplets), 5)
+        seconds = np.exp(hard[row] + source.standard_normal(len(row)))
+        pool = levels.Asked(np.zeros((triplets, 3), dtype=int), row, np.zeros_like(row), np.zeros_like(row), 1, seconds)
+        unsure = hard + 0.3 * source.standard_normal(triplets)
+        return levels.response_times(unsure, pool, resamples(triplets, draws, seed(source)))
+
+    if "times" not in TRUE_RSA:
+        TRUE_RSA["times"] = score(200_000, np.random.default_rng(16), 1).value
+    return score(200, rng, BOOTSTRAP), TRUE_RSA["times"]
+
+
+def repeated(metric: str) -> World:
+    """40 people answer each of 500 triplets; a model is surer than they are."""
+
+    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
+        def score(triplets: int, source: np.random.Generator, draws: int) -> Estimate:
+            truth = source.dirichlet(np.ones(3), triplets)
+            says = softmax(1.5 * np.log(truth) + 0.5 * source.standard_normal(truth.shape), axis=1)
+            choices = Choices(np.tile(np.arange(3), (triplets, 1)), source.multinomial(40, truth))
+            return people.repeated(says, choices, resamples(triplets, draws, seed(source)))[metric]
+
+        if metric not in TRUE_RSA:
+            TRUE_RSA[metric] = score(500_000, np.random.default_rng(17), 1).value
+        return score(500, rng, BOOTSTRAP), TRUE_RSA[metric]
+
+    return world
 
 
 def triplets_of_places(name: str) -> World:
@@ -251,9 +361,16 @@ WORLDS: dict[str, World] = {
     **{f"soft labels, {name}": soft_label(name) for name in SOFT},
     **{f"rsa, 48 things, {metric}": rsa_one_matrix(metric) for metric in ("pearson", "spearman")},
     **{f"rsa, 30 things and 12 people, {name}": rsa_people(name) for name in ("model", "lower", "upper")},
+    "rsa, 30 things and the mean of 12 people": rsa_mean_of_people,
+    **{f"12 people among themselves, {name}": people_of(name) for name in ("rsa-lower", "rsa-upper")},
+    **{f"500 repeated triplets, {metric}": repeated(metric) for metric in ("share-pearson", "entropy-pearson")},
+    "ratings of 40 pairs by 20 people": ratings,
     "cka, 100 images": cka,
     "hierarchy, change of 100 images": relation,
+    "hierarchy, steps between 80 things": steps,
     "levels, 40 people and 200 triplets": level_accuracy,
+    "levels, response times on 200 triplets": response_times,
+    "cue conflict, 200 pictures": cues,
 }
 
 

@@ -10,8 +10,9 @@ from humalign.drawing import CHANCE, STYLE, WIDTH, Panel, draw_groups
 from humalign.tables_paper import MEASURES, STAGES, TEACHERS, judged_by, missing
 
 # What no model can be below for long: a choice of three by chance; and no difference from the mean distance.
-LINES = {"things": CHANCE, "levels": CHANCE, "hierarchy": 0.0}
-UNITS = {"things": "answers", "levels": "answers", "similarity": "photographs", "hierarchy": "pairs", "few-shot": "pictures"}
+LINES = {"things": CHANCE, "levels": CHANCE, "hierarchy": 0.0, "wordnet": 0.0}
+UNITS = {"things": "answers", "levels": "answers", "similarity": "photographs", "few-shot": "pictures"}
+UNITS |= {"hierarchy": "pairs", "wordnet": "things"}
 
 
 def measure(scores: pd.DataFrame, name: str) -> Figure:

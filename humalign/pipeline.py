@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from humalign import origins
+from humalign import origins, registry
 from humalign.artefacts import PACKAGE, Provenance, fingerprint, replacing, sha256, source_hash, versions
 from humalign.errors import HumalignError
 from humalign.profiles import Settings
@@ -32,7 +32,7 @@ class Stage:
         outputs: files it leaves, below the profile's build folder.
         make: does the work.
         files: patterns of other files in the repository that it depends on.
-        sources: registered files that it reads, by name.
+        sources: registered files that it reads, by name; their checksums are part of what it depends on.
     """
 
     needs: tuple[str, ...]
@@ -74,7 +74,9 @@ def key(stages: dict[str, Stage], name: str, profile: Settings) -> str:
     stage = stages[name]
     settings = {field: getattr(profile, field) for field in (*stage.settings, "name", "seed", "threads")}
     others = [sha256(path) for pattern in stage.files for path in sorted(PACKAGE.parent.glob(pattern))]
-    return fingerprint(name, settings, [key(stages, need, profile) for need in stage.needs], source_hash(stage.modules), others, versions())
+    read = [registry.source(source).content for source in stage.sources(profile)]
+    before = [key(stages, need, profile) for need in stage.needs]
+    return fingerprint(name, settings, before, source_hash(stage.modules), others, read, versions())
 
 
 def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:

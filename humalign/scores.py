@@ -8,7 +8,7 @@ and prose read this table and nothing else, so a GPU machine hands back one smal
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,25 +105,53 @@ def one(frame: pd.DataFrame, **where: str) -> pd.Series:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A number, the same number on every bootstrap draw, and how many items it was counted on."""
+    """A number, the same number on every bootstrap draw, and how many items it was counted on.
+
+    Where a number depends on pairs of drawn units (a person and a triplet, two images), what is peculiar to a pair varies in the draws
+    three times as much as it does from sample to sample: with the one unit, with the other, and with both. ``alone`` then holds the same
+    draws with one unit drawn at a time, which have it once each, so that twice their variances less that of all together has it once.
+
+    Attributes:
+        value: the number itself.
+        draws: with all units drawn.
+        n: items.
+        alone: by unit, with that one drawn and the others as they are; none where a draw counts nothing more than once.
+
+    Source: Owen (2007), The pigeonhole bootstrap; Schütt et al. (2023), Statistical inference on representational geometries.
+    """
 
     value: float
     draws: Float[np.ndarray, " draws"]
     n: int
+    alone: tuple[Float[np.ndarray, " draws"], ...] = ()
 
     @classmethod
-    def of(cls, statistic: Float[np.ndarray, " draws_and_one"], n: int) -> Estimate:
+    def of(cls, statistic: Float[np.ndarray, " draws_and_one"], n: int, *alone: Float[np.ndarray, " draws_and_one"]) -> Estimate:
         """Take a statistic of the weights of ``resamples``: its first entry is the number itself."""
-        return cls(float(statistic[0]), statistic[1:], n)
+        return cls(float(statistic[0]), statistic[1:], n, tuple(each[1:] for each in alone))
 
     def __sub__(self, other: Estimate) -> Estimate:
         """The difference, paired draw by draw: both were taken on the same resampled units."""
-        return Estimate(self.value - other.value, self.draws - other.draws, self.n)
+        alone = tuple(one - two for one, two in zip(self.alone, other.alone, strict=True))
+        return Estimate(self.value - other.value, self.draws - other.draws, self.n, alone)
+
+    def centred(self, scale: float = 1.0) -> Estimate:
+        """Return the same number with its draws about it, and that much as far: where drawing units again moves all draws to one side."""
+        return dataclasses.replace(self, draws=self.value + (self.draws - np.nanmean(self.draws)) * scale)
+
+    def interval(self) -> tuple[float, float]:
+        """Return the central 95 % of the draws that are defined; where they count pairs three times, brought to once."""
+        draws = self.draws
+        if self.alone and (together := np.nanvar(draws)) > 0:
+            # Nothing is counted more than three times.
+            share = max(2 * sum(np.nanvar(each) for each in self.alone) / together - 1, 1 / 3)
+            draws = self.centred(np.sqrt(share)).draws
+        low, high = np.nanquantile(draws, [1 - HIGH, HIGH])
+        return float(low), float(high)
 
     def score(self, task: str, split: str, metric: str, evidence: str) -> Score:
-        """Return the row of the table: the value, and the central 95 % of the draws that are defined."""
-        low, high = np.nanquantile(self.draws, [1 - HIGH, HIGH])
-        return Score(task, split, metric, self.value, float(low), float(high), self.n, evidence)
+        """Return the row of the table: the value and its interval."""
+        return Score(task, split, metric, self.value, *self.interval(), self.n, evidence)
 
 
 def few(freedom: float) -> float:
@@ -137,7 +165,33 @@ def mean_of_folds(estimates: Sequence[Estimate]) -> Estimate:
         float(np.mean([e.value for e in estimates])),
         np.mean([e.draws for e in estimates], axis=0),
         sum(e.n for e in estimates),
+        tuple(np.mean(each, axis=0) for each in zip(*(e.alone for e in estimates), strict=True)),
     )
+
+
+def jackknifed(
+    statistics: Callable[[np.ndarray], Float[np.ndarray, " some"]],
+    units: Float[np.ndarray, "units ..."],
+    weights: Float[np.ndarray, "draws_and_one units"],
+) -> list[Estimate]:
+    """Return statistics of several units together; in a draw each unit moves them by what they lose where it is left out.
+
+    For statistics that compare units with each other, as one person with the mean of the others: a unit that is drawn twice would be
+    compared with itself, and a mean of fewer different ones is less steady.
+
+    Args:
+        statistics: of all or all but one of the units.
+        units: the first axis.
+        weights: of ``resamples``.
+
+    Source: Tukey's pseudo-values; Efron (1982), The jackknife, the bootstrap and other resampling plans.
+    """
+    number, values = len(units), statistics(units)
+    without = np.array([statistics(np.delete(units, unit, axis=0)) for unit in range(number)])
+    # The weights vary as a sample does about its own mean: a little less than about that of the population.
+    moved = (without.mean(0) - without) * np.sqrt((number - 1) / number)
+    drawn = (np.asarray(weights[1:], dtype=float) - 1) @ moved
+    return [Estimate(float(v), v + each, number) for v, each in zip(values, drawn.T, strict=True)]
 
 
 def resamples(units: int, draws: int, seed: int) -> Float[np.ndarray, "draws_and_one units"]:

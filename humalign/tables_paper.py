@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from humalign import origins
+from humalign.evaluation.hierarchy import PATHS
 from humalign.published import PUBLISHED
 from humalign.scores import COLUMNS, pick, read
 from humalign.tables import EMPTY, Table, number
@@ -19,6 +20,10 @@ TEACHERS = ("teacher-base", "teacher")
 PAIRS = (("unaligned", "base"), ("aligned", "base"), ("aligned", "unaligned"), ("teacher", "teacher-base"))
 WHO = {"human": "people's judgments", "simulated": "simulated observers, not people", "taxonomy": "a taxonomy", "labels": "class labels"}
 LEVELS = ("global-coarse", "local-fine", "class-boundary")
+
+RELATED = ("THINGS, same-category", "THINGS, other-category")
+RELATED += ("ImageNet, same-class", "ImageNet, same-superclass", "ImageNet, other-superclass")
+STEPS = tuple(f"{of}, {steps}" for of in ("THINGS", "ImageNet") for steps in PATHS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +48,9 @@ MEASURES = {
     "times": Measure("Correlation of uncertainty with response time (Spearman)", "uncertainty", "response-time-entropy-spearman", LEVELS),
     "entropy": Measure("Correlation of uncertainty with people's (Spearman)", "uncertainty", "entropy-spearman"),
     "soft-labels": Measure("Surprise at people's labels of CIFAR-10 (nats; less is better)", "soft-labels", "cross-entropy"),
-    "hierarchy": Measure("Distance by relation, in standard deviations from the mean", "hierarchy", "standardised-distance"),
+    "hierarchy": Measure("Distance by relation, in standard deviations from the mean", "hierarchy", "standardised-distance", RELATED),
+    "wordnet": Measure("Correlation of distance with steps of WordNet (Spearman)", "hierarchy", "path-spearman"),
+    "steps": Measure("Distance by steps of WordNet, in standard deviations from the mean", "hierarchy", "standardised-distance", STEPS),
     "between-models": Measure("Likeness of two students (CKA)", "between-models", "cka"),
     "few-shot": Measure("Accuracy of classes learnt from k pictures", "few-shot", "accuracy"),
     "breeds": Measure("Superclasses, on the taught classes (source) and on others (target)", "subpopulation-shift", "accuracy"),

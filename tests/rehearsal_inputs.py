@@ -4,10 +4,12 @@ Pictures are drawn from known places in a made-up space, and the answers about t
 that there is something to be found. Nothing of it is of people. The environment to run with is ``environment(FOLDER)``.
 """
 
+import hashlib
 import io
 import itertools
 import json
 import pickle
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -37,15 +39,18 @@ def environment(folder):
 
 
 def main(folder):
-    """Make all inputs below a folder; inputs that are there already are left as they are."""
-    folder = Path(folder)
-    if (folder / "made").is_file():
-        return
+    """Make all inputs below a folder; inputs that this very file made there are left as they are."""
+    folder, mark = Path(folder), hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    made = folder / "made"
+    if made.is_file():
+        if made.read_text() == mark:
+            return
+        shutil.rmtree(folder)
     rng = np.random.default_rng(0)
     for make, place in ((things, "data/things"), (imagenet, ""), (similarity, "data"), (labelled, "data"), (weights, "weights")):
         (folder / place).mkdir(parents=True, exist_ok=True)
         make(folder / place, rng)
-    (folder / "made").touch()
+    made.write_text(mark)
 
 
 # ---- pictures and observers ------------------------------------------------------------------------------------------
@@ -103,6 +108,15 @@ def things(folder, rng):
     places = 1.5 * rng.standard_normal((6, DIM))[group] + 0.7 * rng.standard_normal((OBJECTS, DIM))
     names = [f"thing{number:02}" for number in range(OBJECTS)]
     (folder / "unique_id.txt").write_text("\n".join(names) + "\n")
+    nouns = [f"n3{number:07}" for number in range(OBJECTS - 1)]
+    rows = [f"{name}\t{noun}" for name, noun in zip(names, [*nouns, ""], strict=True)]
+    (folder / "item_names.tsv").write_text("\n".join(["uniqueID\tWordnet ID", *rows]) + "\n")
+    # Groups in pairs, of which two stand below one more noun: from four to fourteen steps between two objects.
+    above = {f"n4{pair:07}": "n40000009" if pair < 2 else ENTITY for pair in range(3)} | {"n40000009": ENTITY}
+    above |= {f"n5{number:07}": f"n4{number // 2:07}" for number in range(6)}
+    wordnet(folder.parent, [(above_it, noun) for noun, above_it in above.items()], [
+        (f"n5{of:07}", noun) for of, noun in zip(group, nouns, strict=False)
+    ])
     triplets = some_triplets(1500, OBJECTS, rng)
     order = np.array([(0, 1, 2), (0, 2, 1), (1, 2, 0)])[answers(places, triplets, rng)]
     np.savetxt(folder / "validationset.txt", np.take_along_axis(triplets, order, axis=1), "%d")
@@ -122,6 +136,14 @@ def things(folder, rng):
     (folder / "reference").mkdir(exist_ok=True)
     for name, place in zip(names, places, strict=True):
         (folder / "reference" / f"{name}.jpg").write_bytes(encoded(picture(place, rng)))
+
+
+def wordnet(folder, *edges):
+    """Add to the list of nouns, each below its hypernym; between every two that are given stands one more."""
+    (folder / "breeds" / "wordnet").mkdir(parents=True, exist_ok=True)
+    with (folder / "breeds" / "wordnet" / "class_hierarchy.txt").open("a") as file:
+        for above, noun in itertools.chain(*edges):
+            file.write(f"{above} {noun}x\n{noun}x {noun}\n")
 
 
 # ---- ImageNet, its hierarchy, ImageNet-A, Levels ----------------------------------------------------------------------
@@ -172,6 +194,7 @@ def hierarchy(folder, wnids, rng):
         edges.append((codes[paths[wnid]], wnid))
         names.append((wnid, f"class {number}"))
     (folder / "class_hierarchy.txt").write_text("".join(f"{parent} {child}\n" for parent, child in edges))
+    wordnet(folder.parent.parent, edges)
     (folder / "node_names.txt").write_text("".join(f"{code}\t{name}\n" for code, name in names))
     (folder / "dataset_class_info.json").write_text(json.dumps([[n, wnid, f"class {n}"] for n, wnid in enumerate(wnids)]))
     return paths, {wnid: spot[path] + 0.5 * rng.standard_normal(DIM) for wnid, path in paths.items()}

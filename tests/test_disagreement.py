@@ -45,6 +45,8 @@ def test_the_model_that_people_side_with_has_the_correlation():
     assert found["aligned", "near-rating"].value > found["unaligned", "near-rating"].value
     score = found["aligned", "near-rating"].score("ratings", "pairs", "near-rating", "human")
     assert score.low < score.value < score.high
+    mean = found["aligned", "rating-pearson"].draws.mean()
+    assert mean == pytest.approx(found["aligned", "rating-pearson"].value), "fewer different people agree less: draws are brought back"
 
 
 def test_what_cannot_be_rated_is_one_line(features):

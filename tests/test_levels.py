@@ -253,6 +253,8 @@ def test_accuracy_by_level_is_that_of_brute_force(told):
             cosine = [x[a] @ x[b] / np.linalg.norm(x[a]) / np.linalg.norm(x[b]) for a, b in ((1, 2), (0, 2), (0, 1))]
             hits.append(float(np.argmax(cosine) == odd))
         np.testing.assert_allclose([found.value, *found.draws], by_hand(np.array(hits), pool, people, triplets))
+        for alone, drawn in zip(found.alone, ((people, np.ones_like(triplets)), (np.ones_like(people), triplets)), strict=True):
+            np.testing.assert_allclose([found.value, *alone], by_hand(np.array(hits), pool, *drawn))
         assert found.n == len(some)
 
 

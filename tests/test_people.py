@@ -11,7 +11,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from humalign import origins, pipeline, profiles, registry, scores, stages
 from humalign.errors import HumalignError
-from humalign.evaluation import people
+from humalign.evaluation import people, persons
 from humalign.images import Subset, ZipImages
 from humalign.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.mixed_effects import MixedEffectsTeacher
@@ -110,11 +110,14 @@ def test_people_among_themselves_is_leave_one_out():
     i, j = np.triu_indices(12, 1)
     lower = np.mean([spearmanr(matrices[p][i, j], np.delete(matrices, p, 0).mean(0)[i, j]).statistic for p in range(5)])
     upper = np.mean([spearmanr(matrices[p][i, j], matrices.mean(0)[i, j]).statistic for p in range(5)])
-    found = people.people_among_themselves(matrices, 20, 0)
+    found = persons.ceilings(matrices, 20, 0)
     assert (found["rsa-lower"].value, found["rsa-upper"].value) == (pytest.approx(lower), pytest.approx(upper))
     joined = people.across_people_and_images(-matrices.mean(0), matrices, 20, 0)
     assert joined.value == pytest.approx(1.0)
-    assert (joined.draws < 1).all()
+    # Nobody is as steady as all: every draw is below, but for those of images alone, which the model still fits.
+    assert (joined.draws < 1).all() and (joined.alone[1] < 1).all() and joined.alone[0] == pytest.approx(1.0)
+    with pytest.raises(HumalignError, match="judgments of 2 people"):
+        persons.ceilings(matrices[:2], 20, 0)
 
 
 def test_a_group_keeps_the_pair_together_that_it_finds_least_dissimilar():

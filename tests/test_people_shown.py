@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from humalign.evaluation import examples, people, persons
+from humalign.evaluation import examples, persons
 from humalign.evaluation.correlation import matrix_pearson
 from humalign.judgments import Choices, entropy
 from humalign.scores import Estimate, resamples
@@ -45,7 +45,7 @@ def test_a_person_left_out_is_scored_by_the_mean_of_the_others(matrices):
 
 
 def test_on_all_images_a_person_left_out_is_the_lower_bound(matrices):
-    bound = people.people_among_themselves(matrices, 20, 0)["rsa-lower"]
+    bound = persons.ceilings(matrices, 20, 0)["rsa-lower"]
     found = persons.left_out(matrices, [np.arange(IMAGES)], 20, 0)["rsa-spearman"]
     assert found.value == pytest.approx(bound.value)
     assert found.draws == pytest.approx(bound.draws)

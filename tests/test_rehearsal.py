@@ -407,7 +407,7 @@ def test_released_models_are_scored_by_the_same_evaluations_and_nothing_is_taugh
     models = {model for model in zip(table["model"], table["stage"], strict=True) if model != ("people", "ceiling")}
     assert models == {("SigLIP2-B", stage) for stage in features.STAGES}
     assert set(table["evidence"]) == {"simulated"} and not {"distillation", "triplets", "fit"} & set(table["task"])
-    for name in ("things", "levels", "times", "entropy", "soft-labels", "hierarchy", "few-shot"):
+    for name in ("things", "levels", "times", "entropy", "soft-labels", "hierarchy", "wordnet", "steps", "few-shot"):
         assert {"base", "unaligned", "aligned"} <= set(tables_paper.MEASURES[name].rows(table)["stage"]), name
     shown = pictures.store(run, "things", test_released.SIDE)[:4]
     for stage in features.STAGES:

@@ -120,15 +120,21 @@ def test_draws_of_people_and_things_are_those_of_the_replicated_data(features, p
         own = {p: replicated(people[p], weights[row]) for p in set(who)}
         # What is averaged are ranks in the draw.
         ranks = {p: rankdata(values) for p, values in own.items()}
-        everybody = np.mean([ranks[p] for p in who], axis=0)
+        others = {p: [ranks[q] for q in who if q != p] for p in who}
         wanted = {
             "model": np.mean([spearmanr(replicated(model, weights[row]), own[p]).statistic for p in who]),
-            "upper": np.mean([spearmanr(everybody, own[p]).statistic for p in who]),
-            "lower": np.mean([spearmanr(np.mean([ranks[q] for q in who if q != p], axis=0), own[p]).statistic for p in who]),
+            # However often a person is drawn, he is among everybody once.
+            "upper": np.mean([spearmanr(np.sum([*others[p], ranks[p]], axis=0), own[p]).statistic for p in who]),
+            "lower": np.mean([spearmanr(np.sum(others[p], axis=0), own[p]).statistic for p in who]),
         }
         for name, value in wanted.items():
             assert found[name].draws[row - 1] == pytest.approx(value, abs=1e-9)
     assert ranked.shape == people.shape
+    once = np.ones_like(weights), np.ones_like(drawn)
+    for number, kind in enumerate(((weights, once[1]), (once[0], drawn))):
+        alone = rsa.with_people({"model": model}, people, *kind)
+        for name in wanted:
+            np.testing.assert_allclose(found[name].alone[number], alone[name].draws, atol=1e-9)
 
 
 def test_two_stages_on_the_same_draws_differ_pair_by_pair(features, people, weights):
@@ -194,6 +200,10 @@ def test_cka_is_that_of_its_formula_and_is_weighted_as_pairs(features, weights):
         apart = np.not_equal.outer(chosen, chosen)
         a, b = one[np.ix_(chosen, chosen)] * apart, two[np.ix_(chosen, chosen)] * apart
         assert value == pytest.approx(hsic(a, b) / np.sqrt(hsic(a, a) * hsic(b, b)))
+    # The first-order part of a draw is the sum of what each image that is drawn again, or not, adds to it.
+    both = np.stack([weights[0], weights[1], weights[2], weights[1] + weights[2] - 1])
+    one, two, together = between_models.linear_cka(features, other, both).alone[0] - found.value
+    assert together == pytest.approx(one + two, abs=1e-3) and abs(one) > 1e-2
 
 
 def test_cka_is_one_for_a_rotation_and_about_nothing_for_strangers():

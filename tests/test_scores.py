@@ -9,7 +9,7 @@ import xarray as xr
 
 from humalign import scores
 from humalign.errors import HumalignError
-from humalign.scores import COLUMNS, Estimate, Score, empty, mean_of_folds, resamples
+from humalign.scores import COLUMNS, Estimate, Score, empty, jackknifed, mean_of_folds, resamples
 
 ATTRS = {"profile": "demo", "seed": 0, "key": "0123456789abcdef", "commit": "abc", "python": "3.11", "versions": json.dumps({"numpy": "2"})}
 
@@ -66,6 +66,59 @@ def test_folds_are_averaged_draw_by_draw_and_their_items_counted():
     rng = np.random.default_rng(0)
     several = mean_of_folds([Estimate(0.0, rng.standard_normal(4000), 1) for _ in range(4)])
     assert several.draws.std() == pytest.approx(0.5, abs=0.03), "independent folds narrow the interval"
+
+
+def of_table(values, weights):
+    """Return the mean of a table of two kinds of units, drawn with weights of their own."""
+    once = tuple(np.ones_like(each) for each in weights)
+    drawn = (weights, (weights[0], once[1]), (once[0], weights[1]))
+    means = [np.einsum("dr,rc,dc->d", rows, values, columns) / rows.sum(1) / columns.sum(1) for rows, columns in drawn]
+    return Estimate.of(means[0], values.size, *means[1:])
+
+
+def test_what_two_units_have_together_counts_once_in_an_interval():
+    rng = np.random.default_rng(0)
+    weights = resamples(30, 500, seed=1), resamples(20, 500, seed=2)
+    found, counted = [], []
+    for _ in range(60):
+        estimate = of_table(rng.standard_normal((30, 20)), weights)
+        found.append(np.ptp(estimate.interval()) / 3.92)
+        counted.append(estimate.draws.std())
+    assert np.sqrt(np.mean(np.square(counted))) == pytest.approx(np.sqrt(3 / 600), rel=0.1), "the draws count it three times"
+    assert np.sqrt(np.mean(np.square(found))) == pytest.approx(np.sqrt(1 / 600), rel=0.1)
+
+
+def test_what_belongs_to_one_unit_counts_once_already_and_draws_are_brought_about_the_number():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((30, 1)) + np.zeros((30, 20))
+    found = of_table(values, (resamples(30, 4000, seed=1), resamples(20, 4000, seed=2)))
+    assert np.ptp(found.interval()) == pytest.approx(3.92 * values.std() / np.sqrt(30), rel=0.05)
+    aside = Estimate(found.value, found.draws - 0.5, found.n, found.alone)
+    np.testing.assert_allclose(aside.interval(), found.interval())
+    assert aside.centred().draws.mean() == pytest.approx(found.value)
+
+
+def test_units_drawn_alone_stay_paired_and_are_averaged():
+    rng = np.random.default_rng(0)
+    one, other = (Estimate(0.5, rng.standard_normal(50), 9, (rng.standard_normal(50), rng.standard_normal(50))) for _ in range(2))
+    for number in range(2):
+        np.testing.assert_allclose((one - other).alone[number], one.alone[number] - other.alone[number])
+        np.testing.assert_allclose(mean_of_folds([one, other]).alone[number], (one.alone[number] + other.alone[number]) / 2)
+    with pytest.raises(ValueError, match="zip"):
+        one - Estimate(0.5, one.draws, 9)
+    flat = Estimate(0.5, np.full(9, 0.5), 9, (np.full(9, 0.5),))
+    assert flat.interval() == (0.5, 0.5)
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error_and_is_paired():
+    values = np.random.default_rng(0).standard_normal((12, 2))
+    weights = resamples(12, 20_000, seed=0)
+    found = jackknifed(lambda units: units.mean(0), values, weights)
+    for column, estimate in enumerate(found):
+        assert estimate.value == pytest.approx(values[:, column].mean()) and estimate.n == 12
+        assert estimate.draws.std() == pytest.approx(values[:, column].std(ddof=1) / np.sqrt(12), rel=0.02)
+    (again,) = jackknifed(lambda units: units.mean(0)[:1], values, weights)
+    np.testing.assert_allclose(again.draws, found[0].draws)
 
 
 def test_the_same_seed_draws_the_same_units_for_every_model():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -11,7 +12,10 @@ from jaxtyping import Float
 from humalign.errors import HumalignError
 from humalign.evaluation import rsa
 from humalign.evaluation.checks import check_features
-from humalign.scores import Estimate
+from humalign.scores import Estimate, mean_of_folds
+
+# How far from every image once to a draw of them the first-order part of a draw is taken.
+STEP = 1e-3
 
 
 def linear_cka(x: Float[np.ndarray, "n a"], y: Float[np.ndarray, "m b"], weights: Float[np.ndarray, "draws n"]) -> Estimate:
@@ -31,11 +35,18 @@ def linear_cka(x: Float[np.ndarray, "n a"], y: Float[np.ndarray, "m b"], weights
     if len(x) < 4:
         raise HumalignError(f"{len(x)} images: CKA needs four")
     one, other = _gram(x), _gram(y)
-    w = np.asarray(weights, dtype=float)
-    cross, own_x, own_y = _hsic(one, other, w), _hsic(one, one, w), _hsic(other, other, w)
+    found, near = (_cka(one, other, 1 + (np.asarray(weights, dtype=float) - 1) * step) for step in (1, STEP))
+    # So near to no draw at all a pair's weight is the sum of what its two images add to it.
+    return Estimate.of(found, len(x), found[0] + (near - found[0]) / STEP)
+
+
+def _cka(
+    one: Float[np.ndarray, "n n"], other: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+) -> Float[np.ndarray, " draws"]:
+    """Return the alignment of two kernels under each row of weights; NaN where one is constant."""
+    cross, own_x, own_y = (_hsic(*pair, weights) for pair in ((one, other), (one, one), (other, other)))
     defined = (own_x > 0) & (own_y > 0)
-    found = np.divide(cross, np.sqrt(np.where(defined, own_x * own_y, 1)), out=np.full(len(w), np.nan), where=defined)
-    return Estimate.of(found, len(x))
+    return np.divide(cross, np.sqrt(np.where(defined, own_x * own_y, 1)), out=np.full(len(weights), np.nan), where=defined)
 
 
 def _gram(features: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
@@ -76,5 +87,4 @@ def alike(models: dict[str, Float[np.ndarray, "n _"]], weights: Float[np.ndarray
             yield f"{one} & {other}", metric, estimate
     for metric, several in gathered.items():
         if len(several) > 1:
-            mean = Estimate(float(np.mean([e.value for e in several])), np.mean([e.draws for e in several], axis=0), several[0].n)
-            yield "all pairs", metric, mean
+            yield "all pairs", metric, dataclasses.replace(mean_of_folds(several), n=several[0].n)

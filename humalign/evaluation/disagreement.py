@@ -69,7 +69,8 @@ def ratings(
     middle = np.mean(list(distances.values()), axis=0)
     found = {}
     for model, each in distances.items():
-        found[model, "rating-pearson"] = Estimate.of(np.array([_pearson(each, drawn) for drawn in mean]), rated.shape[1])
+        # A mean of fewer different people is less steady, and every draw nearer to none for it.
+        found[model, "rating-pearson"] = Estimate.of(np.array([_pearson(each, drawn) for drawn in mean]), rated.shape[1]).centred()
         if (each < middle).any():
             found[model, "near-rating"] = Estimate.of(np.nanmean(mean[:, each < middle], axis=1), int((each < middle).sum()))
     return found

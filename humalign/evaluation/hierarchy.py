@@ -13,8 +13,8 @@ from humalign.evaluation.rsa import dissimilarities
 from humalign.scores import Estimate
 
 RELATIONS = ("same-subgroup", "same-group", "different-group")
-# Steps between two nouns of WordNet, from the first of these numbers up to the next.
-PATHS = (0, 6, 10, 14)
+# Steps between two nouns of WordNet: the fewest, and one more than the most.
+PATHS = {"path 0-5": (0, 6), "path 6-9": (6, 10), "path 10-13": (10, 14), "path 14+": (14, np.inf)}
 
 
 def distances_by_relation(
@@ -123,7 +123,7 @@ def of_paths(
 
     Returns:
         ``path-spearman``, the rank correlation of distances with steps, and the mean standardised distance of things that are so many
-        steps apart: ``path 0-5`` and so on.
+        steps apart, by the names of ``PATHS``.
 
     Raises:
         HumalignError: features that cannot be compared, steps that are not finite, or none of some range.
@@ -132,9 +132,7 @@ def of_paths(
     if not np.isfinite(steps).all():
         raise HumalignError("things between which no path is known: leave out those that are not in the hierarchy")
     distance = dissimilarities(features)
-    ends = (*PATHS[1:], np.inf)
-    names = [f"path {first}-{last - 1:.0f}" if np.isfinite(last) else f"path {first}+" for first, last in zip(PATHS, ends, strict=True)]
-    related = {name: (first <= steps) & (steps < last) for name, first, last in zip(names, PATHS, ends, strict=True)}
+    related = {name: (first <= steps) & (steps < last) for name, (first, last) in PATHS.items()}
     i, j = np.triu_indices(len(steps), k=1)
     drawn = spearman(Ranked(distance[i, j]), Ranked(steps[i, j]), (w[i] * w[j] for w in weights))
     return {"path-spearman": Estimate.of(drawn, len(steps))} | distances_by_relation(distance, related, weights)

@@ -1,8 +1,7 @@
 """Levels: a model's odd one out against people's at each level of abstraction, their ceilings, and their response times.
 
 Answers are resampled by person and by triplet at once: an answer counts as often as its person is drawn, times as often as its
-triplet. An interval therefore speaks of other people and other triplets; it is a little wide, never narrow (Owen, 2007, The
-pigeonhole bootstrap).
+triplet. An interval therefore speaks of other people and other triplets.
 """
 
 from __future__ import annotations
@@ -138,10 +137,14 @@ def answer_mean(
     """Return the mean of a value of answers, each drawn as often as its person times its triplet (units: person and triplet)."""
     rows = slice(None) if counted is None else np.flatnonzero(counted)
     place, shape = (pool.person[rows], pool.row[rows]), (pool.people, len(pool.triplets))
-    total, number = (
-        ((people @ csr_array((each[rows], place), shape=shape)) * triplets).sum(1) for each in (values, np.ones(len(values)))
+    total, number = (csr_array((each[rows], place), shape=shape) for each in (values, np.ones(len(values))))
+
+    def mean(people: Float[np.ndarray, "draws people"], triplets: Float[np.ndarray, "draws m"]) -> Float[np.ndarray, " draws"]:
+        return np.asarray(((people @ total) * triplets).sum(1) / ((people @ number) * triplets).sum(1))
+
+    return Estimate.of(
+        mean(people, triplets), len(values[rows]), mean(people, np.ones_like(triplets)), mean(np.ones_like(people), triplets)
     )
-    return Estimate.of(total / number, len(values[rows]))
 
 
 def response_times(

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy.stats import rankdata
 
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.odd_one_out import triplet_mean, triplet_means
@@ -197,21 +196,6 @@ def matrix_agreement(
     return spearman(Ranked(similarity[i, j]), Ranked(judged[i, j]), (w[i] * w[j] for w in weights))
 
 
-def people_among_themselves(matrices: Float[np.ndarray, "people n n"], draws: int, seed: int) -> dict[str, Estimate]:
-    """Return the noise ceilings of similarity judgments: each person against the others' mean, and against everybody's (unit: person)."""
-    i, j = np.triu_indices(matrices.shape[1], k=1)
-    pairs = matrices[:, i, j]
-    ceilings = {}
-    for name, reference in {
-        "rsa-lower": [np.delete(pairs, p, axis=0).mean(0) for p in range(len(pairs))],
-        "rsa-upper": [pairs.mean(0)] * len(pairs),
-    }.items():
-        each = np.array([np.corrcoef(rankdata(own), rankdata(others))[0, 1] for own, others in zip(pairs, reference, strict=True)])
-        weights = resamples(len(each), draws, seed)
-        ceilings[name] = Estimate.of(weights @ each / len(each), len(each))
-    return ceilings
-
-
 def group_choices(matrices: Float[np.ndarray, "people n n"]) -> Choices:
     """Return the pair that the people together find most similar, for every triplet of images."""
     mean = -matrices.mean(0)
@@ -222,13 +206,20 @@ def group_choices(matrices: Float[np.ndarray, "people n n"]) -> Choices:
 def across_people_and_images(
     similarity: Float[np.ndarray, "n n"], matrices: Float[np.ndarray, "people n n"], draws: int, seed: int
 ) -> Estimate:
-    """Return Spearman's correlation of a model's similarities with the people's mean, people and images drawn anew together."""
+    """Return Spearman's correlation of a model's similarities with the people's mean (units: person and image, drawn together).
+
+    A mean of people of whom some are drawn twice is less steady than that of all, and every draw lower for it: the interval is about
+    the value, not about the mean of the draws.
+    """
     i, j = np.triu_indices(len(similarity), k=1)
     model, pairs = Ranked(similarity[i, j]), -matrices[:, i, j]
     images, people = resamples(len(similarity), draws, seed), resamples(len(pairs), draws, seed + 1)
-    return Estimate.of(
-        np.array([spearman(model, Ranked(p @ pairs), [w[i] * w[j]])[0] for w, p in zip(images, people, strict=True)]), len(similarity)
+    times, means = [w[i] * w[j] for w in images], [Ranked(p @ pairs) for p in people]
+    together, of_images, of_people = (
+        np.concatenate([spearman(model, mean, [pair]) for mean, pair in zip(some, drawn, strict=True)])
+        for some, drawn in ((means, times), ([means[0]] * len(times), times), (means, [times[0]] * len(times)))
     )
+    return Estimate.of(together, len(similarity), of_images, of_people)
 
 
 def leave_three_out(

@@ -7,15 +7,32 @@ does in the same place is the mark of human level; it is no bound. A correlation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import rankdata
 
-from humalign.evaluation.correlation import Ranked, spearman
+from humalign.errors import HumalignError
 from humalign.evaluation.people import group_choices, pair_values
 from humalign.judgments import agreement
-from humalign.scores import Estimate, resamples
+from humalign.scores import Estimate, jackknifed, resamples
+
+
+def ceilings(matrices: Float[np.ndarray, "people n n"], draws: int, seed: int) -> dict[str, Estimate]:
+    """Return the noise ceilings of similarity judgments: each person against the others' mean, and against everybody's (unit: person).
+
+    Raises:
+        HumalignError: fewer than three people.
+    """
+    i, j = np.triu_indices(matrices.shape[1], k=1)
+
+    def statistics(pairs: Float[np.ndarray, "people pairs"]) -> Float[np.ndarray, " bounds"]:
+        total = pairs.sum(0)
+        each = [[np.corrcoef(rankdata(own), rankdata(mean))[0, 1] for mean in (total - own, total)] for own in pairs]
+        return np.asarray(np.mean(each, axis=0))
+
+    return _of_people(("rsa-lower", "rsa-upper"), statistics, matrices[:, i, j], draws, seed)
 
 
 def left_out(
@@ -31,18 +48,32 @@ def left_out(
 
     Returns:
         ``accuracy``, on the pair of each triplet that the others' mean puts nearest, and ``rsa-spearman``: means over tests.
+
+    Raises:
+        HumalignError: fewer than three people.
     """
-    found: dict[str, list[list[float]]] = {"accuracy": [], "rsa-spearman": []}
-    for person, own in enumerate(matrices):
-        others = np.delete(matrices, person, axis=0)
-        right, rank = [], []
-        for images in tests:
-            cut = np.ix_(images, images)
-            asked = group_choices(others[:, images][:, :, images])
-            right.append(float(agreement(pair_values(-own[cut], asked.triplets), asked.shares).mean()))
-            pairs = np.triu_indices(len(images), k=1)
-            rank.append(float(spearman(Ranked(own[cut][pairs]), Ranked(others.mean(0)[cut][pairs]), [np.ones(len(pairs[0]))])[0]))
-        found["accuracy"].append(right)
-        found["rsa-spearman"].append(rank)
-    weights = resamples(len(matrices), draws, seed)
-    return {metric: Estimate.of(weights @ np.mean(each, axis=1) / len(matrices), len(matrices)) for metric, each in found.items()}
+
+    def statistics(people: Float[np.ndarray, "people n n"]) -> Float[np.ndarray, " metrics"]:
+        return np.asarray(np.mean([_of_one(own, np.delete(people, person, axis=0), tests) for person, own in enumerate(people)], axis=0))
+
+    return _of_people(("accuracy", "rsa-spearman"), statistics, matrices, draws, seed)
+
+
+def _of_one(own: Float[np.ndarray, "n n"], others: Float[np.ndarray, "others n n"], tests: Sequence[Int[np.ndarray, " _"]]) -> np.ndarray:
+    """Return one person's accuracy and rank correlation: means over tests."""
+    mean, found = others.mean(0), []
+    for images in tests:
+        cut = np.ix_(images, images)
+        asked = group_choices(mean[cut][None])
+        pairs = np.triu_indices(len(images), k=1)
+        right = float(agreement(pair_values(-own[cut], asked.triplets), asked.shares).mean())
+        found.append([right, np.corrcoef(rankdata(own[cut][pairs]), rankdata(mean[cut][pairs]))[0, 1]])
+    return np.asarray(np.mean(found, axis=0))
+
+
+def _of_people(
+    metrics: tuple[str, ...], statistics: Callable[[np.ndarray], np.ndarray], people: Float[np.ndarray, "people ..."], draws: int, seed: int
+) -> dict[str, Estimate]:
+    if len(people) < 3:
+        raise HumalignError(f"judgments of {len(people)} people: how people agree can be told of three or more")
+    return dict(zip(metrics, jackknifed(statistics, people, resamples(len(people), draws, seed)), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -121,21 +122,33 @@ def with_people(
     single = np.stack([rankdata(_pairs(f"the matrix of person {p}", one[i, j])) for p, one in enumerate(people)])
     ranked = {name: Ranked(_pairs(f"the matrix of {name}", matrix[i, j])) for name, matrix in models.items()}
     own = [Ranked(one) for one in single]
-    rows: dict[str, list[float]] = {name: [] for name in (*models, "lower", "upper")}
+    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in (*models, "lower", "upper")}
+
+    def ranks(things: Float[np.ndarray, " n"]) -> _Ranks:
+        pairs = (things[i] * things[j]).astype(float)
+        return _Ranks(pairs, {name: r.midranks(pairs) for name, r in ranked.items()}, [r.midranks(pairs) for r in own])
+
+    everything, everybody = ranks(np.ones(people.shape[1])), np.ones(len(people))
     for w, p in zip(things_weights, np.asarray(people_weights, dtype=float), strict=True):
-        pairs = (w[i] * w[j]).astype(float)
-        drawn = np.flatnonzero(p).tolist()
-        ranks = {q: own[q].midranks(pairs) for q in drawn}
-        for name, score in _of_draw(ranks, {n: r.midranks(pairs) for n, r in ranked.items()}, pairs, p):
-            rows[name].append(score)
-    return {name: Estimate.of(np.array(values), len(people)) for name, values in rows.items()}
+        drawn = ranks(w)
+        each = [dict(_correlations(*kind)) for kind in ((drawn, p), (drawn, everybody), (everything, p))]
+        for name, found in rows.items():
+            found.append(tuple(scores[name] for scores in each))
+    return {name: Estimate.of(together, len(people), *alone) for name, (together, *alone) in ((n, np.array(v).T) for n, v in rows.items())}
 
 
-def _of_draw(
-    people: dict[int, np.ndarray], models: dict[str, np.ndarray], pairs: np.ndarray, times: np.ndarray
-) -> Iterator[tuple[str, float]]:
+class _Ranks(NamedTuple):
+    """Mid-ranks of all pairs in one draw of things, and how often each pair is drawn."""
+
+    pairs: Float[np.ndarray, " pairs"]
+    models: dict[str, Float[np.ndarray, " pairs"]]
+    people: list[Float[np.ndarray, " pairs"]]
+
+
+def _correlations(ranks: _Ranks, times: Float[np.ndarray, " people"]) -> Iterator[tuple[str, float]]:
     """Yield each model's mean correlation with the people of one draw, and the two ceilings."""
-    total = sum(times[q] * ranks for q, ranks in people.items())
+    pairs, people = ranks.pairs, {q: ranks.people[q] for q in np.flatnonzero(times).tolist()}
+    total = sum(times[q] * own for q, own in people.items())
 
     def mean(values: dict[int, float]) -> float:
         known = {q: v for q, v in values.items() if np.isfinite(v)}
@@ -145,8 +158,9 @@ def _of_draw(
         # Ranks of an average are ranks among the drawn pairs, copies counted.
         return weighted_pearson(Ranked(x).midranks(pairs), y, pairs)
 
-    for name, ranks in models.items():
-        yield name, mean({q: weighted_pearson(ranks, own, pairs) for q, own in people.items()})
-    # All copies of a person are left out together: nobody is compared with himself.
-    yield "lower", mean({q: correlation(total - times[q] * own, own) for q, own in people.items()}) if len(people) > 1 else np.nan
-    yield "upper", mean({q: correlation(total, own) for q, own in people.items()})
+    for name, model in ranks.models.items():
+        yield name, mean({q: weighted_pearson(model, own, pairs) for q, own in people.items()})
+    # All copies of a person are left out together, so that nobody is compared with himself; above, each is there once, as among all.
+    others = {q: total - times[q] * own for q, own in people.items()}
+    yield "lower", mean({q: correlation(others[q], own) for q, own in people.items()}) if len(people) > 1 else np.nan
+    yield "upper", mean({q: correlation(others[q] + own, own) for q, own in people.items()})

@@ -100,6 +100,11 @@ class Source:
         return () if folder else (File(self.archive or self.path, self.url or None, self.size, self.sha256),)
 
     @property
+    def content(self) -> tuple[Any, ...]:
+        """What tells its bytes from those of another version, as far as the registry knows: what it says of licences is no part of it."""
+        return self.path, self.version, self.size, self.sha256, [(file.path, file.size, file.sha256) for file in self.files]
+
+    @property
     def command(self) -> str:
         """The command, or the deed, that brings it."""
         if self.package:

@@ -30,6 +30,10 @@ def _chapters(*beside: str) -> Stage:
     )
 
 
+# How a backbone is built and its pictures prepared. Of the other files of the registry only the checksums are part of a key: an edit of
+# a licence should not cost the embedding of a million pictures.
+RECIPES = ("humalign/registry/backbones.yaml",)
+
 STAGES: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
@@ -37,7 +41,7 @@ STAGES: dict[str, Stage] = {
         modules=("images", "splitting", "weights", "backbones", "embeddings", "stages/inputs"),
         outputs=embedding_files,
         make=embed,
-        files=("humalign/registry/backbones.yaml", "humalign/registry/sources.yaml"),
+        files=RECIPES,
         sources=sources,
     ),
     "judgments": Stage(
@@ -91,7 +95,6 @@ STAGES: dict[str, Stage] = {
 }
 
 # Teachers and students on real human judgments. Each stage checks the human data against their checksums before it reads them.
-HUMAN_DATA = ("humalign/registry/human.yaml",)
 OBJECTS = [
     *("things-ids", "things-clip-features", "things-answers", "things-validation-answers", "things-repeated-answers"),
     *("things-vice", "things-categories"),
@@ -105,7 +108,7 @@ PEOPLE: dict[str, Stage] = {
         modules=("datafiles", "readers", "images", "corruptions", "splitting", "weights", "backbones", "embeddings"),
         outputs=photographs.embedding_files,
         make=photographs.embed,
-        files=("humalign/registry/backbones.yaml", *HUMAN_DATA),
+        files=RECIPES,
         sources=lambda profile: [
             *(*JUDGED, "caltech101", *photographs.LABELLED.values()),
             *weights_of(*profile.backbones, *profile.further_backbones),
@@ -117,7 +120,6 @@ PEOPLE: dict[str, Stage] = {
         modules=("datafiles", "readers", "judgments", "splits", "objectives", "vice"),
         outputs=people.observer_files,
         make=people.observe,
-        files=HUMAN_DATA,
         sources=lambda profile: OBJECTS,
     ),
     "teacher": Stage(
@@ -142,7 +144,6 @@ PEOPLE: dict[str, Stage] = {
         ),
         outputs=photographs.student_files,
         make=photographs.train,
-        files=HUMAN_DATA,
         sources=lambda profile: ["things-vice", "things-photographs", *weights_of(*profile.students)],
     ),
     "scores": Stage(
@@ -168,8 +169,6 @@ PEOPLE: dict[str, Stage] = {
 }
 
 # The paper's own chain. Where its weights and ImageNet lie is no setting: what is read there is in the key of no stage.
-# Nor are the files of the registry, but for the models': an edit of a licence should not cost the embedding of a million pictures.
-REGISTRY = ("humalign/registry/backbones.yaml",)
 COMPUTED = ("precision", "evidence")
 CONVERTED = ("stages/paper/authors", "released/__init__", "released/catalogue", "released/layout", "tensor_bundle", "export")
 PAPER: dict[str, Stage] = {
@@ -179,7 +178,7 @@ PAPER: dict[str, Stage] = {
         modules=("images", "imagenet", "pixels", "readers_levels", "readers_similarity", "stages/paper/pictures"),
         outputs=pictures.pixel_files,
         make=pictures.squash,
-        files=REGISTRY,
+        files=RECIPES,
     ),
     "embeddings": Stage(
         needs=("pixels",),
@@ -187,7 +186,7 @@ PAPER: dict[str, Stage] = {
         modules=("splitting", "weights", "backbones", "stages/paper/embedding"),
         outputs=embedding.embedding_files,
         make=embedding.embed,
-        files=REGISTRY,
+        files=RECIPES,
     ),
     "judgments": Stage(
         needs=(),
@@ -195,7 +194,6 @@ PAPER: dict[str, Stage] = {
         modules=("datafiles", "readers", "judgments", "splits", "objectives", "vice"),
         outputs=teaching.observer_files,
         make=teaching.observe,
-        files=HUMAN_DATA,
         sources=teaching.sources,
     ),
     "teacher": Stage(
@@ -239,7 +237,7 @@ PAPER: dict[str, Stage] = {
             *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),
             *("evaluation/levels", "evaluation/rsa", "evaluation/hierarchy", "evaluation/few_shot", "evaluation/soft_labels"),
             *("evaluation/shift", "evaluation/between_models", "readers_imagenet", "readers_labels", "stages/student_scores"),
-            *("stages/paper/rows", "stages/paper/people_scores", "stages/paper/label_scores", "stages/paper/scoring"),
+            *("wordnet", "stages/paper/rows", "stages/paper/people_scores", "stages/paper/label_scores", "stages/paper/scoring"),
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=scoring.score,
@@ -259,7 +257,7 @@ RELEASED: dict[str, Stage] = {
         modules=("weights", "backbones", *CONVERTED),
         outputs=authors.converted_files,
         make=authors.convert,
-        files=REGISTRY,
+        files=RECIPES,
         sources=authors.sources,
     ),
     "features": dataclasses.replace(

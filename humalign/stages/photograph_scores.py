@@ -28,7 +28,7 @@ def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
     profile, known = run.profile, judgments()
     judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
     _, objects = readers.things_photographs(registry.locate("things-photographs"))
-    for metric, estimate in people.people_among_themselves(judged.matrices, profile.bootstrap_draws, profile.seed).items():
+    for metric, estimate in persons.ceilings(judged.matrices, profile.bootstrap_draws, profile.seed).items():
         yield ("people", "ceiling", "similarity-judgments", "92 photographs", metric), estimate
     group = ByObject.of(people.group_choices(judged.matrices), judged.images.shape[0])
     near_folds = people.image_folds(len(judged.images), profile.image_folds, profile.image_repeats, profile.seed)

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from humalign import readers_imagenet, readers_labels
+from humalign import readers_imagenet, readers_labels, wordnet
 from humalign.evaluation import between_models, few_shot, hierarchy, shift
 from humalign.pipeline import Run
 from humalign.scores import Estimate
 from humalign.stages.inputs import stream
 from humalign.stages.paper import pictures
-from humalign.stages.paper.people_scores import by_relation
+from humalign.stages.paper.people_scores import along_wordnet, by_relation
 from humalign.stages.paper.rows import Model, Row, compared, constant, everyone, evidence, weights
 from humalign.stages.paper.students import label as file_label
 from humalign.stages.paper.students import taught as students_taught
@@ -109,6 +109,15 @@ def superclasses(run: Run) -> Iterator[Row]:
     drawn = weights(run.profile, len(used))
     relations = {model: hierarchy.of_classes(x[used], classes, drawn, above) for model, x in everyone(run, pictures.VALIDATION)}
     yield from by_relation(relations, "ImageNet", evidence(run.profile, "taxonomy"))
+
+
+def classes_along_wordnet(run: Run) -> Iterator[Row]:
+    """How distances of pictures of different classes follow the steps of WordNet between these (unit: class, of each one picture)."""
+    profile = run.profile
+    classes, pictured = np.unique(_classes(pictures.names(run, pictures.VALIDATION)), return_index=True)
+    some = np.sort(stream(profile, 17).permutation(len(classes))[: profile.compared_images])
+    above = wordnet.hypernyms(pictures.found(profile, "wordnet-nouns"))
+    yield from along_wordnet(run, "ImageNet", pictures.VALIDATION, pictured[some], classes[some].tolist(), above)
 
 
 def alike(run: Run) -> Iterator[Row]:

@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import softmax
 
-from humalign import readers, triplets
+from humalign import readers, triplets, wordnet
 from humalign.evaluation import hierarchy, levels, odd_one_out, people, rsa, uncertainty
 from humalign.evaluation.checks import check_features
 from humalign.judgments import ByObject, cosine_similarities, entropy
 from humalign.pipeline import Run
 from humalign.scores import Estimate, mean_of_folds
+from humalign.stages.inputs import stream
 from humalign.stages.paper import features, pictures
 from humalign.stages.paper.rows import PEOPLE, Model, Row, compared, everyone, evidence, temperatures, weights
 from humalign.stages.paper.teaching import judgments, teacher, teachers
@@ -63,6 +64,27 @@ def categories(run: Run) -> Iterator[Row]:
     member, drawn = known.categories.to_numpy(), weights(run.profile, len(known.names))
     relations = {model: hierarchy.of_categories(x, member, drawn) for model, x in everyone(run, "things")}
     yield from by_relation(relations, "THINGS", evidence(run.profile, "taxonomy"))
+
+
+def objects_along_wordnet(run: Run) -> Iterator[Row]:
+    """How distances of objects follow the steps of WordNet between their nouns (unit: object)."""
+    profile, known = run.profile, judgments(run.profile)
+    nouns = wordnet.things_ids(pictures.found(profile, "things-names"), known.names)
+    above = wordnet.hypernyms(pictures.found(profile, "wordnet-nouns"))
+    named = np.flatnonzero([noun in above for noun in nouns])
+    some = np.sort(stream(profile, 16).permutation(named)[: profile.compared_images])
+    yield from along_wordnet(run, "THINGS", "things", some, [nouns[thing] for thing in some], above)
+
+
+def along_wordnet(
+    run: Run, where: str, which: str, things: Int[np.ndarray, " things"], nouns: list[str], above: wordnet.Hypernyms
+) -> Iterator[Row]:
+    """Yield how each model's distances of some pictures of a set follow the steps between the nouns of what they show."""
+    steps, drawn, kind = wordnet.path_lengths(nouns, above), weights(run.profile, len(things)), evidence(run.profile, "taxonomy")
+    paths = {model: hierarchy.of_paths(x[things], steps, drawn) for model, x in everyone(run, which)}
+    follows = {model: estimates.pop("path-spearman") for model, estimates in paths.items()}
+    yield from compared(follows, "hierarchy", f"{where}, WordNet", "path-spearman", kind)
+    yield from by_relation(paths, where, kind)
 
 
 def by_relation(relations: dict[Model, dict[str, Estimate]], where: str, kind: str) -> Iterator[Row]:

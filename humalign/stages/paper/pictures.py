@@ -161,6 +161,7 @@ def sources(profile: Released) -> list[str]:
     of_set |= {"kriegeskorte-92": ["kriegeskorte92-images", "kriegeskorte92-judgments"]}
     of_set |= {name: [f"{name.partition('-')[0]}-judgments"] for name in (*PETERSON, *CICHY, "king")}
     of_set |= {name: [source] for name, source in LABELLED.items()} | {VALIDATION: ["breeds-hierarchy"]}
+    of_set |= {"things": [*of_set["things"], "things-names", "wordnet-nouns"]}
     named = dict.fromkeys(source for name in evaluated(profile) for source in of_set[name])
     return list(named) if profile.evidence == "human" else []
 

@@ -19,13 +19,13 @@ from humalign.stages.paper.rows import Row
 # What is scored for each evaluation that a profile names; each is kept in a file of its own. Those of ``CHAIN`` are about a teacher, or
 # about how students were taught: where nothing is taught there are none.
 PARTS: dict[str, tuple[Callable[[Run], Iterator[Row]], ...]] = {
-    "things": (people_scores.things, people_scores.unseen_objects, people_scores.categories),
+    "things": (people_scores.things, people_scores.unseen_objects, people_scores.categories, people_scores.objects_along_wordnet),
     "levels": (people_scores.at_levels,),
     "similarity": (people_scores.similarity,),
     "labels": (label_scores.labelled,),
     "breeds": (label_scores.breeds,),
     "imagenet-a": (label_scores.imagenet_a,),
-    "models": (label_scores.superclasses, label_scores.alike),
+    "models": (label_scores.superclasses, label_scores.classes_along_wordnet, label_scores.alike),
 }
 
 CHAIN = (label_scores.training, people_scores.unseen_objects)
