@@ -24,8 +24,8 @@ from humalign.drawing import (
     save,
     stage_rows,
 )
+from humalign.emoji import STYLES, EmojiImages, concepts
 from humalign.errors import HumalignError, nearest
-from humalign.images import STYLES, EmojiImages, concepts
 from humalign.scores import pick
 from humalign.simulate import THINGS_CHOICE_ENTROPY, THINGS_MAJORITY_SHARE
 from humalign.tables import MAIN, PAIRS, SHOWN_LEVELS, STAGES

@@ -1,4 +1,4 @@
-"""The figures of taxonomies on real photographs: distances by steps of WordNet, and maps of categories before and after alignment."""
+"""The figures of taxonomies on real photographs: distances by relation and by steps of WordNet, and maps of categories."""
 
 from __future__ import annotations
 
@@ -14,12 +14,25 @@ from matplotlib.figure import Figure
 from humalign.drawing import COLOURS, MARKERS, STYLE, WIDTH, Panel, draw_groups, stage_rows
 from humalign.figures_people import BEFORE_AFTER, heading
 from humalign.scores import pick
-from humalign.tables_hierarchy import OBJECTS, PHOTOGRAPHS, STAGES, paths
+from humalign.tables_hierarchy import OBJECTS, PHOTOGRAPHS, RELATIONS, STAGES, paths
 from humalign.tables_students import MAIN
 
 TAXONOMY = "Names of things, no judgments"
+CATEGORIES = "Categories of photographs, no judgments"
 # Width of a letter and height of a line on a map, as shares of its axes.
 LETTER, LINE = 0.0125, 0.045
+
+
+def relations(scores: pd.DataFrame) -> Figure:
+    """Draw the mean standardised distance of photographs by relation, and its paired change from the base, for both sets."""
+    panels = []
+    for name, title in (("things-278", "THINGS"), ("cifar10", "CIFAR-10")):
+        for metric, axis in (("standardised-distance", "standardised distance"), ("standardised-distance-above-base", "change from base")):
+            rows = stage_rows(scores, MAIN, task="hierarchy", metric=metric)
+            rows = pd.concat([pick(rows, split=f"{name}/{relation}").assign(label=label) for relation, label in RELATIONS[name].items()])
+            panels.append(Panel(title, rows, axis, "pairs", 0.0))
+    return draw_groups(panels, MAIN, columns=2, heading=heading(pd.concat([panel.rows for panel in panels]), CATEGORIES),
+                       foot="dotted: mean over all pairs, and no change")
 
 
 def wordnet(scores: pd.DataFrame) -> Figure:

@@ -8,13 +8,12 @@ from matplotlib.figure import Figure
 from humalign.drawing import CHANCE, Course, Panel, draw_courses, draw_groups, draw_panels, stage_rows
 from humalign.figures_people import heading
 from humalign.scores import one, pick
+from humalign.tables_models import MODELS_ALIKE, is_student, pairs_of_models
 from humalign.tables_people import ceiling, model_name
 from humalign.tables_students import (
     ANSWERS,
     MAIN,
-    MODELS_ALIKE,
     PAIRS,
-    RELATIONS,
     SETS,
     SIMILARITY,
     SOFT_LABELS,
@@ -22,8 +21,6 @@ from humalign.tables_students import (
     UNIFORM_OF_TEN,
     VICE,
     corruptions,
-    is_student,
-    pairs_of_models,
     people_range,
     severities,
     severity,
@@ -34,7 +31,6 @@ from humalign.tables_students import (
 
 LABELS = "Class labels of photographs, no judgments"
 TEACHERS = "A teacher's choices, not people's"
-TAXONOMY = "Categories of photographs, no judgments"
 MODELS = "Models beside models, no judgments"
 # Both labelled sets have ten classes.
 CHANCE_OF_TEN = 0.1
@@ -125,18 +121,6 @@ def few_shot_change(scores: pd.DataFrame) -> Figure:
 
 def _ticks(scores: pd.DataFrame) -> list[float]:
     return [float(shots(split)) for split in splits(scores, next(iter(SETS)))]
-
-
-def hierarchy(scores: pd.DataFrame) -> Figure:
-    """Draw the mean standardised distance of photographs by relation, and its paired change from the base, for both sets."""
-    panels = []
-    for name, title in (("things-278", "THINGS"), ("cifar10", "CIFAR-10")):
-        for metric, axis in (("standardised-distance", "standardised distance"), ("standardised-distance-above-base", "change from base")):
-            rows = stage_rows(scores, MAIN, task="hierarchy", metric=metric)
-            rows = pd.concat([pick(rows, split=f"{name}/{relation}").assign(label=label) for relation, label in RELATIONS[name].items()])
-            panels.append(Panel(title, rows, axis, "pairs", 0.0))
-    return draw_groups(panels, MAIN, columns=2, heading=heading(pd.concat([panel.rows for panel in panels]), TAXONOMY),
-                       foot="dotted: mean over all pairs, and no change")
 
 
 def models_alike(scores: pd.DataFrame) -> Figure:

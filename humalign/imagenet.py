@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-import tarfile
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,8 +17,8 @@ from PIL import Image
 
 from humalign import registry
 from humalign.errors import HumalignError
-from humalign.images import SUFFIXES, open_image
-from humalign.registry.imagenet import PICTURES
+from humalign.images import open_image
+from humalign.registry.imagenet import PICTURES, in_archive, in_folders
 
 FOLDER = registry.IMAGENET
 TAR = "ILSVRC2012_img_train.tar"
@@ -46,17 +44,7 @@ class ClassFolders:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        try:
-            classes = sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
-            files = [
-                f"{name}/{picture}"
-                for name in classes
-                for picture in sorted(os.listdir(self.root / name))
-                if PurePosixPath(picture).suffix.lower() in SUFFIXES
-            ]
-        except OSError as error:
-            raise HumalignError(f"cannot read {self.root} ({error.strerror}): it should hold one folder a class") from None
-        self.labels = labelled(self.root, files)
+        self.labels = labelled(self.root, sorted(in_folders(self.root), key=lambda file: file.split("/")))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,24 +62,12 @@ class ClassTars:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            members = sorted(self._members())
-        except (OSError, tarfile.TarError, EOFError) as error:
-            raise HumalignError(f"cannot read {self.path} ({error}): it should be {TAR} as released; fetch it again") from None
+        members = sorted(in_archive(self.path))
         self._place = np.array([place for _, *place in members], dtype=np.int64).reshape(-1, 2)
         self.labels = labelled(self.path, [name for name, *_ in members])
         size = self.path.stat().st_size
         if (self._place.sum(1) > size).any():
             raise HumalignError(f"{self.path} is cut short at {size:,} bytes: fetch it again")
-
-    def _members(self) -> Iterator[tuple[str, int, int]]:
-        with open(self.path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as outer:
-            for archive in outer:
-                if archive.name.endswith(".tar"):
-                    file.seek(archive.offset_data)
-                    with tarfile.open(fileobj=file, mode="r:") as inner:
-                        name = PurePosixPath(archive.name).stem
-                        yield from ((f"{name}/{PurePosixPath(m.name).name}", m.offset_data, m.size) for m in inner if m.isfile())
 
     def __len__(self) -> int:
         return len(self.labels)

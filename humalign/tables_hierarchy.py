@@ -1,4 +1,4 @@
-"""Distances by steps of WordNet, as a table and in words: pure functions of the scores."""
+"""Distances of photographs by relation, and of things by steps of WordNet, as tables and in words: pure functions of the scores."""
 
 from __future__ import annotations
 
@@ -7,14 +7,39 @@ import pandas as pd
 from humalign.scores import one, pick
 from humalign.tables import Table, number, side
 from humalign.tables_people import cell
-from humalign.tables_students import MAIN
+from humalign.tables_students import MAIN, line
 
+# Relations of two photographs: of THINGS by the objects' categories, of CIFAR-10 by class and by kind: animal or vehicle.
+RELATIONS = {
+    "things-278": {"same-category": "share a\ncategory", "other-category": "share none"},
+    "cifar10": {"same-class": "one class", "same-superclass": "one kind", "other-superclass": "two kinds"},
+}
 OBJECTS, PHOTOGRAPHS = "unseen objects", "things-278"
 PATH = "path-spearman"
 STAGES = {OBJECTS: ("teacher-base", "teacher", "observer"), PHOTOGRAPHS: MAIN}
 # What is set beside what, by where it was measured.
 COMPARED = {OBJECTS: (("teacher", "teacher-base"),), PHOTOGRAPHS: (("aligned", "base"), ("aligned", "unaligned"), ("unaligned", "base"))}
 
+
+def relations(scores: pd.DataFrame) -> Table:
+    """Return the mean standardised distance of photographs by set and relation, and the aligned student's paired changes."""
+    lines = [
+        {"set": name, "pairs": title.replace("\n", " ")}
+        | line(scores, {"task": "hierarchy", "split": f"{name}/{relation}", "metric": "standardised-distance"})
+        for name, known in RELATIONS.items() for relation, title in known.items()
+    ]
+    return Table(pd.DataFrame(lines), "Distance of photographs, in standard deviations from the mean of all pairs; 95 % intervals over "
+                                      "images. Evidence: the categories of THINGS; classes of CIFAR-10 and their kinds, animal or vehicle")
+
+
+def moved(scores: pd.DataFrame, name: str, relation: str, stage: str, reference: str) -> str:
+    """Say whether pairs of a relation are nearer in a stage than in a reference, against all pairs, by the paired interval."""
+    row = one(scores, task="hierarchy", split=f"{name}/{relation}", stage=stage, metric=f"standardised-distance-above-{reference}")
+    way = {"above": "further apart", "below": "nearer together"}.get(side(row), "neither nearer nor further apart beyond doubt")
+    return f"{way} than in {reference} ({number(row)})"
+
+
+# ---- WordNet ---------------------------------------------------------------------------------------------------------
 
 def paths(scores: pd.DataFrame, of: str) -> dict[str, str]:
     """Return the splits of a set by steps of WordNet, from the fewest steps on, and how each is called."""

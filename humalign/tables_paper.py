@@ -21,8 +21,10 @@ PAIRS = (("unaligned", "base"), ("aligned", "base"), ("aligned", "unaligned"), (
 WHO = {"human": "people's judgments", "simulated": "simulated observers, not people", "taxonomy": "a taxonomy", "labels": "class labels"}
 LEVELS = ("global-coarse", "local-fine", "class-boundary")
 
-RELATED = ("THINGS, same-category", "THINGS, other-category")
-RELATED += ("ImageNet, same-class", "ImageNet, same-superclass", "ImageNet, other-superclass")
+RELATED = (
+    *("THINGS, same-category", "THINGS, other-category"),
+    *("ImageNet, same-class", "ImageNet, same-superclass", "ImageNet, other-superclass"),
+)
 STEPS = tuple(f"{of}, {steps}" for of in ("THINGS", "ImageNet") for steps in PATHS)
 
 

@@ -34,15 +34,6 @@ SOFT_LABELS = {
 }
 SETS = {"cifar10": "CIFAR-10", "textures": "textures"}
 CORRUPTED = {"task": "corruption", "split": "cifar10/all"}
-# Relations of two photographs: of THINGS by the objects' categories, of CIFAR-10 by class and by kind: animal or vehicle.
-RELATIONS = {
-    "things-278": {"same-category": "share a\ncategory", "other-category": "share none"},
-    "cifar10": {"same-class": "one class", "same-superclass": "one kind", "other-superclass": "two kinds"},
-}
-MODELS_ALIKE = {"cka": "linear CKA", "rsa-spearman": "RSA (Spearman)"}
-ALIKE = {"above": "more alike", "below": "less alike"}
-# How a pair of a student and its teacher is named.
-TEACHER = "its teacher"
 # The cross-entropy of a guess that finds all ten classes equally likely, in nats; both sets have ten.
 UNIFORM_OF_TEN = math.log(10)
 
@@ -97,7 +88,7 @@ def agreement_differences(scores: pd.DataFrame) -> Table:
     """Return the paired differences of the same measures."""
     lines = [
         {"measure": name}
-        | {f"{stage} less {reference}": cell(scores, stage=stage, **_above(where, reference)) for stage, reference in PAIRS}
+        | {f"{stage} less {reference}": cell(scores, stage=stage, **above(where, reference)) for stage, reference in PAIRS}
         for name, where in AGREEMENT.items()
     ]
     return Table(pd.DataFrame(lines), "Paired differences, each with the 95 % interval of the same resampled units")
@@ -110,7 +101,7 @@ def each_student(scores: pd.DataFrame) -> Table:
         split = splits(scores, name)[-1]
         asked[f"{title}, {shots(split)}-shot (accuracy)"] = {"task": "few-shot", "split": split, "metric": "accuracy"}
     lines = [
-        {"student": model_name(model), "measure": name} | _line(of_student(scores, model), where, model=model)
+        {"student": model_name(model), "measure": name} | line(of_student(scores, model), where, model=model)
         for model in students(scores) for name, where in asked.items()
     ]
     return Table(pd.DataFrame(lines), "Students of every backbone, distilled from one teacher in the same way; 95 % intervals as above. "
@@ -120,7 +111,7 @@ def each_student(scores: pd.DataFrame) -> Table:
 def soft_labels(scores: pd.DataFrame) -> Table:
     """Return every measure against people's labels by shots: each stage, and the aligned student's paired differences."""
     lines = [
-        {"measure": name, "shots": str(shots(split))} | _line(scores, {"task": "soft-labels", "split": split, "metric": metric})
+        {"measure": name, "shots": str(shots(split))} | line(scores, {"task": "soft-labels", "split": split, "metric": metric})
         for metric, name in SOFT_LABELS.items() for split in splits(scores, "cifar10", "soft-labels")
     ]
     return Table(pd.DataFrame(lines), "Classifiers of CIFAR-10 against the labels that people gave (CIFAR-10H); 95 % intervals over images")
@@ -130,7 +121,7 @@ def few_shot(scores: pd.DataFrame, classifier: str = "") -> Table:
     """Return few-shot accuracy by set and shots, of the logistic regression or of another ``classifier``, with paired differences."""
     metric = f"accuracy-{classifier}" if classifier else "accuracy"
     lines = [
-        {"set": title, "shots": str(shots(split))} | _line(scores, {"task": "few-shot", "split": split, "metric": metric})
+        {"set": title, "shots": str(shots(split))} | line(scores, {"task": "few-shot", "split": split, "metric": metric})
         for name, title in SETS.items() for split in splits(scores, name)
     ]
     by = classifier.replace("-", " ") or "logistic regression"
@@ -145,35 +136,8 @@ def human_evidence(scores: pd.DataFrame) -> Table:
         f"labels of CIFAR-10, {shots(last)}-shot: {name}": {"task": "soft-labels", "split": last, "metric": metric}
         for metric, name in SOFT_LABELS.items()
     }
-    return Table(pd.DataFrame([{"measure": name} | _line(scores, where) for name, where in measures.items()]),
+    return Table(pd.DataFrame([{"measure": name} | line(scores, where) for name, where in measures.items()]),
                  "Students on human evidence, with 95 % intervals (run of the profile things)")
-
-
-def hierarchy(scores: pd.DataFrame) -> Table:
-    """Return the mean standardised distance of photographs by set and relation, and the aligned student's paired changes."""
-    lines = [
-        {"set": name, "pairs": title.replace("\n", " ")}
-        | _line(scores, {"task": "hierarchy", "split": f"{name}/{relation}", "metric": "standardised-distance"})
-        for name, relations in RELATIONS.items() for relation, title in relations.items()
-    ]
-    return Table(pd.DataFrame(lines), "Distance of photographs, in standard deviations from the mean of all pairs; 95 % intervals over "
-                                      "images. Evidence: the categories of THINGS; classes of CIFAR-10 and their kinds, animal or vehicle")
-
-
-def models_alike(scores: pd.DataFrame) -> Table:
-    """Return how alike two models are on the 92 photographs, before and after alignment, and for the control."""
-    lines = []
-    for pair in pairs_of_models(scores):
-        before, after = ("base", "aligned") if is_student(scores, pair) else ("teacher-base", "teacher")
-        for metric, title in MODELS_ALIKE.items():
-            where = {"model": pair, "task": "between-models", "metric": metric}
-            lines.append({"models": model_name(pair), "measure": title} | {
-                "before": cell(scores, stage=before, **where), "control": cell(scores, stage="unaligned", **where),
-                "after": cell(scores, stage=after, **where),
-                "after less before": cell(scores, stage=after, **_above(where, before)),
-                "after less control": cell(scores, stage=after, **_above(where, "unaligned"))})
-    return Table(pd.DataFrame(lines), "How alike two models are on the 92 photographs: backbones as they are and by their teachers; the "
-                                      "student and its teacher, or another backbone; 95 % intervals over images. No judgments enter")
 
 
 def corruption(scores: pd.DataFrame) -> Table:
@@ -181,10 +145,10 @@ def corruption(scores: pd.DataFrame) -> Table:
     titles = {"clean": "clean", **{split: split for split in severities(scores)[1:]}, "all": "all corruptions"}
     titles |= {split: split.replace("-", " ") for split in corruptions(scores)}
     lines = [
-        {"photographs": title} | _line(scores, {"task": "corruption", "split": f"cifar10/{split}", "metric": "accuracy"})
+        {"photographs": title} | line(scores, {"task": "corruption", "split": f"cifar10/{split}", "metric": "accuracy"})
         for split, title in titles.items()
     ]
-    lines.append({"photographs": "clean less all corruptions"} | _line(scores, {**CORRUPTED, "metric": "loss"}))
+    lines.append({"photographs": "clean less all corruptions"} | line(scores, {**CORRUPTED, "metric": "loss"}))
     return Table(pd.DataFrame(lines), "Accuracy on corrupted photographs of CIFAR-10 of logistic regressions that were taught clean ones; "
                                       "95 % intervals over images and taught sets. Evidence: class labels")
 
@@ -206,24 +170,14 @@ def corruptions(scores: pd.DataFrame) -> list[str]:
     return [split for split in found if split not in ("all", *severities(scores))]
 
 
-def pairs_of_models(scores: pd.DataFrame) -> list[str]:
-    """Return the names of the pairs of models that are compared, in the order of the scores."""
-    return list(dict.fromkeys(pick(scores, task="between-models")["model"]))
-
-
-def is_student(scores: pd.DataFrame, pair: str) -> bool:
-    """Say whether a pair of models is one of a student and something that stays as it is."""
-    return "aligned" in set(pick(scores, task="between-models", model=pair)["stage"])
-
-
-def _line(scores: pd.DataFrame, where: dict[str, str], **also: str) -> dict[str, str]:
+def line(scores: pd.DataFrame, where: dict[str, str], **also: str) -> dict[str, str]:
     """Return the cells of the three main stages, and of the aligned student's differences from the others."""
     return {stage: cell(scores, stage=stage, **where, **also) for stage in MAIN} | {
-        f"aligned less {reference}": cell(scores, stage="aligned", **_above(where, reference), **also)
+        f"aligned less {reference}": cell(scores, stage="aligned", **above(where, reference), **also)
         for reference in ("base", "unaligned")}
 
 
-def _above(where: dict[str, str], reference: str) -> dict[str, str]:
+def above(where: dict[str, str], reference: str) -> dict[str, str]:
     return {**where, "metric": f"{where['metric']}-above-{reference}"}
 
 
@@ -231,7 +185,7 @@ def _above(where: dict[str, str], reference: str) -> dict[str, str]:
 
 def gains_by_student(scores: pd.DataFrame, reference: str) -> str:
     """Say for every backbone how far its aligned student is above a reference, in RSA with people, by the paired intervals."""
-    where = _above(SIMILARITY, reference)
+    where = above(SIMILARITY, reference)
     found = {model: one(scores, model=model, stage="aligned", **where) for model in students(scores)}
     return "; ".join(f"{model_name(model)} is {side(row)} {reference} ({number(row)})" for model, row in found.items())
 
@@ -272,37 +226,6 @@ def by_shots(scores: pd.DataFrame, stage: str, reference: str, name: str, task: 
             f"largest difference is {number(farthest)}, at {shots(farthest['split'])}")
 
 
-def moved(scores: pd.DataFrame, name: str, relation: str, stage: str, reference: str) -> str:
-    """Say whether pairs of a relation are nearer in a stage than in a reference, against all pairs, by the paired interval."""
-    row = one(scores, task="hierarchy", split=f"{name}/{relation}", stage=stage, metric=f"standardised-distance-above-{reference}")
-    way = {"above": "further apart", "below": "nearer together"}.get(side(row), "neither nearer nor further apart beyond doubt")
-    return f"{way} than in {reference} ({number(row)})"
-
-
-def drawn_together(scores: pd.DataFrame) -> dict[str, str]:
-    """Say whether two models come to be more alike: backbones by their maps, the student and its teacher, and other backbones.
-
-    Returns:
-        ``backbones``, ``teacher-REFERENCE`` and ``others-REFERENCE``, each for both measures, by the paired intervals.
-    """
-    pairs = [pair for pair in pairs_of_models(scores) if "&" in pair]
-    students = [pair for pair in pairs if is_student(scores, pair)]
-    said = {"backbones": _alike(scores, [pair for pair in pairs if pair not in students], "teacher", "teacher-base")}
-    for reference in ("base", "unaligned"):
-        said[f"teacher-{reference}"] = _alike(scores, [pair for pair in students if pair.endswith(TEACHER)], "aligned", reference)
-        said[f"others-{reference}"] = _alike(scores, [pair for pair in students if not pair.endswith(TEACHER)], "aligned", reference)
-    return said
-
-
-def _alike(scores: pd.DataFrame, pairs: list[str], stage: str, reference: str) -> str:
-    ways = []
-    for metric, title in MODELS_ALIKE.items():
-        rows = [one(scores, task="between-models", model=pair, stage=stage, metric=f"{metric}-above-{reference}") for pair in pairs]
-        found = "; ".join(f"{ALIKE.get(side(row), 'neither more nor less alike beyond doubt')} ({number(row)})" for row in rows)
-        ways.append(f"by {title} {found}")
-    return ", ".join(ways)
-
-
 def worse_than_uniform(scores: pd.DataFrame, stage: str) -> str:
     """Say at how many shots a classifier's cross-entropy with people's labels is surely above that of a uniform guess."""
     rows = [one(scores, stage=stage, task="soft-labels", split=split, metric="cross-entropy") for split in splits(scores, "cifar10")]
@@ -335,7 +258,7 @@ def curve_splits(scores: pd.DataFrame) -> list[tuple[str, int]]:
 def verdict(scores: pd.DataFrame) -> str:
     """Say in one sentence whether the aligned student agrees more with people than its base and the control; it can say no."""
     asked: list[tuple[str, str, Any]] = [
-        (name, reference, one(scores, stage="aligned", **_above(where, reference)))
+        (name, reference, one(scores, stage="aligned", **above(where, reference)))
         for name, where in AGREEMENT.items() for reference in ("base", "unaligned")
     ]
     held = [row for _, _, row in asked if side(row) == "above"]

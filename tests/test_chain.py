@@ -23,7 +23,7 @@ import xarray as xr
 from safetensors.torch import load_file
 
 import humalign
-from humalign import images, origins, pipeline, profiles, registry, scores, stages, triplets
+from humalign import emoji, origins, pipeline, profiles, registry, scores, stages, triplets
 from humalign.artefacts import Provenance, sha256
 from humalign.errors import HumalignError
 
@@ -70,7 +70,7 @@ SETTINGS = {
     "bootstrap_draws": 50,
 }
 MODULES = [importlib.import_module(found.name) for found in pkgutil.walk_packages(humalign.__path__, "humalign.")]
-ALL_CONCEPTS = images.concepts
+ALL_CONCEPTS = emoji.concepts
 CHAIN = pipeline.chain(stages.STAGES, "scores")
 
 
@@ -85,7 +85,7 @@ def few_concepts() -> pd.DataFrame:
 @contextlib.contextmanager
 def in_small():
     """Have every module see few concepts, whoever imported the name."""
-    changed = [module for module in (*MODULES, images) if getattr(module, "concepts", None) is ALL_CONCEPTS]
+    changed = [module for module in (*MODULES, emoji) if getattr(module, "concepts", None) is ALL_CONCEPTS]
     threads = torch.get_num_threads()
     torch.set_num_threads(SETTINGS["threads"])
     for module in changed:

@@ -16,8 +16,8 @@ from humalign.backbones import Backbone, build
 from humalign.batches import DenseTriplets
 from humalign.distill import Distillation, Engine, distill
 from humalign.embeddings import embed
+from humalign.emoji import EmojiImages
 from humalign.errors import HumalignError
-from humalign.images import EmojiImages
 from humalign.judgments import PAIRS, random_triplets
 from humalign.student import Student
 from humalign.triplets import label

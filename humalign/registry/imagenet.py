@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from humalign import registry
 from humalign.errors import HumalignError
@@ -19,6 +19,7 @@ from humalign.registry import Source
 PICTURES = {"imagenet-2012-training": 1_281_167, "imagenet-2012-validation": 50_000}
 CLASSES = 1_000
 LISTS = ("train_cls.txt", "ImageSets/CLS-LOC/train_cls.txt")
+SUFFIXES = (".jpeg", ".jpg")
 SHOWN = 3
 
 
@@ -36,7 +37,8 @@ def check(entry: Source, inside: bool = True) -> Path:
         raise HumalignError(f"{path} has {path.stat().st_size:,} bytes instead of {entry.size:,}: it is cut short, or another archive")
     if path.is_file() and not inside:
         return path
-    found = set(_in_archive(path) if path.is_file() else _in_folders(path))
+    names = (name for name, *_ in in_archive(path)) if path.is_file() else in_folders(path)
+    found = {name.rpartition(".")[0] for name in names}
     classes = {name.partition("/")[0] for name in found}
     wanted = PICTURES[entry.name]
     if len(found) == wanted and len(classes) == CLASSES:
@@ -49,28 +51,38 @@ def check(entry: Source, inside: bool = True) -> Path:
     )
 
 
-def _in_folders(root: Path) -> Iterator[str]:
-    """Yield ``CLASS/PICTURE`` without the suffix."""
-    with os.scandir(root) as folders:
-        for folder in folders:
-            if folder.is_dir():
-                with os.scandir(folder.path) as pictures:
-                    yield from (f"{folder.name}/{_stem(each.name)}" for each in pictures if each.name.lower().endswith((".jpeg", ".jpg")))
+def in_folders(root: Path) -> Iterator[str]:
+    """Yield every picture of class folders as ``CLASS/PICTURE.JPEG``.
+
+    Raises:
+        HumalignError: the folder cannot be read.
+    """
+    try:
+        with os.scandir(root) as folders:
+            for folder in folders:
+                if folder.is_dir():
+                    with os.scandir(folder.path) as pictures:
+                        yield from (f"{folder.name}/{each.name}" for each in pictures if each.name.lower().endswith(SUFFIXES))
+    except OSError as error:
+        raise HumalignError(f"cannot read {root} ({error.strerror}): it should hold one folder a class") from None
 
 
-def _in_archive(path: Path) -> Iterator[str]:
+def in_archive(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield every picture of the archive as released, one archive a class: ``CLASS/PICTURE.JPEG``, where it starts, and its bytes.
+
+    Raises:
+        HumalignError: the archive is missing or damaged.
+    """
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as outer:
-            for member in outer:
-                file.seek(member.offset_data)
-                with tarfile.open(fileobj=file, mode="r:") as inner:
-                    yield from (f"{_stem(member.name)}/{_stem(each.name)}" for each in inner if each.isfile())
+            for archive in outer:
+                if archive.name.endswith(".tar"):
+                    file.seek(archive.offset_data)
+                    with tarfile.open(fileobj=file, mode="r:") as inner:
+                        name = PurePosixPath(archive.name).stem
+                        yield from ((f"{name}/{PurePosixPath(m.name).name}", m.offset_data, m.size) for m in inner if m.isfile())
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise HumalignError(f"{path} cannot be read ({error}): it should be the archive as released, of one archive a class") from None
-
-
-def _stem(name: str) -> str:
-    return Path(name).stem
+        raise HumalignError(f"cannot read {path} ({error}): it should be the archive as released, of one archive a class") from None
 
 
 def _listed(folder: Path) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from humalign.pipeline import Stage
-from humalign.stages import human_scores, people, photographs
+from humalign.stages import human_scores, people, photograph_students, photographs
 from humalign.stages.inputs import embed, embedding_files, judge, sources, weights_of
 from humalign.stages.learning import student_files, train
 from humalign.stages.paper import authors, embedding, features, labelling, pictures, scoring, students, teaching
@@ -21,8 +21,9 @@ def _chapters(*beside: str) -> Stage:
         needs=("scores",),
         settings=(),
         modules=(
-            *("scores", "origins", "tables", "tables_people", "tables_students", "tables_hierarchy", "tables_evidence", "tables_paper"),
-            *("drawing", "figures", "figures_people", "figures_students", "figures_hierarchy", "figures_paper", "published", "notebooks"),
+            *("scores", "origins", "tables", "tables_people", "tables_students", "tables_hierarchy", "tables_models", "tables_evidence"),
+            *("tables_paper", "drawing", "figures", "figures_people", "figures_students", "figures_hierarchy", "figures_paper"),
+            *("published", "notebooks"),
         ),
         outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
         make=execute_notebooks,
@@ -38,7 +39,7 @@ STAGES: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
         settings=("teacher_backbone", "student_backbone", "frozen_stages"),
-        modules=("images", "splitting", "weights", "backbones", "embeddings", "stages/inputs"),
+        modules=("images", "emoji", "splitting", "weights", "backbones", "embeddings", "stages/inputs"),
         outputs=embedding_files,
         make=embed,
         files=RECIPES,
@@ -50,7 +51,7 @@ STAGES: dict[str, Stage] = {
             *("observers", "individuality", "space_dim", "group_share", "subgroup_share", "concept_share"),
             *("answers", "folds", "whole_subgroups"),
         ),
-        modules=("images", "judgments", "simulate", "splits", "stages/inputs"),
+        modules=("emoji", "judgments", "simulate", "splits", "stages/inputs"),
         outputs=lambda profile: ["judgments.nc"],
         make=judge,
     ),
@@ -105,7 +106,10 @@ PEOPLE: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
         settings=("backbones", "further_backbones", "students", "trained_stages", "labelled_images", "corrupted_images"),
-        modules=("datafiles", "readers", "images", "corruptions", "splitting", "weights", "backbones", "embeddings"),
+        modules=(
+            *("datafiles", "readers", "images", "corruptions", "splitting", "weights", "backbones", "embeddings"),
+            "stages/photographs",
+        ),
         outputs=photographs.embedding_files,
         make=photographs.embed,
         files=RECIPES,
@@ -117,7 +121,7 @@ PEOPLE: dict[str, Stage] = {
     "judgments": Stage(
         needs=(),
         settings=("vice_dim", "vice_steps", "vice_batch", "vice_seeds", "vice_shares", "folds"),
-        modules=("datafiles", "readers", "judgments", "splits", "objectives", "vice"),
+        modules=("datafiles", "readers", "judgments", "splits", "objectives", "vice", "stages/people"),
         outputs=people.observer_files,
         make=people.observe,
         sources=lambda profile: OBJECTS,
@@ -125,7 +129,7 @@ PEOPLE: dict[str, Stage] = {
     "teacher": Stage(
         needs=("judgments",),
         settings=("residuals", "ridges", "pulls", "pull_folds", "distilled_triplets"),
-        modules=("locality", "teacher", "mixed_effects"),
+        modules=("locality", "teacher", "mixed_effects", "evaluation/people"),
         outputs=people.teacher_files,
         make=people.teach,
         sources=lambda profile: OBJECTS,
@@ -140,10 +144,10 @@ PEOPLE: dict[str, Stage] = {
         ),
         modules=(
             *("objectives", "teacher", "mixed_effects", "triplets/sampling", "triplets/labelling", "batches", "optimiser", "student"),
-            *("distill", "evaluation/people", "stages/photographs"),
+            *("distill", "evaluation/people", "stages/photographs", "stages/photograph_students"),
         ),
-        outputs=photographs.student_files,
-        make=photographs.train,
+        outputs=photograph_students.student_files,
+        make=photograph_students.train,
         sources=lambda profile: ["things-vice", "things-photographs", *weights_of(*profile.students)],
     ),
     "scores": Stage(
@@ -155,7 +159,7 @@ PEOPLE: dict[str, Stage] = {
         modules=(
             *("scores", "evaluation/people", "evaluation/correlation", "evaluation/odd_one_out", "evaluation/uncertainty"),
             *("evaluation/persons", "evaluation/examples", "evaluation/few_shot", "evaluation/soft_labels", "readers_labels"),
-            *("stages/people", "stages/people_shown", "stages/photograph_scores", "stages/student_scores", "stages/human_scores"),
+            *("stages/teacher_scores", "stages/people_shown", "stages/photograph_scores", "stages/student_scores", "stages/human_scores"),
             *("stages/model_scores", "evaluation/hierarchy", "evaluation/between_models", "evaluation/rsa", "evaluation/disagreement"),
             *("stages/object_scores", "stages/shift_scores", "stages/hierarchy_scores", "readers_imagenet", "wordnet"),
         ),
@@ -175,7 +179,7 @@ PAPER: dict[str, Stage] = {
     "pixels": Stage(
         needs=(),
         settings=("imagenet_pictures", "imagenet_validation", "teacher_backbone", "students", "evaluations", "labelled_images", "evidence"),
-        modules=("images", "imagenet", "pixels", "readers_levels", "readers_similarity", "stages/paper/pictures"),
+        modules=("images", "imagenet", "registry/imagenet", "pixels", "readers_levels", "readers_similarity", "stages/paper/pictures"),
         outputs=pictures.pixel_files,
         make=pictures.squash,
         files=RECIPES,

@@ -8,11 +8,11 @@ from humalign import scores
 from humalign.artefacts import Provenance
 from humalign.pipeline import Run
 from humalign.scores import Score
-from humalign.stages import hierarchy_scores, model_scores, object_scores, people, photograph_scores, shift_scores, student_scores
+from humalign.stages import hierarchy_scores, model_scores, object_scores, photograph_scores, shift_scores, student_scores, teacher_scores
 from humalign.stages.inputs import progress_bar
 
 PARTS = (
-    *(*people.PARTS, object_scores.rows, photograph_scores.rows, student_scores.rows),
+    *(*teacher_scores.PARTS, object_scores.rows, photograph_scores.rows, student_scores.rows),
     *(hierarchy_scores.rows, model_scores.rows, shift_scores.rows),
 )
 # On whose evidence a task's numbers stand, where it is not people's.

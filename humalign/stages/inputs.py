@@ -10,7 +10,7 @@ from tqdm import tqdm
 from humalign import embeddings, registry, simulate, splits
 from humalign.artefacts import Provenance, write_dataset
 from humalign.backbones import build, recipes
-from humalign.images import STYLES, EmojiImages, concepts
+from humalign.emoji import STYLES, EmojiImages, concepts
 from humalign.judgments import Choices, random_triplets
 from humalign.pipeline import Run
 from humalign.profiles import Profile, Settings

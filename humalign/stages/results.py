@@ -9,8 +9,8 @@ import numpy as np
 
 from humalign import embeddings, origins, scores
 from humalign.artefacts import PACKAGE, Provenance
+from humalign.emoji import concepts
 from humalign.errors import HumalignError
-from humalign.images import concepts
 from humalign.pipeline import Run
 from humalign.profiles import Released, Things
 from humalign.stages.inputs import by_style, centred, judgments, progress_bar

@@ -15,7 +15,7 @@ from humalign.evaluation import few_shot, people, soft_labels
 from humalign.judgments import cosine_similarities
 from humalign.pipeline import Run
 from humalign.scores import Estimate, mean_of_folds, resamples
-from humalign.stages import photographs
+from humalign.stages import photograph_students, photographs
 from humalign.stages.inputs import stream
 from humalign.stages.people import Name, judgments
 from humalign.stages.photograph_scores import ACROSS, each_person
@@ -42,7 +42,7 @@ def features_of(run: Run, stage: str, half: int | None = None, model: str | None
     model = model or run.profile.students[0]
     if stage == "base":
         return photographs.features(run)[model]
-    return photographs.student_features(run, model, stage if half is None or stage == "unaligned" else f"{stage}-half{half}")
+    return photograph_students.student_features(run, model, stage if half is None or stage == "unaligned" else f"{stage}-half{half}")
 
 
 def _stages(run: Run, model: str) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ def taught(
 
 def _dense_against_sparse(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Agreement with the teacher on photographs held back, by images seen: mean over seeds, and Student's interval of that mean."""
-    model, found = run.profile.students[0], photographs.curves(run)
+    model, found = run.profile.students[0], photograph_students.curves(run)
     for kind, several in found.items():
         for place, (images, _) in enumerate(several[0]):
             values = np.array([curve[place][1] for curve in several])

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from humalign import embeddings, splits, triplets, vice
 from humalign.artefacts import Provenance, replacing
-from humalign.images import STYLES
+from humalign.emoji import STYLES
 from humalign.judgments import entropy, random_triplets
 from humalign.pipeline import Run
 from humalign.profiles import Profile
