@@ -177,7 +177,7 @@ def rsa_people(name: str) -> World:
         def score(things: int, people: int, source: np.random.Generator, draws: int) -> Estimate:
             model, matrices = judged(source, things, people, 0.4)
             weights = resamples(things, draws, seed(source)), resamples(people, draws, seed(source))
-            return rsa.with_people({"model": model}, matrices, *weights)[name]
+            return rsa.with_people({"model": model}, matrices, *weights, name in rsa.CEILINGS)[name]
 
         if name not in TRUE_RSA:
             source = np.random.default_rng(5)

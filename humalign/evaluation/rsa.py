@@ -13,6 +13,8 @@ from humalign.errors import HumalignError
 from humalign.evaluation.correlation import Ranked, spearman, weighted_pearson
 from humalign.scores import Estimate
 
+CEILINGS = ("lower", "upper")
+
 
 def dissimilarities(features: Float[np.ndarray, "concepts dim"]) -> Float[np.ndarray, "concepts concepts"]:
     """Return 1 - Pearson's correlation between the features of every two concepts.
@@ -97,6 +99,7 @@ def with_people(
     people: Float[np.ndarray, "people n n"],
     things_weights: Float[np.ndarray, "draws n"],
     people_weights: Float[np.ndarray, "draws people"],
+    ceilings: bool = True,
 ) -> dict[str, Estimate]:
     """Return how well models, and people among themselves, order the pairs as single people do: mean Spearman's correlations.
 
@@ -111,9 +114,10 @@ def with_people(
         people: dissimilarities by each person.
         things_weights: from ``resamples``.
         people_weights: from ``resamples``, as many draws.
+        ceilings: whether to take them too, which is most of the work.
 
     Returns:
-        The name of each model, ``lower`` and ``upper`` (units: thing and person).
+        The name of each model, and of the ceilings ``lower`` and ``upper`` (units: thing and person).
 
     Raises:
         HumalignError: a matrix that is not finite or constant, or of other things.
@@ -122,7 +126,7 @@ def with_people(
     single = np.stack([rankdata(_pairs(f"the matrix of person {p}", one[i, j])) for p, one in enumerate(people)])
     ranked = {name: Ranked(_pairs(f"the matrix of {name}", matrix[i, j])) for name, matrix in models.items()}
     own = [Ranked(one) for one in single]
-    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in (*models, "lower", "upper")}
+    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in (*models, *(CEILINGS if ceilings else ()))}
 
     def ranks(things: Float[np.ndarray, " n"]) -> _Ranks:
         pairs = (things[i] * things[j]).astype(float)
@@ -131,7 +135,8 @@ def with_people(
     everything, everybody = ranks(np.ones(people.shape[1])), np.ones(len(people))
     for w, p in zip(things_weights, np.asarray(people_weights, dtype=float), strict=True):
         drawn = ranks(w)
-        each = [dict(_correlations(*kind)) for kind in ((drawn, p), (drawn, everybody), (everything, p))]
+        kinds = ((drawn, p), (drawn, everybody), (everything, p))
+        each = [dict(_correlations(of, times, ceilings)) for of, times in kinds]
         for name, found in rows.items():
             found.append(tuple(scores[name] for scores in each))
     return {name: Estimate.of(together, len(people), *alone) for name, (together, *alone) in ((n, np.array(v).T) for n, v in rows.items())}
@@ -145,10 +150,9 @@ class _Ranks(NamedTuple):
     people: list[Float[np.ndarray, " pairs"]]
 
 
-def _correlations(ranks: _Ranks, times: Float[np.ndarray, " people"]) -> Iterator[tuple[str, float]]:
+def _correlations(ranks: _Ranks, times: Float[np.ndarray, " people"], ceilings: bool) -> Iterator[tuple[str, float]]:
     """Yield each model's mean correlation with the people of one draw, and the two ceilings."""
     pairs, people = ranks.pairs, {q: ranks.people[q] for q in np.flatnonzero(times).tolist()}
-    total = sum(times[q] * own for q, own in people.items())
 
     def mean(values: dict[int, float]) -> float:
         known = {q: v for q, v in values.items() if np.isfinite(v)}
@@ -160,6 +164,9 @@ def _correlations(ranks: _Ranks, times: Float[np.ndarray, " people"]) -> Iterato
 
     for name, model in ranks.models.items():
         yield name, mean({q: weighted_pearson(model, own, pairs) for q, own in people.items()})
+    if not ceilings:
+        return
+    total = sum(times[q] * own for q, own in people.items())
     # All copies of a person are left out together, so that nobody is compared with himself; above, each is there once, as among all.
     others = {q: total - times[q] * own for q, own in people.items()}
     yield "lower", mean({q: correlation(others[q], own) for q, own in people.items()}) if len(people) > 1 else np.nan

@@ -73,21 +73,26 @@ def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
         for (stage, metric), estimate in gains(found):
             task = "odd-one-out" if metric.startswith("accuracy") else "similarity-judgments"
             yield (model, stage, task, ACROSS, metric), estimate
-    alone = each_person(across, judged.matrices, **settings)
+    alone = each_person(across, judged.matrices, **settings, ceilings=True)
     for model in dict.fromkeys(model for model, _ in across):
         for (stage, metric), estimate in gains({(s, "rsa-each-person"): e for (m, s), e in alone.items() if m == model}):
             yield (model, stage, "similarity-judgments", ACROSS, metric), estimate
-    for bound in ("lower", "upper"):
+    for bound in rsa.CEILINGS:
         yield ("people", "ceiling", "similarity-judgments", "92 photographs", f"rsa-each-person-{bound}"), alone["people", bound]
 
 
 def each_person(
-    similarities: dict[tuple[str, str], Float[np.ndarray, "n n"]], matrices: Float[np.ndarray, "people n n"], draws: int, seed: int
+    similarities: dict[tuple[str, str], Float[np.ndarray, "n n"]],
+    matrices: Float[np.ndarray, "people n n"],
+    draws: int,
+    seed: int,
+    ceilings: bool = False,
 ) -> dict[tuple[str, str], Estimate]:
-    """Return mean correlations with single people by (model, stage), and the bounds of any such one as (people, lower or upper)."""
+    """Return mean correlations with single people by (model, stage), and with ``ceilings`` theirs as (people, lower or upper)."""
     weights = resamples(matrices.shape[1], draws, seed), resamples(len(matrices), draws, seed + 1)
-    found = rsa.with_people({" ".join(name): -similarity for name, similarity in similarities.items()}, matrices, *weights)
-    return {name: found[" ".join(name)] for name in similarities} | {("people", bound): found[bound] for bound in ("lower", "upper")}
+    found = rsa.with_people({" ".join(name): -similarity for name, similarity in similarities.items()}, matrices, *weights, ceilings)
+    named = {" ".join(name): name for name in similarities} | {bound: ("people", bound) for bound in rsa.CEILINGS}
+    return {named[name]: estimate for name, estimate in found.items()}
 
 
 def gains(found: dict[tuple[str, str], Estimate]) -> Iterator[tuple[tuple[str, str], Estimate]]:

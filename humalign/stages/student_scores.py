@@ -70,7 +70,7 @@ def _similarity_judgments(run: Run, model: str) -> Iterator[tuple[Name, Estimate
     found = {stage: people.across_people_and_images(similarity, judged.matrices, **settings) for stage, similarity in alike.items()}
     yield from compared(run, "similarity-judgments", ACROSS, "rsa-spearman", found, model)
     alone = each_person({(model, stage): each for stage, each in alike.items()}, judged.matrices, **settings)
-    each = {stage: estimate for (name, stage), estimate in alone.items() if name != "people"}
+    each = {stage: estimate for (_, stage), estimate in alone.items()}
     yield from compared(run, "similarity-judgments", ACROSS, "rsa-each-person", each, model)
 
 

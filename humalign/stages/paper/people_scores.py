@@ -149,7 +149,7 @@ def _judged(run: Run, which: str, split: str, matrices: Float[np.ndarray, "peopl
         apart = {"\n".join(model): rsa.dissimilarities(x) for model, x in models.items()}
         found = rsa.with_people(apart, matrices, *drawn)
         kind = evidence(run.profile)
-        for bound in ("lower", "upper"):
+        for bound in rsa.CEILINGS:
             yield (*PEOPLE, "similarity-judgments", split, f"rsa-each-person-{bound}"), kind, found[bound]
         each = {model: found["\n".join(model)] for model in models}
         yield from compared(each, "similarity-judgments", split, "rsa-each-person", kind)
