@@ -13,7 +13,8 @@ from humalign.published import PUBLISHED
 from humalign.scores import COLUMNS, pick, read
 from humalign.tables import EMPTY, Table, number
 
-NO_RUN = "No run of the profile paper is recorded yet: run `make reproduce PROFILE=paper` on a machine with a GPU."
+HOW = "No run of the profile paper is recorded yet: run `make reproduce PROFILE=paper` on a machine with a GPU."
+NO_RUN = "No run yet: see the head of this chapter."
 NOT_RUN = "This run has no such evaluation: its profile leaves it out."
 STAGES = ("base", "unaligned", "aligned")
 TEACHERS = ("teacher-base", "teacher")
@@ -68,7 +69,7 @@ def scores_of(path: str | Path) -> pd.DataFrame:
 
 def where_from(path: str | Path) -> str:
     """Say which run a table of scores is of, or that there is none."""
-    return origins.said(path) if Path(path).is_file() else f"no run: {NO_RUN[0].lower()}{NO_RUN[1:].rstrip('.')}"
+    return origins.said(path) if Path(path).is_file() else f"no run: {HOW[0].lower()}{HOW[1:].rstrip('.')}"
 
 
 def missing(scores: pd.DataFrame) -> str:

@@ -82,7 +82,7 @@ def in_archive(path: Path) -> Iterator[tuple[str, int, int]]:
                         name = PurePosixPath(archive.name).stem
                         yield from ((f"{name}/{PurePosixPath(m.name).name}", m.offset_data, m.size) for m in inner if m.isfile())
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise HumalignError(f"cannot read {path} ({error}): it should be the archive as released, of one archive a class") from None
+        raise HumalignError(f"cannot read {path} ({error}): it should be one archive a class, as released; fetch it again") from None
 
 
 def _listed(folder: Path) -> set[str]:
