@@ -21,7 +21,7 @@ from humalign.artefacts import PACKAGE, fingerprint, sha256, versions
 from humalign.errors import HumalignError
 
 SETTINGS = ("_config.yml", "_toc.yml")
-PROSE = ("*.md", "*.bib", "_static/*", "figures/*", "recorded/growth.*")
+PROSE = ("*.md", "*.bib", "_static/*", "figures/*", "recorded/growth.*", "recorded/coverage.*")
 
 
 def render(root: Path, build: Path, notebooks: Path, figures: Mapping[str, Callable[[Path], None]] | None = None) -> Path:
