@@ -15,10 +15,11 @@ from compare import compare, heading
 from sklearn.model_selection import GridSearchCV
 from torch import Tensor
 
-from humalign import profiles, readers
+from humalign import profiles, readers, readers_answers
 from humalign.errors import HumalignError
 from humalign.judgments import PAIRS, ByObject, Choices, agreement, cosine_similarities, random_triplets
 from humalign.mixed_effects import MixedEffectsTeacher
+from humalign.object_order import SORTED
 from humalign.objectives import cross_entropy, pair_similarities
 from humalign.registry import locate
 from humalign.splits import ObjectFolds
@@ -122,8 +123,9 @@ def whole_fit(device: str) -> None:
 def things() -> tuple[np.ndarray, ByObject, str]:
     """Return embeddings of the THINGS objects and answers about them, or simulated ones of the same size."""
     try:
-        embeddings = readers.features(locate("things-clip-features"), OBJECTS)
-        answers = readers.triplets(locate("things-answers"), OBJECTS)
+        names = readers.object_ids(locate("things-ids"))
+        embeddings = readers.features(locate("things-clip-features"), names, SORTED)
+        answers = readers_answers.training(locate("things-answers"), names)
         return embeddings, ByObject.of(answers, OBJECTS), "THINGS answers, CLIP ViT-B/32"
     except HumalignError:
         rng = np.random.default_rng(0)

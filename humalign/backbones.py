@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from humalign import splitting, weights
 from humalign.errors import HumalignError, nearest
 from humalign.images import squash
-from humalign.registry import verify
+from humalign.registry import locate
 
 HUB = "hub"
 
@@ -185,7 +185,7 @@ def _file(plain: str, model: str, recipe: Recipe | None, place: str) -> Path | N
             raise HumalignError(f"{plain} has no weights that can be loaded: {recipe.missing}")
         return None
     if recipe and recipe.weights != HUB:
-        return verify(str(recipe.weights))
+        return locate(str(recipe.weights))
     return weights.find([plain, model, model.replace("/", "-")])
 
 

@@ -69,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     audit.set_defaults(command=_audit, build=Path("build"))
 
     score = commands.add_parser("score", help="score any encoder's embeddings of the judged things against people")
-    score.add_argument("file", type=Path, help=".npz with things-objects, things-278 or kriegeskorte-92, one row a thing")
+    score.add_argument("file", type=Path, help=(
+        ".npz with things-objects (rows in the order of unique_id.txt, or named in things-objects-names), things-photographs (named in "
+        "things-photographs-names: aardvark.jpg) or kriegeskorte-92 (rows in the order of the file)"
+    ))
     score.add_argument("--name", default="my-encoder", help="of the model in the table (default: my-encoder)")
     score.add_argument("--out", type=Path, help="write the table there too, as CSV")
     score.set_defaults(command=_score, build=Path("build"))
@@ -125,7 +128,7 @@ def _run(options: argparse.Namespace) -> None:
     # That also fills new memory with NaN, for whoever reads before writing; nobody here does, and a training step is shorter by a twelfth.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     run = pipeline.Run(profile, options.build.resolve())
-    chain = stages.CHAINS.get(profile.name, stages.STAGES)
+    chain = stages.of(profile)
     if options.stage not in (*chain, "book", "all"):
         raise HumalignError(f"the profile {profile.name!r} has no stage {options.stage!r}: {nearest(options.stage, chain)}")
     if options.stage != "book":
@@ -134,13 +137,36 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _ask_doctor(profile: Any) -> None:
-    """Stop a whole run before it starts, where it would stop for want of an input later."""
+    """Fetch what is missing and has no gate; stop a whole run before it starts, where it would stop for want of an input later."""
     from humalign import doctor
 
     found = doctor.inputs(profile)
+    missing = [each.entry for each in found if each.state == doctor.MISSING and each.entry.fetchable]
+    if missing:
+        print(f"fetching {doctor.amount(missing)} for the profile {profile.name}", file=sys.stderr)
+        _bring(missing, to_stderr=True)
+        found = doctor.inputs(profile)
     if any(each.state != doctor.PRESENT for each in found):
         raise HumalignError(doctor.answer(profile, found))
     print(f"doctor: {doctor.answer(profile, found)}", file=sys.stderr)
+
+
+def _bring(entries: list[Any], to_stderr: bool = False) -> int:
+    """Fetch sources, each told in a line; 2 where one could not be had."""
+    from humalign import editions
+    from humalign.registry import fetching
+
+    status = 0
+    # Some are read together: what each holds is told when all are there.
+    for entry, found in list(fetching.fetch_all(entries)):
+        try:
+            if isinstance(found, HumalignError):
+                raise found
+            told = "" if entry.kind == "imagenet" else f" ({editions.of(entry.name)})"
+            print(f"{entry.name}: {found}{told}", file=sys.stderr if to_stderr else sys.stdout)
+        except HumalignError as error:
+            status = _fail(str(error))
+    return status
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -155,22 +181,15 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _fetch(options: argparse.Namespace) -> int:
     from humalign import doctor, registry
-    from humalign.registry import fetching
 
     if options.list:
+        reads = {name: {entry.name for entry in doctor.wanted(profiles.load(name))} for name in profiles.names()}
         for entry in registry.everything().values():
-            print(f"{entry.name:54} {doctor.size(entry):>12}  {', '.join(entry.profiles) or '-':12}  {entry.licence}; {entry.home}")
+            read_by = ", ".join(name for name, read in reads.items() if entry.name in read) or "-"
+            print(f"{entry.name:62} {doctor.size(entry):>12}  {read_by:24}  {entry.licence}; {entry.home}")
         return 0
     named = [registry.source(name) for name in options.names]
-    status = 0
-    for entry in named or doctor.wanted(profiles.load(options.profile)):
-        try:
-            print(f"{entry.name}: {fetching.fetch(entry.name)}")
-        except fetching.Unreachable:
-            raise
-        except HumalignError as error:
-            status = _fail(str(error))
-    return status
+    return _bring(named or doctor.wanted(profiles.load(options.profile)))
 
 
 def _features(path: Path) -> Any:

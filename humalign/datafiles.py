@@ -6,14 +6,21 @@ Lines (of text) and rows (of arrays) are counted from 1 in messages. Nothing her
 from __future__ import annotations
 
 import contextlib
+import csv
+import functools
 import itertools
 import re
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+import pandas as pd
+from jaxtyping import Bool, Float32, Int, Int64
+from scipy.io import loadmat
 
 from humalign.errors import HumalignError
 
@@ -32,6 +39,17 @@ KINDS = {
     TIME: f"{NUMBER}|NaN|nan|NA|",
 }
 
+# The classes of MATLAB that are read, and numpy's types for them; scipy gives logical values as uint8, too.
+MATLAB_CLASSES = {"double": "f8", "single": "f4", "logical": "u1", "char": "U1", "cell": "O", "struct": "O"}
+MATLAB_CLASSES |= {np.dtype(code).name: code for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}
+
+# Types of the data elements of MATLAB's version 5: numbers, texts, matrices, compressed elements.
+NUMBERS, TEXTS = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13}), frozenset({16, 17, 18})
+MATRIX, PACKED = 14, 15
+TOP = frozenset({MATRIX, PACKED})
+# What else than numbers may stand in a matrix of a class: cell, struct, object, char, function, opaque.
+HELD = {1: {MATRIX}, 2: {MATRIX}, 3: {MATRIX}, 4: TEXTS, 16: {MATRIX}, 17: {MATRIX}}
+
 
 def checked(path: str | Path) -> Path:
     """Return the path of a file that is there, holds something, and is no web page."""
@@ -49,22 +67,162 @@ def checked(path: str | Path) -> Path:
 
 
 def parsed(path: str | Path, parse: Callable[[Path], Any]) -> Any:
-    """Return what numpy or scipy makes of a binary file.
+    """Return what numpy, scipy or h5py makes of a binary file.
 
-    A file cut short is told here. A ``.mat`` of full length with altered bytes can crash scipy (1.17): `registry.verify` tells those.
+    A file cut short is refused here. A ``.mat`` of full length with altered bytes can crash scipy (1.17).
     """
     path = checked(path)
     try:
         return parse(path)
+    except HumalignError:
+        raise
     except Exception:  # They raise a dozen kinds on a damaged file.
         raise HumalignError(f"{path} is cut short, damaged or of another layout: {AGAIN}") from None
+
+
+# ---- MATLAB ----------------------------------------------------------------------------------------------------------
+
+class Variables(dict[str, Any]):
+    """The variables of a MATLAB file by name, and one line for each that is asked for and is not there."""
+
+    def __init__(self, path: Path, found: Iterable[tuple[str, Callable[[], Any]]]) -> None:
+        self.path, self.unread = path, set()
+        for name, value in found:
+            try:
+                self[name] = value()
+            except NotRead:
+                self.unread.add(name)
+
+    def __missing__(self, name: str) -> Any:
+        if name in self.unread:
+            mend = "save it in MATLAB as numbers, char, cell or struct"
+            raise HumalignError(f"{self.path} is of another layout: {name!r} holds what is not read here; {mend}")
+        among = ", ".join([*self, *sorted(self.unread)][:8]) or "none"
+        raise HumalignError(f"{self.path} is of another layout: no variable {name!r} among {among}; {AGAIN}")
+
+
+class NotRead(Exception):
+    """Signal a variable of a class of MATLAB that no file read here needs: table, string, sparse, complex."""
+
+
+def matlab(path: str | Path) -> Variables:
+    """Read the variables of a MATLAB file, the same whichever version wrote it: 4 to 7, or 7.3, which is HDF5.
+
+    Returns:
+        By name: a matrix of numbers with MATLAB's shape (at least two axes; logical values as uint8); a text as
+        str (of several rows as an array of str); a cell array as an object array of these; a struct, or an array
+        of structs, as an object array of dictionaries, of shape (1, 1) for a single one.
+
+    Raises:
+        HumalignError: a file cut short or damaged; later, a variable that is asked for and is not there.
+    """
+    return parsed(path, lambda path: _matlab_hdf5(path) if h5py.is_hdf5(path) else _matlab_old(path))
+
+
+def _matlab_old(path: Path) -> Variables:
+    content = path.read_bytes()
+    if 0 not in content[:4]:  # the first four bytes of version 4 are a number below 5000, those of version 5 text
+        _check_elements(memoryview(content)[128:], {b"IM": "<", b"MI": ">"}[content[126:128]])
+    found = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    return Variables(path, ((name, functools.partial(_plain, value)) for name, value in found.items()))
+
+
+def _check_elements(content: memoryview, order: str, allowed: frozenset[int] = TOP) -> None:
+    """Check that data elements of version 5 have types that can stand there, and end within their parent.
+
+    scipy (1.17) reads a type that it has no number for from beyond its table, which ends the whole process. Compressed
+    elements have a checksum of their own.
+
+    Source: MAT-File Format (MathWorks), "Level 5 MAT-File Format": tags, small data elements, miMATRIX.
+    """
+    at, number, here = 0, 0, allowed
+    while at < len(content):
+        kind, size = struct.unpack_from(f"{order}II", content, at)
+        small = kind >> 16
+        kind, size, start = (kind & 0xFFFF, small, at + 4) if small else (kind, size, at + 8)
+        if kind not in here or size > (4 if small else len(content) - start):
+            raise ValueError("no data element")
+        if kind == MATRIX:
+            _check_elements(content[start : start + size], order, NUMBERS)
+        elif kind == PACKED:
+            _check_elements(memoryview(zlib.decompress(content[start : start + size])), order, frozenset({MATRIX}))
+        if allowed is NUMBERS and number == 0:  # flags, of which the lowest byte is the class of the matrix
+            of_class = struct.unpack_from(f"{order}I", content, start)[0] & 0xFF
+        if allowed is NUMBERS and number == 2:  # then dimensions and name
+            here = NUMBERS | HELD.get(of_class, set())
+        number += 1
+        at = at + 8 if small else start + (size if kind == PACKED else -(-size // 8) * 8)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as scipy gives it, texts and structs made plain."""
+    if type(value) is not np.ndarray or value.dtype.kind not in "OVUfiu":
+        raise NotRead
+    if value.dtype.kind == "U":
+        return value if value.size > 1 else "".join(value)
+    if value.dtype.names:
+        rows = ({field: _plain(row[field]) for field in value.dtype.names} for row in value.ravel())
+        return _objects(value.shape, rows)
+    return _objects(value.shape, map(_plain, value.ravel())) if value.dtype.kind == "O" else value
+
+
+def _matlab_hdf5(path: Path) -> Variables:
+    with h5py.File(path, "r") as file:
+        found = {name: value for name, value in file.items() if not name.startswith("#")}
+        return Variables(path, ((name, functools.partial(_held, file, value)) for name, value in found.items()))
+
+
+def _held(file: h5py.File, value: Any) -> Any:
+    """Return a variable, a cell or a field of MATLAB's HDF5 file, in which every array is transposed.
+
+    Source: the attributes ``MATLAB_class`` and ``MATLAB_empty`` of files that MATLAB writes (``save -v7.3``).
+    """
+    kind = value.attrs.get("MATLAB_class", b"")
+    kind = kind.decode() if isinstance(kind, bytes) else str(kind)
+    if kind == "struct" and isinstance(value, h5py.Group):
+        return _structs(file, value)
+    if kind not in MATLAB_CLASSES or isinstance(value, h5py.Group) or "MATLAB_object_decode" in value.attrs:
+        raise NotRead
+    if value.attrs.get("MATLAB_empty", 0):
+        shape = tuple(int(side) for side in value[()].ravel())
+        return "" if kind == "char" else np.empty(shape, MATLAB_CLASSES[kind])
+    found = np.atleast_2d(np.asarray(value[()])).T
+    if kind == "char":
+        rows = ["".join(map(chr, row)) for row in found]
+        return rows[0] if len(rows) == 1 else np.array(rows)
+    if kind in ("cell", "struct"):
+        return _objects(found.shape, (_held(file, file[cell]) for cell in found.ravel()))
+    if found.dtype.kind not in "fiu":
+        raise NotRead
+    return found.astype(MATLAB_CLASSES[kind])
+
+
+def _structs(file: h5py.File, group: h5py.Group) -> np.ndarray:
+    """Return a struct, or an array of structs: then each field holds references, and has no class of its own."""
+    if not any(isinstance(field, h5py.Dataset) and _refers(field) for field in group.values()):
+        return _objects((1, 1), [{field: _held(file, value) for field, value in group.items()}])
+    fields = {field: np.atleast_2d(value[()]).T for field, value in group.items()}
+    (shape,) = {value.shape for value in fields.values()}
+    values = ([_held(file, file[cell]) for cell in value.ravel()] for value in fields.values())
+    return _objects(shape, (dict(zip(fields, row, strict=True)) for row in zip(*values, strict=True)))
+
+
+def _refers(field: h5py.Dataset) -> bool:
+    return "MATLAB_class" not in field.attrs and h5py.check_ref_dtype(field.dtype) is h5py.Reference
+
+
+def _objects(shape: tuple[int, ...], values: Iterable[Any]) -> np.ndarray:
+    found = np.empty(int(np.prod(shape)), object)
+    for place, value in enumerate(values):
+        found[place] = value
+    return found.reshape(shape)
 
 
 # ---- text ------------------------------------------------------------------------------------------------------------
 
 def lines(path: str | Path, separator: str | None = "\t", columns: int | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield number and cells of every line that is not blank, all of as many columns (the first line's, where not given)."""
-    for number, line in _filled(checked(path)):
+    for number, line in _filled(_unpacked(checked(path))):
         cells = line.split(separator)
         columns = columns or len(cells)
         if len(cells) != columns:
@@ -94,6 +252,46 @@ def numbers(path: str | Path, kind: type, columns: int | None = None) -> Any:
             return found
     words = WHOLE if kind is np.int64 else REAL
     raise at_fault(path, ([of_kind(path, line, cell, words) for cell in cells] for line, cells in lines(path, None, columns)))
+
+
+def integers(path: str | Path, columns: int) -> Int64[np.ndarray, "lines columns"]:
+    """Return rows of whole numbers separated by blanks, of a long file, whose last line must have an end.
+
+    The parser is pandas' (a tenth of the time of numpy's); the first faulty line is found by a slow one.
+    """
+    table = pd.DataFrame()
+    with contextlib.suppress(ValueError, OverflowError):
+        table = pd.read_csv(checked(path), sep=r"\s+", header=None, dtype=np.int64, na_filter=False, quoting=csv.QUOTE_NONE)
+    if table.shape[1] != columns:
+        listed = lines(path, None, columns)
+        raise at_fault(path, ([of_kind(path, line, cell, WHOLE) for cell in cells] for line, cells in listed))
+    check_ended(path)
+    return np.ascontiguousarray(table.to_numpy())
+
+
+def even(path: str | Path, columns: int) -> bool:
+    """Tell whether every line that is not blank has as many cells, separated by tabs: pandas fills those that are missing."""
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            block += file.readline()
+            signs = np.frombuffer(block if block.endswith(b"\n") else block + b"\n", np.uint8)
+            ends = np.flatnonzero(signs == ord("\n"))
+            tabs = np.diff(np.searchsorted(np.flatnonzero(signs == ord("\t")), ends), prepend=0)
+            starts = np.append(0, ends[:-1] + 1)
+            for line in np.flatnonzero(tabs != columns - 1):
+                if block[starts[line] : ends[line]].strip(b" \r\n"):
+                    return False
+    return True
+
+
+def check_ended(path: str | Path) -> None:
+    """Check that the last line has an end: a number that was cut short looks like a number."""
+    with open(path, "rb") as file:
+        file.seek(-1, 2)
+        if file.read(1) not in b"\r\n":
+            with open(path, "rb") as again:
+                last = sum(1 for _ in again)
+            raise HumalignError(f"{path}, line {last}: the last line has no end: cut short; {AGAIN}")
 
 
 def at_fault(path: str | Path, found: Iterable[Any]) -> HumalignError:
@@ -128,6 +326,14 @@ def of_kind(path: str | Path, number: int, cell: str, kind: str) -> str:
     return cell
 
 
+def _unpacked(path: Path) -> Path:
+    """Return the path of a file that is no zip or gzip archive under the name of a text."""
+    with open(path, "rb") as file:
+        if file.read(4).startswith((b"PK\x03\x04", b"\x1f\x8b")):
+            raise HumalignError(f"{path} is an archive, not text: unpack it, and put the file that is inside here")
+    return path
+
+
 def _filled(path: Path) -> Iterator[tuple[int, str]]:
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         yield from ((number, line.rstrip("\n")) for number, line in enumerate(file, 1) if line.strip(" \n"))
@@ -149,7 +355,7 @@ def vectors(path: str | Path, objects: int | None) -> Float32[np.ndarray, "objec
         raise HumalignError(f"{path} holds {found.dtype} of shape {found.shape} instead of rows of numbers, one an object: {AGAIN}")
     if objects not in (None, len(found)):
         why = "is it transposed?" if found.shape[1] == objects else f"cut short, or of other objects; {AGAIN}"
-        raise HumalignError(f"{path}: {len(found)} rows for {objects} objects: {why}")
+        raise HumalignError(f"{path}: {len(found):,} rows for the {objects:,} objects of unique_id.txt: {why}")
     with np.errstate(over="ignore"):
         found = found.astype(np.float32)
     if (row := first(~np.isfinite(found))) is not None:

@@ -6,20 +6,17 @@ import dataclasses
 import platform
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from humalign import origins, profiles, registry
+from humalign import editions, origins, pipeline, profiles, registry, stages
 from humalign.errors import HumalignError
 from humalign.registry import Source, imagenet
+from humalign.stages.people import judgments
 
-PRESENT, MISSING, TERMS = "present", "MISSING", "TERMS"
-LARGEST = 1e9  # bytes; a checksum of more takes long, and is left to `humalign fetch`
+PRESENT, MISSING, GATED, REFUSED = "present", "MISSING", "GATED", "REFUSED"
 SHOWN = 3
 # Gigabytes below the build folder after a run, by `du`, rounded up; the other profiles were not measured.
 LEAVES = {"demo": 0.5, "things": 0.5}
-# Profiles whose inputs are registered under another one, of which they are a part.
-SHARED = {"released": "paper"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +24,8 @@ class Input:
     """One input of a profile.
 
     Attributes:
-        state: ``present``, ``MISSING``, or ``TERMS`` where terms must be accepted by hand before it can be had.
+        state: ``present``; ``MISSING``; ``GATED`` where a person must do something before it can be had; ``REFUSED`` where what lies there
+            is not what it should be.
         said: where it lies, or what is wrong and what brings it.
     """
 
@@ -37,13 +35,34 @@ class Input:
 
 
 def wanted(profile: Any) -> list[Source]:
-    """Return the sources that a profile with these settings needs."""
-    return registry.needed(SHARED.get(profile.name, profile.name), _words(profile))
+    """Return the sources that the stages of a profile read."""
+    return [registry.source(name) for name in pipeline.sources(stages.of(profile), profile)]
 
 
 def inputs(profile: Any) -> list[Input]:
-    """Return the state of every input of a profile."""
-    return [_state(entry) for entry in wanted(profile)]
+    """Return the state of every input of a profile; what is there is read, and counted."""
+    found = [_state(entry, profile) for entry in wanted(profile)]
+    return _in_order(found) if all(each.state == PRESENT for each in found) else found
+
+
+def _in_order(found: list[Input]) -> list[Input]:
+    """Refuse a file whose objects stand in another order than people's answers say, where all that tells it is there."""
+    if not {"things-vice", "things-clip-features"} <= {each.entry.name for each in found}:
+        return found
+    try:
+        judgments()
+    except HumalignError as error:
+        return [
+            dataclasses.replace(each, state=REFUSED, said=str(error)) if str(registry.locate(each.entry.name)) in str(error) else each
+            for each in found
+        ]
+    return found
+
+
+def amount(entries: list[Source]) -> str:
+    """Say how many sources are to come, and how large they are as far as that is known."""
+    known, unknown = sum(entry.bytes or 0 for entry in entries), sum(entry.bytes is None for entry in entries)
+    return f"{len(entries)} source{'s' * (len(entries) != 1)}, {known / 1e6:,.0f} MB{f' and {unknown} of unknown size' if unknown else ''}"
 
 
 def answer(profile: Any, found: list[Input]) -> str:
@@ -53,7 +72,7 @@ def answer(profile: Any, found: list[Input]) -> str:
         return f"ready for the profile {profile.name}"
     names = ", ".join(each.entry.name for each in missing[:SHOWN]) + (", ..." if len(missing) > SHOWN else "")
     return (
-        f"{len(missing)} of the {len(found)} inputs of the profile {profile.name} are missing or altered ({names}): "
+        f"{len(missing)} of the {len(found)} inputs of the profile {profile.name} are missing or refused ({names}): "
         f"humalign fetch --profile {profile.name} brings what can be brought, and says how the others come"
     )
 
@@ -94,20 +113,14 @@ def time(profile: Any) -> str:
 
 def size(entry: Source) -> str:
     """Return the size of a source for a table; a dash where it is not known."""
-    known = _known(entry)
-    return "-" if known is None else f"{known / 1e6:,.1f} MB"
-
-
-def _known(entry: Source) -> int | None:
-    sizes = [file.size for file in entry.files] if entry.parts else [entry.size]
-    return None if None in sizes else sum(each or 0 for each in sizes)
+    return "-" if entry.bytes is None else f"{entry.bytes / 1e6:,.1f} MB"
 
 
 def _space(profile: Any, found: list[Input]) -> str:
     run = LEAVES.get(profile.name)
     absent = [each.entry for each in found if each.state != PRESENT and each.entry.kind != "imagenet"]
-    coming = sum(_known(entry) or 0 for entry in absent) / 1e9
-    unknown = sum(_known(entry) is None for entry in absent)
+    coming = sum(entry.bytes or 0 for entry in absent) / 1e9
+    unknown = sum(entry.bytes is None for entry in absent)
     free = shutil.disk_usage(".").free / 1e9
     return (
         f"disk: {free:.0f} GB free here; a run needs {'an amount not measured yet' if run is None else f'{run:g} GB'}"
@@ -115,24 +128,15 @@ def _space(profile: Any, found: list[Input]) -> str:
     )
 
 
-def _state(entry: Source) -> Input:
+def _state(entry: Source, profile: Any) -> Input:
     try:
         path = registry.locate(entry.name)
-        if entry.kind == "imagenet":
-            path = imagenet.check(entry, inside=path.is_dir())
-        elif _bytes(entry, path) > LARGEST:
-            return Input(entry, PRESENT, f"{path} (its checksum is left to humalign fetch {entry.name})")
-        else:
-            path = registry.verify(entry.name)
     except HumalignError as error:
-        return Input(entry, TERMS if entry.terms else MISSING, str(error))
-    return Input(entry, PRESENT, f"{entry.what} ({entry.licence}), {path}")
-
-
-def _bytes(entry: Source, path: Path) -> int:
-    return sum((path / name).stat().st_size for name in entry.parts) if entry.parts else path.stat().st_size
-
-
-def _words(profile: Any) -> set[str]:
-    values = [value if isinstance(value, tuple) else (value,) for key, value in vars(profile).items() if key != "name"]
-    return {word for value in values for word in value if isinstance(word, str)}
+        return Input(entry, MISSING if entry.fetchable or entry.package else GATED, str(error))
+    try:
+        if entry.kind == "imagenet":
+            path = imagenet.check(entry, inside=path.is_dir(), pictures=imagenet.wanted(entry, profile))
+            return Input(entry, PRESENT, f"{entry.what} ({entry.licence}), {path}")
+        return Input(entry, PRESENT, f"{editions.of(entry.name)} ({entry.licence}), {path}")
+    except HumalignError as error:
+        return Input(entry, REFUSED, str(error))

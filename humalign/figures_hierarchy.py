@@ -26,7 +26,7 @@ LETTER, LINE = 0.0125, 0.045
 def relations(scores: pd.DataFrame) -> Figure:
     """Draw the mean standardised distance of photographs by relation, and its paired change from the base, for both sets."""
     panels = []
-    for name, title in (("things-278", "THINGS"), ("cifar10", "CIFAR-10")):
+    for name, title in (("things-photographs", "THINGS"), ("cifar10", "CIFAR-10")):
         for metric, axis in (("standardised-distance", "standardised distance"), ("standardised-distance-above-base", "change from base")):
             rows = stage_rows(scores, MAIN, task="hierarchy", metric=metric)
             rows = pd.concat([pick(rows, split=f"{name}/{relation}").assign(label=label) for relation, label in RELATIONS[name].items()])

@@ -161,18 +161,18 @@ def photographs(scores: pd.DataFrame) -> Figure:
     """Draw odd-one-out accuracy and RSA on photographs that were left out of the fit, before and after the map."""
     shown = {
         "92 photographs, unseen": (("odd-one-out", "accuracy"), ("similarity-judgments", "rsa-spearman")),
-        "278 photographs, unseen": (("odd-one-out", "accuracy"), ("similarity-vice", "rsa-spearman")),
+        "THINGS photographs, unseen": (("odd-one-out", "accuracy"), ("similarity-vice", "rsa-spearman")),
     }
     panels = []
     for split, measures in shown.items():
         for task, metric in measures:
             rows = _models(scores, BEFORE_AFTER, task=task, split=split, metric=metric)
-            if split.startswith("278") and metric == "accuracy":
+            if split.startswith("THINGS") and metric == "accuracy":
                 rows = pd.concat([rows, _ceiling_row(scores)])
             title = f"{split.split(',')[0]}" + ("\nagainst the published VICE" if task == "similarity-vice" else "\nagainst people")
             panels.append(Panel(title, rows, *AXES[metric]))
     return draw_groups(panels, (*BEFORE_AFTER, "ceiling"), columns=2, heading=heading(pd.concat([panel.rows for panel in panels])),
-                       foot="dashed, 92: one person against the others' mean; 278: noise ceiling; dotted: chance")
+                       foot="dashed, 92: one person against the others' mean; THINGS: noise ceiling; dotted: chance")
 
 
 AXES = {
@@ -191,7 +191,7 @@ def _models(scores: pd.DataFrame, stages: tuple[str, ...], **where: str) -> pd.D
 
 
 def across_experiments(scores: pd.DataFrame) -> Figure:
-    """Draw a teacher of 278 photographs on 92 others, judged by other people in another task, before and after its map."""
+    """Draw a teacher of THINGS photographs on 92 others, judged by other people in another task, before and after its map."""
     panels = [
         Panel(title, _models(scores, ACROSS_STAGES, task=task, split=ACROSS, metric=metric), *AXES[metric])
         for title, task, metric in (

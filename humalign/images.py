@@ -10,6 +10,7 @@ import io
 import os
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
@@ -24,6 +25,12 @@ from torch.nn.functional import interpolate
 from humalign.errors import HumalignError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+def hidden(name: str) -> bool:
+    """Return whether a file or folder is none of the data: those that systems leave beside it, ``.DS_Store``, ``__MACOSX``."""
+    return name.startswith(".") or name == "__MACOSX"
+
 
 @runtime_checkable
 class ImageSet(Protocol):
@@ -40,7 +47,8 @@ class FolderImages:
 
     def __init__(self, root: str | Path) -> None:
         root = Path(root)
-        self.paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
+        found = (p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
+        self.paths = sorted(p for p in found if not any(map(hidden, p.relative_to(root).parts)))
         if not self.paths:
             raise HumalignError(f"no pictures ({', '.join(SUFFIXES)}) under {root}: name the folder that holds them")
         relative = [p.relative_to(root) for p in self.paths]
@@ -72,7 +80,7 @@ class ZipImages:
             raise HumalignError(f"no archive at {self.path}: run `humalign doctor` to see what is missing") from None
         except (OSError, zipfile.BadZipFile) as error:
             raise HumalignError(f"cannot read the archive {self.path} ({error}): fetch it again") from None
-        self.names = [str(name) for name in members if name.suffix.lower() in SUFFIXES and not name.name.startswith(".")]
+        self.names = [str(name) for name in members if name.suffix.lower() in SUFFIXES and not any(map(hidden, name.parts))]
         if not self.names:
             raise HumalignError(f"no pictures ({', '.join(SUFFIXES)}) in {self.path}: name an archive that holds some")
         self.labels = pd.DataFrame({"file": self.names, "class": [PurePosixPath(name).parent.name for name in self.names]})
@@ -116,6 +124,20 @@ class Subset:
 
     def __getitem__(self, index: int) -> Image.Image:
         return self.whole[int(self.rows[index])]
+
+
+class Files:
+    """Pictures named one by one."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+        self.labels = pd.DataFrame({"file": [path.name for path in self.paths]})
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return open_image(self.paths[index])
 
 
 def open_image(source: str | Path | io.BytesIO, name: str = "", mode: str = "RGB") -> Image.Image:

@@ -1,10 +1,12 @@
-"""Labelled pictures by name: a folder of class folders or a .zip of one, a set of torchvision, a set of the Hugging Face hub.
+"""Labelled pictures: the registered sets, and any other by name: a folder, a .zip, a set of torchvision or of the Hugging Face hub.
 
-A name is a path, ``torchvision:NAME[/SPLIT]`` (``torchvision:DTD/val``), or ``hf:OWNER/NAME[/SPLIT]``, where a folder on this machine may
-stand in place of OWNER/NAME: one that the library ``datasets`` saved, or one of Parquet files. Without a split it is the pictures for
-testing, where the set has such, else those for validation, else what its library takes. torchvision downloads below the data folder, the
-hub's library into its own cache. Labels are the names of the classes; no picture is decoded before it is asked for, where the labels can
-be had without.
+The registered sets (`SETS`) are read by the names of their files, so that a copy may hold fewer pictures than its home.
+
+Another set has a name, which is a path, ``torchvision:NAME[/SPLIT]`` (``torchvision:DTD/val``), or ``hf:OWNER/NAME[/SPLIT]``, where a
+folder on this machine may stand in place of OWNER/NAME: one that the library ``datasets`` saved, or one of Parquet files. Without a split
+it is the pictures for testing, where the set has such, else those for validation, else what its library takes. A set of torchvision is
+looked for in ``torchvision/NAME`` of the data folder, then in ``torchvision`` itself; the hub's library has its own cache. Labels are
+the names of the classes; no picture is decoded before it is asked for, where the labels can be had without.
 """
 
 from __future__ import annotations
@@ -13,19 +15,21 @@ import contextlib
 import errno
 import inspect
 import io
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from PIL import Image
 
 from humalign import registry
 from humalign.errors import HumalignError, nearest
-from humalign.images import FolderImages, ImageSet, Subset, ZipImages, open_image
+from humalign.images import FolderImages, ImageSet, Subset, ZipImages, hidden, open_image
+from humalign.readers_labels import CIFAR10, CIFAR10_IMAGES
 from humalign.weights import complaint
 
 FORMS = "name a folder of class folders, a .zip of one, torchvision:NAME[/SPLIT] or hf:OWNER/NAME[/SPLIT]"
@@ -37,6 +41,10 @@ NO_CLASSES = frozenset(
     "CelebA INaturalist Kinetics Kitti LFWPairs Middlebury2014Stereo MovingMNIST PhotoTour SBDataset SBU VOCDetection VOCSegmentation "
     "WIDERFace".split()
 )
+# Sets that are downloaded into the folder ``torchvision`` itself, and their folders in it: there the registered ones lie.
+TOGETHER = {"CIFAR10": "cifar-10-batches-py", "DTD": "dtd", "Caltech101": "caltech101"}
+# torchvision makes an empty folder of this name where it looks for the set in vain.
+MADE = {"Caltech256": "caltech256"}
 
 
 class _NoSplitError(Exception):
@@ -92,6 +100,140 @@ def _named(name: str, targets: Int[np.ndarray, " images"], classes: Sequence[Any
     return pd.DataFrame({"class": [names[target] if target < len(names) else str(target) for target in targets.tolist()]})
 
 
+# ---- registered sets -------------------------------------------------------------------------------------------------
+
+
+class _Pixels:
+    """Pictures in memory, as (images, height, width, 3)."""
+
+    def __init__(self, pixels: UInt8[np.ndarray, "images height width 3"], labels: pd.DataFrame) -> None:
+        self.pixels, self.labels = pixels, labels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return Image.fromarray(self.pixels[index])
+
+
+def pictures(source: str) -> ImageSet:
+    """Return a registered labelled set; its labels are ``file`` and ``class``, and of CIFAR-10 also ``index``.
+
+    Raises:
+        HumalignError: it is missing, or has not the layout of its home.
+    """
+    return SETS[source](registry.locate(source))
+
+
+def evenly(images: ImageSet, most: int) -> Subset:
+    """Return at most so many pictures of a set, at even steps through its order."""
+    return Subset(images, np.linspace(0, len(images) - 1, min(most, len(images))).astype(int))
+
+
+def cifar10(path: Path) -> ImageSet:
+    """Return the test pictures of CIFAR-10, by class, then by place in the original test order, which is ``index`` in the labels.
+
+    Args:
+        path: torchvision's folder of batches, or a folder or a .zip of class folders, in which a picture is named by its index.
+
+    Raises:
+        HumalignError: no such layout, a class without pictures, or what `cifar10_labels` refuses.
+    """
+    whole = _cifar10_batches(path) if path.name == TOGETHER["CIFAR10"] else _cifar10_classes(path)
+    return Subset(whole, whole.labels.sort_values(["class", "index"]).index.to_numpy())
+
+
+def _cifar10_batches(path: Path) -> ImageSet:
+    from torchvision.datasets import CIFAR10 as Batches
+
+    with _one_line(str(path), _again(path, "cifar10")):
+        try:
+            whole = Batches(path.parent, train=False)
+        except RuntimeError:
+            raise HumalignError(f"{path} lacks a file of CIFAR-10, or holds an altered one: {_again(path, 'cifar10')}") from None
+    names = [f"{whole.classes[target]}/{index:05d}.png" for index, target in enumerate(whole.targets)]
+    return _Pixels(whole.data, cifar10_labels(names, path))
+
+
+def _cifar10_classes(path: Path) -> ImageSet:
+    whole: FolderImages | ZipImages = FolderImages(path) if path.is_dir() else ZipImages(path)
+    whole.labels = cifar10_labels(whole.labels["file"], path)
+    missing = [name for name in CIFAR10 if name not in set(whole.labels["class"])]
+    if missing:
+        raise HumalignError(f"{path} holds no pictures of {missing[0]}: {_again(path, 'cifar10')}")
+    return whole
+
+
+def cifar10_labels(files: Iterable[str], origin: str | Path) -> pd.DataFrame:
+    """Return ``file``, ``class`` and ``index`` of test pictures of CIFAR-10 by their names, as ``cat/00000.jpg``.
+
+    Args:
+        files: a name ends in its class and its place in the original test order, from 0.
+        origin: where they lie, in messages.
+
+    Raises:
+        HumalignError: an unknown class, a name that is no place in the order, or a place that two pictures have.
+    """
+    seen: dict[int, str] = {}
+    for file in files:
+        name, stem = PurePosixPath(file).parent.name, PurePosixPath(file).stem
+        if name not in CIFAR10:
+            raise HumalignError(f"{file} in {origin}: {name!r} is no class of CIFAR-10: {nearest(name, CIFAR10)}")
+        if not re.fullmatch("[0-9]{1,9}", stem) or int(stem) >= CIFAR10_IMAGES:
+            place = f"its place in CIFAR-10's test order, 0 to {CIFAR10_IMAGES - 1}"
+            raise HumalignError(f"{file} in {origin} is not named by {place}: name it so, or run `humalign fetch cifar10`")
+        if int(stem) in seen:
+            place = "have the same place in CIFAR-10's test order: name each by its own"
+            raise HumalignError(f"{seen[int(stem)]} and {file} in {origin} {place}, or run `humalign fetch cifar10`")
+        seen[int(stem)] = file
+    listed = [(file, PurePosixPath(file).parent.name, index) for index, file in seen.items()]
+    return pd.DataFrame(listed, columns=["file", "class", "index"])
+
+
+def dtd(path: Path) -> ImageSet:
+    """Return the describable textures by class and name, whichever there are: torchvision's lists of splits are not read.
+
+    Args:
+        path: holds ``dtd/images/CLASS/*.jpg``.
+    """
+    return _class_folders(path, "dtd/images", "dtd")
+
+
+def caltech101(path: Path) -> ImageSet:
+    """Return the pictures of Caltech-101 by class and name, without its background class; torchvision counts them instead.
+
+    Args:
+        path: holds ``101_ObjectCategories/CLASS/image_NNNN.jpg``.
+    """
+    return _class_folders(path, "101_ObjectCategories", "caltech101", without="BACKGROUND_Google")
+
+
+def _class_folders(path: Path, inside: str, source: str, without: str = "") -> Subset:
+    """Return pictures in class folders, each of which must hold some, but for one that is left out."""
+    root, again = path / inside, _again(path, source)
+    with _one_line(str(root), again):
+        if not root.is_dir():
+            raise HumalignError(f"{path} holds no folder {inside}: {again}")
+        folders = sorted(each.name for each in root.iterdir() if each.is_dir() and each.name != without and not hidden(each.name))
+    if not folders:
+        raise HumalignError(f"{root} holds no class folders: {again}")
+    whole = FolderImages(root)
+    filled = set(whole.labels["class"])
+    if empty := [name for name in folders if name not in filled]:
+        raise HumalignError(f"{root / empty[0]} holds no pictures: {again}")
+    if "" in filled:
+        loose = whole.labels["file"][whole.labels["class"] == ""].iloc[0]
+        raise HumalignError(f"{root / loose} lies in no class folder: move it away")
+    return Subset(whole, np.flatnonzero(whole.labels["class"] != without))
+
+
+def _again(path: Path, source: str) -> str:
+    return f"move {path} away, then run `humalign fetch {source}`"
+
+
+SETS: dict[str, Callable[[Path], ImageSet]] = {"cifar10": cifar10, "dtd": dtd, "caltech101": caltech101}
+
+
 # ---- torchvision -----------------------------------------------------------------------------------------------------
 
 
@@ -101,15 +243,15 @@ class TorchvisionImages:
     Args:
         name: in messages.
         whole: of ``torchvision.datasets``, without transforms.
-        folder: where its files are.
+        mend: of damaged files, in messages.
 
     Raises:
-        HumalignError: its targets are no one class a picture; a damaged picture is told when it is read.
+        HumalignError: its targets are no one class a picture; a damaged picture is refused when it is read.
     """
 
-    def __init__(self, name: str, whole: Any, folder: Path) -> None:
-        self.name, self.whole, self.folder = name, whole, folder
-        with _one_line(name, f"delete {folder}, then run the same command again"):
+    def __init__(self, name: str, whole: Any, mend: str) -> None:
+        self.name, self.whole, self.mend = name, whole, mend
+        with _one_line(name, mend):
             self._targets = _targets(whole)
         if self._targets.ndim != 1 or not np.issubdtype(self._targets.dtype, np.integer):
             raise HumalignError(f"{name} has no one class a picture, only {self._targets[:1].tolist()}: name a set for classification")
@@ -119,7 +261,7 @@ class TorchvisionImages:
         return len(self.whole)
 
     def __getitem__(self, index: int) -> Image.Image:
-        with _one_line(f"picture {index} of {self.name}", f"delete {self.folder}, then run the same command again"):
+        with _one_line(f"picture {index} of {self.name}", self.mend):
             picture, target = self.whole[index]
             picture = picture.convert("RGB")
         # Where the targets were read at once, in an attribute that every set calls otherwise, this tells a wrong one.
@@ -136,37 +278,69 @@ def _torchvision(name: str, rest: str) -> ImageSet:
     known = {each: made for each, made in known.items() if "download" in inspect.signature(made).parameters and each not in NO_CLASSES}
     if plain not in known:
         raise HumalignError(f"unknown set {plain!r} of torchvision: {nearest(plain, known)}")
-    folder = registry.data_folder() / "torchvision" / plain
-    return TorchvisionImages(name, _of_split(name, known[plain], folder, split), folder)
+    if plain == "Caltech101" and not split:
+        return _caltech101(name, known[plain])
+    return _of_split(name, known[plain], split)
 
 
-def _of_split(name: str, made: Callable[..., Any], folder: Path, split: str) -> Any:
+def _caltech101(name: str, made: Callable[..., Any]) -> ImageSet:
+    """Return Caltech-101 by the names of its files: torchvision counts them, and takes a copy with gaps for another set."""
+    shared = registry.data_folder() / "torchvision"
+    places = [root / "caltech101" for root in (shared / "Caltech101", shared)]
+    for path in places:
+        if (path / "101_ObjectCategories").is_dir():
+            return caltech101(path)
+    _downloaded(name, made, shared, {})
+    return caltech101(places[-1])
+
+
+def _of_split(name: str, made: Callable[..., Any], split: str) -> TorchvisionImages:
     """Return one split of a set of torchvision; sets call it ``split``, or ``train``, or have none."""
     takes = inspect.signature(made).parameters
     if "split" in takes:
         for usual in () if split else FIRST_SPLITS:
             with contextlib.suppress(_NoSplitError):
-                return _brought(name, made, folder, {"split": usual})
+                return _brought(name, made, {"split": usual})
         try:
-            return _brought(name, made, folder, {"split": split} if split else {})
+            return _brought(name, made, {"split": split} if split else {})
         except _NoSplitError as error:
             raise HumalignError(f"{name} has no split {split!r}: {error}") from None
     if split and "train" not in takes:
         raise HumalignError(f"{name}: this set has no splits: write {name.removesuffix(f'/{split}')}")
     if split not in ("", "train", "test"):
         raise HumalignError(f"{name} has no split {split!r}: {nearest(split, ('train', 'test'))}")
-    return _brought(name, made, folder, {"train": split == "train"} if "train" in takes else {})
+    return _brought(name, made, {"train": split == "train"} if "train" in takes else {})
 
 
-def _brought(name: str, made: Callable[..., Any], folder: Path, options: dict[str, Any]) -> Any:
-    """Return a set of torchvision, downloaded where it is not there."""
-    # Some sets unpack once more, or refuse to, when they are asked to download what is there.
-    with _one_line(name, f"delete {folder}, then run the same command again"), contextlib.suppress(RuntimeError, OSError):
-        return made(folder, **options)
+def _brought(name: str, made: Callable[..., Any], options: dict[str, Any]) -> TorchvisionImages:
+    """Return a set of torchvision from its own folder, else from the one that sets share, else downloaded."""
+    shared, plain = registry.data_folder() / "torchvision", made.__name__
+    for folder in (shared / plain, shared):
+        if not folder.is_dir() or (plain in MADE and not (folder / MADE[plain]).is_dir()):
+            continue
+        # Some sets unpack once more, or refuse to, when they are asked to download what is there.
+        with _one_line(name, _mend(folder)), contextlib.suppress(RuntimeError, OSError):
+            return TorchvisionImages(name, made(folder, **options), _mend(folder))
+    folder = shared if plain in TOGETHER else shared / plain
+    return TorchvisionImages(name, _downloaded(name, made, folder, options), _mend(folder))
+
+
+def _mend(folder: Path) -> str:
+    which = "the files of this set in " if folder.name == "torchvision" else ""
+    return f"delete {which}{folder}, then run the same command again"
+
+
+def _downloaded(name: str, made: Callable[..., Any], folder: Path, options: dict[str, Any]) -> Any:
     mend = f"connect to the network, or put its files into {folder}, in torchvision's layout"
     with _one_line(name, mend), contextlib.redirect_stdout(sys.stderr):
         folder.mkdir(parents=True, exist_ok=True)
-        return made(folder, **options, download=True)
+        try:
+            return made(folder, **options, download=True)
+        finally:  # of a failed download no empty folder may stay: one of a registered set would look like the set
+            inside = TOGETHER.get(made.__name__)
+            for each in [folder / inside] if inside else [*folder.iterdir(), folder]:
+                with contextlib.suppress(OSError):
+                    each.rmdir()
 
 
 def _targets(whole: Any) -> np.ndarray:

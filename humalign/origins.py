@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import hashlib
 import json
 import os
 import platform
@@ -18,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from humalign import registry
+from humalign import editions, registry
 from humalign.artefacts import PACKAGE, replacing, sha256
 from humalign.errors import HumalignError
 
@@ -77,17 +76,15 @@ def stamped(sources: Iterable[str], seconds: float) -> dict[str, Any]:
 
 
 def _source(name: str) -> dict[str, Any]:
-    """Return a registered file as it lies here; of a folder, the digest is that of the list which ``sha256sum`` makes of its files."""
+    """Return a registered source as it lies here, and which edition of it that is."""
     entry = registry.source(name)
-    path = registry.verify(name)
-    if path.is_dir():
-        below = sorted(file for file in path.rglob("*") if file.is_file())
-        listed = "".join(f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in below)
-        size, digest = sum(file.stat().st_size for file in below), hashlib.sha256(listed.encode()).hexdigest()
-    else:
-        size, digest = path.stat().st_size, sha256(path)
-    place = f"{entry.package} {entry.version}: {entry.path}" if entry.package else entry.path
-    return {"what": entry.what, "file": place, "size": size, "sha256": digest, "licence": entry.licence, "home": entry.home}
+    if entry.kind == "imagenet":  # a checksum would take as long as reading it
+        return {"name": name, "what": entry.what, "file": entry.path, "licence": entry.licence, "home": entry.home}
+    found = editions.of(name)
+    place = f"{entry.package} {entry.version}: {entry.path}" if entry.package else found.file
+    edition = {"holds": found.holds, "edition": found.edition} if found.holds else {}
+    return {"name": name, "what": entry.what, "file": place, "size": found.size, "sha256": found.sha256, **edition,
+            "licence": entry.licence, "home": entry.home}
 
 
 def gather(folder: Path, stages: Sequence[str]) -> None:
@@ -177,6 +174,19 @@ def _mend(scores: Path) -> str:
     profile = scores.resolve().parent.name
     return ("restore both files, or " if _is_recorded(scores) else "delete it and run ") + (
         f"run `make record PROFILE={profile}`" if _is_recorded(scores) else f"`make reproduce PROFILE={profile}`")
+
+
+def other_editions(sources: Sequence[dict[str, Any]] | None, names: Sequence[str] = ()) -> str:
+    """Say which sources of a run were another edition than the public file, and how much they held; empty where none was.
+
+    Args:
+        sources: as ``provenance.json`` lists them; None where that was not kept.
+        names: of those that are asked about; all, where none is named.
+    """
+    others = [source for source in sources or () if source.get("edition") == editions.OTHER]
+    asked = [source for source in others if not names or source["name"] in names]
+    told = [f"{source['what']} ({source['holds']}; SHA-256 {source['sha256'][:8]}…)" for source in asked]
+    return f"Other editions than the public files: {', '.join(told)}." if told else ""
 
 
 def said(scores: str | Path) -> str:

@@ -32,7 +32,8 @@ class Stage:
         outputs: files it leaves, below the profile's build folder.
         make: does the work.
         files: patterns of other files in the repository that it depends on.
-        sources: registered files that it reads, by name; their checksums are part of what it depends on.
+        sources: registered files that it reads, by name; their checksums are part of what it depends on. What `doctor` and `fetch` are
+            about is this list, and a stage that reads anything else is stopped.
     """
 
     needs: tuple[str, ...]
@@ -74,7 +75,7 @@ def key(stages: dict[str, Stage], name: str, profile: Settings) -> str:
     stage = stages[name]
     settings = {field: getattr(profile, field) for field in (*stage.settings, "name", "seed", "threads")}
     others = [sha256(path) for pattern in stage.files for path in sorted(PACKAGE.parent.glob(pattern))]
-    read = [registry.source(source).content for source in stage.sources(profile)]
+    read = [registry.identity(source) for source in stage.sources(profile)]
     before = [key(stages, need, profile) for need in stage.needs]
     return fingerprint(name, settings, before, source_hash(stage.modules), others, read, versions())
 
@@ -95,11 +96,31 @@ def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], 
         started = time.perf_counter()
         provenance = Provenance(run.profile.name, run.profile.seed, stage_key)
         _drop_altered(stamp, run)
+        registry.LOCATED.clear()
         stage.make(run, provenance)
+        read = _check_reads(name, stage, run.profile)
         seconds = time.perf_counter() - started
-        _stamp(stamp, provenance, stage, seconds, run)
+        _stamp(stamp, provenance, stage, seconds, run, read)
         _tell(stages, name, run)
         say(f"[{number}/{len(names)}] {name}: {seconds:.0f} s")
+
+
+def sources(stages: dict[str, Stage], profile: Any) -> list[str]:
+    """Name every registered source that some stage of a chain reads, in the order of the registry."""
+    read = {name for stage in stages.values() for name in stage.sources(profile)}
+    return [name for name in registry.everything() if name in read]
+
+
+def _check_reads(name: str, stage: Stage, profile: Any) -> list[str]:
+    """Return the registered sources that a stage has read.
+
+    Raises:
+        HumalignError: it does not declare one of them, so that its key would not change with that file, and nobody would fetch it.
+    """
+    undeclared = sorted(registry.LOCATED - set(stage.sources(profile)))
+    if undeclared:
+        raise HumalignError(f"the stage {name} reads {', '.join(undeclared)} undeclared: name it in humalign/stages/__init__.py")
+    return sorted(registry.LOCATED)
 
 
 def _good(stamp: Path, stage_key: str, outputs: list[str], run: Run) -> bool:
@@ -127,7 +148,7 @@ def _tell(stages: dict[str, Stage], name: str, run: Run) -> None:
         origins.gather(run.folder, chain(stages, name))
 
 
-def _stamp(path: Path, provenance: Provenance, stage: Stage, seconds: float, run: Run) -> None:
+def _stamp(path: Path, provenance: Provenance, stage: Stage, seconds: float, run: Run, read: list[str]) -> None:
     outputs = stage.outputs(run.profile)
     missing = [name for name in outputs if not run.path(name).is_file()]
     if missing:
@@ -135,4 +156,4 @@ def _stamp(path: Path, provenance: Provenance, stage: Stage, seconds: float, run
     files = {name: sha256(run.path(name)) for name in outputs}
     with replacing(path) as part:
         told = origins.stamped(stage.sources(run.profile), seconds)
-        part.write_text(json.dumps(provenance.attrs() | told | {"files": files}, indent=1))
+        part.write_text(json.dumps(provenance.attrs() | told | {"read": read, "files": files}, indent=1))

@@ -7,8 +7,6 @@ docstring names besides; the one line gives the file, the line (text) or row (ar
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,79 +14,51 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float32, Int, Int64, UInt8
-from scipy.io import loadmat
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
 from humalign.datafiles import (
     AGAIN,
     BIT,
     NAME,
     PLAIN,
-    TIME,
-    WHOLE,
-    at_fault,
     check_dissimilarities,
-    check_indices,
     first,
-    line_of,
     lines,
+    matlab,
     named,
-    numbers,
     of_kind,
     once,
     parsed,
     vectors,
 )
 from humalign.errors import HumalignError
-from humalign.judgments import Choices
+from humalign.object_order import Order, check_names, rows_in
 
-SHOWN = ("image1", "image2", "image3")
+# The ending of the name of a photograph that people judged, before the ending of a picture's file.
+JUDGED = "_01b"
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+# The objects of RDM48_triplet, row by row. The 27th is camera1 by the order of older files; camera2 fits the judgments about as well,
+# and words48.mat, which would tell, is read where it lies beside the matrix.
+FORTY_EIGHT = tuple(
+    """
+    pizza beaver macadamia tarantula clothes doormat hammer mistletoe washcloth drain furnace tea chariot coaster music_box rolling_pin
+    knob bookshelf candelabra table metal_detector bumper turban flagpole plaster_cast tuba camera1 rudder canvas dice toolbox trigger
+    bowler_hat headphones file1 bench navel canister tiara hopscotch trophy punching_bag jet telegraph bag laptop tape_measure bucket
+    """.split()
+)
+# Members of categories that no person would dispute, among the objects that the public orders place differently.
+BEYOND_DOUBT = {
+    "camera2": "electronic device",
+    "chicken2": "animal",
+    "hot_chocolate": "drink",
+    "hot-air_balloon": "vehicle",
+    "ice_cream": "dessert",
+    "pepper2": "vegetable",
+    "aardvark": "animal",
+    "zucchini": "vegetable",
+}
 # SPoSE's weights were kept from falling below zero by a penalty, not by a bound: a few stand at -0.001.
 LEAST_WEIGHT = -0.01
-
-
-@dataclasses.dataclass(frozen=True)
-class Answers:
-    """Answers to odd-one-out triplets as they were given, one row an answer.
-
-    Attributes:
-        triplets: (n, 3) 0-based indices of objects, in the order shown.
-        odd: (n,) place of the odd one out in that order, 0 to 2.
-        person: (n,) who answered, numbered from 0 in the order of the file; None where the file does not say.
-        seconds: (n,) response times as recorded, NaN where none was; None where the file has none.
-    """
-
-    triplets: Int64[np.ndarray, "n 3"]
-    odd: Int64[np.ndarray, " n"]
-    person: Int64[np.ndarray, " n"] | None = None
-    seconds: Float[np.ndarray, " n"] | None = None
-
-    def __len__(self) -> int:
-        return len(self.triplets)
-
-    def choices(self) -> Choices:
-        """Return every answer as a row of its own, its objects in the order shown."""
-        return Choices(self.triplets, _kept(self.odd))
-
-    def repeated(self, least: int = 2) -> Choices:
-        """Pool the answers to the same three objects, in whatever order they were shown.
-
-        Somebody who answered a triplet more than once counts each time, as in the published noise ceiling.
-
-        Returns:
-            One row a triplet with at least ``least`` answers: its objects ascending, and how often each pair was kept.
-
-        Raises:
-            HumalignError: no triplet has as many answers.
-        """
-        ascending = np.sort(self.triplets, axis=1)
-        odd_one = np.take_along_axis(self.triplets, self.odd[:, None], axis=1)
-        table = pd.DataFrame(np.hstack([ascending, _kept((ascending == odd_one).argmax(1))]))
-        pooled = table.groupby([0, 1, 2])[[3, 4, 5]].sum()
-        pooled = pooled[pooled.sum(axis=1) >= least]
-        if pooled.empty:
-            raise HumalignError(f"no triplet has {least} answers: lower `least`, or read the file of repeated triplets")
-        return Choices(pooled.index.to_frame().to_numpy(), pooled.to_numpy())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,97 +76,78 @@ class Judgments92:
     categories: pd.DataFrame
 
 
-# ---- odd-one-out answers ---------------------------------------------------------------------------------------------
-
-def triplets(path: str | Path, objects: int | None = None) -> Choices:
-    """Read a THINGS text file: three 0-based indices a line, the odd one last.
-
-    Raises:
-        HumalignError: not three whole numbers in a line, an index outside 0..objects-1, or one object twice in a line.
-
-    Source: ``trainset.txt``, ``validationset.txt`` and ``testset*.txt`` of osf.io/f5rn6.
-    """
-    found = numbers(path, np.int64, 3)
-    check_indices(found, objects, 0, lambda row: line_of(path, row))
-    return Choices(found, np.tile(np.array([1, 0, 0]), (len(found), 1)))
-
-
-def answers(path: str | Path, objects: int | None = None) -> Answers:
-    """Read a THINGS table, tab-separated: 1-based ``image1`` to ``image3``; ``choice``, the place (1..3) of the odd one.
-
-    ``RT`` (milliseconds in the file, seconds in `Answers`) and ``subject_id`` are read if present, all else is ignored.
-
-    Raises:
-        HumalignError: no such column, a cell that is no number, an image outside 1..objects or twice in a line, a choice outside 1..3.
-
-    Source: ``triplets_large_final_correctednc_correctedorder.csv`` of osf.io/f5rn6.
-    """
-    header = next(lines(path))[1]
-    cells = dict.fromkeys((*SHOWN, "choice"), WHOLE) | {name: kind for name, kind in (("RT", TIME), ("subject_id", NAME)) if name in header}
-    kinds = dict.fromkeys((*SHOWN, "choice"), np.int64) | {"RT": np.float64, "subject_id": "category"}
-    table, sound = pd.DataFrame(), False
-    with contextlib.suppress(ValueError):
-        table = pd.read_csv(path, sep="\t", usecols=list(cells), dtype=kinds, quoting=csv.QUOTE_NONE, encoding="utf-8-sig",
-                            keep_default_na=False, na_values={"RT": ["", "NaN", "nan", "NA"]})
-        with open(path, "rb") as file:
-            sound = all(line.count(b"\t") == len(header) - 1 for line in file if line.strip(b" \r\n"))
-        sound &= not np.isinf(table.get("RT", 0)).any() and "" not in set(table.get("subject_id", ()))
-    if not sound or table.empty or any(header.count(name) > 1 for name in cells):
-        raise at_fault(path, named(path, cells))
-    shown, choice = table[list(SHOWN)].to_numpy(), table[["choice"]].to_numpy()
-    check_indices(shown, objects, 1, lambda row: line_of(path, row, 1))
-    if (row := first((choice < 1) | (choice > 3))) is not None:
-        raise HumalignError(f"{line_of(path, row, 1)}: choice {choice[row, 0]}; expected the place of the odd one: 1, 2 or 3")
-    person = pd.factorize(table["subject_id"])[0].astype(np.int64) if "subject_id" in table else None
-    return Answers(shown - 1, choice[:, 0] - 1, person, table["RT"].to_numpy() / 1000 if "RT" in table else None)
-
-
-def _kept(odd: Int[np.ndarray, " n"]) -> Int64[np.ndarray, "n 3"]:
-    # Pairs are listed as (ij, ik, jk): the odd one in place 2, 1, 0 leaves pair 0, 1, 2.
-    return np.eye(3, dtype=np.int64)[2 - odd]
-
-
 # ---- embeddings and matrices -----------------------------------------------------------------------------------------
 
-def embedding(path: str | Path, objects: int | None = None) -> Float32[np.ndarray, "objects dims"]:
+def embedding(path: str | Path, names: Sequence[str], order: Order) -> Float32[np.ndarray, "objects dims"]:
     """Read the objects' weights on people's dimensions, as published: VICE (``.npy``) or SPoSE (text).
+
+    Args:
+        names: ids of the objects.
+        order: of the rows in the file, which are returned in the order of ``unique_id.txt``: `OLD` for the public VICE, `UNIQUE` for SPoSE.
 
     Raises:
         HumalignError: not one row an object, a weight that is not finite, or below zero (SPoSE's -0.001 is let pass).
 
     Source: VICE, ``embeddings/things`` of github.com/LukasMut/VICE; SPoSE, osf.io/z2784.
     """
-    weights = vectors(path, objects)
+    weights = features(path, names, order)
     if (row := first(weights < LEAST_WEIGHT)) is not None:
-        raise HumalignError(f"{path}, row {row + 1}: a weight of {weights[row].min():.3g} is below zero: this is not VICE's or SPoSE's")
+        at = rows_in(names, order)[row] + 1
+        raise HumalignError(f"{path}, row {at}: a weight of {weights[row].min():.3g} is below zero: this is not VICE's or SPoSE's")
     return weights
 
 
-def features(path: str | Path, objects: int | None = None) -> Float32[np.ndarray, "objects dim"]:
+def features(path: str | Path, names: Sequence[str], order: Order) -> Float32[np.ndarray, "objects dim"]:
     """Read a backbone's embeddings of the objects (``.npy``).
+
+    Args:
+        names: ids of the objects.
+        order: of the rows in the file, which are returned in the order of ``unique_id.txt``: `SORTED` for the public CLIP file.
 
     Raises:
         HumalignError: not one row an object, or a value that is not finite.
     """
-    return vectors(path, objects)
+    return vectors(path, len(names))[rows_in(names, order)]
 
 
-def things48(matrix_path: str | Path, index_path: str | Path, objects: int | None = None) \
-        -> tuple[Float[np.ndarray, "m m"], Int64[np.ndarray, " m"]]:
-    """Read the fully sampled human dissimilarities (0 to 1) of 48 THINGS objects, and the objects' 0-based rows.
+def things48(matrix_path: str | Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "m m"], Int64[np.ndarray, " m"]]:
+    """Read the fully sampled human dissimilarities (0 to 1) of 48 THINGS objects, and the objects' 0-based rows among ``names``.
+
+    The objects are those of ``words48.mat``, if that lies beside the matrix, and else `FORTY_EIGHT`; either are found by name.
 
     Raises:
-        HumalignError: a matrix that is not symmetric with a zero diagonal, or rows that do not fit it.
+        HumalignError: a matrix that is not symmetric with a zero diagonal, or other than one name a row; a name that is no object's.
 
-    Source: ``RDM48_triplet.mat`` of osf.io/z2784.
+    Source: ``RDM48_triplet.mat`` and ``words48.mat`` of osf.io/z2784.
     """
-    matrix = parsed(matrix_path, lambda path: np.asarray(loadmat(path)["RDM48_triplet"], dtype=float))
+    matrix = parsed(matrix_path, lambda path: np.asarray(matlab(path)["RDM48_triplet"], dtype=float))
     check_dissimilarities(matrix_path, matrix[None])
-    rows = parsed(index_path, lambda path: np.load(path, allow_pickle=False)[:])
-    if rows.dtype.kind not in "iu" or rows.shape != matrix.shape[:1] or len(set(rows.tolist())) != len(rows):
-        raise HumalignError(f"{index_path}: expected {len(matrix)} different indices, one a row of {Path(matrix_path).name}: {AGAIN}")
-    check_indices(rows[:, None], objects, 0, lambda row: f"{index_path}, row {row + 1}")
-    return matrix, rows.astype(np.int64)
+    words_path = Path(matrix_path).with_name("words48.mat")
+    words = parsed(words_path, _words) if words_path.exists() else list(FORTY_EIGHT)
+    source = words_path if words_path.exists() else "the 48 objects that are known"
+    if len(words) != len(matrix):
+        raise HumalignError(f"{matrix_path}: {len(matrix)} rows for {len(words)} names ({source}): {AGAIN}")
+    rows = np.array([_row_of(word, names, source) for word in words], dtype=np.int64)
+    if len(set(rows.tolist())) < len(rows):
+        twice = next(word for place, word in enumerate(words) if rows[place] in rows[:place])
+        raise HumalignError(f"{source}: {twice!r} twice: {AGAIN}")
+    return matrix, rows
+
+
+def _words(path: Path) -> list[str]:
+    found = matlab(path)
+    cells = found["words48"] if "words48" in found else next(value for value in found.values() if value.dtype.kind == "O")
+    return [str(cell).strip() for cell in cells.ravel()]
+
+
+def _row_of(word: str, names: Sequence[str], source: object) -> int:
+    """Return the row of an object by its name, written with blanks or underscores; ``camera`` is the camera of `FORTY_EIGHT`."""
+    plain = word.strip().lower().replace(" ", "_")
+    numbered = [name for name in FORTY_EIGHT if name.rstrip("0123456789") == plain]
+    for name in (plain, *numbered):
+        if name in names:
+            return list(names).index(name)
+    raise HumalignError(f"{source}: {word!r} is no id of the {len(names):,} in unique_id.txt: is one of the two of another edition?")
 
 
 def similarity_judgments_92(folder: str | Path) -> Judgments92:
@@ -210,13 +161,13 @@ def similarity_judgments_92(folder: str | Path) -> Judgments92:
     judged, shown = Path(folder) / "92_behavRDMs.mat", Path(folder) / "Kriegeskorte_Neuron2008_supplementalData.mat"
 
     def people(path: Path) -> tuple[Any, set[str]]:
-        found = np.atleast_1d(loadmat(path, squeeze_me=True)["rdms_behav_92"])
-        return np.stack(list(found["RDM"])).astype(float), set(found["name"])
+        found = matlab(path)["rdms_behav_92"].ravel()
+        return np.stack([one["RDM"] for one in found]).astype(float), {one["name"] for one in found}
 
     def pictures(path: Path) -> tuple[Any, pd.DataFrame]:
-        found = loadmat(path, squeeze_me=True)
-        groups = pd.DataFrame(found["categoryVectors"] == 1, columns=found["categoryLabels"])
-        return np.stack(list(found["stimuli_92objs"]["image"])), groups
+        found = matlab(path)
+        groups = pd.DataFrame(found["categoryVectors"] == 1, columns=found["categoryLabels"].ravel())
+        return np.stack([one["image"] for one in found["stimuli_92objs"].ravel()]), groups
 
     matrices, names = parsed(judged, people)
     check_dissimilarities(judged, matrices)
@@ -234,25 +185,36 @@ def object_ids(path: str | Path) -> tuple[str, ...]:
     """Read the ids of the THINGS objects in row order (``unique_id.txt``), one a line.
 
     Raises:
-        HumalignError: several words in a line, or an id twice.
+        HumalignError: several words in a line, an id twice, or ids in another order, which files of answers could not refer to.
     """
-    return tuple(once(path, ((line, of_kind(path, line, name, PLAIN)) for line, (name,) in lines(path, None, 1))))
+    names = tuple(once(path, ((line, of_kind(path, line, name, PLAIN)) for line, (name,) in lines(path, None, 1))))
+    check_names(path, names)
+    return names
 
 
 def categories(path: str | Path, names: Sequence[str]) -> pd.DataFrame:
-    """Read ``category_mat_manual.tsv``: one line an object in row order (``names``: their ids), a 0 or 1 for each category.
+    """Read ``category27_manual.tsv``: one line an object in row order (``names``: their ids), a 0 or 1 for each category.
+
+    The file names no object, so that a few whose category is beyond doubt are looked up.
 
     Returns:
         One row an object (index: its id), one yes-or-no column a category.
 
     Raises:
-        HumalignError: a cell that is neither 0 nor 1, or not one line a name.
+        HumalignError: a cell that is neither 0 nor 1, not one line a name, or lines in another order.
     """
     header = next(lines(path))[1]
-    cells = [row for _, row in named(path, dict.fromkeys(header, BIT))]
-    if len(cells) != len(names):
-        raise HumalignError(f"{path}: {len(cells)} objects for {len(names)} names: cut short, or of other objects; {AGAIN}")
-    return pd.DataFrame(np.array(cells) == "1", index=list(names), columns=header)
+    found = [(line, row) for line, row in named(path, dict.fromkeys(header, BIT))]
+    if len(found) != len(names):
+        lengths = f"{len(found):,} lines for the {len(names):,} ids of unique_id.txt"
+        raise HumalignError(f"{path}: {lengths}: cut short, or another edition; {AGAIN}")
+    member = pd.DataFrame(np.array([row for _, row in found]) == "1", index=list(names), columns=header)
+    for name, category in BEYOND_DOUBT.items():
+        if name in member.index and category in member and not member.loc[name, category]:
+            line = found[names.index(name)][0]
+            why = f"{name} is not in {category!r}: the lines are not in the order of unique_id.txt"
+            raise HumalignError(f"{path}, line {line}: {why}; {AGAIN}")
+    return member
 
 
 def long_categories(path: str | Path) -> pd.DataFrame:
@@ -269,21 +231,81 @@ def long_categories(path: str | Path) -> pd.DataFrame:
     return pd.crosstab(table[0], table[1]).astype(bool).rename_axis(index=None, columns=None)
 
 
-def things_photographs(folder: str | Path, objects: int | None = None) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
-    """Find the photographs that a folder's ``index.csv`` lists: ``file``, and ``things_index``, the 0-based object it shows.
+def things_photographs(folder: str | Path, names: Sequence[str]) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
+    """Find the photographs that a folder holds of the objects, one each: ``aardvark.jpg`` is of the object of that id.
+
+    Files that begin with a dot, and files that are no pictures, are passed over. A folder inside of the same name, which some programs
+    make when they unpack, is looked into.
+
+    Args:
+        names: ids of the objects.
 
     Returns:
-        Paths and objects, ascending by object.
+        Paths and 0-based rows among ``names``, ascending by row.
 
     Raises:
-        HumalignError: no such column, no such photograph, an index outside 0..objects-1, or an object twice.
+        HumalignError: no photograph, one that is named after no object, or two of one object.
     """
-    path = Path(folder) / "index.csv"
-    listed = [(line, int(index), path.parent / file) for line, (index, file) in named(path, {"things_index": WHOLE, "file": PLAIN}, ",")]
-    once(path, ((line, index) for line, index, _ in listed))
-    for line, _, photograph in listed:
-        if not photograph.is_file():
-            raise HumalignError(f"{path}, line {line}: no photograph {photograph}: copy the folder again")
-    rows = np.array([index for _, index, _ in listed])
-    check_indices(rows[:, None], objects, 0, lambda row: f"{path}, line {listed[row][0]}")
-    return [listed[place][2] for place in np.argsort(rows)], np.sort(rows)
+    pictures = _pictures(_unpacked(folder))
+    if not pictures:
+        raise HumalignError(f"{folder} holds no photograph: expected files such as {names[0]}.jpg ({', '.join(ENDINGS)})")
+    row_of, found = {name: row for row, name in enumerate(names)}, dict[int, Path]()
+    for path in pictures:
+        if path.stem not in row_of:
+            raise HumalignError(f"{path}: {path.stem!r} is no id of unique_id.txt: take the file out, or name it by its object's id")
+        other = found.setdefault(row_of[path.stem], path)
+        if other != path:
+            raise HumalignError(f"{path}: a second photograph of {path.stem}, beside {other.name}: take one of them out")
+    rows = sorted(found)
+    return [found[row] for row in rows], np.array(rows, dtype=np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReferencePhotographs:
+    """One photograph of each object: the one that people judged, or another where that is not public.
+
+    Attributes:
+        paths: of the photographs, in the order of the objects.
+        judged: whether it is the one that people judged.
+    """
+
+    paths: list[Path]
+    judged: Bool[np.ndarray, " objects"]
+
+
+def reference_photographs(folder: str | Path, names: Sequence[str]) -> ReferencePhotographs:
+    """Find the photographs that people judged, ``ID/ID_01b.jpg``; 191 of 1,854 were withheld.
+
+    In place of a withheld one stands the first other photograph of the object by name.
+
+    Args:
+        names: ids of the objects.
+
+    Raises:
+        HumalignError: no judged photograph at all, or an object without any photograph.
+    """
+    folder, paths, judged = _unpacked(folder), list[Path](), list[bool]()
+    for name in names:
+        of_object = _pictures(folder / name)
+        shown = next((path for path in of_object if path.stem == f"{name}{JUDGED}"), None)
+        if not of_object:
+            neither = f"neither {name}/{name}{JUDGED}.jpg nor another"
+            raise HumalignError(f"{folder}: no photograph of {name}, {neither}: unpack the archive again")
+        paths.append(shown or of_object[0])
+        judged.append(shown is not None)
+    if not any(judged):
+        raise HumalignError(f"{folder}: no photograph that people judged, such as {names[0]}/{names[0]}{JUDGED}.jpg: is this another set?")
+    return ReferencePhotographs(paths, np.array(judged))
+
+
+def _unpacked(folder: str | Path) -> Path:
+    """Return the folder of the same name inside a folder, if there is one, or else the folder."""
+    inside = Path(folder) / Path(folder).name
+    return inside if inside.is_dir() else Path(folder)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Return the pictures right in a folder by name; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file())

@@ -7,7 +7,9 @@ and prose read this table and nothing else, so a GPU machine hands back one smal
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +73,7 @@ def write(frame: pd.DataFrame, folder: Path, attrs: dict[str, Any]) -> None:
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read a table of scores and check its columns.
+    """Read a table of scores and check its columns; ``attrs["sources"]`` are the files that its run has read, None where that was not kept.
 
     Raises:
         HumalignError: the file is missing or is no table of scores.
@@ -85,6 +87,8 @@ def read(path: str | Path) -> pd.DataFrame:
         raise HumalignError(f"{path} is no table of scores ({error}): delete it and run `make reproduce`") from None
     if tuple(frame.columns) != COLUMNS:
         raise HumalignError(f"{path} has columns {list(frame.columns)}, expected {list(COLUMNS)}")
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # `origins.read` is what complains of a damaged file
+        frame.attrs["sources"] = json.loads(path.with_name("provenance.json").read_text("utf-8"))["sources"]
     return frame
 
 

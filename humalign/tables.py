@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from humalign.scores import one, pick
 # In the order of every table and figure; each pair is a stage and what it is compared with.
 STAGES = ("base", "base-centred", "unaligned", "aligned", "teacher-base", "teacher-centred", "teacher")
 MAIN = ("base", "unaligned", "aligned", "teacher-base", "teacher")
+# Registered sources behind the tables of people's scores: the answers about objects, the photographs that teachers of photographs are
+# fitted to, and what students are taught with.
+OF_ANSWERS = ("things-answers", "things-validation-answers", "things-repeated-answers")
+OF_PHOTOGRAPHS = ("things-photographs",)
+OF_STUDENTS = (*OF_PHOTOGRAPHS, "caltech101")
 SHOWN_LEVELS = ("global-coarse", "class-boundary")
 PAIRS = (
     *(("teacher", reference) for reference in ("teacher-base", "teacher-centred")), ("unaligned", "base"),
@@ -28,13 +34,13 @@ MINUS = "\N{MINUS SIGN}"
 
 
 class Table:
-    """A table of strings with a caption, whose HTML and plain text are the same on every run."""
+    """A table of strings with a caption above and a note below, whose HTML and plain text are the same on every run."""
 
-    def __init__(self, frame: pd.DataFrame, caption: str = "") -> None:
-        self.frame, self.caption = frame.astype(str), caption
+    def __init__(self, frame: pd.DataFrame, caption: str = "", note: str = "") -> None:
+        self.frame, self.caption, self.note = frame.astype(str), caption, note
 
     def __repr__(self) -> str:
-        return "\n".join(filter(None, (self.caption, "" if self.frame.empty else self.frame.to_string(index=False))))
+        return "\n".join(filter(None, (self.caption, "" if self.frame.empty else self.frame.to_string(index=False), self.note)))
 
     def _repr_html_(self) -> str:
         def line(cells: Sequence[str], tag: str) -> str:
@@ -45,7 +51,26 @@ class Table:
         if self.frame.empty:
             return caption
         body = "\n".join(line(row, "td") for row in self.frame.to_numpy().tolist())
-        return f"{caption}<table>\n<thead>{line(list(self.frame.columns), 'th')}</thead>\n<tbody>\n{body}\n</tbody></table>"
+        note = f"\n<p>{html.escape(self.note)}</p>" if self.note else ""
+        return f"{caption}<table>\n<thead>{line(list(self.frame.columns), 'th')}</thead>\n<tbody>\n{body}\n</tbody></table>{note}"
+
+
+def reads(*names: str) -> Callable[[Callable[..., Table]], Callable[..., Table]]:
+    """Let a function that makes a table of scores say below it which registered sources were another edition than the public file.
+
+    Args:
+        names: of the sources that stand behind the table's numbers; without any, every one that the run has read.
+    """
+
+    def decorate(make: Callable[..., Table]) -> Callable[..., Table]:
+        @functools.wraps(make)
+        def made(scores: pd.DataFrame, *arguments: Any, **named: Any) -> Table:
+            table = make(scores, *arguments, **named)
+            return Table(table.frame, table.caption, origins.other_editions(scores.attrs.get("sources"), names))
+
+        return made
+
+    return decorate
 
 
 def number(row: Any, digits: int = 3) -> str:
@@ -156,7 +181,7 @@ def quoted(task: str) -> Table:
 
 def sources() -> Table:
     """Return what the run reads: name, licence, home and the attribution asked for."""
-    entries = registry.sources().values()
+    entries = registry.packages().values()
     return Table(pd.DataFrame(
         [{"what": s.what, "used as": s.used_in, "licence": s.licence, "home": s.home, "attribution": s.attribution} for s in entries]))
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from humalign import published
 from humalign.scores import pick
-from humalign.tables import EMPTY, MINUS, Table, number
+from humalign.tables import EMPTY, MINUS, OF_ANSWERS, OF_STUDENTS, Table, number, reads
 from humalign.tables_people import ACROSS, TOLD, UNSEEN, ceiling, cell, model_name, models
 from humalign.tables_students import HALVES, STAGES
 
@@ -19,11 +19,12 @@ UNSURE = {"task": "uncertainty", "split": "repeated triplets, unseen objects"}
 ASKED = {
     "92 photographs, arranged (RSA)": ("similarity-judgments", "rsa-spearman", (ACROSS,)),
     "92 photographs, each person (RSA)": ("similarity-judgments", "rsa-each-person", (ACROSS,)),
-    "278 photographs, answers (accuracy)": ("odd-one-out", "accuracy", ("278 photographs, unseen", HALVES)),
-    "278 photographs, published VICE (RSA)": ("similarity-vice", "rsa-spearman", ("278 photographs, unseen", HALVES)),
+    "THINGS photographs, answers (accuracy)": ("odd-one-out", "accuracy", ("THINGS photographs, unseen", HALVES)),
+    "THINGS photographs, published VICE (RSA)": ("similarity-vice", "rsa-spearman", ("THINGS photographs, unseen", HALVES)),
 }
 
 
+@reads(*OF_ANSWERS)
 def objects(scores: pd.DataFrame) -> Table:
     """Return teachers of the THINGS objects on every set of judgments about objects that they never saw, and what people reach."""
     lines = [
@@ -42,6 +43,7 @@ def objects(scores: pd.DataFrame) -> Table:
                                       "with its own choices. People: the majority's share")
 
 
+@reads(*OF_ANSWERS, *OF_STUDENTS)
 def photographs(scores: pd.DataFrame) -> Table:
     """Return every backbone, as it is and by its teacher, and every student on every set of judgments about photographs."""
     students = list(dict.fromkeys(pick(scores, stage="aligned", split=ACROSS)["model"]))
@@ -55,7 +57,7 @@ def photographs(scores: pd.DataFrame) -> Table:
         head: _first(scores, "people", "ceiling", task, metric, splits) for head, (task, metric, splits) in ASKED.items()})
     return Table(pd.DataFrame(lines), "Every backbone and every student on every set of people's judgments about photographs that its "
                                       "teacher never saw; 95 % intervals over people and images (first two columns), over images (others). "
-                                      "Students are scored on halves of the 278, teachers on parts left out")
+                                      "Students are scored on halves of the THINGS photographs, teachers on parts left out")
 
 
 def _first(scores: pd.DataFrame, model: str, stage: str, task: str, metric: str, splits: tuple[str, ...]) -> str:
@@ -64,6 +66,7 @@ def _first(scores: pd.DataFrame, model: str, stage: str, task: str, metric: str,
     return next((found for found in cells if found != EMPTY), EMPTY)
 
 
+@reads(*OF_ANSWERS)
 def unsure(scores: pd.DataFrame) -> Table:
     """Return how well choice probabilities fit many people's answers to one triplet, before and after the map."""
     heads = {"cross-entropy": "cross-entropy (less is better)", "entropy-spearman": "like entropies (more is better)"}
@@ -76,6 +79,7 @@ def unsure(scores: pd.DataFrame) -> Table:
                                       "intervals over objects. The backbone's cosines have a temperature fitted to other objects' answers")
 
 
+@reads(*OF_STUDENTS)
 def disagreement(scores: pd.DataFrame) -> Table:
     """Return the pairs of photographs on which aligned student and control differ most, with each one's standardised distance."""
     found = pick(scores, task="disagreement")
@@ -105,6 +109,7 @@ def _count(rows: pd.DataFrame) -> str:
     return _short(rows.iloc[0]) if len(rows) else EMPTY
 
 
+@reads()
 def beside_published(scores: pd.DataFrame) -> Table:
     """Return every published number, what this run has in its place, and whether it is the same experiment or why the cell is empty."""
     lines = [

@@ -5,22 +5,23 @@ from __future__ import annotations
 import pandas as pd
 
 from humalign.scores import one, pick
-from humalign.tables import Table, number, side
+from humalign.tables import OF_ANSWERS, OF_STUDENTS, Table, number, reads, side
 from humalign.tables_people import cell
 from humalign.tables_students import MAIN, line
 
 # Relations of two photographs: of THINGS by the objects' categories, of CIFAR-10 by class and by kind: animal or vehicle.
 RELATIONS = {
-    "things-278": {"same-category": "share a\ncategory", "other-category": "share none"},
+    "things-photographs": {"same-category": "share a\ncategory", "other-category": "share none"},
     "cifar10": {"same-class": "one class", "same-superclass": "one kind", "other-superclass": "two kinds"},
 }
-OBJECTS, PHOTOGRAPHS = "unseen objects", "things-278"
+OBJECTS, PHOTOGRAPHS = "unseen objects", "things-photographs"
 PATH = "path-spearman"
 STAGES = {OBJECTS: ("teacher-base", "teacher", "observer"), PHOTOGRAPHS: MAIN}
 # What is set beside what, by where it was measured.
 COMPARED = {OBJECTS: (("teacher", "teacher-base"),), PHOTOGRAPHS: (("aligned", "base"), ("aligned", "unaligned"), ("unaligned", "base"))}
 
 
+@reads(*OF_STUDENTS, "cifar10")
 def relations(scores: pd.DataFrame) -> Table:
     """Return the mean standardised distance of photographs by set and relation, and the aligned student's paired changes."""
     lines = [
@@ -49,6 +50,7 @@ def paths(scores: pd.DataFrame, of: str) -> dict[str, str]:
     return {split: f"{steps} steps" for split, steps in named.items()}
 
 
+@reads(*OF_ANSWERS, *OF_STUDENTS)
 def wordnet(scores: pd.DataFrame) -> Table:
     """Return the rank correlation of distances with steps of WordNet, by stage, and its paired changes."""
     lines = []

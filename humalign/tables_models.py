@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from humalign.scores import one, pick
-from humalign.tables import Table, number, side
+from humalign.tables import OF_STUDENTS, Table, number, reads, side
 from humalign.tables_people import cell, model_name
 from humalign.tables_students import above
 
@@ -15,6 +15,7 @@ ALIKE = {"above": "more alike", "below": "less alike"}
 TEACHER = "its teacher"
 
 
+@reads(*OF_STUDENTS)
 def models_alike(scores: pd.DataFrame) -> Table:
     """Return how alike two models are on the 92 photographs, before and after alignment, and for the control."""
     lines = []

@@ -11,7 +11,7 @@ from humalign import origins
 from humalign.evaluation.hierarchy import PATHS
 from humalign.published import PUBLISHED
 from humalign.scores import COLUMNS, pick, read
-from humalign.tables import EMPTY, Table, number
+from humalign.tables import EMPTY, Table, number, reads
 
 HOW = "No run of the profile paper is recorded yet: run `make reproduce PROFILE=paper` on a machine with a GPU."
 NO_RUN = "No run yet: see the head of this chapter."
@@ -89,6 +89,7 @@ def judged_by(rows: pd.DataFrame) -> str:
     return f"{WHO[kinds.pop()]}; run of the profile {', '.join(sorted(set(rows['profile'])))}"
 
 
+@reads()
 def measure(scores: pd.DataFrame, name: str) -> Table:
     """Return one measure of every model and stage, a column a set; the ceiling first."""
     wanted = MEASURES[name]
@@ -101,6 +102,7 @@ def measure(scores: pd.DataFrame, name: str) -> Table:
     return _laid_out(rows, ["model", "stage"], f"{wanted.said}, with 95 % intervals. Evidence: {judged_by(rows)}")
 
 
+@reads()
 def differences(scores: pd.DataFrame, name: str) -> Table:
     """Return the paired differences of one measure between the stages of each model, a column a set."""
     wanted, parts = MEASURES[name], []
@@ -127,6 +129,7 @@ def _nothing(scores: pd.DataFrame, said: str) -> Table:
     return Table(pd.DataFrame({"": [missing(scores)]}), said)
 
 
+@reads()
 def beside_published(scores: pd.DataFrame) -> Table:
     """Return the paper's odd-one-out accuracies beside the range over the models of this run."""
     shown = []

@@ -10,7 +10,7 @@ import pandas as pd
 
 from humalign import origins
 from humalign.scores import one, pick, read
-from humalign.tables import EMPTY, Table, number, overlap, side
+from humalign.tables import EMPTY, OF_ANSWERS, OF_PHOTOGRAPHS, Table, number, overlap, reads, side
 
 # In the order of tables and figures: what each was told about the training objects.
 TOLD = {
@@ -26,14 +26,16 @@ TOLD = {
     "observer": "nothing: the published VICE itself",
 }
 UNSEEN = {"task": "odd-one-out", "split": "unseen objects"}
-ACROSS = "92 photographs, from 278 others"
+ACROSS = "92 photographs, from THINGS photographs"
 ACROSS_STAGES = ("teacher-base", "ridge", "teacher")
 ACROSS_METRICS = {"accuracy": "odd-one-out accuracy", "rsa-spearman": "RSA, mean of people", "rsa-each-person": "RSA, each person"}
 
 
 def with_predecessor(scores: pd.DataFrame, recorded: Path = origins.RECORDED / "predecessor.csv") -> pd.DataFrame:
     """Return scores with those of the predecessor's recipe beside them, which ``benchmarks/predecessor.py`` leaves; as they are without."""
-    return pd.concat([scores, read(recorded)], ignore_index=True) if recorded.is_file() else scores
+    both = pd.concat([scores, read(recorded)], ignore_index=True) if recorded.is_file() else scores
+    both.attrs |= scores.attrs
+    return both
 
 
 def cell(scores: pd.DataFrame, **where: str) -> str:
@@ -42,6 +44,7 @@ def cell(scores: pd.DataFrame, **where: str) -> str:
     return number(one(found)) if len(found) else EMPTY
 
 
+@reads(*OF_ANSWERS)
 def teachers(scores: pd.DataFrame) -> Table:
     """Return what each stage was told, its accuracy on objects that it never saw, and its paired differences."""
     heads = {"accuracy": "accuracy", "accuracy-above-teacher-base": "less teacher-base", "accuracy-above-teacher": "less teacher"}
@@ -65,6 +68,7 @@ def ceiling(scores: pd.DataFrame) -> pd.Series:
     return one(scores, model="people", stage="ceiling", task="odd-one-out", split="repeated triplets")
 
 
+@reads(*OF_ANSWERS)
 def calibration(scores: pd.DataFrame) -> Table:
     """Return the expected calibration error of each stage, and by how much it is above the backbone's."""
     where = {"task": "calibration", "split": "unseen objects"}
@@ -79,6 +83,7 @@ def calibration(scores: pd.DataFrame) -> Table:
     return Table(pd.DataFrame(lines), "Expected calibration error on people's answers about unseen objects; 95 % intervals over objects")
 
 
+@reads(*OF_ANSWERS)
 def observers(scores: pd.DataFrame) -> Table:
     """Return how well models of the observers predict answers about objects that they know, VICE by the answers it is fitted to."""
     metrics = {"accuracy": "accuracy", "share-pearson": "Pearson, shares", "entropy-pearson": "Pearson, entropies"}
@@ -100,6 +105,7 @@ def _size(rows: pd.DataFrame) -> str:
     return f"{found['value'].iloc[0]:.0f}" if len(found) else EMPTY
 
 
+@reads(*OF_ANSWERS)
 def dimensions(scores: pd.DataFrame, most: int = 15) -> Table:
     """Return the largest dimensions of our own VICE, named by their highest objects."""
     found = pick(scores, task="vice-dimensions")
@@ -115,8 +121,9 @@ def dimensions(scores: pd.DataFrame, most: int = 15) -> Table:
                                       "95 % intervals over objects")
 
 
+@reads(*OF_PHOTOGRAPHS)
 def across(scores: pd.DataFrame) -> Table:
-    """Return the three measures of the 92 photographs for teachers of 278 others, by model and stage, and what people reach."""
+    """Return the three measures of the 92 photographs for teachers of THINGS photographs, by model and stage, and what people reach."""
     lines = [
         {"model": model_name(model), "stage": stage}
         | {head: cell(scores, model=model, stage=stage, split=ACROSS, metric=metric) for metric, head in ACROSS_METRICS.items()}

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 from humalign.scores import one, pick
-from humalign.tables import EMPTY, Table, number, overlap, side
+from humalign.tables import EMPTY, OF_ANSWERS, OF_STUDENTS, Table, number, overlap, reads, side
 from humalign.tables_people import ACROSS, ceiling, cell, model_name, models
 
 STAGES = ("base", "unaligned", "aligned-head", "aligned")
 MAIN = ("base", "unaligned", "aligned")
 # Each stage and what it is compared with by a paired difference.
 PAIRS = (("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-head"), ("aligned", "unaligned"), ("aligned", "base"))
-HALVES = "278 photographs, unseen halves"
+HALVES = "THINGS photographs, unseen halves"
 SIMILARITY = {"task": "similarity-judgments", "split": ACROSS, "metric": "rsa-spearman"}
 EACH_PERSON = {**SIMILARITY, "metric": "rsa-each-person"}
 ANSWERS = {"task": "odd-one-out", "split": HALVES, "metric": "accuracy"}
@@ -23,8 +23,8 @@ VICE = {"task": "similarity-vice", "split": HALVES, "metric": "rsa-spearman"}
 # What people, or a model of their answers, say of photographs that no teacher of the scored student saw.
 AGREEMENT = {
     "similarity judgments of 92 photographs (RSA)": SIMILARITY,
-    "odd-one-out answers about 278 photographs (accuracy)": ANSWERS,
-    "similarity in the published VICE, 278 photographs (RSA)": VICE,
+    "odd-one-out answers about THINGS photographs (accuracy)": ANSWERS,
+    "similarity in the published VICE, THINGS photographs (RSA)": VICE,
 }
 # Measures of a classifier against the labels that people gave.
 SOFT_LABELS = {
@@ -71,6 +71,7 @@ def splits(scores: pd.DataFrame, name: str, task: str = "few-shot") -> list[str]
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
 
+@reads(*OF_ANSWERS, *OF_STUDENTS)
 def agreement(scores: pd.DataFrame) -> Table:
     """Return how well each student agrees with people on photographs that its teacher never saw, and what people reach."""
     bounds = [number(row) for row in _bounds(scores)]
@@ -84,6 +85,7 @@ def agreement(scores: pd.DataFrame) -> Table:
                                       "mean, and against everybody's; the noise ceiling of repeated triplets")
 
 
+@reads(*OF_ANSWERS, *OF_STUDENTS)
 def agreement_differences(scores: pd.DataFrame) -> Table:
     """Return the paired differences of the same measures."""
     lines = [
@@ -94,6 +96,7 @@ def agreement_differences(scores: pd.DataFrame) -> Table:
     return Table(pd.DataFrame(lines), "Paired differences, each with the 95 % interval of the same resampled units")
 
 
+@reads(*OF_ANSWERS, *OF_STUDENTS)
 def each_student(scores: pd.DataFrame) -> Table:
     """Return agreement with people, and accuracy of classifiers at the most shots, of the students of every backbone."""
     asked = dict(AGREEMENT)
@@ -108,6 +111,7 @@ def each_student(scores: pd.DataFrame) -> Table:
                                       "Evidence: people's judgments; class labels in the last two lines of each")
 
 
+@reads(*OF_STUDENTS, "cifar10")
 def soft_labels(scores: pd.DataFrame) -> Table:
     """Return every measure against people's labels by shots: each stage, and the aligned student's paired differences."""
     lines = [
@@ -117,6 +121,7 @@ def soft_labels(scores: pd.DataFrame) -> Table:
     return Table(pd.DataFrame(lines), "Classifiers of CIFAR-10 against the labels that people gave (CIFAR-10H); 95 % intervals over images")
 
 
+@reads(*OF_STUDENTS, "cifar10", "dtd")
 def few_shot(scores: pd.DataFrame, classifier: str = "") -> Table:
     """Return few-shot accuracy by set and shots, of the logistic regression or of another ``classifier``, with paired differences."""
     metric = f"accuracy-{classifier}" if classifier else "accuracy"
@@ -129,6 +134,7 @@ def few_shot(scores: pd.DataFrame, classifier: str = "") -> Table:
                                       "Evidence: class labels")
 
 
+@reads()
 def human_evidence(scores: pd.DataFrame) -> Table:
     """Return every measure that stands on people's evidence: a line each, with the aligned student's paired differences."""
     last = splits(scores, "cifar10", "soft-labels")[-1]
@@ -140,6 +146,7 @@ def human_evidence(scores: pd.DataFrame) -> Table:
                  "Students on human evidence, with 95 % intervals (run of the profile things)")
 
 
+@reads(*OF_STUDENTS, "cifar10")
 def corruption(scores: pd.DataFrame) -> Table:
     """Return accuracy on corrupted photographs by severity and by corruption, and what it loses against clean ones."""
     titles = {"clean": "clean", **{split: split for split in severities(scores)[1:]}, "all": "all corruptions"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from humalign.datafiles import AGAIN, NAME, NOUN, PLAIN, lines, named, of_kind
+from humalign.datafiles import AGAIN, NOUN, PLAIN, lines, named, of_kind, once
 from humalign.errors import HumalignError
 
 Hypernyms = dict[str, tuple[str, ...]]
@@ -37,15 +37,24 @@ def hypernyms(path: str | Path) -> Hypernyms:
 
 
 def things_ids(path: str | Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Read the WordNet id of each THINGS object (``item_names.tsv``), in the order of their own ids (``names``); empty where it has none.
+    """Read the WordNet id of each THINGS object, in the order of ``names``, their own ids; empty where it has none.
+
+    Lines are matched by ``uniqueID``, whatever their order; those of objects that are not asked for are passed over.
 
     Raises:
-        HumalignError: no such column, or other objects, or the same in another order.
+        HumalignError: no such column, an object twice, or one that is not listed.
+
+    Source: ``items1854names.tsv`` of osf.io/z2784, or ``things_concepts.tsv`` of osf.io/jum2f, which writes ``WordNet ID``.
     """
-    cells = [row for _, row in named(path, {"uniqueID": NAME, "Wordnet ID": NOUN})]
-    if [name for name, _ in cells] != list(names):
-        raise HumalignError(f"{path} does not list the {len(names)} objects in their order: {AGAIN}")
-    return tuple(wordnet for _, wordnet in cells)
+    header = next(lines(path))[1]
+    column = next((cell for cell in header if cell.lower() == "wordnet id"), "Wordnet ID")
+    listed = [(line, name, noun) for line, (name, noun) in named(path, {"uniqueID": PLAIN, column: NOUN})]
+    once(path, ((line, name) for line, name, _ in listed))
+    noun_of = {name: noun for _, name, noun in listed}
+    missing = [name for name in names if name not in noun_of]
+    if missing:
+        raise HumalignError(f"{path} does not list {missing[0]}, one of {len(missing):,} ids of unique_id.txt that it lacks: {AGAIN}")
+    return tuple(noun_of[name] for name in names)
 
 
 def path_lengths(nouns: Sequence[str], above: Hypernyms) -> Float[np.ndarray, "nouns nouns"]:

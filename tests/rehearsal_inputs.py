@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
+from made_matlab import write_hdf5
 from PIL import Image
 from safetensors.torch import save_file
 from scipy.io import savemat
@@ -25,11 +26,13 @@ from scipy.spatial.distance import squareform
 from scipy.special import softmax
 
 DIM = 6
-OBJECTS, CLASSES, OF_CLASS, PEOPLE = 36, 200, 3, 8
+OBJECTS, CLASSES, OF_CLASS, OF_VALIDATION, PEOPLE = 36, 200, 3, 2, 8
 LIVING, NONLIVING, ENTITY = "n00004258", "n00021939", "n00001740"
 # A tree in which each of BREEDS' four tasks has superclasses: how many branches a node has, level by level below the root.
 BRANCHES = (2, 2, 2, 2, 2)
-PETERSON = ("animals", "automobiles", "fruits", "furniture", "various", "vegetables")
+CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
+# One of the categories is not there: most of them their authors give on request only.
+PETERSON = ("animals", "automobiles", "fruits", "furniture", "vegetables")
 
 
 def environment(folder):
@@ -106,36 +109,50 @@ def things(folder, rng):
     """Make answers about objects and their photographs."""
     group = np.arange(OBJECTS) % 6
     places = 1.5 * rng.standard_normal((6, DIM))[group] + 0.7 * rng.standard_normal((OBJECTS, DIM))
-    names = [f"thing{number:02}" for number in range(OBJECTS)]
+    # The last three are in another order among file names, in which the public file of repeated triplets refers to the objects.
+    names = [*(f"thing{number:02}" for number in range(OBJECTS - 3)), "thing99", "thing99_c", "thing99-a_b"]
     (folder / "unique_id.txt").write_text("\n".join(names) + "\n")
     nouns = [f"n3{number:07}" for number in range(OBJECTS - 1)]
     rows = [f"{name}\t{noun}" for name, noun in zip(names, [*nouns, ""], strict=True)]
-    (folder / "item_names.tsv").write_text("\n".join(["uniqueID\tWordnet ID", *rows]) + "\n")
+    (folder / "items1854names.tsv").write_text("\n".join(["uniqueID\tWordnet ID", *reversed(rows)]) + "\n")
     # Groups in pairs, of which two stand below one more noun: from four to fourteen steps between two objects.
     above = {f"n4{pair:07}": "n40000009" if pair < 2 else ENTITY for pair in range(3)} | {"n40000009": ENTITY}
     above |= {f"n5{number:07}": f"n4{number // 2:07}" for number in range(6)}
     wordnet(folder.parent, [(above_it, noun) for noun, above_it in above.items()], [
         (f"n5{of:07}", noun) for of, noun in zip(group, nouns, strict=False)
     ])
+    asked(folder, places, names, rng)
+    header, cells = "\t".join(f"group{g}" for g in range(6)), np.eye(6, dtype=int)[group]
+    (folder / "category27_manual.tsv").write_text("\n".join([header, *("\t".join(map(str, row)) for row in cells)]) + "\n")
+    savemat(folder / "RDM48_triplet.mat", {"RDM48_triplet": judged(places[:18], 1, rng)[0]})
+    savemat(folder / "words48.mat", {"words48": np.array([name.replace("_", " ") for name in names[:18]], dtype=object)[:, None]})
+    # Of every fifth object, the photograph that was judged is withheld.
+    for number, (name, place) in enumerate(zip(names, places, strict=True)):
+        below = folder / "object_images" / name
+        below.mkdir(parents=True, exist_ok=True)
+        for end in ("02s", "03n") if number % 5 == 4 else ("01b", "02s"):
+            (below / f"{name}_{end}.jpg").write_bytes(encoded(picture(place, rng)))
+
+
+def asked(folder, places, names, rng):
+    """Make the answers: to validate with as text, repeated ones in a file of their own, and all in the table, by which is trained."""
     triplets = some_triplets(1500, OBJECTS, rng)
     order = np.array([(0, 1, 2), (0, 2, 1), (1, 2, 0)])[answers(places, triplets, rng)]
     np.savetxt(folder / "validationset.txt", np.take_along_axis(triplets, order, axis=1), "%d")
-    # The table of all answers holds those to the repeated triplets, of which the other file has a part, too.
+    # The table of all answers holds those to the repeated triplets, and those to validate with, too.
     repeated = np.repeat(some_triplets(80, OBJECTS, rng), PEOPLE, axis=0)
     every = np.concatenate([repeated, triplets, some_triplets(12000, OBJECTS, rng)])
-    choices = 3 - answers(places, every, rng)
-    header = "image1\timage2\timage3\tchoice\tsubject_id"
-    rows = np.column_stack([every + 1, choices, np.arange(len(every)) % PEOPLE])
-    files = {"noise_ceiling_triplets.tsv": rows[: len(repeated)], "triplets_large_final_correctednc_correctedorder.csv": rows}
-    for file, some in files.items():
-        np.savetxt(folder / file, some, "%d", "\t", header=header, comments="")
-    header, cells = "\t".join(f"group{g}" for g in range(6)), np.eye(6, dtype=int)[group]
-    (folder / "category_mat_manual.tsv").write_text("\n".join([header, *("\t".join(map(str, row)) for row in cells)]) + "\n")
-    savemat(folder / "RDM48_triplet.mat", {"RDM48_triplet": judged(places[:18], 1, rng)[0]})
-    np.save(folder / "triplet48_index.npy", np.arange(18))
-    (folder / "reference").mkdir(exist_ok=True)
-    for name, place in zip(names, places, strict=True):
-        (folder / "reference" / f"{name}.jpg").write_bytes(encoded(picture(place, rng)))
+    choices, people = 3 - answers(places, every, rng), np.arange(len(every)) % PEOPLE
+    part = np.where(np.arange(len(every)) < len(repeated), 1, np.where(np.arange(len(every)) % 50 == 49, 2, 0))
+    header = "image1\timage2\timage3\tchoice\tRT\tnoise_ceiling\tsubject_id\tdataset"
+    rows = np.column_stack([every + 1, choices, np.full(len(every), 1500), part, people, np.ones_like(people)])
+    table = folder / "triplets_large_final_correctednc_correctedorder.csv"
+    np.savetxt(table, rows, "%d", "\t", header=header, comments="")
+    files = sorted(f"{name}.jpg" for name in names)
+    row = np.array([files.index(f"{name}.jpg") for name in names])
+    (folder.parent / "vice").mkdir(exist_ok=True)
+    rows = np.column_stack([row[repeated] + 1, choices[: len(repeated)], people[: len(repeated)]])
+    np.savetxt(folder.parent / "vice" / "test_triplets.csv", rows, "%d", "\t")
 
 
 def wordnet(folder, *edges):
@@ -150,7 +167,7 @@ def wordnet(folder, *edges):
 
 
 def imagenet(folder, rng):
-    """Make ImageNet as released: a tar file of tar files to train on, class folders to validate on; and what stands on its classes."""
+    """Make ImageNet as released: a tar file of tar files to train on, a flat one to validate on; and what stands on its classes."""
     wnids = [f"n1{number:07}" for number in range(CLASSES)]
     ancestors, places = hierarchy(folder / "data" / "breeds" / "modified", wnids, rng)
     (folder / "imagenet").mkdir(exist_ok=True)
@@ -161,13 +178,32 @@ def imagenet(folder, rng):
                 for number in range(OF_CLASS):
                     added(archive, f"{wnid}_{number}.JPEG", encoded(picture(places[wnid], rng)))
             added(outer, f"{wnid}.tar", inner.getvalue())
+    validation = []
     for number, wnid in enumerate(wnids):
-        for set_name, file, count in (("imagenet/val", "ILSVRC2012_val_{:08}.JPEG", 2), ("data/imagenet-a", "0.{:06}_x.jpg", 1)):
-            below = folder / set_name / wnid
-            below.mkdir(parents=True, exist_ok=True)
-            for each in range(count):
-                (below / file.format(2 * number + each)).write_bytes(encoded(picture(places[wnid], rng)))
+        validation += [(wnid, encoded(picture(places[wnid], rng))) for _ in range(OF_VALIDATION)]
+        below = folder / "data" / "imagenet-a" / wnid
+        below.mkdir(parents=True, exist_ok=True)
+        (below / f"0.{2 * number:06}_x.jpg").write_bytes(encoded(picture(places[wnid], rng)))
+    validation_as_released(folder / "imagenet", wnids, validation)
     levels(folder / "data" / "levels", wnids, ancestors, places, rng)
+
+
+def validation_as_released(folder, wnids, pictures):
+    """Write (class, content) as the flat tar file, and the devkit that tells the classes, neither of which is in their order."""
+    rng = np.random.default_rng(1)
+    numbers = dict(zip(wnids, (rng.permutation(len(wnids)) + 1).tolist(), strict=True))
+    pictures = [pictures[place] for place in rng.permutation(len(pictures))]
+    with tarfile.open(folder / "ILSVRC2012_img_val.tar", "w") as archive:
+        for number, (_, content) in enumerate(pictures, 1):
+            added(archive, f"ILSVRC2012_val_{number:08}.JPEG", content)
+    fields = ("ILSVRC2012_ID", "WNID", "words", "num_children")
+    synsets = [(number, wnid, "class", 0) for wnid, number in numbers.items()] + [(len(wnids) + 1, ENTITY, "entity", len(wnids))]
+    meta = io.BytesIO()
+    savemat(meta, {"synsets": np.array(synsets, dtype=[(field, "O") for field in fields])[:, None]})
+    truth = "".join(f"{numbers[wnid]}\n" for wnid, _ in pictures).encode()
+    with tarfile.open(folder / "ILSVRC2012_devkit_t12.tar.gz", "w:gz") as archive:
+        for name, content in (("meta.mat", meta.getvalue()), ("ILSVRC2012_validation_ground_truth.txt", truth)):
+            added(archive, f"ILSVRC2012_devkit_t12/data/{name}", content)
 
 
 def added(archive, name, content):
@@ -204,17 +240,18 @@ def levels(folder, wnids, ancestors, places, rng):
     """Make the answers of Levels: every observer sees triplets of three, two and one class."""
     folder.mkdir(exist_ok=True)
     trials = {}
-    asked = [(kind, rng.choice(wnids, 3, replace=False)) for kind in ("between_class", "class_boundary", "within_class") for _ in range(30)]
+    asked = [(kind, rng.choice(wnids, 3, replace=False)) for kind in ("between_class", "class_border", "within_class") for _ in range(30)]
     for person in range(PEOPLE):
         trials[f"participant_{person}"] = []
         for number, (kind, classes) in enumerate(asked):
-            of = {"between_class": classes, "class_boundary": classes[[0, 0, 1]], "within_class": classes[[0, 0, 0]]}[kind]
+            of = {"between_class": classes, "class_border": classes[[0, 0, 1]], "within_class": classes[[0, 0, 0]]}[kind]
             images = [f"{wnid}_{each}.JPEG" for each, wnid in enumerate(of)]
             spots = np.stack([places[wnid] for wnid in of]) + 0.3 * rng.standard_normal((3, DIM))
             shares = softmax(pairs(spots, np.array([[0, 1, 2]]))[0])
+            seconds = min(2 + 2 * float(-(shares * np.log(shares)).sum()) + rng.gamma(2), 15)
             trials[f"participant_{person}"].append({
                 **{f"image{each + 1}Path": image for each, image in enumerate(images)},
-                "selected_image": images[2 - rng.choice(3, p=shares)], "rt": 2 + 2 * float(-(shares * np.log(shares)).sum()) + rng.gamma(2),
+                "selected_image": images[2 - rng.choice(3, p=shares)], "rt": 1000 * seconds,
                 "triplet_type": kind, "exp_trial_type": "training_trial" if number % 30 == 0 else "exp_trial",
             })
     (folder / "pruned_dataset.pkl").write_bytes(pickle.dumps(trials))
@@ -235,9 +272,7 @@ def similarity(folder, rng):
     savemat(old / "Kriegeskorte_Neuron2008_supplementalData.mat", {"stimuli_92objs": stimuli} | about)
     for category in PETERSON:
         places = shown(folder / "peterson" / category / "images", rng)
-        (folder / "peterson" / category / "sim_judgements").mkdir()
-        ratings = np.clip(10 - 2 * judged(places, 1, rng)[0], 0, 10)
-        savemat(folder / "peterson" / category / "sim_judgements" / f"turkResults_{category}_sim.mat", {"simMatrix": ratings})
+        rated(folder / "peterson", category, np.clip(10 - 2 * judged(places, 1, rng)[0], 0, 10))
     places = shown(folder / "king" / "images", rng)
     (folder / "king" / "sim_judgements").mkdir()
     savemat(folder / "king" / "sim_judgements" / "judgments_general.mat", {"judgments": judged(places, PEOPLE, rng)})
@@ -246,10 +281,31 @@ def similarity(folder, rng):
         places = shown(folder / "cichy" / "images" / name, rng)
         apart = judged(places, PEOPLE, rng)
         behaviour[name] = {"pairwisedistances": np.stack([squareform(one, checks=False) for one in apart])}
-    lines = ["label,number", *(f"thing,{number}" for number in range(1, len(places) + 1))]
+    lines = ["label,alphorder", *(f"thing,{number}" for number in range(1, len(places) + 1))]
     (folder / "cichy" / "images" / "stimulus_category_labels.txt").write_text("\n".join(lines) + "\n")
     (folder / "cichy" / "sim_judgements").mkdir()
     savemat(folder / "cichy" / "sim_judgements" / "BEHAVIOR.mat", {"BEHAVIOR": behaviour})
+
+
+def rated(folder, category, ratings):
+    """Save ratings in one of the layouts in which they come: animals as their repository gives them, fruits as a pickle of pairs."""
+    images = folder / category / "images"
+    if category == "animals":
+        with zipfile.ZipFile(folder / "animals.zip", "w") as archive:
+            for path in images.iterdir():
+                archive.write(path, f"animals/{path.name}")
+        shutil.rmtree(images.parent)
+        savemat(folder / "turkResults_CogSci2016.mat", {"simMatrix": ratings, "simAll": ratings[None], "simSquare": ratings**2})
+    elif category == "fruits":
+        (images.parent / "sim_judgements").mkdir()
+        pairs = {f"{i + 1:04}.jpg,{j + 1:04}.jpg": [float(ratings[i, j])] for i, j in itertools.combinations(range(len(ratings)), 2)}
+        (images.parent / "sim_judgements" / "fruits_mturkRESULTS_all.pickle").write_bytes(pickle.dumps(pairs))
+    elif category == "furniture":
+        (images.parent / "sim_judgments").mkdir()
+        write_hdf5(images.parent / "sim_judgments" / "simMatrix_mturkfurniture.mat", {"simMatrix_mturkfurniture": ratings})
+    else:
+        (images.parent / "sim_judgments").mkdir()
+        savemat(images.parent / "sim_judgments" / f"turkResults_{category}_sim.mat", {"simMatrix": ratings})
 
 
 def shown(folder, rng, count=8):
@@ -265,24 +321,24 @@ def shown(folder, rng, count=8):
 
 
 def labelled(folder, rng):
-    """Make CIFAR-10's test pictures with the labels that observers give them, and textures."""
-    for place in ("cifar10", "dtd"):
-        (folder / place).mkdir(exist_ok=True)
-    classes, each = [f"class{number}" for number in range(10)], 8
-    places = 1.5 * rng.standard_normal((10, DIM))
-    with zipfile.ZipFile(folder / "cifar10" / "test_jpeg.zip", "w") as archive:
-        for name, place in zip(classes, places, strict=True):
-            for number in range(each):
-                archive.writestr(f"test/{name}/{number:04}.jpg", encoded(picture(place, rng, (32, 32))))
-    listed = [(name, number) for number in range(each) for name in classes]
-    lines = ["test_index,class,index_in_class", *(f"{row},{name},{number}" for row, (name, number) in enumerate(listed))]
-    (folder / "cifar10" / "cifar10_test_index.csv").write_text("\n".join(lines) + "\n")
-    near = -((places[:, None] - places[None]) ** 2).sum(-1)[[classes.index(name) for name, _ in listed]]
-    np.save(folder / "cifar10" / "cifar10h-probs.npy", softmax(near / 4 + 0.3 * rng.standard_normal(near.shape), axis=1))
-    with zipfile.ZipFile(folder / "dtd" / "images.zip", "w") as archive:
-        for number, place in enumerate(1.5 * rng.standard_normal((4, DIM))):
-            for each_one in range(8):
-                archive.writestr(f"images/texture{number}/texture{number}_{each_one:04}.jpg", encoded(picture(place, rng)))
+    """Make test pictures of CIFAR-10, named by their place in its order, with the labels that observers give them; and textures."""
+    (folder / "cifar10").mkdir(exist_ok=True)
+    (folder / "cifar10h").mkdir(exist_ok=True)
+    each, places = 8, 1.5 * rng.standard_normal((len(CIFAR10), DIM))
+    shown = rng.permutation(10_000)[: each * len(CIFAR10)].reshape(-1, each)
+    apart = 9 * rng.random((10_000, len(CIFAR10)))  # squared distances of the pictures that are not here
+    with zipfile.ZipFile(folder / "cifar10" / "test.zip", "w") as archive:
+        for name, place, numbers in zip(CIFAR10, places, shown, strict=True):
+            apart[numbers] = ((places - place) ** 2).sum(1)
+            for number in numbers:
+                archive.writestr(f"{name}/{number:05}.jpg", encoded(picture(place, rng, (32, 32))))
+    noise = 0.1 * rng.standard_normal(apart.shape)  # little, so that most pictures are called by their class
+    np.save(folder / "cifar10h" / "cifar10h-probs.npy", softmax(noise - apart / 4, axis=1))
+    for number, place in enumerate(1.5 * rng.standard_normal((4, DIM))):
+        inside = folder / "torchvision" / "dtd" / "dtd" / "images" / f"texture{number}"
+        inside.mkdir(parents=True, exist_ok=True)
+        for each_one in range(8):
+            (inside / f"texture{number}_{each_one:04}.jpg").write_bytes(encoded(picture(place, rng)))
 
 
 def weights(folder, rng):

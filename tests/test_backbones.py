@@ -88,7 +88,7 @@ def test_features_are_what_the_classifier_takes(backbone):
     import timm
 
     net = timm.create_model(backbones.recipes()[backbone.name].model, pretrained=False).eval()
-    path = registry.verify(backbones.recipes()[backbone.name].weights)
+    path = registry.locate(backbones.recipes()[backbone.name].weights)
     weights = torch.load(path, weights_only=True)
     net.load_state_dict(dict(zip(net.state_dict(), weights.values(), strict=True)))
     with torch.inference_mode():
@@ -304,12 +304,10 @@ def weights(tmp_path, monkeypatch):
 
     def put(content, checksum=True):
         path.write_bytes(content)
-        if checksum:
-            known = dataclasses.replace(entry, size=len(content), sha256=artefacts.sha256(path))
-            monkeypatch.setattr(registry, "source", lambda name: known)
+        known = {"size": len(content), "sha256": artefacts.sha256(path)} if checksum else {}
+        monkeypatch.setitem(registry.everything(), entry.name, dataclasses.replace(entry, path=str(path), **known))
         return path
 
-    monkeypatch.setattr(registry, "locate", lambda name: path)
     put.original = original
     return put
 

@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 import yaml
 
-from humalign import cli, embeddings, pipeline, profiles, registry, triplets
+from humalign import cli, doctor, embeddings, pipeline, profiles, registry, triplets
 from humalign.errors import HumalignError
 
 DEMO = yaml.safe_load((files("humalign.profiles") / "demo.yaml").read_text("utf-8"))
@@ -215,7 +215,7 @@ def test_a_fault_of_the_program_itself_is_not_hidden(execute, tmp_path):
 def test_doctor_lists_what_is_there(said):
     status, out, error = said("doctor")
     assert (status, error) == (0, "")
-    for source in registry.needed("demo"):
+    for source in doctor.wanted(profiles.load("demo")):
         assert source.name in out and source.licence in out
     assert "torch " + torch.__version__ in out and "profiles: demo" in out and "MISSING" not in out
 
@@ -236,9 +236,9 @@ def test_doctor_says_what_is_missing_and_how_to_bring_it(said, monkeypatch):
 
 def test_fetch_checks_every_input_and_says_where_it_lies(said, monkeypatch):
     status, out, _ = said("fetch")
-    assert status == 0 and len(out.splitlines()) == len(registry.needed("demo"))
+    assert status == 0 and len(out.splitlines()) == len(doctor.wanted(profiles.load("demo")))
     font = registry.source("openmoji-font")
-    monkeypatch.setitem(registry.sources(), "openmoji-font", dataclasses.replace(font, sha256="0" * 64))
+    monkeypatch.setitem(registry.everything(), "openmoji-font", dataclasses.replace(font, sha256="0" * 64))
     status, _, error = said("fetch")
     assert status == 2 and "OpenMoji colour font is corrupt" in one_line(error)
     assert said("doctor")[0] == 1

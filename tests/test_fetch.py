@@ -1,9 +1,9 @@
 """Downloads and their faults, against a server of the test on the loopback device; the doctor's answers; ImageNet with files missing."""
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
-import importlib
 import io
 import json
 import socket
@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from humalign import backbones, cli, doctor, origins, registry
+from humalign import backbones, cli, doctor, editions, origins, pipeline, profiles, registry, stages
 from humalign.errors import HumalignError
 from humalign.registry import Source, fetching, imagenet
 
 ROOT = Path(__file__).parent.parent
-PROFILES = {"demo", "things", "paper"}
 
 
 def digest(content):
@@ -143,7 +142,7 @@ def register(monkeypatch):
     def put(name="made", **fields):
         facts = {"what": "made triplets", "home": "https://example.org/made", "licence": "CC0", "attribution": "the test"}
         entry = Source(name=name, **facts | {"path": "made/t.npz"} | fields)
-        monkeypatch.setitem(registry.public_data(), name, entry)
+        monkeypatch.setitem(registry.everything(), name, entry)
         return entry
 
     return put
@@ -169,12 +168,13 @@ def refused(name, said):
 # ---- what goes well --------------------------------------------------------------------------------------------------
 
 def test_a_file_is_downloaded_once_and_checked(server, data, made):
-    assert fetching.fetch("made") == data / "made" / "t.npz" == registry.verify("made")
+    assert fetching.fetch("made") == data / "made" / "t.npz" == registry.locate("made")
     assert (data / "made" / "t.npz").read_bytes() == CONTENT and files(data) == {"made/t.npz"}
+    assert editions.of("made").edition == editions.PUBLIC
     fetching.fetch("made")
     assert len(server.asked) == 1
     (data / "made" / "t.npz").write_bytes(CONTENT[:-1] + b"x")
-    refused("made", "are not the registered file: humalign fetch made")
+    assert fetching.fetch("made") == data / "made" / "t.npz" and editions.of("made").edition == editions.OTHER
 
 
 def test_a_file_without_a_checksum_is_pinned_when_it_first_comes(server, data, register):
@@ -182,13 +182,12 @@ def test_a_file_without_a_checksum_is_pinned_when_it_first_comes(server, data, r
     register(url=f"{server.address}/t.npz")
     path = fetching.fetch("made")
     assert (data / "pins.txt").read_text() == f"{digest(CONTENT)}  made/t.npz\n"
-    assert registry.verify("made") == path
+    assert editions.of("made").edition == editions.FETCHED
     path.write_bytes(CONTENT + b"x")
-    with pytest.raises(HumalignError, match=r"is not the file that came first \(pins.txt\): delete it"):
-        registry.verify("made")
+    assert editions.of("made").edition == editions.OTHER
     path.unlink()
     server.files["/t.npz"] = CONTENT + b"another release"
-    refused("made", "another checksum")
+    refused("made", r"another checksum.*delete the line of made/t.npz in .*pins.txt to take the new one")
     assert files(data) == {"pins.txt"}
 
 
@@ -208,7 +207,7 @@ def test_a_folder_is_downloaded_part_by_part(server, data, register):
     server.files |= {"/b/one.txt": b"n1 n2\n", "/b/in/two.txt": b"n3\n"}
     parts = {"one.txt": {"size": 6, "sha256": digest(b"n1 n2\n")}, "in/two.txt": {}}
     register(path="b", url=f"{server.address}/b/", parts=parts)
-    assert fetching.fetch("made") == registry.verify("made") == data / "b"
+    assert fetching.fetch("made") == registry.locate("made") == data / "b"
     assert files(data) == {"b/one.txt", "b/in/two.txt", "pins.txt"}
     (data / "b" / "one.txt").unlink()
     with pytest.raises(HumalignError, match="are missing: humalign fetch made"):
@@ -299,14 +298,14 @@ def test_halves_of_two_files_are_never_joined(server, data, register, ranges):
 def test_a_file_of_another_size_is_refused_before_it_is_downloaded(server, data, register):
     server.files["/t.npz"] = CONTENT
     register(url=f"{server.address}/t.npz", size=len(CONTENT) + 1)
-    refused("made", f"has {len(CONTENT):,} bytes, registered are {len(CONTENT) + 1:,}")
+    refused("made", f"has {len(CONTENT):,} bytes, the public file has {len(CONTENT) + 1:,}")
     assert not files(data)
 
 
 def test_a_file_with_another_checksum_is_not_kept(server, data, register):
     server.files["/t.npz"] = CONTENT
     register(url=f"{server.address}/t.npz", size=len(CONTENT), sha256="0" * 64)
-    refused("made", r"are not the registered file \(another checksum\): nothing is kept")
+    refused("made", r"are not the public file \(another checksum\): nothing is kept.*a newer edition is read where you put it at .*t.npz")
     assert not files(data)
 
 
@@ -371,10 +370,11 @@ def small(tmp_path, monkeypatch):
     (tmp_path / "imagenet" / "train_cls.txt").write_text("".join(f"{name} {row}\n" for row, name in enumerate(names, 1)))
     monkeypatch.setenv("HUMALIGN_IMAGENET", str(tmp_path / "imagenet"))
     monkeypatch.setattr(imagenet, "CLASSES", 4)
+    monkeypatch.setattr(imagenet, "MD5", {})
     monkeypatch.setitem(imagenet.PICTURES, "imagenet-2012-training", 20)
     entry = registry.source("imagenet-2012-training")
     whole = Source(**vars(entry) | {"size": (tmp_path / "official.tar").stat().st_size})
-    monkeypatch.setitem(registry.public_data(), entry.name, whole)
+    monkeypatch.setitem(registry.everything(), entry.name, whole)
     return tmp_path / "imagenet"
 
 
@@ -399,7 +399,7 @@ def test_imagenet_with_three_files_missing_names_them(small):
 
 def test_imagenet_that_is_not_there_says_where_the_terms_are(monkeypatch):
     monkeypatch.delenv("HUMALIGN_IMAGENET", raising=False)
-    refused("imagenet-2012-training", "are missing: accept the terms on https://image-net.org/download-images and set HUMALIGN_IMAGENET")
+    refused("imagenet-2012-training", "are missing: accept the terms on https://image-net.org/download-images, and set HUMALIGN_IMAGENET")
 
 
 # ---- the registry ----------------------------------------------------------------------------------------------------
@@ -407,19 +407,17 @@ def test_imagenet_that_is_not_there_says_where_the_terms_are(monkeypatch):
 @pytest.mark.parametrize("entry", registry.everything().values(), ids=lambda entry: entry.name)
 def test_every_entry_is_whole(entry):
     assert entry.home.startswith("https://") and entry.licence and entry.attribution and entry.used_in
-    assert entry.kind != "data" or entry.url.startswith("https://") or not entry.url
-    assert {chapter for chapter in entry.chapters if not (ROOT / "notebooks" / f"{chapter}.ipynb").is_file()} == set()
-    assert set(entry.profiles) <= PROFILES
-    if entry.reader:
-        module, _, reader = entry.reader.rpartition(".")
-        assert callable(getattr(importlib.import_module(module), reader))
+    assert entry.url.startswith("https://") or not entry.url
+    assert entry.package or entry.url or entry.hub or entry.gate, "nobody could bring it"
+    assert not entry.sha256 or entry.url or entry.package, "a checksum of a file without a public address"
+    assert not any(part.get("sha256") for part in entry.parts.values()) or entry.url
+    assert not ("githubusercontent" in entry.url and ("/master/" in entry.url or "/main/" in entry.url)), "a branch that moves"
 
 
 def test_the_24_released_checkpoints_have_their_addresses():
-    released = [entry for entry in registry.needed("paper") if entry.path.startswith("alignet/models/")]
+    released = [entry for entry in registry.everything().values() if entry.path.startswith("alignet/models/")]
     assert len(released) == 24 and registry.source("alignet-DINOv2-B-alignet") in released
     assert all(entry.url == f"https://storage.googleapis.com/{entry.path}" for entry in released)
-    assert all(entry.name.startswith(f"alignet-{entry.profiles['paper']}-") for entry in released)
 
 
 def test_models_of_the_hub_are_those_of_the_backbones():
@@ -427,7 +425,7 @@ def test_models_of_the_hub_are_those_of_the_backbones():
     assert {f"{name}-weights" for name in hub} == {entry.name for entry in registry.everything().values() if entry.kind == "hub"}
     for name, recipe in hub.items():
         entry = registry.source(f"{name}-weights")
-        assert entry.licence == recipe.licence and entry.profiles == {"paper": name}
+        assert entry.licence == recipe.licence
         # The hub keeps CLIP once; timm gives the two activations different names.
         assert entry.hub == f"timm/{recipe.model}".replace("_quickgelu", "")
 
@@ -441,11 +439,20 @@ def test_a_model_of_the_hub_may_lie_in_the_folder_of_weights(tmp_path, monkeypat
     assert fetching.fetch("siglip-b16-weights") == tmp_path / "siglip-b16.safetensors"
 
 
-def test_what_a_profile_needs_depends_on_what_it_names():
-    names = {entry.name for entry in registry.needed("paper", {"labels", "siglip-b16"})}
-    assert {"things-answers", "cifar10h", "siglip-b16-weights", "imagenet-2012-training"} <= names
-    assert not names & {"levels-answers", "clip-b16-weights", "alignet-triplets", "openmoji-font"}
-    assert {entry.name for entry in registry.needed("paper")} > names
+def needed(profile):
+    return set(pipeline.sources(stages.of(profile), profile))
+
+
+def test_what_a_profile_needs_is_what_its_stages_read():
+    paper = profiles.load("paper")
+    some = dataclasses.replace(paper, evaluations=("labels",), students=("siglip-b16",))
+    assert {"things-answers", "cifar10h", "siglip-b16-weights", "imagenet-2012-training"} <= needed(some)
+    assert not needed(some) & {"levels-answers", "clip-b16-weights", "alignet-triplets", "openmoji-font"}
+    assert needed(paper) > needed(some) and "levels-answers" in needed(paper)
+    assert "alignet-triplets" in needed(dataclasses.replace(some, triplets_from="official"))
+    assert {"things-48", "breeds-hierarchy", "efficientnet-lite1-weights"} <= needed(profiles.load("things"))
+    assert {"alignet-SigLIP-B-alignet"} <= needed(profiles.load("released"))
+    assert all(name.endswith("-weights") or registry.source(name).package for name in needed(profiles.load("demo")))
 
 
 # ---- commands --------------------------------------------------------------------------------------------------------
@@ -459,12 +466,12 @@ def run(capsys, *arguments):
 
 def test_fetch_goes_on_after_a_fault_and_says_one_line_each(server, data, made, register, capsys):
     register("other", url=f"{server.address}/nowhere.npz", path="o.npz")
-    register("gated", path="gated", terms="https://example.org/terms")
+    register("gated", path="gated", gate="accept the terms on https://example.org/terms")
     code, out, error = run(capsys, "fetch", "other", "gated", "made")
-    assert code == 2 and out == f"made: {data / 'made' / 't.npz'}\n"
+    assert code == 2 and out == f"made: {data / 'made' / 't.npz'} (made triplets: the public file)\n"
     first, second = error.splitlines()
     assert "answers 404" in first
-    assert f"accept the terms on https://example.org/terms, then put them at {data / 'gated'}" in second
+    assert f"accept the terms on https://example.org/terms, and put them at {data / 'gated'}" in second
     assert run(capsys, "fetch", "maed")[2] == "humalign: unknown source 'maed': did you mean 'made'?\n"
 
 
@@ -473,31 +480,59 @@ def test_fetch_lists_every_source(capsys):
     assert code == 0 and [line.split()[0] for line in out.splitlines()] == list(registry.everything())
 
 
-def test_the_doctor_says_what_is_missing_and_a_run_stops_with_its_answer(data, register, capsys, tmp_path):
-    register("gated", path="gated", terms="https://example.org/terms", profiles={"things": "always"})
-    code, out, _ = run(capsys, "doctor", "--profile", "things")
+def of_made(monkeypatch, *names):
+    """Let the demo need these sources only."""
+    monkeypatch.setattr(doctor, "wanted", lambda profile: [registry.source(name) for name in names])
+
+
+def test_the_doctor_says_what_is_missing_and_a_run_stops_with_its_answer(data, register, capsys, tmp_path, monkeypatch):
+    register("gated", path="gated", gate="accept the terms on https://example.org/terms")
+    register("broken", path="things/unique_id.txt")
+    (data / "things").mkdir(parents=True)
+    of_made(monkeypatch, "gated", "openmoji-font")
+    code, out, _ = run(capsys, "doctor")
     lines = {line.split()[0]: line for line in out.splitlines()}
-    assert code == 1 and "accept the terms on https://example.org/terms" in lines["TERMS"] and "MISSING" in lines
+    assert code == 1 and "accept the terms on https://example.org/terms" in lines["GATED"] and "present" in lines
     assert "\ntime: " in out
-    code, out, error = run(capsys, "run", "all", "--profile", "things", "--build", tmp_path / "build")
+    code, out, error = run(capsys, "run", "all", "--profile", "demo", "--build", tmp_path / "build")
     assert code == 2 and out == "" and error.count("\n") == 1
-    needed = [source.kind for source in registry.needed("things")]
-    missing = f"humalign: {needed.count('data')} of the {len(needed)} inputs of the profile things are missing"
-    assert error.startswith(missing) and not (tmp_path / "build").exists()
+    assert error.startswith("humalign: 1 of the 2 inputs of the profile demo are missing or refused (gated)")
+    assert not (tmp_path / "build").exists()
     assert lines["verdict:"].removeprefix("verdict: ") == error.removeprefix("humalign: ").strip()
 
 
-def test_the_doctor_measures_no_checksum_of_a_large_file(data, register, monkeypatch):
-    entry = register(sha256="0" * 64)
-    path = data / "made" / "t.npz"
+def test_the_doctor_reads_what_is_there(data, capsys, monkeypatch):
+    path = data / "things" / "unique_id.txt"
     path.parent.mkdir(parents=True)
-    path.write_bytes(CONTENT)
-    monkeypatch.setattr(doctor, "wanted", lambda profile: [entry])
-    (found,) = doctor.inputs(None)
-    assert found.state == doctor.MISSING and "are not the registered file" in found.said
-    monkeypatch.setattr(doctor, "LARGEST", 100)
-    (found,) = doctor.inputs(None)
-    assert found.state == doctor.PRESENT and "left to humalign fetch made" in found.said
+    of_made(monkeypatch, "things-ids")
+    path.write_text("ant\nbat\n")
+    code, out, _ = run(capsys, "doctor")
+    assert code == 0 and "ids of the THINGS objects: 2 of 1,854 ids, another edition" in out
+    path.write_text("ant\nant\n")
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and "REFUSED" in out and "line 2: 'ant' again" in out
+
+
+def test_an_empty_folder_is_no_input(data, capsys, monkeypatch):
+    (data / "torchvision" / "dtd").mkdir(parents=True)
+    of_made(monkeypatch, "dtd")
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and "MISSING" in out
+    (data / "torchvision" / "dtd" / "dtd" / "images").mkdir(parents=True)
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and "REFUSED" in out and "holds no class folders" in out
+
+
+def test_a_run_fetches_what_has_no_gate_first(server, data, made, register, capsys, tmp_path, monkeypatch):
+    register("gone", url="http://127.0.0.1:9/g.npz", path="g.npz")
+    register("same-host", url="http://127.0.0.1:9/h.npz", path="h.npz")
+    of_made(monkeypatch, "gone", "same-host", "made")
+    code, out, error = run(capsys, "run", "all", "--profile", "demo", "--build", tmp_path / "build")
+    assert code == 2 and out == "" and (data / "made" / "t.npz").is_file(), "one host that is silent does not stop the others"
+    first, *rest = error.splitlines()
+    assert first == f"fetching 3 sources, {len(CONTENT) / 1e6:,.0f} MB and 2 of unknown size for the profile demo"
+    assert sum("cannot reach 127.0.0.1" in line for line in rest) == 1 and sum("gave no answer" in line for line in rest) == 1
+    assert rest[-1].startswith("humalign: 2 of the 3 inputs of the profile demo are missing or refused (gone, same-host)")
 
 
 def test_the_doctor_gives_the_time_of_the_recorded_run_where_every_stage_was_timed(monkeypatch, tmp_path, capsys):

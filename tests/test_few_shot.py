@@ -1,8 +1,6 @@
 """k-shot classifiers of pictures and their uncertainty, against scikit-learn called plainly, brute force, and known answers."""
 
 import itertools
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import NearestCentroid
 
-from humalign import readers_labels, registry
 from humalign.errors import HumalignError
 from humalign.evaluation import few_shot, soft_labels
-from humalign.images import ZipImages
 from humalign.scores import resamples
 
 CLASSES, EACH, DIM = 4, 15, 12
@@ -269,64 +265,3 @@ def test_what_is_no_distribution_is_one_line(world, weights, change, said):
         with pytest.raises(HumalignError, match=said) as caught:
             score(probabilities, shares, tested, weights)
         assert "\n" not in str(caught.value)
-
-
-# ---- CIFAR-10H -------------------------------------------------------------------------------------------------------
-
-INDEX = "test_index,class,index_in_class\n0,cat,0\n1,ant,0\n2,cat,1\n"
-SHARES = np.array([[0.1, 0.9], [1.0, 0.0], [0.4, 0.6]])
-
-
-def cifar(folder, index=INDEX, shares=SHARES):
-    (folder / "index.csv").write_text(index)
-    np.save(folder / "probs.npy", shares)
-    return readers_labels.cifar10h(folder / "probs.npy", folder / "index.csv")
-
-
-def test_label_distributions_stand_beside_their_pictures(tmp_path):
-    found = cifar(tmp_path)
-    assert found.classes == ("ant", "cat") and found.labels.tolist() == [1, 0, 1]
-    assert found.members == ("cat/0000.jpg", "ant/0000.jpg", "cat/0001.jpg")
-    assert found.rows(["test/ant/0000.jpg", "test/cat/0001.jpg"]).tolist() == [1, 2]
-    with pytest.raises(HumalignError, match=r"people were not asked about dog/0000.jpg"):
-        found.rows(["test/dog/0000.jpg"])
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"index": INDEX.replace("2,cat,1", "3,cat,1")}, "index.csv, line 4: test_index 3 where 2 should stand"),
-        ({"index": INDEX.replace("2,cat,1", "2,cat,0")}, r"index.csv, line 4: \('cat', 0\) again, as in line 2"),
-        ({"index": INDEX.replace("2,cat,1", "2,cat,x")}, "index.csv, line 4: 'x' where a whole number"),
-        ({"index": INDEX.replace("class", "name")}, "index.csv, line 1: 0 columns 'class'"),
-        ({"shares": SHARES[:2]}, r"probs.npy: float64 of shape \(2, 2\) for 3 pictures of 2 classes"),
-        ({"shares": SHARES.astype(int)}, "probs.npy: int64 of shape"),
-        ({"shares": SHARES * 1.1}, "probs.npy, row 1: .* is no distribution"),
-        ({"shares": np.where(SHARES == 0.4, np.nan, SHARES)}, "probs.npy, row 3: .* is no distribution"),
-        ({"shares": np.array([{}])}, "probs.npy is cut short, damaged or of another layout"),
-    ],
-)
-def test_a_fault_of_the_distributions_is_one_line(tmp_path, changes, said):
-    with pytest.raises(HumalignError, match=said) as caught:
-        cifar(tmp_path, **changes)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.fixture(scope="module")
-def data():
-    if not os.environ.get("HUMALIGN_DATA"):
-        pytest.skip("HUMALIGN_DATA is not set")
-    return Path(os.environ["HUMALIGN_DATA"])
-
-
-def test_real_label_distributions(data):
-    found = readers_labels.cifar10h(registry.verify("cifar10h"), registry.verify("cifar10-test-index"))
-    assert len(found.members) == 10_000 and len(found.classes) == 10
-    images = ZipImages(registry.locate("cifar10-test"))
-    rows = found.rows(images.labels["file"].tolist())
-    assert sorted(rows.tolist()) == list(range(10_000))
-    assert [found.classes[label] for label in found.labels[rows]] == images.labels["class"].tolist()
-    top = soft_labels.majority(found.shares)
-    # People's most frequent label is the official one on 99.2 % of the pictures.
-    assert (found.shares.argmax(1) == found.labels).mean() == pytest.approx(0.9921)
-    assert top[np.arange(10_000), found.labels].mean() == pytest.approx(0.9921, abs=2e-4)

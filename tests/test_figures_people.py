@@ -75,7 +75,7 @@ def made_up(gain=GAIN):
             add("people", "ceiling", "similarity-judgments", "92 photographs", f"{metric}-{bound}", value, n=16)
     photographs = {
         "92 photographs, unseen": (("odd-one-out", "accuracy"), ("similarity-judgments", "rsa-spearman")),
-        "278 photographs, unseen": (("odd-one-out", "accuracy"), ("odd-one-out-vice", "accuracy"), ("similarity-vice", "rsa-spearman")),
+        "THINGS photographs, unseen": (("odd-one-out", "accuracy"), ("odd-one-out-vice", "accuracy"), ("similarity-vice", "rsa-spearman")),
         tables_people.ACROSS: (
             ("odd-one-out", "accuracy"), ("similarity-judgments", "rsa-spearman"), ("similarity-judgments", "rsa-each-person"),
         ),

@@ -208,7 +208,7 @@ def test_the_verdict_can_say_yes_in_part_and_no():
     mixed.loc[lost, "low"] = -0.01
     said = tables_students.verdict(mixed)
     assert said.startswith("In part:") and "5 of the aligned student's 6 gains" in said
-    assert said.endswith("not so over unaligned in odd-one-out answers about 278 photographs (0.050 [−0.010, 0.060]).")
+    assert said.endswith("not so over unaligned in odd-one-out answers about THINGS photographs (0.050 [−0.010, 0.060]).")
 
 
 def test_a_cost_is_said_with_the_shots_at_which_it_is_sure(scores):
@@ -229,7 +229,7 @@ def test_a_classifier_is_set_beside_a_uniform_guess_by_its_interval():
 
 
 def test_pairs_move_nearer_or_further_apart_only_by_the_interval():
-    asked = {"name": "things-278", "relation": "same-category", "stage": "aligned", "reference": "base"}
+    asked = {"name": "things-photographs", "relation": "same-category", "stage": "aligned", "reference": "base"}
     assert tables_hierarchy.moved(made_up(), **asked) == "nearer together than in base (−0.050 [−0.060, −0.040])"
     assert tables_hierarchy.moved(made_up(gain=-0.05), **asked).startswith("further apart than in base")
     assert tables_hierarchy.moved(made_up(gain=0), **asked).startswith("neither nearer nor further apart beyond doubt")

@@ -128,14 +128,15 @@ def scores():
     def add(stage, task, split, metric, value, n=40):
         rows.append(("things", "m", stage, task, split, metric, value, value - 0.1, value + 0.1, n, 0, "taxonomy"))
 
-    for of, stages in (("unseen objects", ("teacher-base", "teacher", "observer")), ("things-278", ("base", "unaligned", "aligned"))):
+    students = ("things-photographs", ("base", "unaligned", "aligned"))
+    for of, stages in (("unseen objects", ("teacher-base", "teacher", "observer")), students):
         for place, stage in enumerate(stages):
             add(stage, "hierarchy", f"{of}/WordNet", "path-spearman", 0.2 * place)
             for steps in ("0-5", "6-9", "10-13", "14+"):
                 add(stage, "hierarchy", f"{of}/path {steps}", "standardised-distance", rng.normal())
     add("teacher", "hierarchy", "unseen objects/WordNet", "path-spearman-above-teacher-base", 0.2)
     for stage, other, value in (("aligned", "base", 0.4), ("aligned", "unaligned", 0.2), ("unaligned", "base", 0.05)):
-        add(stage, "hierarchy", "things-278/WordNet", f"path-spearman-above-{other}", value)
+        add(stage, "hierarchy", "things-photographs/WordNet", f"path-spearman-above-{other}", value)
     for of, stages, names in (("objects", ("teacher-base", "teacher"), 27), ("cifar10", ("base", "unaligned", "aligned"), 10)):
         for stage, name in itertools.product(stages, range(names)):
             for axis in "xy":
@@ -167,9 +168,9 @@ def test_no_name_on_a_map_covers_another(scores):
 
 
 def test_sentences_go_by_the_paired_interval(scores):
-    assert tables_hierarchy.follows(scores, "things-278", "aligned", "base").startswith("more closely than those of base (0.400")
-    assert "beyond doubt" in tables_hierarchy.follows(scores, "things-278", "unaligned", "base")
+    assert tables_hierarchy.follows(scores, "things-photographs", "aligned", "base").startswith("more closely than those of base (0.400")
+    assert "beyond doubt" in tables_hierarchy.follows(scores, "things-photographs", "unaligned", "base")
     frame = tables_hierarchy.wordnet(scores).frame
     assert frame["stage"].tolist() == ["teacher-base", "teacher", "observer", "base", "unaligned", "aligned"]
-    paths = tables_hierarchy.paths(scores, "things-278")
+    paths = tables_hierarchy.paths(scores, "things-photographs")
     assert list(paths.values()) == ["0 to 5 steps", "6 to 9 steps", "10 to 13 steps", "14 and more steps"]

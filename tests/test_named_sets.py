@@ -149,6 +149,54 @@ def test_a_set_of_torchvision_that_takes_train(data):
     fails("torchvision:MNIST/trian", "torchvision:MNIST/trian has no split 'trian': did you mean 'train'")
 
 
+def textures(root, classes):
+    """Write textures in torchvision's layout, all of them in the split for testing."""
+    draw(root / "dtd" / "dtd" / "images", classes)
+    (root / "dtd" / "dtd" / "labels").mkdir()
+    lines = [f"{name}/{name}_{number}.png\n" for name in classes for number in range(EACH)]
+    (root / "dtd" / "dtd" / "labels" / "test1.txt").write_text("".join(lines))
+
+
+def test_a_set_is_found_where_the_profiles_keep_theirs_and_first_in_its_own_folder(data):
+    textures(data, ["cat", "dog"])
+    assert classes(labelled_sets.find("torchvision:DTD")) == ["cat"] * EACH + ["dog"] * EACH
+    (data / "dtd" / "dtd" / "images" / "dog" / "dog_1.png").write_bytes(b"no picture")
+    # What else lies in the shared folder is not to be deleted.
+    fails("torchvision:DTD", r"cannot read picture 5 of torchvision:DTD \(.*\): delete the files of this set in .*/torchvision, then run")
+    (data / "DTD").mkdir()
+    assert len(labelled_sets.find("torchvision:DTD")) == 2 * EACH
+    textures(data / "DTD", ["owl"])
+    assert classes(labelled_sets.find("torchvision:DTD")) == ["owl"] * EACH
+
+
+def objects(root, numbers):
+    """Write pictures of Caltech-101 of given numbers, each grey of its number."""
+    for name in ("BACKGROUND_Google", *numbers):
+        (root / "101_ObjectCategories" / name).mkdir(parents=True)
+        for number in numbers.get(name, ()):
+            Image.new("RGB", (4, 4), (number,) * 3).save(root / "101_ObjectCategories" / name / f"image_{number:04}.jpg")
+
+
+def test_caltech_101_is_read_by_name_where_torchvision_would_count(data):
+    objects(data / "caltech101", {"ant": (1, 2), "bee": (3, 17)})
+    found = labelled_sets.find("torchvision:Caltech101")
+    assert classes(found) == ["ant", "ant", "bee", "bee"]
+    assert [found[row].getpixel((0, 0))[0] for row in range(4)] == pytest.approx([1, 2, 3, 17], abs=1)
+    fails("torchvision:Caltech101/test", "torchvision:Caltech101/test: this set has no splits: write torchvision:Caltech101")
+    objects(data / "Caltech101" / "caltech101", {"cow": (5,)})
+    assert classes(labelled_sets.find("torchvision:Caltech101")) == ["cow"]
+
+
+def test_a_failed_download_leaves_no_empty_folder_that_looks_like_a_set(data):
+    for name in ("DTD", "Caltech101", "Caltech256", "EuroSAT"):
+        fails(f"torchvision:{name}", rf"cannot read torchvision:{name} \(.*\): connect to the network, or put its files into ")
+        assert not list(data.iterdir()) if data.exists() else True
+    (data / "dtd").mkdir(parents=True)
+    (data / "dtd" / "kept.txt").write_text("of the user")
+    fails("torchvision:DTD", "cannot read torchvision:DTD")
+    assert (data / "dtd" / "kept.txt").exists()
+
+
 def test_a_set_that_torchvision_does_not_have_is_one_line(data):
     fails("torchvision:CIFAR1O", "unknown set 'CIFAR1O' of torchvision: did you mean 'CIFAR10'")
     fails("torchvision:CelebA", "unknown set 'CelebA' of torchvision")
@@ -172,19 +220,19 @@ class Listed:
         return picture(40, index), self.each[index]
 
 
-def test_targets_are_checked_against_what_comes_with_the_pictures(tmp_path):
-    made = [("s", Listed([0, 1], listed, ("a", "b")), tmp_path) for listed in ([0, 1], None, [0], [0.5, 1])]
+def test_targets_are_checked_against_what_comes_with_the_pictures():
+    made = [("s", Listed([0, 1], listed, ("a", "b")), "again") for listed in ([0, 1], None, [0], [0.5, 1])]
     assert [classes(labelled_sets.TorchvisionImages(*each)) for each in made] == [["a", "b"]] * 4
     with pytest.raises(HumalignError, match="s gives class 1 with picture 1 and lists 0"):
-        classes(labelled_sets.TorchvisionImages("s", Listed([0, 1], [0, 0]), tmp_path))
+        classes(labelled_sets.TorchvisionImages("s", Listed([0, 1], [0, 0]), "again"))
     with pytest.raises(HumalignError, match="s has no one class a picture"):
-        labelled_sets.TorchvisionImages("s", Listed([(0, 1), (1, 1)], None), tmp_path)
+        labelled_sets.TorchvisionImages("s", Listed([(0, 1), (1, 1)], None), "again")
     with pytest.raises(HumalignError, match="s has 1 pictures without a class: name another split"):
-        labelled_sets.TorchvisionImages("s", Listed([0, -1], [0, -1]), tmp_path)
+        labelled_sets.TorchvisionImages("s", Listed([0, -1], [0, -1]), "again")
 
 
-def test_two_classes_of_one_name_stay_two(tmp_path):
-    found = labelled_sets.TorchvisionImages("s", Listed([0, 1, 2], [0, 1, 2], (("crane", "bird"), ("crane", "bird"), "kite")), tmp_path)
+def test_two_classes_of_one_name_stay_two():
+    found = labelled_sets.TorchvisionImages("s", Listed([0, 1, 2], [0, 1, 2], (("crane", "bird"), ("crane", "bird"), "kite")), "again")
     assert classes(found) == ["0 crane, bird", "1 crane, bird", "2 kite"]
 
 

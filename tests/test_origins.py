@@ -1,6 +1,5 @@
 """Where scores come from: what a run writes, what a page says of it, and what can be wrong with it."""
 
-import ast
 import dataclasses
 import hashlib
 import json
@@ -11,6 +10,7 @@ import pytest
 from humalign import origins, pipeline, profiles, registry, scores, stages, tables
 from humalign.errors import HumalignError
 from humalign.pipeline import Stage
+from humalign.registry import Source
 from humalign.stages import results
 
 ROOT = Path(__file__).parent.parent
@@ -80,10 +80,10 @@ def test_a_folder_has_the_digest_of_the_list_of_its_files(monkeypatch, tmp_path)
     for name, text in below.items():
         (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "folder" / name).write_text(text)
-    entry = dataclasses.replace(registry.source("things-photographs"), path="folder")
+    entry = Source("made", "a folder", "https://example.org", "CC0", "the test", "folder")
     monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path))
-    monkeypatch.setitem(registry.human_data(), "things-photographs", entry)
-    (found,) = origins.stamped(["things-photographs"], 0.0)["sources"]
+    monkeypatch.setitem(registry.everything(), "made", entry)
+    (found,) = origins.stamped(["made"], 0.0)["sources"]
     listed = "".join(f"{hashlib.sha256(below[name].encode()).hexdigest()}  {name}\n" for name in sorted(below))
     assert (found["size"], found["sha256"]) == (6, hashlib.sha256(listed.encode()).hexdigest())
 
@@ -91,23 +91,6 @@ def test_a_folder_has_the_digest_of_the_list_of_its_files(monkeypatch, tmp_path)
 def test_a_machine_in_words():
     assert str(GPUS) == "Some Processor, 8 cores, 64 GB of memory, 2 x A and B"
     assert str(dataclasses.replace(GPUS, cores=1, gpus=())) == "Some Processor, 1 core, 64 GB of memory, no GPU"
-
-
-def named_sources(path):
-    """Return the registered names that a file asks for, as in ``registry.verify("things-ids")``."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("verify", "locate"):
-            yield from (argument.value for argument in node.args if isinstance(argument, ast.Constant))
-
-
-def test_the_stages_on_people_declare_every_file_that_they_read():
-    profile = profiles.load("things")
-    declared = {name for stage in stages.PEOPLE.values() for name in stage.sources(profile)}
-    read = {name for path in (ROOT / "humalign" / "stages").glob("p*.py") for name in named_sources(path)}
-    read |= set(named_sources(ROOT / "humalign" / "stages" / "student_scores.py"))
-    assert len(read) > 10 and read <= declared
-    assert {registry.source(name).name for name in declared} == declared
-    assert {"efficientnet-lite0-weights", "efficientnet-lite2-weights", "dtd", "cifar10-test"} <= declared
 
 
 # ---- what a page says ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import os
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import pearsonr, spearmanr
 
-from humalign import origins, pipeline, profiles, registry, scores, stages
+from humalign import editions, origins, pipeline, profiles, registry, scores, stages
 from humalign.errors import HumalignError
 from humalign.evaluation import people, persons
-from humalign.images import Subset, ZipImages
+from humalign.images import Subset
 from humalign.judgments import ByObject, Choices, entropy, random_triplets
+from humalign.labelled_sets import pictures
 from humalign.mixed_effects import MixedEffectsTeacher
 from humalign.scores import Estimate, resamples
 from humalign.stages import photographs, student_scores
@@ -202,8 +204,8 @@ def test_a_missing_folder_of_human_data_is_one_line(monkeypatch, tmp_path):
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")
 def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     stages.people.judgments.cache_clear()
-    # Some photographs of each archive, spread over its classes.
-    monkeypatch.setattr(photographs, "ZipImages", lambda path: (whole := ZipImages(path)) and Subset(whole, np.arange(3, len(whole), 29)))
+    # Some photographs of each set, spread over its classes.
+    monkeypatch.setattr(photographs, "pictures", lambda name: (whole := pictures(name)) and Subset(whole, np.arange(3, len(whole), 29)))
     few = {
         "backbones": ("efficientnet-lite0",), "further_backbones": ("efficientnet-lite1",), "corrupted_images": 2,
         "vice_dim": 12, "vice_steps": 60, "vice_batch": 4096, "vice_seeds": 1, "vice_shares": (0.5,),
@@ -221,6 +223,9 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     pipeline.execute(stages.PEOPLE, "scores", run)
     table = scores.read(tmp_path / "things" / "scores.csv")
     before = (tmp_path / "things" / "scores.csv").read_bytes()
+    stamps = [json.loads(path.read_text()) for path in (tmp_path / "things" / "stamps").iterdir()]
+    read = {name for stamp in stamps for name in stamp["read"]}
+    assert read == set(pipeline.sources(stages.PEOPLE, profile)), "what doctor and fetch are about is what was read"
 
     def value(**where):
         return float(scores.one(table, **where)["value"])
@@ -234,7 +239,7 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     assert value(metric="rsa-lower", **ceilings) == pytest.approx(0.478, abs=1e-3)
     assert value(metric="rsa-upper", **ceilings) == pytest.approx(0.575, abs=1e-3)
     assert set(table["evidence"]) == {"human", "simulated", "labels", "taxonomy"}
-    across = {"task": "similarity-judgments", "split": "92 photographs, from 278 others", "metric": "rsa-spearman"}
+    across = {"task": "similarity-judgments", "split": "92 photographs, from THINGS photographs", "metric": "rsa-spearman"}
     student = {"model": "efficientnet-lite0"}
     base, aligned, control = (value(stage=stage, **student, **across) for stage in ("base", "aligned", "unaligned"))
     assert base == pytest.approx(value(stage="teacher-base", **student, **across), abs=1e-3)
@@ -255,9 +260,9 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     recovered = table[table["task"] == "recovery"]["value"].tolist()
     assert recovered[0] < recovered[1]
     origin = origins.read(tmp_path / "things" / "scores.csv")
-    assert {entry["sha256"] for entry in origin.sources} >= {registry.source(name).sha256 for name in ("things-answers", "cifar10h", "dtd")}
-    assert all(entry["size"] == registry.human_data()[name].size for name in ("things-photographs",) for entry in origin.sources
-               if entry["file"] == registry.human_data()[name].path)
+    read = {entry["name"]: entry for entry in origin.sources}
+    assert read["cifar10h"]["sha256"] == registry.source("cifar10h").sha256 and read["cifar10h"]["edition"] == editions.PUBLIC
+    assert read["things-answers"]["holds"] == editions.of("things-answers").holds
     said = []
     (tmp_path / "things" / "scores.csv").unlink()
     pipeline.execute(stages.PEOPLE, "scores", run, said.append)

@@ -22,10 +22,10 @@ ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-
 
 # An import goes to the left or up only; what is not a floor of the chain stands above or below it.
 ORDER = """
-    errors devices datafiles artefacts registry origins profiles
+    errors devices datafiles artefacts registry profiles
     objectives scores images emoji corruptions imagenet pixels judgments
-    readers readers_labels readers_levels readers_imagenet readers_similarity wordnet splits splitting weights tensor_bundle
-    labelled_sets backbones embeddings simulate vice
+    object_order readers readers_answers readers_labels readers_levels readers_imagenet readers_similarity
+    wordnet splits splitting weights tensor_bundle labelled_sets editions origins backbones embeddings simulate vice
     locality teacher mixed_effects predecessor triplets
     student batches optimiser ranks distill export released
     evaluation published

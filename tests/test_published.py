@@ -35,6 +35,22 @@ def test_levels_have_the_names_of_the_evaluation_and_all_three_of_them():
         assert found == set(LEVELS)
 
 
+def test_ceilings_of_levels_are_the_notebook_s_of_all_by_its_numbers_of_trials():
+    # The notebook prints 61,727 coarse, 62,549 fine and 30,826 boundary trials, and 0.6896 for all triplets.
+    trials = {"global-coarse": 61_727, "local-fine": 62_549, "class-boundary": 30_826}
+    ceilings = {row.split: row.value for row in published.published(task="odd-one-out", stage="ceiling", metric="accuracy")}
+    every = sum(trials[level] * ceilings[level] for level in trials) / sum(trials.values())
+    (whole,) = published.published(split="Levels, all", metric="leave-one-out agreement")
+    assert every == pytest.approx(whole.value, abs=5e-5) and whole.trust == "code"
+
+
+def test_the_untuned_number_of_things_is_of_the_teacher_s_backbone():
+    (base,) = published.published(task="odd-one-out", split="THINGS", stage="base")
+    assert (base.value, base.model, base.trust) == (0.4424, "SigLIP-So400m", "note")
+    (after,) = published.published(task="odd-one-out", split="THINGS", stage="aligned")
+    assert after.model == "not stated" and "teacher or student: not stated" in after.source
+
+
 def test_numbers_that_the_simulation_is_tied_to_are_its_own_constants():
     share, spread = (published.published(task="calibration", metric=metric)[0].value for metric in ("majority-share", "choice-entropy"))
     assert (share, spread) == (simulate.THINGS_MAJORITY_SHARE, simulate.THINGS_CHOICE_ENTROPY)

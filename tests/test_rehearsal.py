@@ -121,7 +121,8 @@ def test_every_evaluation_has_rows_and_none_is_said_to_be_of_people(run):
         elif name != "between-models":
             assert everyone <= set(zip(rows["model"], rows["stage"], strict=True)), name
     similar = set(tables_paper.MEASURES["similarity"].rows(table)["split"])
-    assert similar == {"92 photographs", *pictures.PETERSON, *pictures.CICHY, "king", "48 THINGS objects"}
+    here = {f"peterson-{category}" for category in rehearsal_inputs.PETERSON}
+    assert similar == {"92 photographs", *here, *pictures.CICHY, "king", "48 THINGS objects"}
     assert {f"{task}/2-shot, {domain}" for task in ("living-17", "nonliving-26", "entity-13", "entity-30")
             for domain in ("source", "target", "drop")} <= set(table["split"])
 
@@ -188,10 +189,10 @@ def test_imagenet_is_the_same_from_folders_as_from_the_tar_file(inputs, tmp_path
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda root: (root / "val").rename(root / "other"), "no folder val in"),
+        (lambda root: (root / imagenet.FLAT_TAR).unlink(), f"no validation pictures of ImageNet in .* or {imagenet.FLAT_TAR}"),
         (lambda root: os.truncate(root / imagenet.TAR, 700_000), "cannot read .*fetch it again|cut short"),
         (lambda root: (root / imagenet.TAR).unlink(), f"no training pictures of ImageNet in .*: it should hold .* or {imagenet.TAR}"),
-        (lambda root: (root / "train").mkdir(), "no pictures in the class folders of"),
+        (lambda root: (root / "train" / "n10000000").mkdir(parents=True), "no pictures in the class folders of"),
     ],
 )
 def test_an_imagenet_that_cannot_be_used_is_one_line(inputs, tmp_path, monkeypatch, change, said):
@@ -224,12 +225,55 @@ def test_answers_that_are_scored_are_not_trained_on():
     assert trained and not trained & asked
 
 
+def test_the_three_files_of_answers_refer_to_the_same_objects():
+    """The table, the text and the older order of the repeated triplets: in each, the objects of one group are kept together."""
+    known = teaching.judgments(PROFILE)
+    group = np.arange(rehearsal_inputs.OBJECTS) % 6
+    last = rehearsal_inputs.OBJECTS - 3
+    assert known.names[last:] == ("thing99", "thing99_c", "thing99-a_b")
+    for choices in (known.training, known.validation, known.repeated):
+        i, j, k = group[choices.triplets].T
+        alone = (i == j) & (i != k)
+        assert choices.shares[alone, 0].mean() > 0.7, "two of one group, and one of another"
+        moved = alone & (choices.triplets[:, :2] >= last).any(1)
+        assert not moved.any() or choices.shares[moved, 0].mean() > 0.6
+
+
 def test_a_photograph_that_is_missing_is_one_line(inputs, tmp_path, monkeypatch):
     shutil.copytree(inputs / "data" / "things", tmp_path / "things")
-    (tmp_path / "things" / "reference" / "thing03.jpg").unlink()
+    shutil.rmtree(tmp_path / "things" / "object_images" / "thing03")
     monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path))
-    with pytest.raises(HumalignError, match=r"no photograph thing03\.jpg, one of 1 that are missing"):
+    with pytest.raises(HumalignError, match=r"no photograph of thing03, neither thing03/thing03_01b\.jpg nor another"):
         pictures.SETS["things"](PROFILE)
+
+
+def test_withheld_photographs_are_replaced_and_counted(capsys):
+    files = pictures.SETS["things"](PROFILE).labels["file"].tolist()
+    assert len(files) == rehearsal_inputs.OBJECTS and files[3:5] == ["thing03_01b.jpg", "thing04_02s.jpg"]
+    assert "7 of 36 THINGS objects are shown by another photograph of theirs" in capsys.readouterr().err
+
+
+def test_sets_that_are_not_here_are_left_out(inputs, tmp_path, monkeypatch):
+    gated = set(pictures.GATED)
+    assert pictures.left_out(PROFILE) == ["peterson-various"]
+    assert set(pictures.evaluated(PROFILE)) & gated == gated - {"peterson-various"}
+    without = shutil.ignore_patterns("king", "cichy", "animals.zip", "turkResults*2016.mat")
+    shutil.copytree(inputs / "data", tmp_path / "data", ignore=without)
+    monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path / "data"))
+    assert pictures.left_out(PROFILE) == ["peterson-animals", "peterson-various", *pictures.CICHY, "king"]
+    shutil.rmtree(tmp_path / "data" / "peterson")
+    assert not set(pictures.evaluated(PROFILE)) & gated
+    # The others are needed: that one is not there is said where it is read.
+    assert set(pictures.evaluated(PROFILE)) > {"things", "kriegeskorte-92", "levels"}
+
+
+def test_judged_photographs_are_those_of_their_rows(inputs):
+    """Every category lies in another layout; of each, the photographs are numbered in the order of their rows."""
+    for category in rehearsal_inputs.PETERSON:
+        images, known = pictures.SETS[f"peterson-{category}"](PROFILE), pictures.judged(PROFILE, f"peterson-{category}")
+        assert images.labels["file"].tolist() == [f"{number:04}.jpg" for number in range(1, 9)]
+        assert known.matrices.shape == (1, 8, 8) and images[7].size == (48, 40)
+    assert pictures.judged(PROFILE, "peterson-animals").archive == inputs / "data" / "peterson" / "animals.zip"
 
 
 def test_an_unknown_evaluation_is_one_line():
@@ -317,9 +361,10 @@ def official(run, inputs, tmp_path, monkeypatch):
     shutil.copytree(run.folder, build.folder)
     rng, places = np.random.default_rng(0), {}
     for stage in labelling.LABELLINGS:
-        for split, name in labelling.SPLITS.items():
-            ours = triplets.read(labelling.triplet_path(run, stage, split))
-            other = rng.permutation(len(labelling.picture_names(run, name)))[ours.indices]
+        # Both released splits are of training pictures.
+        ours = triplets.read(labelling.triplet_path(run, stage, "train"))
+        for split in labelling.SPLITS:
+            other = rng.permutation(len(labelling.picture_names(run, pictures.TRAIN)))[ours.indices]
             names = np.array([[f"elsewhere/{Path(file.decode()).stem}" for file in row] for row in ours.filenames])
             below = labelling.triplet_path(build, stage, split).relative_to(build.path("triplets"))
             places[stage, split] = tmp_path / "data" / "alignet" / "release_1.1" / below
@@ -331,8 +376,9 @@ def test_the_released_files_are_fitted_to_the_pictures_here(run, official):
     build, _ = official
     labelling.label(build, Provenance("rehearsal", 42, KEY))
     for stage in labelling.LABELLINGS:
+        ours = triplets.read(labelling.triplet_path(run, stage, "train"))
         for split in labelling.SPLITS:
-            ours, theirs = (triplets.read(labelling.triplet_path(each, stage, split)) for each in (run, build))
+            theirs = triplets.read(labelling.triplet_path(build, stage, split))
             assert np.array_equal(ours.indices, theirs.indices) and np.array_equal(ours.filenames, theirs.filenames)
             assert np.array_equal(ours.similarities, theirs.similarities)
     assert "same-choice" not in json.loads(build.path("triplets/summary.json").read_text())["aligned"]

@@ -148,7 +148,7 @@ def test_there_are_24_and_each_is_known_by_the_name_of_its_archive():
     assert len(every) == len(set(every)) == 24
     assert {stage for _, stage, _ in every} == {"base", "unaligned", "aligned"}
     assert all(released.stage_of(f"{name}.tar.gz") == released.stage_of(name) == (model, stage) for model, stage, name in every)
-    assert released.stage_of("CLIP-Vit-B-untransformed.tar.gz") == ("CLIP-ViT-B", "unaligned"), "as the official README spells it"
+    assert released.stage_of("CLIP-Vit-B-untransformed.tar.gz") == ("CLIP-Vit-B", "unaligned"), "as the official README spells it"
     assert {entry.like for entry in released.MODELS.values()} <= backbones.recipes().keys()
 
 
@@ -343,7 +343,7 @@ def test_a_value_that_is_no_number_is_refused(tmp_path):
     refused(archive(tmp_path, numbered(values)), tmp_path, "holds no weights of VisionTransformer: 1 missing: patch_embed.proj.bias")
 
 
-@pytest.mark.parametrize("model", ["DINOv2-B", "CLIP-ViT-B"])
+@pytest.mark.parametrize("model", ["DINOv2-B", "CLIP-Vit-B"])
 def test_a_model_of_unknown_layout_says_so(model, tmp_path):
     path = archive(tmp_path, numbered(parameters()), f"{model}-alignet")
     refused(path, tmp_path, rf"{model}-alignet.tar.gz with its 202 arrays cannot be converted: the layout of {model} is unknown: ")

@@ -11,6 +11,7 @@ from scipy.stats import pearsonr, rankdata, spearmanr
 from humalign import readers
 from humalign.errors import HumalignError
 from humalign.evaluation import between_models, hierarchy, rsa
+from humalign.object_order import OLD, UNIQUE
 from humalign.scores import resamples
 
 THINGS, PEOPLE = 14, 5
@@ -168,11 +169,12 @@ def test_choice_dissimilarities_are_those_of_every_third_thing(features):
 
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")
 def test_the_real_matrix_of_48_objects_is_predicted_by_the_published_embeddings():
-    things = Path(os.environ["HUMALIGN_DATA"]) / "things"
-    judged, rows = readers.things48(things / "RDM48_triplet.mat", things / "triplet48_index.npy", 1854)
+    data = Path(os.environ["HUMALIGN_DATA"])
+    names = readers.object_ids(data / "things/unique_id.txt")
+    judged, rows = readers.things48(data / "things/RDM48_triplet.mat", names)
     weights = resamples(48, 50, seed=0)
-    for name, known in (("vice_42d.npy", 0.89), ("spose_embedding_49d_sorted.txt", 0.90)):
-        places = readers.embedding(things / name, 1854)[rows].astype(float)
+    for name, order, known in (("vice/final_embedding.npy", OLD, 0.89), ("things/spose_embedding_49d_sorted.txt", UNIQUE, 0.90)):
+        places = readers.embedding(data / name, names, order)[rows].astype(float)
         found = rsa.matrices(rsa.choice_dissimilarities(places @ places.T), judged, weights)["pearson"]
         assert found.value == pytest.approx(known, abs=0.01)
         score = found.score("t", "s", "m", "human")

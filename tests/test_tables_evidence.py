@@ -55,7 +55,7 @@ def test_photographs_have_every_backbone_and_every_student(scores):
     frame = tables_evidence.photographs(scores).frame
     assert frame["model"].tolist() == ["lite0"] * 2 + ["lite2"] * 2 + ["lite0 + lite2"] * 2 + ["lite0"] * 4 + ["people"]
     students = frame[frame["stage"].isin(["base", "aligned"])]
-    assert students["278 photographs, answers (accuracy)"].tolist() == ["0.450 [0.440, 0.460]", "0.500 [0.490, 0.510]"]
+    assert students["THINGS photographs, answers (accuracy)"].tolist() == ["0.450 [0.440, 0.460]", "0.500 [0.490, 0.510]"]
     assert not (frame.loc[frame["stage"] == "teacher"] == tables.EMPTY).any(axis=None)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,7 +55,8 @@ def test_a_faulty_hierarchy_is_named(tmp_path, text, said):
 
 @pytest.mark.parametrize(
     ("rows", "said"),
-    [("cat\tn02121620\tcat\n", "does not list the 2 objects"), ("dog\tn02084071\tdog\ncat\t\tcat\n", "in their order"),
+    [("cat\tn02121620\tcat\n", "does not list dog, one of 1 ids of unique_id.txt that it lacks"),
+     ("cat\tn02121620\tcat\ndog\t\tdog\ncat\t\tcat\n", "line 4: 'cat' again, as in line 2"),
      ("cat\tcat.n.01\tcat\ndog\t\tdog\n", "line 2: 'cat.n.01' where a WordNet id of a noun, or nothing should stand")],
 )
 def test_faulty_ids_are_named(tmp_path, rows, said):
@@ -68,11 +70,30 @@ def test_an_object_without_a_noun_has_an_empty_id(tmp_path):
     assert wordnet.things_ids(tmp_path / "names.tsv", ["cat", "boomerang"]) == ("n02121620", "")
 
 
+def test_ids_are_matched_by_name_whatever_the_order_and_the_spelling_of_the_column(tmp_path):
+    rows = "dog\tn02084071\tdog\nhen\t\then\ncat\tn02121620\tcat\n"
+    for header in (HEADER, HEADER.replace("Wordnet", "WordNet")):
+        (tmp_path / "names.tsv").write_text(header + rows)
+        assert wordnet.things_ids(tmp_path / "names.tsv", ["cat", "dog"]) == ("n02121620", "n02084071")
+    (tmp_path / "names.tsv").write_text(HEADER.replace("Wordnet ID", "synset") + rows)
+    with pytest.raises(HumalignError, match="0 columns 'Wordnet ID'"):
+        wordnet.things_ids(tmp_path / "names.tsv", ["cat", "dog"])
+
+
+@pytest.mark.skipif(not os.environ.get("HUMALIGN_DATA"), reason="no human data")
+def test_both_public_tables_give_the_same_ids_but_one():
+    things = Path(os.environ["HUMALIGN_DATA"]) / "things"
+    names = readers.object_ids(things / "unique_id.txt")
+    one, other = (wordnet.things_ids(things / file, names) for file in ("items1854names.tsv", "things_concepts.tsv"))
+    differing = [(name, a, b) for name, a, b in zip(names, one, other, strict=True) if a != b]
+    assert differing == [("tweezers", "", "n03941684")]
+
+
 @pytest.mark.skipif(not os.environ.get("HUMALIGN_DATA"), reason="no human data")
 def test_things_objects_have_their_known_steps():
-    names = readers.object_ids(registry.verify("things-ids"))
-    ids = wordnet.things_ids(registry.verify("things-names"), names)
-    steps = wordnet.path_lengths(ids, wordnet.hypernyms(registry.verify("wordnet-nouns")))
+    names = readers.object_ids(registry.locate("things-ids"))
+    ids = wordnet.things_ids(registry.locate("things-names"), names)
+    steps = wordnet.path_lengths(ids, wordnet.hypernyms(registry.locate("wordnet-nouns")))
     at = {name: place for place, name in enumerate(names)}
     # WordNet 3.0: dog, canine, carnivore, feline, cat.
     assert steps[at["dog"], at["cat"]] == 4

@@ -1,25 +1,33 @@
 """Levels: a model's odd one out against people's at each level of abstraction, their ceilings, and their response times.
 
+What counts is what counts in the authors' notebook. Triplets with fewer than four answers are left out. Of more than five answers to a
+triplet, five are drawn at random. Four of these are drawn for the entropy of people's answers and for the largest share; all of them
+count for leave-one-out agreement and for the response time, the mean of log seconds. Draws are seeded.
+
 Answers are resampled by person and by triplet at once: an answer counts as often as its person is drawn, times as often as its
 triplet. An interval therefore speaks of other people and other triplets.
+
+Source: ``analysis/stats_eval.ipynb`` of github.com/Frieda-Josefine/HumanEval_experiment.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
 from humalign.errors import HumalignError
-from humalign.evaluation.checks import check_features
 from humalign.evaluation.correlation import Ranked, spearman
-from humalign.judgments import agreement, cosine_similarities
+from humalign.judgments import agreement, entropy
 from humalign.readers_levels import LevelAnswers
 from humalign.scores import Estimate
+
+# Answers to a triplet: the fewest that count, the most, and those whose entropy is taken.
+FEWEST, MOST, DRAWN = 4, 5, 4
+# Of the times of one person, those above so many seconds are dropped, and then so many trials count.
+SLOWEST, TRIALS = 10.0, 330
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,43 +57,57 @@ class Asked:
         np.add.at(table, (self.row, self.kept), 1)
         return table
 
+    @property
+    def entropies(self) -> Float[np.ndarray, " m"]:
+        """Entropy of the answers to each triplet, in nats."""
+        # In ascending order: equal entropies then are equal to the last bit, and tie.
+        counts = np.sort(self.counts, axis=1)
+        return entropy(counts / counts.sum(1, keepdims=True))
+
+    def drawn(self, rng: np.random.Generator, most: int = DRAWN) -> Asked:
+        """Return the same triplets with so many answers to each, drawn at random; all answers where there are no more."""
+        rows = np.flatnonzero(_drawn(self.row, most, rng))
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in ("row", "kept", "person", "seconds")})
+
+
+def counted(answers: LevelAnswers, rng: np.random.Generator) -> LevelAnswers:
+    """Return the answers that count: to triplets with at least four, and of more than five to a triplet five, drawn at random.
+
+    Raises:
+        HumalignError: no triplet has four answers.
+    """
+    row = asked(answers).row
+    kept = answers.keep((np.bincount(row)[row] >= FEWEST) & _drawn(row, MOST, rng))
+    if not len(kept):
+        raise HumalignError(f"no triplet of Levels has {FEWEST} answers: the file of answers is a small part, download the whole file")
+    return kept
+
+
+def _drawn(groups: Int[np.ndarray, " n"], most: int, rng: np.random.Generator) -> Bool[np.ndarray, " n"]:
+    """Draw at most so many items of each group, without replacement."""
+    shuffled = rng.permutation(len(groups))
+    chosen = np.empty(len(groups), dtype=bool)
+    chosen[shuffled] = _earlier(groups[shuffled]) < most
+    return chosen
+
+
+def _earlier(groups: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Return how many items before each one are of its group."""
+    order = np.argsort(groups, kind="stable")
+    start = np.searchsorted(groups[order], groups[order])
+    number = np.empty(len(groups), dtype=np.int64)
+    number[order] = np.arange(len(groups)) - start
+    return number
+
 
 def asked(answers: LevelAnswers) -> Asked:
-    """Pool answers by triplet; drop a person's repeats before (``answers.first()``) where each should count once."""
+    """Pool answers by triplet."""
     ascending = np.sort(answers.triplets, axis=1)
     odd = np.take_along_axis(answers.triplets, answers.odd[:, None], axis=1)
     triplets, row = np.unique(ascending, axis=0, return_inverse=True)
     # The odd one in place 2, 1, 0 leaves pair 0, 1, 2.
     kept = 2 - (ascending == odd).argmax(1)
     return Asked(triplets, row.reshape(-1), kept, answers.person, len(answers.people), answers.seconds)
-
-
-def with_features(answers: LevelAnswers, files: Sequence[str]) -> tuple[LevelAnswers, Int[np.ndarray, " images"]]:
-    """Return the answers about images that were embedded, and the row of each image in the embeddings.
-
-    Args:
-        answers: of people.
-        files: of the embedded images, in order; compared by file name alone.
-
-    Returns:
-        The answers all three of whose images are there, and for each of ``answers.images`` its row, -1 where it has none.
-
-    Raises:
-        HumalignError: no answer is left.
-    """
-    place = {PurePosixPath(file).name: row for row, file in enumerate(files)}
-    rows = np.array([place.get(PurePosixPath(image).name, -1) for image in answers.images])
-    kept = answers.keep((rows[answers.triplets] >= 0).all(1))
-    if not len(kept):
-        raise HumalignError(f"none of the {len(files)} embedded images was shown: the answers are about {answers.images[0]} and others")
-    return kept, rows
-
-
-def similarities(features: Float[np.ndarray, "files dim"], rows: Int[np.ndarray, " images"], pool: Asked) -> Float[np.ndarray, "m 3"]:
-    """Return the cosines of the pairs of each triplet that was asked."""
-    check_features(features)
-    used, local = np.unique(rows[pool.triplets], return_inverse=True)
-    return cosine_similarities(features[used], local.reshape(-1, 3))
 
 
 def accuracy(
@@ -101,9 +123,10 @@ def accuracy(
 def majority_ceiling(
     pool: Asked, people: Float[np.ndarray, "draws_and_one people"], triplets: Float[np.ndarray, "draws_and_one m"]
 ) -> Estimate:
-    """Return the share of answers that are the most frequent one to their triplet: no model is above it (units: person and triplet).
+    """Return the share of answers that are the most frequent one to their triplet (units: person and triplet).
 
-    Among few answers to a triplet the most frequent one is so by chance too: compare it with ``leave_one_out_ceiling``.
+    The authors take it over the four answers drawn to each triplet (``pool.drawn``). No model is above it on these answers. Among few
+    answers to a triplet the most frequent one is so by chance too: compare it with ``leave_one_out_ceiling``.
     """
     return answer_mean((pool.counts.argmax(1)[pool.row] == pool.kept).astype(float), pool, people, triplets)
 
@@ -111,9 +134,11 @@ def majority_ceiling(
 def leave_one_out_ceiling(
     pool: Asked, people: Float[np.ndarray, "draws_and_one people"], triplets: Float[np.ndarray, "draws_and_one m"]
 ) -> Estimate:
-    """Return how often an answer is the most frequent one of the others to its triplet (units: person and triplet).
+    """Return how often an answer is the most frequent one of the others to its triplet: the mean over triplets (units: person, triplet).
 
-    Where several are most frequent, it is right by their share. Triplets with a single answer are left out.
+    Where two answers are most frequent among the others, either counts one half. Where all three are, each counts one third: the
+    authors' code counts one half for the two that come first in the file and nothing for the other, one third on average. Triplets
+    with a single answer are left out.
 
     Raises:
         HumalignError: no triplet has two answers.
@@ -124,7 +149,7 @@ def leave_one_out_ceiling(
         raise HumalignError("no triplet was answered twice: people's agreement cannot be told")
     most = others == others.max(1, keepdims=True)
     right = np.take_along_axis(most, pool.kept[:, None], axis=1)[:, 0] / most.sum(1)
-    return answer_mean(right, pool, people, triplets, asked_again)
+    return answer_mean(right, pool, people, triplets, asked_again / (others.sum(1) + 1))
 
 
 def answer_mean(
@@ -132,39 +157,78 @@ def answer_mean(
     pool: Asked,
     people: Float[np.ndarray, "draws_and_one people"],
     triplets: Float[np.ndarray, "draws_and_one m"],
-    counted: np.ndarray | None = None,
+    each: Float[np.ndarray, " n"] | None = None,
 ) -> Estimate:
-    """Return the mean of a value of answers, each drawn as often as its person times its triplet (units: person and triplet)."""
-    rows = slice(None) if counted is None else np.flatnonzero(counted)
+    """Return the mean of a value of answers, each drawn as often as its person times its triplet (units: person and triplet).
+
+    Args:
+        values: of the answers.
+        pool: the answers.
+        people: weights of people.
+        triplets: weights of triplets.
+        each: weights of answers, the same in every draw; equal ones if not given. An answer of weight 0 is not counted.
+    """
+    each = np.ones(len(values)) if each is None else each
+    rows = np.flatnonzero(each)
     place, shape = (pool.person[rows], pool.row[rows]), (pool.people, len(pool.triplets))
-    total, number = (csr_array((each[rows], place), shape=shape) for each in (values, np.ones(len(values))))
+    total, number = (csr_array((one[rows], place), shape=shape) for one in (values * each, each))
 
     def mean(people: Float[np.ndarray, "draws people"], triplets: Float[np.ndarray, "draws m"]) -> Float[np.ndarray, " draws"]:
         return np.asarray(((people @ total) * triplets).sum(1) / ((people @ number) * triplets).sum(1))
 
-    return Estimate.of(
-        mean(people, triplets), len(values[rows]), mean(people, np.ones_like(triplets)), mean(np.ones_like(people), triplets)
-    )
+    return Estimate.of(mean(people, triplets), len(rows), mean(people, np.ones_like(triplets)), mean(np.ones_like(people), triplets))
 
 
 def response_times(
     uncertainty: Float[np.ndarray, " m"], pool: Asked, triplets: Float[np.ndarray, "draws_and_one m"]
 ) -> Estimate:
-    """Return Spearman's correlation of a triplet's uncertainty with people's median time on it (unit: triplet).
+    """Return Spearman's correlation of a triplet's uncertainty with people's mean log time on it (unit: triplet).
 
     Args:
         uncertainty: entropy of a model's choice on each triplet, or of people's answers.
-        pool: the answers; one without a time is left out.
+        pool: the answers; one without a time is left out. Slow ones count.
         triplets: weights.
 
     Raises:
         HumalignError: fewer than three triplets have a time.
     """
     timed = np.isfinite(pool.seconds)
-    order = np.argsort(pool.row[timed], kind="stable")
-    row, seconds = pool.row[timed][order], pool.seconds[timed][order]
-    which, start = np.unique(row, return_index=True)
+    row, logs, triplet_count = pool.row[timed], np.log(pool.seconds[timed]), len(pool.triplets)
+    number = np.bincount(row, minlength=triplet_count)
+    which = np.flatnonzero(number)
     if len(which) < 3:
         raise HumalignError("response times of fewer than three triplets: no correlation can be told")
-    median = np.array([np.median(each) for each in np.split(seconds, start[1:])])
-    return Estimate.of(spearman(Ranked(uncertainty[which]), Ranked(median), triplets[:, which]), len(which))
+    mean_log = np.bincount(row, weights=logs, minlength=triplet_count)[which] / number[which]
+    return Estimate.of(spearman(Ranked(uncertainty[which]), Ranked(mean_log), triplets[:, which]), len(which))
+
+
+def median_seconds(answers: LevelAnswers, level: str, people: Float[np.ndarray, "draws_and_one people"]) -> Estimate:
+    """Return the median over people of a person's median response time at a level, in seconds (unit: person).
+
+    Times above ten seconds are dropped. Of what is left of a person, whatever the level, the first 330 trials in the order of the file
+    count: the experiment has 330 trials, and some people's names stand for several sessions.
+
+    Args:
+        answers: of all levels.
+        level: one of them.
+        people: weights of ``answers.people``.
+
+    Raises:
+        HumalignError: nobody has such a time.
+    """
+    fast = answers.keep(answers.seconds <= SLOWEST)
+    first = fast.keep(_earlier(fast.person) < TRIALS).at(level)
+    who = np.unique(first.person)
+    if not len(who):
+        raise HumalignError(f"{level}: no response time of at most {SLOWEST:g} seconds: no median can be told")
+    medians = np.array([np.median(first.seconds[first.person == person]) for person in who])
+    return Estimate.of(_weighted_median(medians, people[:, who]), len(who))
+
+
+def _weighted_median(values: Float[np.ndarray, " n"], weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
+    """Return the median of values of which each is there as often as its weight says; NaN where none is."""
+    order = np.argsort(values, kind="stable")
+    mass = np.cumsum(weights[:, order], axis=1)
+    half = mass[:, -1:] / 2
+    low, high = (np.argmax(found, axis=1) for found in (mass >= half, mass > half))
+    return np.where(half[:, 0] > 0, (values[order][low] + values[order][high]) / 2, np.nan)

@@ -1,10 +1,9 @@
-"""Where every picture, weight file and judgment comes from: home, address, licence, terms, size, checksum, reader, and who needs it.
+"""Where every picture, weight file and judgment comes from: home, address, licence, gate, size, checksum, and where it lies here.
 
-Entries are data. A source of kind ``package`` (``sources.yaml``) is a file inside a Python package, so that the demo needs
-no network once it is installed. A source of kind ``data`` is a file or folder below the folder that the environment variable
-HUMALIGN_DATA names, or below the one that HUMALIGN_MIRROR names: human judgments and what people judged (``human.yaml``), and the
-larger public files of the profile paper (``public.yaml``). One of kind ``hub`` is a model of the Hugging Face hub, and ``imagenet``
-is the user's own copy of that data set.
+Entries are data. A source of kind ``package`` (``packages.yaml``) is a file inside a Python package, so that the demo needs no network
+once it is installed. A source of kind ``data`` (``data.yaml``, ``models.yaml``) is a file or folder below the folder that the environment
+variable HUMALIGN_DATA names, or below the one that HUMALIGN_MIRROR names. One of kind ``hub`` is a model of the Hugging Face hub, and
+``imagenet`` is the user's own copy of that data set. Which of them a profile reads is said by its stages, and nowhere else.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import dataclasses
 import functools
 import itertools
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
@@ -28,7 +27,9 @@ DATA, MIRROR, IMAGENET, WEIGHTS = "HUMALIGN_DATA", "HUMALIGN_MIRROR", "HUMALIGN_
 BY_HAND = f"or put the weights into the folder that {WEIGHTS} names"
 # Below the data folder, in the layout of sha256sum: checksums of files that the registry has none of, taken when they first came.
 PINS = "pins.txt"
-ALWAYS = "always"
+FILES = ("packages.yaml", "data.yaml", "models.yaml")
+# Names of the sources that this process asked for, by which a run checks that each stage declares what it reads.
+LOCATED: set[str] = set()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,18 +48,20 @@ class Source:
 
     Attributes:
         path: below the package's or the data folder; of a model of the hub, its file there.
-        size: bytes, of a folder all its files together, of an archive the archive; None where it is not known.
-        sha256: None for a folder, and where the file was never at hand: then it is pinned when it first comes.
+        also: other paths below the data folder under which the same, or what serves in its place, may lie.
+        url: direct address, of ``parts`` the one before their names; empty where the file is brought by hand.
+        size: bytes of the public file, of an archive the archive; None where it is not known. Of a package, of what lies there.
+        sha256: of the public file; None where no public source attests it: then it is taken when the file is first fetched.
+        about: bytes, roughly, where the size is not attested to the byte.
+        holds: how many rows or pictures the public file holds.
+        archive: path of the archive that is downloaded, and unpacked to ``path``.
+        torchvision: set of ``torchvision.datasets`` that unpacks the archive and checks it.
+        parts: files of a folder, by name below it, each with ``size`` and ``sha256``.
+        password: environment variable that holds the archive's password, which is never written anywhere.
+        gate: the one thing that only a person can do before it can be had.
         package, version, module: where a file lies that a Python package brings.
         hub: repository of the Hugging Face hub.
-        url: direct address, of ``parts`` the one before their names; empty where the file is brought by hand.
-        terms: page on which terms must be accepted by hand before it can be had.
-        archive: path of the archive that is downloaded, and unpacked to ``path``.
-        parts: files of a folder, by name below it, each with ``size`` and ``sha256``.
-        reader: dotted name of what reads it.
-        profiles: which need it: ``always``, or only where this word stands among the profile's settings.
-        chapters: notebooks that show what is made of it.
-        note: how the registered file differs from the public one, empty where it does not.
+        note: what a user should know of the file.
     """
 
     name: str
@@ -67,20 +70,22 @@ class Source:
     licence: str
     attribution: str
     path: str
+    used_in: str = ""
+    also: tuple[str, ...] = ()
+    url: str = ""
     size: int | None = None
+    sha256: str | None = None
+    about: int | None = None
+    holds: int | None = None
+    archive: str = ""
+    torchvision: str = ""
+    parts: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    password: str = ""
+    gate: str = ""
     package: str | None = None
     version: str | None = None
     module: str | None = None
     hub: str | None = None
-    sha256: str | None = None
-    url: str = ""
-    terms: str = ""
-    archive: str = ""
-    parts: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    reader: str = ""
-    profiles: dict[str, str] = dataclasses.field(default_factory=dict)
-    chapters: tuple[str, ...] = ()
-    used_in: str = ""
     note: str = ""
 
     @property
@@ -90,7 +95,7 @@ class Source:
 
     @property
     def files(self) -> tuple[File, ...]:
-        """What is downloaded for it; nothing of a folder without parts, which is brought by hand."""
+        """What is downloaded for it; nothing of a folder without parts and archive, which is brought by hand."""
         if self.parts:
             return tuple(
                 File(f"{self.path}/{name}", self.url and f"{self.url}{name}", part.get("size"), part.get("sha256"))
@@ -100,9 +105,15 @@ class Source:
         return () if folder else (File(self.archive or self.path, self.url or None, self.size, self.sha256),)
 
     @property
-    def content(self) -> tuple[Any, ...]:
-        """What tells its bytes from those of another version, as far as the registry knows: what it says of licences is no part of it."""
-        return self.path, self.version, self.size, self.sha256, [(file.path, file.size, file.sha256) for file in self.files]
+    def bytes(self) -> int | None:
+        """How much is downloaded for it, as far as that is known."""
+        sizes = [part.get("size") for part in self.parts.values()] if self.parts else [self.size or self.about]
+        return None if None in sizes else sum(each or 0 for each in sizes)
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether `fetch` brings it without a person: it has an address, and no gate that is still closed."""
+        return bool(self.hub or self.url) and not (self.gate and not (self.password and os.environ.get(self.password)))
 
     @property
     def command(self) -> str:
@@ -110,35 +121,23 @@ class Source:
         if self.package:
             return f"pip install {self.package}=={self.version}"
         if self.kind == "imagenet":
-            return f"accept the terms on {self.terms} and set {IMAGENET} to the folder that holds {self.path}, or the tar file as released"
+            return f"{self.gate}, and set {IMAGENET} to the folder that holds {self.path}, or the archive {self.archive}"
+        if self.password and not os.environ.get(self.password):
+            return f"{self.gate}; then set {self.password} to it and run `humalign fetch {self.name}`"
         if self.url or self.hub:
             return f"humalign fetch {self.name}"
-        if self.terms:
-            return f"accept the terms on {self.terms}, then put them at {data_folder() / self.path}"
-        return f"set {DATA} to a folder that holds {self.path}, or download them from {self.home.removeprefix('https://')}"
+        return f"{self.gate}, and put them at {data_folder() / self.path}"
 
 
 @functools.cache
-def sources() -> dict[str, Source]:
-    """Return every source that a Python package brings, by name: all that the demo reads."""
-    return _read("sources.yaml")
-
-
-@functools.cache
-def human_data() -> dict[str, Source]:
-    """Return every source of human judgments, and of what people judged, by name."""
-    return _read("human.yaml")
-
-
-@functools.cache
-def public_data() -> dict[str, Source]:
-    """Return every other public source, by name: large data sets, released triplets and checkpoints, models of the hub."""
-    return _read("public.yaml")
-
-
 def everything() -> dict[str, Source]:
     """Return every source, by name."""
-    return sources() | human_data() | public_data()
+    return {name: entry for file in FILES for name, entry in _read(file).items()}
+
+
+def packages() -> dict[str, Source]:
+    """Return every source that a Python package brings, by name."""
+    return {name: entry for name, entry in everything().items() if entry.kind == "package"}
 
 
 def source(name: str) -> Source:
@@ -147,17 +146,6 @@ def source(name: str) -> Source:
     if name not in known:
         raise HumalignError(f"unknown source {name!r}: {nearest(name, known)}")
     return known[name]
-
-
-def needed(profile: str, settings: Collection[Any] | None = None) -> list[Source]:
-    """Return the sources that a profile needs, in the order of the registry.
-
-    Args:
-        profile: its name.
-        settings: the words among its settings; without them, whatever some settings of it would need is returned.
-    """
-    found = [entry for entry in everything().values() if profile in entry.profiles]
-    return [entry for entry in found if settings is None or entry.profiles[profile] in {ALWAYS, *settings}]
 
 
 def data_folder() -> Path:
@@ -170,24 +158,31 @@ def find(path: str) -> Path | None:
     """Return where a file or folder of the data lies: in the data folder, else in the mirror, else None."""
     mirror = os.environ.get(MIRROR)
     folders = [data_folder(), *([Path(mirror).expanduser()] if mirror else [])]
-    return next((folder / path for folder in folders if (folder / path).exists()), None)
+    return next((folder / path for folder in folders if _something(folder / path)), None)
+
+
+def _something(path: Path) -> bool:
+    """Tell whether a file is there, or a folder that holds something."""
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def locate(name: str) -> Path:
-    """Return where a source lies on this machine.
+    """Return where a source lies on this machine: the first of its places where something is.
 
     Raises:
-        HumalignError: it is missing.
+        HumalignError: it is missing, or a file of a package is not the one that the package brings.
     """
     entry = source(name)
-    return LOCATE.get(entry.kind, _data)(entry)
+    LOCATED.add(name)
+    return LOCATE[entry.kind](entry)
 
 
 def _data(entry: Source) -> Path:
-    path = find(entry.path)
-    if path is None or any(find(file.path) is None for file in entry.files if entry.parts):
-        raise HumalignError(f"{entry.what} are missing: {entry.command} (looked in {data_folder()})")
-    return path
+    for place in (entry.path, *entry.also):
+        path = find(place)
+        if path is not None and all(find(f"{place}/{part}") is not None for part in entry.parts):
+            return path
+    raise HumalignError(f"{entry.what} are missing: {entry.command} (looked for {entry.path} in {data_folder()})")
 
 
 def _packaged(entry: Source) -> Path:
@@ -198,6 +193,8 @@ def _packaged(entry: Source) -> Path:
     path = Path(str(files(str(entry.module)))) / entry.path
     if not path.exists():
         raise HumalignError(f"{entry.what}: no {path} in {entry.package} {installed}: {entry.command} --force-reinstall")
+    if entry.sha256 and (path.stat().st_size != entry.size or digest_of(path) != entry.sha256):
+        raise HumalignError(f"{entry.what} is corrupt ({path}): {entry.command} --force-reinstall --no-deps")
     return path
 
 
@@ -205,7 +202,7 @@ def _imagenet(entry: Source) -> Path:
     named = os.environ.get(IMAGENET)
     folder = Path(named).expanduser() if named else None
     for path in [folder / part for part in (entry.path, entry.archive) if part] if folder else []:
-        if path.exists():
+        if _something(path):
             return path
     raise HumalignError(f"{entry.what} are missing: {entry.command}" + (f" (looked in {folder})" if folder else ""))
 
@@ -227,36 +224,47 @@ def _hub(entry: Source) -> Path:
 LOCATE: dict[str, Callable[[Source], Path]] = {"data": _data, "package": _packaged, "imagenet": _imagenet, "hub": _hub}
 
 
-def verify(name: str) -> Path:
-    """Return where a source lies, after checking its size and checksum: the registered one, else the pin of its first download.
+# ---- checksums -----------------------------------------------------------------------------------------------------------------------
 
-    Raises:
-        HumalignError: it is missing, truncated or altered. Human data may also be a fuller public file: `locate` gives it unchecked.
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file; of a folder, that of the list which ``sha256sum`` makes of the files below it.
+
+    A file is read again only when its size or its time has changed.
     """
-    entry, path = source(name), locate(name)
+    if path.is_dir():
+        below = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        listed = "".join(f"{digest_of(file)}  {file.relative_to(path).as_posix()}\n" for file in below)
+        return sha256_of_text(listed)
+    stat = path.stat()
+    return _digest(path, stat.st_size, stat.st_mtime_ns)
+
+
+def sha256_of_text(text: str) -> str:
+    """Return the SHA-256 of a text, as hexadecimal."""
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.cache
+def _digest(path: Path, size: int, changed: int) -> str:
+    return sha256(path)
+
+
+def identity(name: str) -> Any:
+    """Return what tells the contents of a source here from any other, for the keys of stages; None where it is missing.
+
+    ImageNet is told by its name alone: a checksum of it would take as long as reading it.
+    """
+    entry = source(name)
     if entry.kind == "package":
-        if entry.sha256 and (path.stat().st_size != entry.size or sha256(path) != entry.sha256):
-            raise HumalignError(f"{entry.what} is corrupt ({path}): {entry.command} --force-reinstall --no-deps")
-    elif entry.kind == "data" and not entry.archive:
-        for file in entry.files:
-            check(entry, file, path / Path(file.path).relative_to(entry.path))
-    return path
-
-
-def check(entry: Source, file: File, path: Path) -> None:
-    """Compare one file of the data with its registered size and checksum, or with its pin.
-
-    Raises:
-        HumalignError: it is another file.
-    """
-    pin = None if file.sha256 else pins().get(file.path)
-    wanted = file.sha256 or pin
-    if (file.size is None or path.stat().st_size == file.size) and (wanted is None or sha256(path) == wanted):
-        return
-    if pin:
-        raise HumalignError(f"{path} is not the file that came first ({PINS}): delete it, or its line there, and {entry.command}")
-    registered = f" ({entry.note})" if entry.note else ""
-    raise HumalignError(f"{entry.what} in {path} are not the registered file{registered}: {entry.command}")
+        return entry.path, entry.version, entry.sha256
+    try:
+        path = locate(name)
+    except HumalignError:
+        return None
+    return entry.path if entry.kind == "imagenet" else digest_of(path)
 
 
 def pins() -> dict[str, str]:
@@ -266,6 +274,9 @@ def pins() -> dict[str, str]:
     except OSError:
         return {}
     return {path: digest for digest, _, path in (line.partition("  ") for line in lines) if path}
+
+
+# ---- the files of the registry -------------------------------------------------------------------------------------------------------
 
 
 def _read(name: str) -> dict[str, Source]:
@@ -279,7 +290,8 @@ def _entries(name: str, fields: dict[str, Any]) -> Iterator[Source]:
     for values in itertools.product(*each.values()):
         filled = dict(zip(each, values, strict=True))
         written: dict[str, Any] = {key: _filled(value, filled) for key, value in fields.items()}
-        yield Source(name=name.format(**filled), **written | {"chapters": tuple(written.get("chapters", ()))})
+        about = int(float(written["about"])) if "about" in written else None
+        yield Source(name=name.format(**filled), **written | {"also": tuple(written.get("also", ())), "about": about})
 
 
 def _filled(value: Any, values: dict[str, str]) -> Any:

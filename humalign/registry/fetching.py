@@ -1,17 +1,21 @@
 """Bring a registered source to this machine: resumable, checked, and moved into place only when it is whole.
 
 A file is looked for in the data folder, then in the mirror, and downloaded into the data folder where neither has it. Its bytes gather
-in ``NAME.part``, which the next call continues; a page, a cut file, or one with another checksum never gets the file's name.
+in ``NAME.part``, which the next call continues; a page, a cut file, or one with another checksum never gets the file's name. What lies
+there already is not compared with a checksum: it may be another edition, which `humalign.editions` tells apart.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
+import sys
 import tarfile
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -39,6 +43,8 @@ MAGIC = {
     ".pkl": (0, b"\x80"),
     ".tar": (257, b"ustar"),
 }
+# The folder below its root where a set of torchvision looks for its archive.
+ARCHIVE_IN = {"CIFAR10": "", "DTD": "dtd", "Caltech101": "caltech101"}
 PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
 
@@ -51,26 +57,39 @@ class Passing(Exception):
 
 
 def fetch(name: str) -> Path:
-    """Return where a source lies, downloaded where it is missing and can be, and checked.
+    """Return where a source lies, downloaded where it is missing and can be.
 
     Raises:
-        HumalignError: it has to be brought by hand, cannot be downloaded, or is not the registered file.
+        HumalignError: it has to be brought by hand, cannot be downloaded, or what came is not the public file.
     """
     entry = registry.source(name)
-    return {"data": _data, "hub": _hub, "imagenet": imagenet.check}.get(entry.kind, lambda entry: registry.verify(entry.name))(entry)
+    return {"data": _data, "hub": _hub, "imagenet": imagenet.check}.get(entry.kind, lambda entry: registry.locate(entry.name))(entry)
+
+
+def fetch_all(entries: Iterable[Source]) -> Iterator[tuple[Source, Path | HumalignError]]:
+    """Yield each source with where it lies, or with what is wrong; of a host that gives no answer nothing more is asked."""
+    silent: dict[str, HumalignError] = {}
+    for entry in entries:
+        host = "huggingface.co" if entry.hub else urlsplit(entry.url).netloc
+        try:
+            if host in silent:
+                yield entry, registry.locate(entry.name)
+            else:
+                yield entry, fetch(entry.name)
+        except Unreachable as error:
+            silent[host] = error
+            yield entry, error
+        except HumalignError as error:
+            yield entry, HumalignError(f"{entry.what}: not asked for, as {host} gave no answer") if host in silent else error
 
 
 def _data(entry: Source) -> Path:
-    if entry.archive and registry.find(entry.path):
+    with contextlib.suppress(HumalignError):
         return registry.locate(entry.name)
+    if not entry.url or not entry.fetchable:
+        return registry.locate(entry.name)  # which says how it is brought
     for file in entry.files:
-        path = registry.find(file.path)
-        if path is None:
-            if not file.url:
-                return registry.locate(entry.name)  # which says how it is brought
-            path = download(entry, file)
-        else:
-            registry.check(entry, file, path)
+        path = registry.find(file.path) or download(entry, file)
         if not file.sha256 and file.path not in registry.pins():
             _pin(file, sha256(path))
         if entry.archive:
@@ -105,9 +124,11 @@ def download(entry: Source, file: File) -> Path:
         try:
             pooch.retrieve(str(file.url), wanted and f"sha256:{wanted}", path.name, path.parent, downloader=Resumable(entry, file, path))
         except ValueError:
+            mend = f"see {entry.home}; a newer edition is read where you put it at {path}"
+            if not file.sha256:
+                mend = f"delete the line of {file.path} in {registry.data_folder() / registry.PINS} to take the new one"
             raise HumalignError(
-                f"{entry.what} from {file.url} are not the registered file (another checksum): nothing is kept; try once more, or see "
-                f"{entry.home}"
+                f"{entry.what} from {file.url} are not the public file (another checksum): nothing is kept; try once more; {mend}"
             ) from None
     return path
 
@@ -163,7 +184,7 @@ class Resumable:
             length = None if "Content-Encoding" in answer.headers else answer.headers.get("Content-Length")
             whole = start + int(length) if length else self.file.size
             if self.file.size is not None and whole != self.file.size:
-                raise HumalignError(f"{url} has {whole:,} bytes, registered are {self.file.size:,}: see {self.entry.home}")
+                raise HumalignError(f"{url} has {whole:,} bytes, the public file has {self.file.size:,}: see {self.entry.home}")
             self._refuse_full_disk(whole, start)
             self.tag.write_text(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
             with (
@@ -204,7 +225,7 @@ class Resumable:
     def _page(self, url: str) -> HumalignError:
         entry = self.entry
         return HumalignError(
-            f"{url} gives a page instead of the file (to log in, or to accept terms): see {entry.terms or entry.home}, and put the file at "
+            f"{url} gives a page instead of the file (to log in, or to accept terms): see {entry.home}, and put the file at "
             f"{self.path}"
         )
 
@@ -247,15 +268,60 @@ def _pin(file: File, digest: str) -> None:
 def _unpack(entry: Source, archive: Path) -> None:
     """Unpack an archive beside the place of its folder, and move that into place; an archive in the data folder is then removed."""
     target = registry.data_folder() / entry.path
-    beside = target.with_name(f".{target.name}.part")
     with _writing(target):
-        shutil.rmtree(beside, ignore_errors=True)
         try:
-            shutil.unpack_archive(archive, beside, filter="data")
-            (beside / target.name).rename(target)
-        except (tarfile.TarError, shutil.ReadError, EOFError, FileNotFoundError) as error:
+            (_by_torchvision if entry.torchvision else _by_hand)(entry, archive, target)
+        except (tarfile.TarError, zipfile.BadZipFile, shutil.ReadError, EOFError, FileNotFoundError, NotImplementedError) as error:
             raise HumalignError(f"{archive} cannot be unpacked into {entry.path} ({error}): delete it, and {entry.command}") from None
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        except RuntimeError as error:  # zipfile's for a wrong password, torchvision's for another checksum
+            raise HumalignError(f"{archive} cannot be unpacked into {entry.path} ({error}): {_after_a_refusal(entry, archive)}") from None
         if archive.is_relative_to(registry.data_folder()):
-            archive.unlink()
+            archive.unlink(missing_ok=True)
+
+
+def _after_a_refusal(entry: Source, archive: Path) -> str:
+    if entry.password:
+        return f"is {entry.password} the password? {entry.home} gives it"
+    return f"delete {archive}, and {entry.command}"
+
+
+def _by_torchvision(entry: Source, archive: Path, target: Path) -> None:
+    """Let torchvision check the archive and unpack it, in a root of its own, from which the whole folder is then moved."""
+    from torchvision import datasets
+
+    root = target.with_name(f".{target.name}.part")
+    shutil.rmtree(root, ignore_errors=True)
+    expected = root / ARCHIVE_IN[entry.torchvision] / archive.name
+    expected.parent.mkdir(parents=True)
+    try:
+        shutil.copyfile(archive, expected)
+        # What torchvision prints goes where progress goes, so that the output of a command stays a list of files.
+        with contextlib.redirect_stdout(sys.stderr):
+            try:
+                getattr(datasets, entry.torchvision)(root, download=True)
+            except (ValueError, KeyError, AttributeError) as error:  # its words for an archive that holds something else
+                raise RuntimeError(f"torchvision finds no {entry.torchvision} in it: {error}") from None
+        expected.unlink(missing_ok=True)
+        (root / target.name).rename(target)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _by_hand(entry: Source, archive: Path, target: Path) -> None:
+    beside = target.with_name(f".{target.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as whole:
+                whole.extractall(beside, pwd=os.environ.get(entry.password, "").encode() or None if entry.password else None)
+        else:
+            shutil.unpack_archive(archive, beside, filter="data")
+        # The folder may lie in another one of the archive's own name.
+        inside = min((path for path in beside.rglob(target.name) if path.is_dir()), key=lambda path: len(path.parts), default=None)
+        if inside is None:
+            inner = next((path.name for path in beside.rglob("*.zip")), None)
+            held = f"it holds the archive {inner}: unpack that by hand" if inner else "no such folder in it"
+            raise FileNotFoundError(held)
+        inside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -71,7 +71,7 @@ MODELS = {
     "DINOv2-B": Released("dinov2-b14", "Apache-2.0", (), UNKNOWN.format("its layer scales")),
     "CapPa-B": Released("cappa-b16", "Apache-2.0", POOLINGS, ASSUMED),
     "ViT-B": Released("vit-b16", "not stated", POOLINGS, ASSUMED),
-    "CLIP-ViT-B": Released("clip-b16", "MIT", (), UNKNOWN.format("the norm before its first block")),
+    "CLIP-Vit-B": Released("clip-b16", "MIT", (), UNKNOWN.format("the norm before its first block")),
     "Scratch-B": Released("scratch-b16", "not stated", POOLINGS, ASSUMED),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from humalign.pipeline import Stage
+from humalign.profiles import Settings
 from humalign.stages import human_scores, people, photograph_students, photographs
 from humalign.stages.inputs import embed, embedding_files, judge, sources, weights_of
 from humalign.stages.learning import student_files, train
@@ -12,7 +13,7 @@ from humalign.stages.paper import authors, embedding, features, labelling, pictu
 from humalign.stages.results import chapters, execute_notebooks, render, score
 from humalign.stages.teaching import sample, teach, teacher_files, triplet_files
 
-__all__ = ["CHAINS", "PEOPLE", "STAGES", "render"]
+__all__ = ["CHAINS", "PEOPLE", "STAGES", "of", "render"]
 
 
 def _chapters(*beside: str) -> Stage:
@@ -81,6 +82,7 @@ STAGES: dict[str, Stage] = {
         modules=("objectives", "student", "batches", "optimiser", "ranks", "distill", "stages/learning"),
         outputs=student_files,
         make=train,
+        sources=lambda profile: weights_of(profile.student_backbone),
     ),
     "scores": Stage(
         needs=("students",),
@@ -100,14 +102,14 @@ OBJECTS = [
     *("things-ids", "things-clip-features", "things-answers", "things-validation-answers", "things-repeated-answers"),
     *("things-vice", "things-categories"),
 ]
-JUDGED = ["things-photographs", "kriegeskorte92-judgments", "kriegeskorte92-images"]
-LABELLED = [*photographs.LABELLED.values(), "cifar10-test-index", "cifar10h"]
+JUDGED = ["things-ids", "things-photographs", "kriegeskorte92-judgments", "kriegeskorte92-images"]
+LABELLED = [*photographs.LABELLED.values(), "cifar10h"]
 PEOPLE: dict[str, Stage] = {
     "embeddings": Stage(
         needs=(),
         settings=("backbones", "further_backbones", "students", "trained_stages", "labelled_images", "corrupted_images"),
         modules=(
-            *("datafiles", "readers", "images", "corruptions", "splitting", "weights", "backbones", "embeddings"),
+            *("datafiles", "readers", "labelled_sets", "images", "corruptions", "splitting", "weights", "backbones", "embeddings"),
             "stages/photographs",
         ),
         outputs=photographs.embedding_files,
@@ -121,7 +123,10 @@ PEOPLE: dict[str, Stage] = {
     "judgments": Stage(
         needs=(),
         settings=("vice_dim", "vice_steps", "vice_batch", "vice_seeds", "vice_shares", "folds"),
-        modules=("datafiles", "readers", "judgments", "splits", "objectives", "vice", "stages/people"),
+        modules=(
+            *("datafiles", "readers", "readers_answers", "object_order", "judgments", "splits", "objectives", "vice"),
+            *("stages/answers", "stages/people"),
+        ),
         outputs=people.observer_files,
         make=people.observe,
         sources=lambda profile: OBJECTS,
@@ -148,7 +153,7 @@ PEOPLE: dict[str, Stage] = {
         ),
         outputs=photograph_students.student_files,
         make=photograph_students.train,
-        sources=lambda profile: ["things-vice", "things-photographs", *weights_of(*profile.students)],
+        sources=lambda profile: [*OBJECTS, "things-photographs", *weights_of(*profile.students)],
     ),
     "scores": Stage(
         needs=("embeddings", "teacher", "students"),
@@ -166,23 +171,27 @@ PEOPLE: dict[str, Stage] = {
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=human_scores.score,
         sources=lambda profile: [
-            *(*OBJECTS, "things-names", "things-48", "things-48-rows", *JUDGED, *LABELLED, "breeds-hierarchy", "wordnet-nouns"),
+            *(*OBJECTS, "things-names", "things-48", *JUDGED, *LABELLED, "breeds-hierarchy", "wordnet-nouns"),
         ],
     ),
     "notebooks": _chapters("demo", "paper"),
 }
 
-# The paper's own chain. Where its weights and ImageNet lie is no setting: what is read there is in the key of no stage.
+# The paper's own chain. Of ImageNet a key holds the name alone: a checksum of it would take as long as reading it.
 COMPUTED = ("precision", "evidence")
 CONVERTED = ("stages/paper/authors", "released/__init__", "released/catalogue", "released/layout", "tensor_bundle", "export")
 PAPER: dict[str, Stage] = {
     "pixels": Stage(
         needs=(),
         settings=("imagenet_pictures", "imagenet_validation", "teacher_backbone", "students", "evaluations", "labelled_images", "evidence"),
-        modules=("images", "imagenet", "registry/imagenet", "pixels", "readers_levels", "readers_similarity", "stages/paper/pictures"),
+        modules=(
+            *("datafiles", "readers", "readers_levels", "readers_similarity", "labelled_sets", "images", "imagenet", "registry/imagenet"),
+            *("pixels", "stages/paper/pictures"),
+        ),
         outputs=pictures.pixel_files,
         make=pictures.squash,
         files=RECIPES,
+        sources=pictures.sources,
     ),
     "embeddings": Stage(
         needs=("pixels",),
@@ -191,11 +200,14 @@ PAPER: dict[str, Stage] = {
         outputs=embedding.embedding_files,
         make=embedding.embed,
         files=RECIPES,
+        sources=lambda profile: weights_of(profile.teacher_backbone),
     ),
     "judgments": Stage(
         needs=(),
         settings=("evidence", "folds", "vice_dim", "vice_steps", "vice_batch"),
-        modules=("datafiles", "readers", "judgments", "splits", "objectives", "vice"),
+        modules=(
+            *("datafiles", "readers", "readers_answers", "object_order", "judgments", "splits", "objectives", "vice"), "stages/answers",
+        ),
         outputs=teaching.observer_files,
         make=teaching.observe,
         sources=teaching.sources,
@@ -206,6 +218,7 @@ PAPER: dict[str, Stage] = {
         modules=("locality", "teacher", "stages/paper/teaching"),
         outputs=teaching.teacher_files,
         make=teaching.teach,
+        sources=teaching.sources,
     ),
     "triplets": Stage(
         needs=("teacher",),
@@ -216,6 +229,7 @@ PAPER: dict[str, Stage] = {
         ),
         outputs=labelling.triplet_files,
         make=labelling.label,
+        sources=lambda profile: ["alignet-triplets"] if profile.triplets_from == "official" else [],
     ),
     "students": Stage(
         needs=("triplets",),
@@ -226,6 +240,7 @@ PAPER: dict[str, Stage] = {
         modules=("student", "batches", "optimiser", "ranks", "distill", "stages/paper/students", *CONVERTED),
         outputs=students.student_files,
         make=students.train,
+        sources=lambda profile: [*authors.sources(profile), *weights_of(*profile.students)],
     ),
     "features": Stage(
         needs=("students",),
@@ -233,6 +248,7 @@ PAPER: dict[str, Stage] = {
         modules=("stages/paper/features",),
         outputs=features.feature_files,
         make=features.extract,
+        sources=lambda profile: weights_of(*profile.students),
     ),
     "scores": Stage(
         needs=("features",),
@@ -245,7 +261,7 @@ PAPER: dict[str, Stage] = {
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=scoring.score,
-        sources=pictures.sources,
+        sources=lambda profile: [*teaching.sources(profile), *pictures.scored(profile)],
     ),
     "notebooks": _chapters("demo", "things"),
 }
@@ -267,9 +283,14 @@ RELEASED: dict[str, Stage] = {
     "features": dataclasses.replace(
         PAPER["features"], needs=("pixels", "students"), settings=("precision",), modules=("splitting", "student", "stages/paper/features")
     ),
-    "scores": dataclasses.replace(PAPER["scores"], sources=lambda profile: [*teaching.sources(profile), *pictures.sources(profile)]),
+    "scores": PAPER["scores"],
     "notebooks": PAPER["notebooks"],
 }
 
 # The stages of each profile; those not named here have the whole chain.
 CHAINS: dict[str, dict[str, Stage]] = {"things": PEOPLE, "paper": PAPER, "rehearsal": PAPER, "released": RELEASED}
+
+
+def of(profile: Settings) -> dict[str, Stage]:
+    """Return the stages of a profile."""
+    return CHAINS.get(profile.name, STAGES)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from humalign import readers, registry, wordnet
+from humalign import registry, wordnet
 from humalign.evaluation import hierarchy
 from humalign.pipeline import Run
 from humalign.scores import Estimate, mean_of_folds, resamples
@@ -31,8 +31,8 @@ def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
 @functools.cache
 def _steps() -> Float[np.ndarray, "objects objects"]:
     """Return the steps of WordNet between every two THINGS objects: infinite where one has no noun there."""
-    nouns = wordnet.things_ids(registry.verify("things-names"), judgments().names)
-    return wordnet.path_lengths(nouns, wordnet.hypernyms(registry.verify("wordnet-nouns")))
+    nouns = wordnet.things_ids(registry.locate("things-names"), judgments().names)
+    return wordnet.path_lengths(nouns, wordnet.hypernyms(registry.locate("wordnet-nouns")))
 
 
 def _along_wordnet(
@@ -84,7 +84,7 @@ def _objects(run: Run) -> Iterator[tuple[Name, Estimate]]:
 def _photographs(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Distances of THINGS photographs by category and by steps of WordNet, in the half that no teacher saw (unit: image)."""
     profile = run.profile
-    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    objects = photographs.objects()
     categories = judgments().categories.to_numpy(dtype=bool)[objects]
     half = photographs.halves(profile, len(objects))
     stages = tuple(stage for stage in student_scores.STAGES if stage != "aligned-head")
@@ -93,13 +93,13 @@ def _photographs(run: Run) -> Iterator[tuple[Name, Estimate]]:
         shown = np.flatnonzero(half == number)
         weights = resamples(len(shown), profile.bootstrap_draws, profile.seed * 1000 + number)
         for stage in stages:
-            features = student_scores.features_of(run, stage, number)["things-278"][shown]
+            features = student_scores.features_of(run, stage, number)["things-photographs"][shown]
             each = hierarchy.of_categories(features, categories[shown], weights) | _along_wordnet(features, objects[shown], weights)
             for relation, estimate in each.items():
                 found.setdefault(relation, {}).setdefault(stage, []).append(estimate)
     for relation, by_stage in found.items():
         means = {stage: mean_of_folds(estimates) for stage, estimates in by_stage.items()}
-        yield from student_scores.compared(run, "hierarchy", *_told("things-278", relation), means)
+        yield from student_scores.compared(run, "hierarchy", *_told("things-photographs", relation), means)
 
 
 def _cifar10(run: Run) -> Iterator[tuple[Name, Estimate]]:

@@ -28,13 +28,14 @@ def progress_bar(total: int, what: str) -> tqdm:
 
 def weights_of(*backbones: str) -> list[str]:
     """Name the registered weight files of backbones; one whose weights are not registered has none."""
-    found = {str(recipes()[name].weights) for name in backbones if name in recipes()}
-    return sorted(found & registry.sources().keys())
+    found = {name: str(recipes()[name].weights) for name in backbones if name in recipes()}
+    entries = {f"{name}-weights" if weights == "hub" else weights for name, weights in found.items()}
+    return sorted(entries & registry.everything().keys())
 
 
 def sources(profile: Profile) -> list[str]:
     """Name the registered sources that a run of simulated observers reads."""
-    pictures = [name for name in registry.sources() if not name.endswith("-weights")]
+    pictures = [name for name in registry.packages() if not name.endswith("-weights")]
     return sorted([*pictures, *weights_of(profile.teacher_backbone, profile.student_backbone)])
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from humalign import readers, registry
 from humalign.evaluation import between_models, disagreement, people
 from humalign.evaluation.correlation import weighted_pearson
 from humalign.pipeline import Run
@@ -36,13 +35,13 @@ def _between_models(run: Run) -> Iterator[tuple[Name, Estimate]]:
     A student is also set beside the other backbones as they are, which tells whether it comes nearer to a network or to the map of it.
     """
     profile, split = run.profile, "92 photographs"
-    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    objects = photographs.objects()
     published = judgments().published[objects]
     vice_says = photographs.vice_says(profile, published)
     shown = photographs.features(run)
     near = {model: features["kriegeskorte-92"] for model, features in shown.items()}
     weights = resamples(len(near[profile.students[0]]), profile.bootstrap_draws, profile.seed)
-    taught = {model: _placed(photographs.fit(profile, f["things-278"], vice_says), near[model]) for model, f in shown.items()}
+    taught = {model: _placed(photographs.fit(profile, f["things-photographs"], vice_says), near[model]) for model, f in shown.items()}
     backbones = [model for model in shown if "+" not in model]
     stages = {"teacher-base": near, "teacher": taught}
     before_after = {stage: _alike({model: features[model] for model in backbones}, weights) for stage, features in stages.items()}
@@ -83,7 +82,7 @@ def _disagreement(run: Run) -> Iterator[tuple[Name, Estimate]]:
     the similarities of the VICE, among these pairs alone, stands in the place of people's ratings (unit: image).
     """
     profile, model = run.profile, run.profile.students[0]
-    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    objects = photographs.objects()
     known = judgments()
     half = photographs.halves(profile, len(objects))
     agreed: dict[str, list[Estimate]] = {}
@@ -91,7 +90,7 @@ def _disagreement(run: Run) -> Iterator[tuple[Name, Estimate]]:
     for number in photographs.HALVES:
         inside = np.flatnonzero(half == number)
         apart = {
-            stage: disagreement.standardised(student_scores.features_of(run, stage, number)["things-278"][inside])
+            stage: disagreement.standardised(student_scores.features_of(run, stage, number)["things-photographs"][inside])
             for stage in ("unaligned", "aligned")
         }
         i, j = disagreement.most_apart(apart["aligned"], apart["unaligned"], MOST_APART // len(photographs.HALVES)).T

@@ -9,13 +9,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
-from humalign import readers, registry
 from humalign.evaluation import odd_one_out, people, rsa, uncertainty
 from humalign.judgments import ByObject, Choices, cosine_similarities, entropy
 from humalign.mixed_effects import MixedEffectsTeacher
 from humalign.pipeline import Run
 from humalign.scores import Estimate, resamples
-from humalign.stages.people import CLIP, Name, judgments
+from humalign.stages.people import CLIP, Name, forty_eight, judgments
 from humalign.stages.photograph_scores import gains
 from humalign.teacher import AffineTeacher, regressed
 
@@ -35,7 +34,7 @@ def _forty_eight(run: Run) -> Iterator[tuple[Name, Estimate]]:
     training objects include some of the 48.
     """
     profile, known = run.profile, judgments()
-    judged, objects = readers.things48(registry.verify("things-48"), registry.verify("things-48-rows"), len(known.features))
+    judged, objects = forty_eight(known)
     others = np.setdiff1d(np.arange(len(known.features)), objects)
     settings = json.loads(run.path("teacher/fit.json").read_text())["folds"][0]["teacher"]
     weights = resamples(len(objects), profile.bootstrap_draws, profile.seed)

@@ -14,31 +14,32 @@ from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 from sklearn.model_selection import GridSearchCV
 
-from humalign import readers, registry, vice
+from humalign import object_order, readers, registry, vice
 from humalign.artefacts import Provenance, replacing
-from humalign.evaluation import people
+from humalign.errors import HumalignError
+from humalign.evaluation import people, rsa
 from humalign.judgments import ByObject, Choices, random_triplets
 from humalign.mixed_effects import MixedEffectsTeacher
 from humalign.pipeline import Run
 from humalign.profiles import Things
 from humalign.splits import ObjectFolds
+from humalign.stages.answers import AnswerSets, answer_sets, check_orders
 from humalign.stages.inputs import progress_bar, stream
 from humalign.teacher import AffineTeacher, regressed, try_pulls
 
 CLIP = "clip-vit-b32"
+# Correlation of the 48 objects' judged dissimilarities with those that VICE implies: .89 in order, about 0 in another.
+LEAST_ALIKE = 0.5
 Name = tuple[str, str, str, str, str]  # model, stage, task, split, metric of a score
 # Teachers of the 1,854 objects, by stage: what each was told of the training objects.
 FITTED = ("ridge", "ridge-strict", "teacher-one-hot", "teacher-published", "teacher-distilled", "teacher")
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgments:
+class Judgments(AnswerSets):
     """Real answers about the THINGS objects, and what is known of the objects."""
 
     features: Float[np.ndarray, "objects dim"]
-    training: Choices
-    validation: Choices
-    repeated: Choices
     published: Float[np.ndarray, "objects dims"]
     categories: pd.DataFrame
     names: tuple[str, ...]
@@ -46,8 +47,7 @@ class Judgments:
     @functools.cached_property
     def answers(self) -> ByObject:
         """All answers to triplets that were asked once, sliced by object."""
-        both = (self.training, self.validation)
-        return ByObject.of((np.concatenate([c.triplets for c in both]), np.concatenate([c.shares for c in both])), len(self.features))
+        return ByObject.of(self.asked_once, len(self.features))
 
     def folds(self, profile: Things) -> list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
         """Return training and test objects of each fold, in ascending order."""
@@ -56,18 +56,45 @@ class Judgments:
 
 @functools.cache
 def judgments() -> Judgments:
-    """Read the human data, each file checked against its checksum first."""
-    names = readers.object_ids(registry.verify("things-ids"))
-    n = len(names)
+    """Read the human data, every file's order of the objects checked by the answers.
+
+    The public VICE and CLIP files are each in an order of their own: see `humalign.object_order`.
+
+    Raises:
+        HumalignError: a file that is not there, cannot be read, or is in another order than expected.
+    """
+    names = readers.object_ids(registry.locate("things-ids"))
+    answers = answer_sets(registry.locate, names)
+    published = readers.embedding(registry.locate("things-vice"), names, object_order.OLD)
+    features = readers.features(registry.locate("things-clip-features"), names, object_order.SORTED)
+    check_orders(registry.locate, answers, published, features, names)
     return Judgments(
-        features=readers.features(registry.verify("things-clip-features"), n),
-        training=readers.triplets(registry.verify("things-answers"), n),
-        validation=readers.triplets(registry.verify("things-validation-answers"), n),
-        repeated=readers.answers(registry.verify("things-repeated-answers"), n).repeated(),
-        published=readers.embedding(registry.verify("things-vice"), n),
-        categories=readers.categories(registry.verify("things-categories"), names),
+        features=features,
+        training=answers.training,
+        validation=answers.validation,
+        repeated=answers.repeated,
+        published=published,
+        categories=readers.categories(registry.locate("things-categories"), names),
         names=names,
     )
+
+
+def forty_eight(known: Judgments) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray, " m"]]:
+    """Read the judged dissimilarities of 48 objects, and the objects' rows, which are checked by the published dimensions.
+
+    Raises:
+        HumalignError: dissimilarities that do not follow the dimensions: rows in another order than their names.
+    """
+    path = registry.locate("things-48")
+    judged, rows = readers.things48(path, known.names)
+    own = rsa.choice_dissimilarities(people.dot_similarity(known.published[rows]))
+    pairs = np.triu_indices(len(rows), 1)
+    if (alike := float(np.corrcoef(own[pairs], judged[pairs])[0, 1])) < LEAST_ALIKE:
+        raise HumalignError(
+            f"{path}: its rows do not follow people's dimensions of the objects they are named by (r = {alike:.2f}, expected about 0.9):"
+            " they are in another order; put words48.mat of osf.io/z2784 beside it"
+        )
+    return judged, rows
 
 
 # ---- observers -----------------------------------------------------------------------------------------------------------------------

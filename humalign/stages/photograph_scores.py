@@ -20,20 +20,20 @@ from humalign.stages.people import Name, judgments
 from humalign.teacher import AffineTeacher, regressed
 
 ACROSS_TRIPLETS = 20_000
-ACROSS = "92 photographs, from 278 others"
+ACROSS = "92 photographs, from THINGS photographs"
 
 
 def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Yield every score of the teachers of photographs."""
     profile, known = run.profile, judgments()
-    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
-    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    judged = readers.similarity_judgments_92(registry.locate("kriegeskorte92-images").parent)
+    objects = photographs.objects()
     for metric, estimate in persons.ceilings(judged.matrices, profile.bootstrap_draws, profile.seed).items():
         yield ("people", "ceiling", "similarity-judgments", "92 photographs", metric), estimate
     group = ByObject.of(people.group_choices(judged.matrices), judged.images.shape[0])
     near_folds = people.image_folds(len(judged.images), profile.image_folds, profile.image_repeats, profile.seed)
     everything = [np.arange(len(judged.images))]
-    for split, tests in {"unseen": [test for _, test in near_folds], "from 278 others": everything}.items():
+    for split, tests in {"unseen": [test for _, test in near_folds], "from THINGS photographs": everything}.items():
         for metric, estimate in persons.left_out(judged.matrices, tests, profile.bootstrap_draws, profile.seed).items():
             task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
             yield ("people", "ceiling", task, f"92 photographs, {split}", metric), estimate
@@ -46,14 +46,14 @@ def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
     fit = functools.partial(photographs.fit, profile)
     across: dict[tuple[str, str], Float[np.ndarray, "n n"]] = {}
     for model, features in photographs.features(run).items():
-        near, far = features["kriegeskorte-92"], features["things-278"]
+        near, far = features["kriegeskorte-92"], features["things-photographs"]
         for (stage, metric), estimate in gains(people.unseen_images(near, group, -judged.matrices.mean(0), near_folds, fit, **settings)):
             task = "odd-one-out" if metric.startswith("accuracy") else "similarity-judgments"
             yield (model, stage, task, "92 photographs, unseen", metric), estimate
         folds = people.image_folds(len(far), profile.image_folds, 1, profile.seed)
         for (stage, metric), estimate in gains(people.unseen_images(far, vice_says, similar, folds, fit, **settings)):
             task = "odd-one-out-vice" if metric.startswith("accuracy") else "similarity-vice"
-            yield (model, stage, task, "278 photographs, unseen", metric), estimate
+            yield (model, stage, task, "THINGS photographs, unseen", metric), estimate
         weights = resamples(len(far), profile.bootstrap_draws, profile.seed)
         published = known.published[objects]
 
@@ -62,8 +62,8 @@ def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
 
         shared = people.leave_three_out(far, human, without, 6, weights, profile.seed)
         for (stage, metric), estimate in gains({(stage, "accuracy"): estimate for stage, estimate in shared.items()}):
-            yield (model, stage, "odd-one-out", "278 photographs, unseen", metric), estimate
-        placed = _from_278(near, far, vice_says, published, fit)
+            yield (model, stage, "odd-one-out", "THINGS photographs, unseen", metric), estimate
+        placed = _from_things(near, far, vice_says, published, fit)
         across |= {(model, stage): similarity for stage, similarity in placed.items()}
         found = {
             (stage, metric): estimate
@@ -115,8 +115,8 @@ def _across(
     }
 
 
-def _from_278(near: np.ndarray, far: np.ndarray, vice_says: ByObject, published: np.ndarray, fit: Any) -> dict[str, np.ndarray]:
-    """Return similarities of the 92 photographs by the backbone and by teachers of the 278 others, by stage."""
+def _from_things(near: np.ndarray, far: np.ndarray, vice_says: ByObject, published: np.ndarray, fit: Any) -> dict[str, np.ndarray]:
+    """Return similarities of the 92 photographs by the backbone and by teachers of the THINGS photographs, by stage."""
     teacher, ridge = fit(far, vice_says), regressed(far, published)
     return {
         "teacher-base": people.backbone_similarity(near),

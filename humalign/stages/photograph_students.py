@@ -19,7 +19,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from humalign import backbones, embeddings, readers, registry, triplets
+from humalign import backbones, embeddings, triplets
 from humalign.artefacts import Provenance, replacing
 from humalign.batches import DenseTriplets
 from humalign.distill import Distillation, distill
@@ -29,7 +29,8 @@ from humalign.judgments import agreement, cosine_similarities, random_triplets
 from humalign.pipeline import Run
 from humalign.profiles import Things
 from humalign.stages.inputs import progress_bar, stream
-from humalign.stages.photographs import HALVES, by_set, features, fit, frozen_stages, halves, vice_says
+from humalign.stages.people import judgments
+from humalign.stages.photographs import HALVES, by_set, features, fit, frozen_stages, halves, objects, vice_says
 from humalign.student import Centre, Student
 from humalign.teacher import AffineTeacher
 
@@ -90,7 +91,7 @@ def _pool_labels(run: Run, published: Float[np.ndarray, "images dims"]) -> Itera
     """Yield each student's teacher embeddings of the pool: the labels of its triplets are their dot products."""
     profile = run.profile
     shown = features(run)["+".join(profile.backbones)]
-    far, pool, answers = shown["things-278"], shown["pool"], vice_says(profile, published)
+    far, pool, answers = shown["things-photographs"], shown["pool"], vice_says(profile, published)
     half = halves(profile, len(far))
     for name in STUDENTS:
         if name == "unaligned":
@@ -104,11 +105,10 @@ def train(run: Run, provenance: Provenance) -> None:
     """Distil every student, and compare dense with sparse triplets; whatever was finished under the same key is kept."""
     profile = run.profile
     schools = {model: _School.of(run, model) for model in profile.students}
-    everyone, known = _everyone(profile), readers.embedding(registry.verify("things-vice"), None)
-    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    everyone, known = _everyone(profile), judgments()
     steps = len(everyone) * profile.steps + profile.curve_seeds * sum(_curve_steps(profile).values())
     with progress_bar(steps, "training steps") as bar:
-        for name, labels in _pool_labels(run, known[objects]):
+        for name, labels in _pool_labels(run, known.published[objects()]):
             for model in profile.students:
                 if (model, name) in everyone:
                     _train_one(schools[model], name, labels, provenance, bar)

@@ -1,9 +1,12 @@
 """Photographs: through every backbone, and teachers of those that people judged.
 
-The teacher of photographs is fitted to the 278 THINGS photographs and what VICE says of them.
+The teacher of photographs is fitted to the THINGS photographs and what VICE says of them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,33 +18,35 @@ from humalign import backbones, embeddings, readers, registry
 from humalign.artefacts import Provenance
 from humalign.corruptions import CORRUPTIONS, SEVERITIES, Corrupted
 from humalign.evaluation import people
-from humalign.images import ImageSet, Subset, ZipImages, open_image
+from humalign.images import Files, ImageSet, Subset
 from humalign.judgments import ByObject, random_triplets
+from humalign.labelled_sets import evenly, pictures
 from humalign.pipeline import Run
 from humalign.profiles import Things
 from humalign.stages.inputs import progress_bar, stream
 from humalign.teacher import AffineTeacher
 
-JUDGED = ("things-278", "kriegeskorte-92")
-# Labelled photographs that classifiers are taught on, by the name of their source; none of them is in the pool.
-LABELLED = {"cifar10": "cifar10-test", "textures": "dtd"}
+JUDGED = ("things-photographs", "kriegeskorte-92")
+# Labelled photographs that classifiers are taught on, by their name in the scores; none of them is in the pool.
+LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
 HALVES = (0, 1)
 # Dimensions of the teacher's space for a few hundred photographs.
 DIM = 40
 
 
 class Mirrored:
-    """Pictures in memory, each followed by its mirror image."""
+    """Pictures, each followed by its mirror image."""
 
-    def __init__(self, pictures: list[Image.Image], name: str) -> None:
-        self.pictures = [turned for picture in pictures for turned in (picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
+    def __init__(self, pictures: Sequence[Image.Image] | Files, name: str) -> None:
+        self.pictures = pictures
         self.labels = _labels(name, ["as it is", "mirrored"] * len(pictures))
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return 2 * len(self.pictures)
 
     def __getitem__(self, index: int) -> Image.Image:
-        return self.pictures[index]
+        picture = self.pictures[index // 2]
+        return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if index % 2 else picture
 
 
 def _labels(name: str, shown: list[str]) -> pd.DataFrame:
@@ -61,7 +66,7 @@ def embed(run: Run, provenance: Provenance) -> None:
     under the same key is kept, so that an interrupted run continues.
     """
     profile, sets = run.profile, _judged_sets()
-    pool: list[ImageSet] = [_named(ZipImages(registry.verify("caltech101")), "pool")]
+    pool: list[ImageSet] = [_named(pictures("caltech101"), "pool")]
     labelled: list[ImageSet] = [_named(images, name) for name, images in labelled_sets(profile).items()]
     further: list[ImageSet] = [_named(corrupted(profile), "corrupted")]
     for name in (*profile.backbones, *profile.further_backbones):
@@ -80,30 +85,35 @@ def frozen_stages(profile: Things, backbone: backbones.Backbone) -> int:
     return max(len(backbone.stages) - profile.trained_stages, 0)
 
 
+def objects() -> Int[np.ndarray, " images"]:
+    """Return which object each of the THINGS photographs shows, ascending."""
+    return _of_objects()[1]
+
+
+def _of_objects() -> tuple[list[Path], Int[np.ndarray, " images"]]:
+    return readers.things_photographs(registry.locate("things-photographs"), readers.object_ids(registry.locate("things-ids")))
+
+
 def _judged_sets() -> list[ImageSet]:
-    paths, _ = readers.things_photographs(registry.locate("things-photographs"))
-    registry.verify("kriegeskorte92-judgments")
-    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
+    paths, _ = _of_objects()
+    registry.locate("kriegeskorte92-judgments")
+    judged = readers.similarity_judgments_92(registry.locate("kriegeskorte92-images").parent)
     return [
-        Mirrored([open_image(path) for path in paths], "things-278"),
+        Mirrored(Files(paths), "things-photographs"),
         Mirrored([Image.fromarray(pixels) for pixels in judged.images], "kriegeskorte-92"),
     ]
 
 
 def labelled_sets(profile: Things) -> dict[str, Subset]:
     """Return the photographs with class labels, at most ``labelled_images`` of each set, spread evenly over its classes."""
-    found = {}
-    for name, source in LABELLED.items():
-        whole = ZipImages(registry.verify(source))
-        found[name] = Subset(whole, np.linspace(0, len(whole) - 1, min(profile.labelled_images, len(whole))).astype(int))
-    return found
+    return {name: evenly(pictures(source), profile.labelled_images) for name, source in LABELLED.items()}
 
 
 def corrupted(profile: Things) -> Corrupted:
     """Return other photographs of CIFAR-10 than the labelled ones, each corrupted in one way, ``corrupted_images`` in each."""
-    whole = ZipImages(registry.verify(LABELLED["cifar10"]))
+    whole = pictures(LABELLED["cifar10"])
     ways = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES for _ in range(profile.corrupted_images)]
-    others = np.setdiff1d(np.arange(len(whole)), labelled_sets(profile)["cifar10"].rows)
+    others = np.setdiff1d(np.arange(len(whole)), evenly(whole, profile.labelled_images).rows)
     rows = stream(profile, 13).permutation(others)[: len(ways)]
     return Corrupted(Subset(whole, rows), ways[: len(rows)], profile.seed)
 
@@ -122,7 +132,8 @@ def features(run: Run) -> dict[str, dict[str, Float[np.ndarray, "images dim"]]]:
     beside = {}
     if len(found) > 1:
         # Each backbone with the same weight: its root mean square distance from the mean of the THINGS photographs is one.
-        scale = {name: float(np.sqrt(((f["things-278"] - f["things-278"].mean(0)) ** 2).sum(1).mean())) for name, f in found.items()}
+        far = {name: f["things-photographs"] for name, f in found.items()}
+        scale = {name: float(np.sqrt(((f - f.mean(0)) ** 2).sum(1).mean())) for name, f in far.items()}
         beside["+".join(found)] = {
             which: np.concatenate([f[which] / scale[name] for name, f in found.items()], axis=1) for which in (*JUDGED, "pool")
         }

@@ -53,7 +53,7 @@ def _corrupted(run: Run) -> Iterator[tuple[Name, Estimate]]:
 
 def _breeds(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Superclasses of each task of BREEDS, their classes to be taught and to be tested, and how many are both; counted, no sample."""
-    folder = registry.verify("breeds-hierarchy")
+    folder = registry.locate("breeds-hierarchy")
     for task in readers_imagenet.TASKS:
         found = readers_imagenet.breeds(folder, task)
         taught, tested = ({name for group in groups for name in group} for groups in (found.source, found.target))

@@ -64,7 +64,7 @@ def compared(
 
 def _similarity_judgments(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
     """RSA with the judgments of the 92 photographs (units: people and images, drawn together)."""
-    judged = readers.similarity_judgments_92(registry.verify("kriegeskorte92-images").parent)
+    judged = readers.similarity_judgments_92(registry.locate("kriegeskorte92-images").parent)
     settings = {"draws": run.profile.bootstrap_draws, "seed": run.profile.seed}
     alike = {stage: people.backbone_similarity(features_of(run, stage, None, model)["kriegeskorte-92"]) for stage in _stages(run, model)}
     found = {stage: people.across_people_and_images(similarity, judged.matrices, **settings) for stage, similarity in alike.items()}
@@ -75,9 +75,9 @@ def _similarity_judgments(run: Run, model: str) -> Iterator[tuple[Name, Estimate
 
 
 def _odd_one_out(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
-    """Answers about, and VICE's similarities of, the half of the 278 photographs that a student's teacher did not see (unit: image)."""
+    """Answers about, and VICE's similarities of, the half of the THINGS photographs that a student's teacher did not see (unit: image)."""
     profile, known = run.profile, judgments()
-    _, objects = readers.things_photographs(registry.locate("things-photographs"))
+    objects = photographs.objects()
     answers, published = known.answers[objects], people.dot_similarity(known.published[objects])
     half = photographs.halves(profile, len(objects))
     stages = tuple(stage for stage in STAGES if stage != "aligned-head")
@@ -88,23 +88,23 @@ def _odd_one_out(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
         inside, truth = answers[shown], published[np.ix_(shown, shown)]
         weights = resamples(len(shown), profile.bootstrap_draws, profile.seed * 1000 + number)
         for stage in stages:
-            features = features_of(run, stage, number, model)["things-278"][shown]
+            features = features_of(run, stage, number, model)["things-photographs"][shown]
             chosen[stage].append(people.accuracy(cosine_similarities(features, inside.triplets), inside, weights))
             draws = people.matrix_agreement(people.backbone_similarity(features), truth, weights)
             alike[stage].append(Estimate.of(draws, len(shown)))
     for task, metric, found in (("odd-one-out", "accuracy", chosen), ("similarity-vice", "rsa-spearman", alike)):
         means = {stage: mean_of_folds(estimates) for stage, estimates in found.items()}
-        yield from compared(run, task, "278 photographs, unseen halves", metric, means, model)
+        yield from compared(run, task, "THINGS photographs, unseen halves", metric, means, model)
 
 
 def _classification(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
     """k-shot classification of other photographs, and how near CIFAR-10's classifiers come to people's labels (unit: image)."""
     profile, stages = run.profile, _stages(run, model)
     shown = {stage: features_of(run, stage, None, model) for stage in stages}
-    people_say = readers_labels.cifar10h(registry.verify("cifar10h"), registry.verify("cifar10-test-index"))
+    people_say = readers_labels.cifar10h(registry.locate("cifar10h"))
     for number, (name, images) in enumerate(photographs.labelled_sets(profile).items()):
         labels = images.labels["class"].to_numpy(dtype=str)
-        shares = people_say.shares[people_say.rows(images.labels["file"].tolist())] if name == "cifar10" else None
+        shares = readers_labels.of_pictures(people_say, images.labels) if name == "cifar10" else None
         weights = resamples(len(labels), profile.bootstrap_draws, profile.seed)
         draws = resamples(profile.few_shot_draws, profile.bootstrap_draws, profile.seed + 1)
         for shots in profile.shots:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from humalign import export, released
+from humalign import export, registry, released
 from humalign.artefacts import Provenance
 from humalign.backbones import Backbone
 from humalign.pipeline import Run
 from humalign.profiles import Released
 from humalign.released.catalogue import MODELS, STAGES
 from humalign.stages.inputs import progress_bar
-from humalign.stages.paper.pictures import found
 
 FILES = ("model.safetensors", export.CLASSIFIER)
 
@@ -33,9 +32,8 @@ def converted_files(profile: Released) -> list[str]:
 
 
 def sources(profile: Released) -> list[str]:
-    """Name the registered archives; those of a rehearsal are made up, and none."""
-    archives = [f"alignet-{model}-{suffix}" for model in named(profile) for suffix in STAGES.values()]
-    return archives if profile.evidence == "human" else []
+    """Name the registered archives."""
+    return [f"alignet-{model}-{suffix}" for model in named(profile) for suffix in STAGES.values()]
 
 
 def convert(run: Run, provenance: Provenance) -> None:
@@ -44,7 +42,7 @@ def convert(run: Run, provenance: Provenance) -> None:
     with progress_bar(len(models) * len(STAGES), "released checkpoints") as bar:
         for model in models:
             for stage, suffix in STAGES.items():
-                archive, place = found(run.profile, f"alignet-{model}-{suffix}"), folder(run, model, stage)
+                archive, place = registry.locate(f"alignet-{model}-{suffix}"), folder(run, model, stage)
                 if not all((place / file).is_file() for file in FILES):
                     # What a stopped or altered conversion left would be taken for a whole one.
                     shutil.rmtree(place, ignore_errors=True)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
-from humalign import readers_imagenet, readers_labels, wordnet
+from humalign import labelled_sets, readers_imagenet, readers_labels, registry, wordnet
 from humalign.evaluation import between_models, few_shot, hierarchy, shift
 from humalign.pipeline import Run
 from humalign.scores import Estimate
@@ -37,10 +38,10 @@ def _classes(files: list[str], place: int = -2) -> np.ndarray:
 def labelled(run: Run) -> Iterator[Row]:
     """k-shot classification, and on CIFAR-10 how near its classifiers come to people's labels (unit: image)."""
     profile = run.profile
-    people_say = readers_labels.cifar10h(pictures.found(profile, "cifar10h"), pictures.found(profile, "cifar10-test-index"))
+    people_say = readers_labels.cifar10h(registry.locate("cifar10h"))
     for number, name in enumerate(pictures.LABELLED):
         files = pictures.names(run, name)
-        labels, shares = _classes(files), people_say.shares[people_say.rows(files)] if name == "cifar10" else None
+        labels, shares = _classes(files), _shares(people_say, files) if name == "cifar10" else None
         drawn, of_draws = weights(profile, len(labels)), weights(profile, profile.few_shot_draws, 1)
         for shots in profile.shots:
             support = few_shot.supports(labels, shots, profile.few_shot_draws, stream(profile, 12, number, shots))
@@ -54,10 +55,15 @@ def labelled(run: Run) -> Iterator[Row]:
                     yield from compared(each, task, f"{name}/{shots}-shot", metric, kind)
 
 
+def _shares(people_say: Float[np.ndarray, "10000 10"], files: list[str]) -> Float[np.ndarray, "images 10"]:
+    """Return people's labels of the squashed pictures of CIFAR-10, by their names."""
+    return readers_labels.of_pictures(people_say, labelled_sets.cifar10_labels(files, "the squashed pictures"))
+
+
 def breeds(run: Run) -> Iterator[Row]:
     """Superclasses taught on some of their classes, tested on those and on others (unit: image)."""
     profile, shots = run.profile, max(run.profile.shots)
-    folder, classes = pictures.found(profile, "breeds-hierarchy"), _classes(pictures.names(run, pictures.VALIDATION))
+    folder, classes = registry.locate("breeds-hierarchy"), _classes(pictures.names(run, pictures.VALIDATION))
     for number, task in enumerate(readers_imagenet.TASKS):
         table = readers_imagenet.breeds(folder, task).of(classes.tolist())
         used = np.flatnonzero(table["superclass"] != "")
@@ -95,7 +101,7 @@ def _related(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return some validation pictures, whole classes of them, with their classes and superclasses."""
     profile = run.profile
     classes = _classes(pictures.names(run, pictures.VALIDATION))
-    table = readers_imagenet.breeds(pictures.found(profile, "breeds-hierarchy"), RELATED).of(classes.tolist())
+    table = readers_imagenet.breeds(registry.locate("breeds-hierarchy"), RELATED).of(classes.tolist())
     known = classes[table["superclass"] != ""]
     order = stream(profile, 15).permutation(np.unique(known))
     ends = np.cumsum([int((known == name).sum()) for name in order])
@@ -116,7 +122,7 @@ def classes_along_wordnet(run: Run) -> Iterator[Row]:
     profile = run.profile
     classes, pictured = np.unique(_classes(pictures.names(run, pictures.VALIDATION)), return_index=True)
     some = np.sort(stream(profile, 17).permutation(len(classes))[: profile.compared_images])
-    above = wordnet.hypernyms(pictures.found(profile, "wordnet-nouns"))
+    above = wordnet.hypernyms(registry.locate("wordnet-nouns"))
     yield from along_wordnet(run, "ImageNet", pictures.VALIDATION, pictured[some], classes[some].tolist(), above)
 
 

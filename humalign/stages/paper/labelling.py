@@ -1,7 +1,8 @@
 """Triplets over ImageNet, labelled by the teacher and by its untransformed backbone; or the released files, fitted to the pictures here.
 
-Triplets for training are of training pictures, and those that a student's progress is told by are of validation pictures. A file is
-audited against the embeddings before it may be trained on.
+Our triplets for training are of training pictures, and those that a student's progress is measured on are of validation pictures. The
+released files are both of training pictures (official ``data.py``). A file is audited against the embeddings before it may be
+trained on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Int
 
-from humalign import triplets
+from humalign import registry, triplets
 from humalign.artefacts import Provenance, replacing
 from humalign.errors import HumalignError, nearest
 from humalign.judgments import entropy
@@ -21,17 +22,22 @@ from humalign.pipeline import Run
 from humalign.profiles import Paper
 from humalign.stages.inputs import progress_bar
 from humalign.stages.paper.embedding import embeddings
-from humalign.stages.paper.pictures import TRAIN, VALIDATION, found, size_of, store
+from humalign.stages.paper.pictures import TRAIN, VALIDATION, size_of, store
 from humalign.stages.paper.teaching import teacher
 from humalign.stages.teaching import LABELLINGS
 from humalign.triplets.layout import reading, write_blocks
 
-SPLITS = {"train": TRAIN, "val": VALIDATION}
+SPLITS = ("train", "val")
 TEACHERS = {"aligned": "all", "unaligned": "untransformed"}
 # A cluster of validation pictures has about as many members as it takes to draw many borders.
 CLUSTER_MEMBERS = 20
 # Rows that a summary is taken over.
 SUMMARISED = 1_000_000
+
+
+def pictures_of(profile: Paper, split: str) -> str:
+    """Name the set of pictures that the triplets of a split are of."""
+    return VALIDATION if split == "val" and profile.triplets_from == "own" else TRAIN
 
 
 def triplet_path(run: Run, stage: str, split: str) -> Path:
@@ -62,8 +68,8 @@ def label(run: Run, provenance: Provenance) -> None:
         raise HumalignError(f"profile {run.profile.name}: triplets_from {run.profile.triplets_from!r}: {wanted}")
     makers[run.profile.triplets_from](run, provenance)
     for stage in LABELLINGS:
-        for split, name in SPLITS.items():
-            path = triplet_path(run, stage, split)
+        for split in SPLITS:
+            path, name = triplet_path(run, stage, split), pictures_of(run.profile, split)
             for finding in triplets.audit_file(path, embeddings(run, name), picture_names(run, name)):
                 if not finding.ok:
                     raise HumalignError(f"{path} fails its audit ({finding.check}: {finding.seen}): see `humalign audit {path}`")
@@ -78,7 +84,8 @@ def _own(run: Run, provenance: Provenance) -> None:
     profile = run.profile
     counts = {"train": profile.triplets, "val": profile.validation_triplets}
     with progress_bar(len(SPLITS) * (1 + len(LABELLINGS)), "clusters and labels") as bar:
-        for number, (split, name) in enumerate(SPLITS.items()):
+        for number, split in enumerate(SPLITS):
+            name = pictures_of(profile, split)
             groups = _clusters(run, name, provenance.key)
             bar.update()
             drawn = triplets.draw(profile.sampling, groups, counts[split], profile.seed + number, profile.threads)
@@ -110,14 +117,14 @@ def _clusters(run: Run, name: str, key: str) -> Int[np.ndarray, " images"]:
 
 def _official(run: Run, provenance: Provenance) -> None:
     """Take over the released files: their pictures are found by name here, whatever list their indices are of."""
-    folder = found(run.profile, "alignet-triplets")
+    folder = registry.locate("alignet-triplets")
     for stage in LABELLINGS:
-        for split, name in SPLITS.items():
+        for split in SPLITS:
             path = folder / Path(_file(run.profile, stage, split)).relative_to("triplets")
             for finding in triplets.audit_file(path):
                 if not finding.ok:
                     raise HumalignError(f"{path} fails its audit ({finding.check}: {finding.seen}): see `humalign audit {path}`")
-            names = picture_names(run, name)
+            names = picture_names(run, pictures_of(run.profile, split))
             with reading(path) as (indices, similarities, filenames):
                 listed, start = np.zeros(int(indices.max()) + 1, filenames.dtype), 0
                 for block in filenames.blocks():

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import softmax
 
-from humalign import readers, triplets, wordnet
+from humalign import readers, registry, triplets, wordnet
 from humalign.evaluation import hierarchy, levels, odd_one_out, people, rsa, uncertainty
 from humalign.evaluation.checks import check_features
 from humalign.judgments import ByObject, cosine_similarities, entropy
@@ -33,6 +33,7 @@ def things(run: Run) -> Iterator[Row]:
     found = {m: people.accuracy(cosine_similarities(x, answers.triplets), answers, drawn) for m, x in everyone(run, "things")}
     yield from compared(found, "odd-one-out", "THINGS", "accuracy", kind)
     yield (*PEOPLE, "odd-one-out", "THINGS", "accuracy"), kind, odd_one_out.noise_ceiling(known.repeated, drawn)
+    yield from _photographs_judged(run, answers)
     heat = temperatures(run, known, found)
     entropies, surprise = {}, {}
     for model, x in everyone(run, "things"):
@@ -40,6 +41,16 @@ def things(run: Run) -> Iterator[Row]:
         surprise[model] = uncertainty.cross_entropy(x[None], known.repeated, heat[model], drawn)
     yield from compared(entropies, "uncertainty", "THINGS, repeated", "entropy-spearman", kind)
     yield from compared(surprise, "uncertainty", "THINGS, repeated", "cross-entropy", kind)
+
+
+def _photographs_judged(run: Run, answers: ByObject) -> Iterator[Row]:
+    """Odd one out where all three photographs are those that people judged, none a substitute (unit: object)."""
+    rows = np.flatnonzero(pictures.objects_judged(run))
+    inside, drawn = answers[rows], weights(run.profile, len(rows))
+    found = {
+        model: people.accuracy(cosine_similarities(x[rows], inside.triplets), inside, drawn) for model, x in everyone(run, "things")
+    }
+    yield from compared(found, "odd-one-out", "THINGS, photographs judged", "accuracy", evidence(run.profile))
 
 
 def unseen_objects(run: Run) -> Iterator[Row]:
@@ -69,8 +80,8 @@ def categories(run: Run) -> Iterator[Row]:
 def objects_along_wordnet(run: Run) -> Iterator[Row]:
     """How distances of objects follow the steps of WordNet between their nouns (unit: object)."""
     profile, known = run.profile, judgments(run.profile)
-    nouns = wordnet.things_ids(pictures.found(profile, "things-names"), known.names)
-    above = wordnet.hypernyms(pictures.found(profile, "wordnet-nouns"))
+    nouns = wordnet.things_ids(registry.locate("things-names"), known.names)
+    above = wordnet.hypernyms(registry.locate("wordnet-nouns"))
     named = np.flatnonzero([noun in above for noun in nouns])
     some = np.sort(stream(profile, 16).permutation(named)[: profile.compared_images])
     yield from along_wordnet(run, "THINGS", "things", some, [nouns[thing] for thing in some], above)
@@ -99,17 +110,19 @@ def by_relation(relations: dict[Model, dict[str, Estimate]], where: str, kind: s
 
 def at_levels(run: Run) -> Iterator[Row]:
     """Odd one out at three levels of abstraction, its ceilings, and entropy against response times (units: person and triplet)."""
-    profile, kind = run.profile, evidence(run.profile)
-    files = pictures.names(run, "levels")
-    answers, heat = pictures.levels_answers(profile), temperatures(run, judgments(profile), features.models(profile))
-    for level in LEVELS:
-        kept, rows = levels.with_features(answers.at(level), files)
-        pool = levels.asked(kept)
+    profile, kind, answers = run.profile, evidence(run.profile), pictures.levels_answers(run.profile)
+    heat = temperatures(run, judgments(profile), features.models(profile))
+    rows = answers.rows_in(pictures.names(run, "levels"))
+    for number, level in enumerate(LEVELS):
+        rng = stream(profile, 18, number)
+        pool = levels.asked(levels.counted(answers.at(level), rng))
+        four = pool.drawn(rng)
         drawn = weights(profile, pool.people, 1), weights(profile, len(pool.triplets))
-        ceilings = {"accuracy": levels.leave_one_out_ceiling(pool, *drawn), "majority-share": levels.majority_ceiling(pool, *drawn)}
+        ceilings = {"accuracy": levels.leave_one_out_ceiling(pool, *drawn), "majority-share": levels.majority_ceiling(four, *drawn)}
         for metric, estimate in ceilings.items():
             yield (*PEOPLE, "odd-one-out", level, metric), kind, estimate
-        times = {PEOPLE: levels.response_times(entropy(pool.counts / pool.counts.sum(1, keepdims=True)), pool, drawn[1])}
+        yield (*PEOPLE, "uncertainty", level, "median-seconds"), kind, levels.median_seconds(answers, level, drawn[0])
+        times = {PEOPLE: levels.response_times(four.entropies, pool, drawn[1])}
         found = {}
         for model, x in everyone(run, "levels"):
             similar = cosines(x, rows[pool.triplets])
@@ -132,12 +145,11 @@ def cosines(x: Float[np.ndarray, "images dim"], asked: Int[np.ndarray, "n 3"]) -
 def similarity(run: Run) -> Iterator[Row]:
     """Representational similarity on every set of judged photographs (units: photograph, and person where there are several)."""
     profile = run.profile
-    known = readers.similarity_judgments_92(pictures.found(profile, "kriegeskorte92-judgments").parent)
+    known = readers.similarity_judgments_92(registry.locate("kriegeskorte92-judgments").parent)
     yield from _judged(run, "kriegeskorte-92", "92 photographs", known.matrices)
-    for name in (*pictures.PETERSON, *pictures.CICHY, "king"):
+    for name in filter(pictures.at_hand, pictures.GATED):
         yield from _judged(run, name, name, pictures.judged(profile, name).matrices)
-    ids = readers.object_ids(pictures.found(profile, "things-ids"))
-    matrix, rows = readers.things48(pictures.found(profile, "things-48"), pictures.found(profile, "things-48-rows"), len(ids))
+    matrix, rows = readers.things48(registry.locate("things-48"), judgments(profile).names)
     yield from _agreement(run, "48 THINGS objects", {m: x[rows] for m, x in everyone(run, "things")}, matrix)
 
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 from PIL import Image
+from tqdm import tqdm
 
-from humalign import backbones, imagenet, pixels, readers, readers_imagenet, readers_levels, readers_similarity, registry
+from humalign import backbones, imagenet, labelled_sets, pixels, readers, readers_imagenet, readers_levels, readers_similarity, registry
 from humalign.artefacts import Provenance
 from humalign.errors import HumalignError, nearest
-from humalign.images import ImageSet, Subset, ZipImages, open_image
+from humalign.images import Files, ImageSet, Subset, ZipImages
 from humalign.pipeline import Run
 from humalign.pixels import PixelStore
 from humalign.profiles import Paper, Released
@@ -27,8 +30,8 @@ from humalign.stages.inputs import progress_bar
 TRAIN, VALIDATION = "imagenet-train", "imagenet-val"
 PETERSON = tuple(f"peterson-{category}" for category in readers_similarity.CATEGORIES)
 CICHY = ("cichy-set1",)
-# Labelled photographs, by the name of their source.
-LABELLED = {"cifar10": "cifar10-test", "textures": "dtd"}
+# Labelled photographs, by their name in the scores.
+LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
 # What each evaluation looks at, beside ImageNet's validation pictures, on which triplets are held out for every student.
 EVALUATIONS: dict[str, tuple[str, ...]] = {
     "things": ("things",),
@@ -39,20 +42,6 @@ EVALUATIONS: dict[str, tuple[str, ...]] = {
     "imagenet-a": ("imagenet-a",),
     "models": (),
 }
-
-
-class Files:
-    """Pictures named one by one."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
-        self.labels = pd.DataFrame({"file": [path.name for path in self.paths]})
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.paths[index])
 
 
 class Held:
@@ -69,11 +58,6 @@ class Held:
         return Image.fromarray(self.pictures[index])
 
 
-def found(profile: Released, name: str) -> Path:
-    """Return a registered input: real ones after their checksum, those of a rehearsal as they are."""
-    return registry.verify(name) if profile.evidence == "human" else registry.locate(name)
-
-
 # ---- sets ------------------------------------------------------------------------------------------------------------
 
 
@@ -84,29 +68,46 @@ def training(profile: Released) -> imagenet.Pictures:
 
 
 def _things(profile: Released) -> ImageSet:
-    names = readers.object_ids(found(profile, "things-ids"))
-    folder = found(profile, "things-reference-photographs")
-    paths = [folder / f"{name}.jpg" for name in names]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        raise HumalignError(f"{folder}: no photograph {missing[0].name}, one of {len(missing)} that are missing: copy the folder again")
-    return Files(paths)
+    """Return one photograph of each object, and say of how many it is another than the one that people judged."""
+    names = readers.object_ids(registry.locate("things-ids"))
+    shown = readers.reference_photographs(registry.locate("things-reference-photographs"), names)
+    if not shown.judged.all():
+        tqdm.write(
+            f"    {len(names) - shown.judged.sum():,} of {len(names):,} THINGS objects are shown by another photograph of theirs: the one"
+            " that people judged is not public; scores are given with these objects and without",
+            file=sys.stderr,
+        )
+    return Files(shown.paths)
+
+
+def objects_judged(run: Run) -> Bool[np.ndarray, " objects"]:
+    """Tell of which objects the photograph is the one that people judged.
+
+    Raises:
+        HumalignError: pictures that were squashed are not one of each object, in the order of the ids.
+    """
+    ids, files = readers.object_ids(registry.locate("things-ids")), names(run, "things")
+    stems = [Path(file).stem for file in files]
+    wrong = [row for row, (name, stem) in enumerate(zip(ids, stems, strict=False)) if stem != name and stem.rpartition("_")[0] != name]
+    if len(files) != len(ids) or wrong:
+        where = f"{files[wrong[0]]} for {ids[wrong[0]]}" if wrong else f"{len(files)} for {len(ids)} ids"
+        raise HumalignError(f"the squashed pictures of THINGS are not those of unique_id.txt ({where}): delete the run's folder pixels")
+    return np.array([stem.endswith(readers.JUDGED) for stem in stems])
 
 
 def levels_answers(profile: Released) -> readers_levels.LevelAnswers:
-    """Return people's answers of the experiment Levels, each person's first to a triplet."""
-    return readers_levels.levels_answers(found(profile, "levels-answers")).first()
+    """Return people's answers of the experiment Levels."""
+    return readers_levels.levels_answers(registry.locate("levels-answers"))
 
 
 def _levels(profile: Released) -> ImageSet:
-    shown = {Path(image).name for image in levels_answers(profile).images}
-    names = training(profile).labels["file"].str.rsplit("/", n=1).str[-1]
-    return Subset(training(profile), np.flatnonzero(names.isin(shown)))
+    rows = levels_answers(profile).rows_in(training(profile).labels["file"].tolist())
+    return Subset(training(profile), np.sort(rows))
 
 
 def _kriegeskorte(profile: Released) -> ImageSet:
-    found(profile, "kriegeskorte92-judgments")
-    return Held(list(readers.similarity_judgments_92(found(profile, "kriegeskorte92-images").parent).images))
+    registry.locate("kriegeskorte92-judgments")
+    return Held(list(readers.similarity_judgments_92(registry.locate("kriegeskorte92-images").parent).images))
 
 
 def judged(profile: Released, name: str) -> readers_similarity.SimilarityJudgments:
@@ -117,17 +118,26 @@ def judged(profile: Released, name: str) -> readers_similarity.SimilarityJudgmen
         "cichy": lambda folder: readers_similarity.arrangements_cichy(folder, part),
         "king": readers_similarity.arrangements_king,
     }
-    return readers_of[source](found(profile, f"{source}-judgments"))
+    return readers_of[source](registry.locate(f"{source}-judgments"))
+
+
+def _judged(profile: Released, name: str) -> ImageSet:
+    known = judged(profile, name)
+    if known.archive is None:
+        return Files([Path(file) for file in known.files])
+    whole = ZipImages(known.archive)
+    rows = np.array([whole.names.index(str(file)) for file in known.files])
+    return Subset(whole, rows, pd.DataFrame({"file": [file.name for file in known.files]}))
 
 
 def _labelled(profile: Released, name: str) -> ImageSet:
-    whole = ZipImages(found(profile, LABELLED[name]))
-    return Subset(whole, np.linspace(0, len(whole) - 1, min(profile.labelled_images, len(whole))).astype(int))
+    source = LABELLED[name]
+    return labelled_sets.evenly(labelled_sets.SETS[source](registry.locate(source)), profile.labelled_images)
 
 
 def _imagenet_a(profile: Released) -> ImageSet:
-    classes = readers_imagenet.imagenet_classes(found(profile, "breeds-hierarchy") / "dataset_class_info.json")
-    return readers_imagenet.imagenet_a(found(profile, "imagenet-a"), classes)[0]
+    classes = readers_imagenet.imagenet_classes(registry.locate("breeds-hierarchy") / "dataset_class_info.json")
+    return readers_imagenet.imagenet_a(registry.locate("imagenet-a"), classes)[0]
 
 
 SETS: dict[str, Callable[[Released], ImageSet]] = {
@@ -137,9 +147,44 @@ SETS: dict[str, Callable[[Released], ImageSet]] = {
     "levels": _levels,
     "kriegeskorte-92": _kriegeskorte,
     "imagenet-a": _imagenet_a,
-    **{name: functools.partial(lambda name, profile: Files(judged(profile, name).files), name) for name in (*PETERSON, *CICHY, "king")},
+    **{name: functools.partial(lambda name, profile: _judged(profile, name), name) for name in (*PETERSON, *CICHY, "king")},
     **{name: functools.partial(lambda name, profile: _labelled(profile, name), name) for name in LABELLED},
 }
+
+
+# The registered sources that hold the pictures of a set, and say which they are.
+SOURCES: dict[str, tuple[str, ...]] = {
+    TRAIN: ("imagenet-2012-training",),
+    VALIDATION: ("imagenet-2012-validation",),
+    "things": ("things-ids", "things-reference-photographs"),
+    "levels": ("levels-answers", "imagenet-2012-training"),
+    "kriegeskorte-92": ("kriegeskorte92-images", "kriegeskorte92-judgments"),
+    "imagenet-a": ("imagenet-a", "breeds-hierarchy"),
+    **{name: (f"{name.partition('-')[0]}-judgments",) for name in (*PETERSON, *CICHY, "king")},
+    **{name: (source,) for name, source in LABELLED.items()},
+}
+# What an evaluation reads beside pictures.
+BESIDE: dict[str, tuple[str, ...]] = {
+    "things": ("things-names", "things-categories"), "similarity": ("things-48",), "labels": ("cifar10h",),
+}
+
+
+# Sets of judged photographs that their authors give on request; those that are not here are left out.
+GATED = (*PETERSON, *CICHY, "king")
+
+
+def at_hand(name: str) -> bool:
+    """Return whether a set lies here, or is not one that may be left out."""
+    if name not in GATED:
+        return True
+    source, _, part = name.partition("-")
+    folder = registry.find(registry.source(f"{source}-judgments").path)
+    return folder is not None and (source != "peterson" or part in readers_similarity.rated_categories(folder))
+
+
+def left_out(profile: Released) -> list[str]:
+    """Name the sets of a profile's evaluations that are not here, and may be left out."""
+    return [name for each in profile.evaluations for name in EVALUATIONS[each] if not at_hand(name)]
 
 
 def evaluated(profile: Released) -> list[str]:
@@ -152,18 +197,21 @@ def evaluated(profile: Released) -> list[str]:
         if name not in EVALUATIONS:
             raise HumalignError(f"profile {profile.name}: unknown evaluation {name!r}: {nearest(name, EVALUATIONS)}")
     # The teacher is fitted to the photographs of the objects, whatever is evaluated.
-    return list(dict.fromkeys([VALIDATION, "things", *(name for each in profile.evaluations for name in EVALUATIONS[each])]))
+    asked = (name for each in profile.evaluations for name in EVALUATIONS[each])
+    return list(dict.fromkeys([VALIDATION, "things", *filter(at_hand, asked)]))
 
 
 def sources(profile: Released) -> list[str]:
-    """Name the registered files that models are scored on, but for ImageNet, a checksum of which would take as long as reading it."""
-    of_set = {"things": ["things-ids", "things-reference-photographs"], "levels": ["levels-answers"], "imagenet-a": ["imagenet-a"]}
-    of_set |= {"kriegeskorte-92": ["kriegeskorte92-images", "kriegeskorte92-judgments"]}
-    of_set |= {name: [f"{name.partition('-')[0]}-judgments"] for name in (*PETERSON, *CICHY, "king")}
-    of_set |= {name: [source] for name, source in LABELLED.items()} | {VALIDATION: ["breeds-hierarchy"]}
-    of_set |= {"things": [*of_set["things"], "things-names", "wordnet-nouns"]}
-    named = dict.fromkeys(source for name in evaluated(profile) for source in of_set[name])
-    return list(named) if profile.evidence == "human" else []
+    """Name the registered sources whose pictures are squashed."""
+    trained = any(name not in MODELS for name in profile.students)
+    shown = [*evaluated(profile), *([TRAIN] if trained else [])]
+    return list(dict.fromkeys(source for name in shown for source in SOURCES[name]))
+
+
+def scored(profile: Released) -> list[str]:
+    """Name the registered sources that models are scored against, beside those that hold the pictures."""
+    beside = [BESIDE[name] for name in profile.evaluations if name in BESIDE]
+    return list(dict.fromkeys(["breeds-hierarchy", "wordnet-nouns", *sources(profile), *(each for several in beside for each in several)]))
 
 
 # ---- pixels ----------------------------------------------------------------------------------------------------------
@@ -199,6 +247,8 @@ def pixel_files(profile: Released) -> list[str]:
 
 def squash(run: Run, provenance: Provenance) -> None:
     """Decode and squash every set once for every size; what was squashed before a stop is kept."""
+    if absent := left_out(run.profile):
+        tqdm.write(f"    left out, as they are not here: {', '.join(absent)} (ask their authors for them)", sys.stderr)
     sets: dict[str, ImageSet] = {}
     for name, size in _stores(run.profile):
         images = sets.setdefault(name, SETS[name](run.profile))

@@ -34,8 +34,8 @@ from humalign.ranks import Ranks, join
 from humalign.stages.inputs import progress_bar
 from humalign.stages.paper import authors
 from humalign.stages.paper.embedding import forward, said
-from humalign.stages.paper.labelling import triplet_path
-from humalign.stages.paper.pictures import TRAIN, VALIDATION, size_of, store
+from humalign.stages.paper.labelling import pictures_of, triplet_path
+from humalign.stages.paper.pictures import TRAIN, size_of, store
 from humalign.stages.people import finished
 from humalign.stages.teaching import LABELLINGS
 from humalign.student import Student
@@ -146,7 +146,7 @@ def _teach_one(run: Run, name: str, stage: str, provenance: Provenance, engine: 
         # Names are a gigabyte a process, and the file was audited when it was made: they are left on disk.
         labelled = triplets.LabelledTriplets(indices, similarities, np.empty((len(indices), 0), "S1"))
     check_triplets(labelled.indices, profile.imagenet_pictures)
-    held_back = _Validation.of(run, stage, store(run, VALIDATION, size), ranks)
+    held_back = _Validation.of(run, stage, store(run, pictures_of(profile, "val"), size), ranks)
     log = distill(
         student,
         store(run, TRAIN, size),
@@ -167,7 +167,7 @@ def _teach_one(run: Run, name: str, stage: str, provenance: Provenance, engine: 
 
 @dataclasses.dataclass(frozen=True)
 class _Validation:
-    """Triplets of pictures that no student is taught, and the teacher's similarities."""
+    """Triplets that no student is trained on, and the teacher's similarities; of ours, no picture is trained on either."""
 
     profile: Paper
     pictures: PixelStore

@@ -14,61 +14,42 @@ import pandas as pd
 from jaxtyping import Int
 from safetensors.torch import load_file
 
-from humalign import readers, vice
+from humalign import object_order, readers, registry, vice
 from humalign.artefacts import Provenance, replacing
 from humalign.judgments import ByObject, Choices, random_triplets
 from humalign.pipeline import Run
 from humalign.profiles import Paper, Released
 from humalign.ranks import join
 from humalign.splits import ObjectFolds
+from humalign.stages.answers import SOURCES, AnswerSets, answer_sets
 from humalign.stages.inputs import progress_bar, stream
 from humalign.stages.paper.embedding import embeddings
-from humalign.stages.paper.pictures import found
 from humalign.stages.people import finished, fit_observer
 from humalign.teacher import AffineTeacher, try_pulls
 
 WHOLE = "all"
-ANSWERS = ("all-answers", "validation-answers", "repeated-answers")
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgments:
+class Judgments(AnswerSets):
     """People's answers about the THINGS objects, and what the objects are."""
 
-    training: Choices
-    validation: Choices
-    repeated: Choices
     categories: pd.DataFrame
     names: tuple[str, ...]
 
 
 @functools.cache
 def judgments(profile: Released) -> Judgments:
-    """Read the answers; those to train on are all that were given, but for triplets that are scored."""
-    names = readers.object_ids(found(profile, "things-ids"))
-    n = len(names)
-    validation = readers.triplets(found(profile, "things-validation-answers"), n)
-    repeated = readers.answers(found(profile, "things-repeated-answers"), n).repeated()
-    every = readers.answers(found(profile, "things-all-answers"), n).choices()
-    scored = np.concatenate([_codes(validation.triplets, n), _codes(repeated.triplets, n)])
-    rows = np.flatnonzero(~np.isin(_codes(every.triplets, n), scored))
-    return Judgments(
-        training=Choices(every.triplets[rows], every.counts[rows]),
-        validation=validation,
-        repeated=repeated,
-        categories=readers.categories(found(profile, "things-categories"), names),
-        names=names,
-    )
+    """Read the answers, the same as the profile `things` reads, and the categories."""
+    names = readers.object_ids(registry.locate("things-ids"))
+    answers = answer_sets(registry.locate, names)
+    categories = readers.categories(registry.locate("things-categories"), names)
+    return Judgments(answers.training, answers.validation, answers.repeated, categories, names)
 
 
 def sources(profile: Released) -> list[str]:
-    """Name the registered files of the answers; those of a rehearsal are made up, and none."""
-    return [f"things-{name}" for name in ("ids", *ANSWERS, "categories")] if profile.evidence == "human" else []
-
-
-def _codes(triplets: Int[np.ndarray, "n 3"], objects: int) -> Int[np.ndarray, " n"]:
-    """Return one number for each set of three objects."""
-    return np.sort(triplets, axis=1) @ np.array([objects**2, objects, 1])
+    """Name the registered files of the answers."""
+    return ["things-ids", *SOURCES, "things-categories"]
 
 
 def teachers(profile: Paper, objects: int) -> dict[str, tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
@@ -118,8 +99,12 @@ def teacher_files(profile: Paper) -> list[str]:
 
 def teach(run: Run, provenance: Provenance) -> None:
     """Fit each teacher to what VICE says of its objects; how strong the pull is, is chosen on objects hidden among them."""
-    profile = run.profile
+    profile, known = run.profile, judgments(run.profile)
     features, device = np.asarray(embeddings(run, "things")), str(join(profile.device).device)
+    # The photographs are found by the objects' names, the answers refer to the objects by row.
+    objects, mend = registry.locate("things-ids"), "`humalign fetch things-ids things-answers` brings the public files"
+    once = known.asked_once
+    object_order.check_embedding(objects, features, once, known.names, object_order.UNIQUE, mend=mend, cosine=True)
     notes = {}
     everyone = teachers(profile, len(features))
     with progress_bar(len(everyone) * (profile.pull_folds * len(profile.pulls) + 1), "fits") as bar:
