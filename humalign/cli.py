@@ -141,8 +141,10 @@ def _ask_doctor(profile: Any) -> None:
     from humalign import doctor
 
     found = doctor.inputs(profile)
-    missing = [each.entry for each in found if each.state == doctor.MISSING and each.entry.fetchable]
-    if missing:
+    absent = [each for each in found if each.state != doctor.PRESENT]
+    missing = [each.entry for each in absent if each.state == doctor.MISSING and each.entry.fetchable]
+    # Where something must be done by hand all the same, nothing large is fetched before that is said.
+    if missing and len(missing) == len(absent):
         print(f"fetching {doctor.amount(missing)} for the profile {profile.name}", file=sys.stderr)
         _bring(missing, to_stderr=True)
         found = doctor.inputs(profile)
@@ -186,7 +188,7 @@ def _fetch(options: argparse.Namespace) -> int:
         reads = {name: {entry.name for entry in doctor.wanted(profiles.load(name))} for name in profiles.names()}
         for entry in registry.everything().values():
             read_by = ", ".join(name for name, read in reads.items() if entry.name in read) or "-"
-            print(f"{entry.name:62} {doctor.size(entry):>12}  {read_by:24}  {entry.licence}; {entry.home}")
+            print(f"{entry.name:62} {doctor.size(entry.bytes):>12}  {read_by:24}  {entry.licence}; {entry.home}")
         return 0
     named = [registry.source(name) for name in options.names]
     return _bring(named or doctor.wanted(profiles.load(options.profile)))

@@ -9,6 +9,7 @@ import contextlib
 import csv
 import functools
 import itertools
+import math
 import re
 import struct
 import zlib
@@ -47,6 +48,8 @@ MATLAB_CLASSES |= {np.dtype(code).name: code for code in ("i1", "i2", "i4", "i8"
 NUMBERS, TEXTS = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13}), frozenset({16, 17, 18})
 MATRIX, PACKED = 14, 15
 TOP = frozenset({MATRIX, PACKED})
+# Classes of matrices that hold numbers only, and the flag of those that hold imaginary parts, too.
+PLAIN_CLASSES, SPARSE, COMPLEX = frozenset({4, *range(6, 16)}), 5, 0x800
 # What else than numbers may stand in a matrix of a class: cell, struct, object, char, function, opaque.
 HELD = {1: {MATRIX}, 2: {MATRIX}, 3: {MATRIX}, 4: TEXTS, 16: {MATRIX}, 17: {MATRIX}}
 
@@ -67,10 +70,7 @@ def checked(path: str | Path) -> Path:
 
 
 def parsed(path: str | Path, parse: Callable[[Path], Any]) -> Any:
-    """Return what numpy, scipy or h5py makes of a binary file.
-
-    A file cut short is refused here. A ``.mat`` of full length with altered bytes can crash scipy (1.17).
-    """
+    """Return what numpy, scipy or h5py makes of a binary file; a damaged one is one line."""
     path = checked(path)
     try:
         return parse(path)
@@ -130,12 +130,11 @@ def _matlab_old(path: Path) -> Variables:
 def _check_elements(content: memoryview, order: str, allowed: frozenset[int] = TOP) -> None:
     """Check that data elements of version 5 have types that can stand there, and end within their parent.
 
-    scipy (1.17) reads a type that it has no number for from beyond its table, which ends the whole process. Compressed
-    elements have a checksum of their own.
+    scipy (1.17) checks none of this, and a damaged file can end the whole process, or fill its memory.
 
     Source: MAT-File Format (MathWorks), "Level 5 MAT-File Format": tags, small data elements, miMATRIX.
     """
-    at, number, here = 0, 0, allowed
+    at, number, here, flags = 0, 0, allowed, 0
     while at < len(content):
         kind, size = struct.unpack_from(f"{order}II", content, at)
         small = kind >> 16
@@ -146,12 +145,17 @@ def _check_elements(content: memoryview, order: str, allowed: frozenset[int] = T
             _check_elements(content[start : start + size], order, NUMBERS)
         elif kind == PACKED:
             _check_elements(memoryview(zlib.decompress(content[start : start + size])), order, frozenset({MATRIX}))
-        if allowed is NUMBERS and number == 0:  # flags, of which the lowest byte is the class of the matrix
-            of_class = struct.unpack_from(f"{order}I", content, start)[0] & 0xFF
-        if allowed is NUMBERS and number == 2:  # then dimensions and name
-            here = NUMBERS | HELD.get(of_class, set())
+        if allowed is NUMBERS and number == 0:
+            (flags,) = struct.unpack_from(f"{order}I", content, start)
+        if allowed is NUMBERS and number == 1 and flags & 0xFF != SPARSE:  # an item takes a byte at least
+            if math.prod(struct.unpack_from(f"{order}{size // 4}I", content, start)) > len(content):
+                raise ValueError("more items than bytes")
+        if allowed is NUMBERS and number == 2:  # after flags, dimensions and name
+            here = NUMBERS | HELD.get(flags & 0xFF, set())
         number += 1
         at = at + 8 if small else start + (size if kind == PACKED else -(-size // 8) * 8)
+    if flags & 0xFF in PLAIN_CLASSES and number != (5 if flags & COMPLEX else 4):
+        raise ValueError("a matrix of numbers without its numbers")
 
 
 def _plain(value: Any) -> Any:
@@ -373,8 +377,11 @@ def check_indices(indices: Int[np.ndarray, "n columns"], objects: int | None, ba
     outside = (indices < base) | (indices > last)
     if (row := first(outside)) is not None:
         wrong = indices[row][outside[row]][0]
-        hints = {(1, 0): "are these 0-based?", (0, objects): "are these 1-based?"}
-        hint = hints.get((base, int(wrong)), "is this a file of other objects?")
+        hint = "is it of the same edition as unique_id.txt?"
+        if (base, int(wrong)) == (1, 0):
+            hint = "are these 0-based?"
+        elif (base, int(wrong)) == (0, objects) and indices.min() > 0:
+            hint = "are these 1-based?"
         raise HumalignError(f"{at(row)}: index {wrong} outside {base}..{'' if objects is None else last}; {hint}")
     ordered = np.sort(indices, axis=1)
     if (row := first(ordered[:, 1:] == ordered[:, :-1])) is not None:

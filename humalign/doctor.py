@@ -11,6 +11,7 @@ from typing import Any
 from humalign import editions, origins, pipeline, profiles, registry, stages
 from humalign.errors import HumalignError
 from humalign.registry import Source, imagenet
+from humalign.stages.paper import pictures
 from humalign.stages.people import judgments
 
 PRESENT, MISSING, GATED, REFUSED = "present", "MISSING", "GATED", "REFUSED"
@@ -27,11 +28,13 @@ class Input:
         state: ``present``; ``MISSING``; ``GATED`` where a person must do something before it can be had; ``REFUSED`` where what lies there
             is not what it should be.
         said: where it lies, or what is wrong and what brings it.
+        size: bytes, of what lies here, else of what would be fetched; None where that is not known.
     """
 
     entry: Source
     state: str
     said: str
+    size: int | None = None
 
 
 def wanted(profile: Any) -> list[Source]:
@@ -84,8 +87,18 @@ def report(profile: Any, found: list[Input]) -> Iterator[str]:
     yield time(profile)
     yield _space(profile, found)
     for each in found:
-        yield f"{each.state:8} {size(each.entry):>9}  {each.entry.name}: {each.said}"
+        yield f"{each.state:8} {size(each.size):>10}  {each.entry.name}: {each.said}"
+    for entry in _left_out(profile):
+        yield f"{'left out':8} {size(entry.bytes):>10}  {entry.name}: {entry.what} are not here, and are not asked for: {entry.command}"
     yield f"verdict: {answer(profile, found)}"
+
+
+def _left_out(profile: Any) -> list[Source]:
+    """Return the sources of sets that a profile leaves out where they are not at hand."""
+    if not isinstance(profile, profiles.Released):
+        return []
+    names = dict.fromkeys(name for absent in pictures.left_out(profile) for name in pictures.SOURCES[absent])
+    return [registry.source(name) for name in names]
 
 
 def machine() -> Iterator[str]:
@@ -111,9 +124,9 @@ def time(profile: Any) -> str:
     return f"time: the recorded run took {sum(seconds) / 60:.0f} minutes to its scores, on {origin.machine} ({origin.date})"
 
 
-def size(entry: Source) -> str:
-    """Return the size of a source for a table; a dash where it is not known."""
-    return "-" if entry.bytes is None else f"{entry.bytes / 1e6:,.1f} MB"
+def size(known: int | None) -> str:
+    """Return a number of bytes for a table; a dash where it is not known."""
+    return "-" if known is None else f"{known / 1e6:,.1f} MB"
 
 
 def _space(profile: Any, found: list[Input]) -> str:
@@ -132,11 +145,12 @@ def _state(entry: Source, profile: Any) -> Input:
     try:
         path = registry.locate(entry.name)
     except HumalignError as error:
-        return Input(entry, MISSING if entry.fetchable or entry.package else GATED, str(error))
+        return Input(entry, MISSING if entry.fetchable or entry.package else GATED, str(error), entry.bytes)
     try:
         if entry.kind == "imagenet":
             path = imagenet.check(entry, inside=path.is_dir(), pictures=imagenet.wanted(entry, profile))
-            return Input(entry, PRESENT, f"{entry.what} ({entry.licence}), {path}")
-        return Input(entry, PRESENT, f"{editions.of(entry.name)} ({entry.licence}), {path}")
+            return Input(entry, PRESENT, f"{entry.what} ({entry.licence}), {path}", entry.bytes)
+        found = editions.of(entry.name)
+        return Input(entry, PRESENT, f"{found} ({entry.licence}), {path}", found.size)
     except HumalignError as error:
         return Input(entry, REFUSED, str(error))

@@ -219,7 +219,7 @@ class _Checker:
             return ""
         each = agreed[enough] / asked[enough]
         these, others = each[moved[enough]], each[~moved[enough]]
-        if (others.mean() - these.mean()) / (others.std() / np.sqrt(len(these))) < BELOW:
+        if others.mean() - these.mean() <= BELOW * others.std() / np.sqrt(len(these)):
             return ""
         return (
             f"the rows of {len(these)} objects, which the known orders place differently, agree with {these.mean():.3f} of the answers,"

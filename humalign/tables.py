@@ -201,10 +201,11 @@ def files_used(results: str | Path) -> Table:
     origin = origins.read(results)
     if origin is None or origin.sources is None:
         return Table(pd.DataFrame(), f"Which files were read was not kept: {origins.said(results)}")
-    rows = [{"what": source["what"], "file": source["file"], "bytes": f"{source['size']:,}", "licence": source["licence"],
-             "from": source["home"], "sha256": source["sha256"]} for source in origin.sources]
-    return Table(pd.DataFrame(rows), "Every registered file that the run has read; of a folder, the digest is over its files' names and "
-                                     "digests")
+    rows = [{"what": source["what"], "file": source["file"], "bytes": f"{source['size']:,}" if "size" in source else NOT_KEPT,
+             "holds": ", ".join(source[field] for field in ("holds", "edition") if field in source) or NOT_KEPT,
+             "licence": source["licence"], "from": source["home"], "sha256": source.get("sha256", NOT_KEPT)} for source in origin.sources]
+    return Table(pd.DataFrame(rows), "Every registered file that the run has read, how much it holds, and which edition it is; of a "
+                                     "folder, the digest is over its files' names and digests")
 
 
 # ---- sentences -------------------------------------------------------------------------------------------------------

@@ -170,6 +170,21 @@ def test_the_run_says_where_its_scores_come_from(done):
     assert {entry.sha256 for entry in registered} < {source["sha256"] for source in origin.sources}
 
 
+def test_what_doctor_and_fetch_are_about_is_what_the_stages_read(done):
+    run, _, _ = done
+    read = {name for stage in CHAIN for name in json.loads(run.path(f"stamps/{stage}.json").read_text())["read"]}
+    assert read == set(pipeline.sources(stages.STAGES, run.profile))
+
+
+def test_a_stage_that_reads_what_it_does_not_declare_is_stopped(tmp_path):
+    def make(run, provenance):
+        registry.locate("emoji-names")
+
+    chain = {"only": pipeline.Stage((), (), (), lambda profile: [], make)}
+    with pytest.raises(HumalignError, match="the stage only reads emoji-names undeclared"):
+        pipeline.execute(chain, "only", pipeline.Run(profiles.load("demo"), tmp_path), lambda line: None)
+
+
 def test_provenance_that_is_lost_comes_back_without_a_stage_made_again(copy, done):
     copy.path("provenance.json").unlink()
     _, said = run_chain(copy.build)

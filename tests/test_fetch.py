@@ -9,6 +9,7 @@ import json
 import socket
 import tarfile
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -228,6 +229,47 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused(server, data, regist
     register(path="a", archive="a.tar", url=f"{server.address}/a.tar")
     refused("made", "cannot be unpacked into a")
     assert not (data.parent / "outside").exists() and not (data / "a").exists()
+
+
+def zipped(files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def test_a_password_is_taken_from_the_environment_and_asked_for_in_one_line(server, data, register, monkeypatch):
+    server.files["/images.zip"] = zipped({"images/object_images/ant/ant_01b.jpg": b"picture"})
+    gate = "read the terms at https://example.org/terms, which give the password"
+    fields = {"archive": "things/images.zip", "url": f"{server.address}/images.zip", "password": "SECRET", "gate": gate}
+    entry = register(path="things/object_images", **fields)
+    monkeypatch.delenv("SECRET", raising=False)
+    said = refused("made", "read the terms .*; then set SECRET to it and run `humalign fetch made`")
+    assert not server.asked and not entry.fetchable and doctor._state(entry, None).state == doctor.GATED, said
+    given, real = [], zipfile.ZipFile.extractall
+
+    def extractall(archive, path, pwd=None):
+        given.append(pwd)
+        if pwd != b"right":
+            raise RuntimeError("Bad password for file 'ant_01b.jpg'")
+        real(archive, path)
+
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", extractall)
+    monkeypatch.setenv("SECRET", "wrong")
+    said = refused("made", r"cannot be unpacked .*Bad password.*: is SECRET the password\? https://example.org/made gives it")
+    assert "wrong" not in said
+    monkeypatch.setenv("SECRET", "right")
+    assert fetching.fetch("made") == data / "things" / "object_images" and given == [b"wrong", b"right"]
+    assert files(data) == {"things/object_images/ant/ant_01b.jpg", "pins.txt"}, "the folder is found in another one, the archive gone"
+    assert len(server.asked) == 1, "a wrong password costs no second download"
+
+
+def test_an_archive_inside_an_archive_is_said(server, data, register):
+    server.files["/images.zip"] = zipped({"readme.txt": b"x", "inner.zip": zipped({"object_images/ant.jpg": b"picture"})})
+    register(path="object_images", archive="images.zip", url=f"{server.address}/images.zip")
+    refused("made", "cannot be unpacked into object_images .*it holds the archive inner.zip: unpack that by hand")
+    assert not (data / "object_images").exists()
 
 
 # ---- what goes wrong -------------------------------------------------------------------------------------------------

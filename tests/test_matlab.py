@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -110,6 +112,45 @@ def test_a_file_cut_short_is_one_line(both):
             ) as caught:
                 matlab(path)
             assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+DAMAGE = """
+import sys
+import numpy as np
+from humalign.datafiles import matlab
+from humalign.errors import HumalignError
+whole = open(sys.argv[1], "rb").read()
+rng = np.random.default_rng(1)
+for _ in range(100):
+    damaged = bytearray(whole)
+    for place in rng.integers(len(whole), size=3):
+        damaged[place] = rng.integers(256)
+    open(sys.argv[1], "wb").write(damaged)
+    try:
+        matlab(sys.argv[1])
+    except HumalignError as error:
+        assert "\\n" not in str(error)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("layout", [0, 1], ids=["version-5", "version-7.3"])
+def test_damage_does_not_end_the_process(both, layout):
+    """Without the check of its elements scipy (1.17) ends on this damage with a segmentation fault: hence a process of its own."""
+    done = subprocess.run([sys.executable, "-c", DAMAGE, both[layout]], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+@pytest.mark.parametrize("change", [{"place": 8, "value": 0x806}, {"place": 24, "value": 2**31 - 1}], ids=["complex", "too-many"])
+def test_a_matrix_that_says_more_than_it_holds_is_one_line(tmp_path, change):
+    path = tmp_path / "one.mat"
+    savemat(path, {"m": np.eye(2)})
+    content = bytearray(path.read_bytes())
+    start = 128 + 8 + change["place"]  # header, tag of the matrix, then flags and dimensions
+    content[start : start + 4] = change["value"].to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(HumalignError, match="cut short, damaged or of another layout"):
+        matlab(path)
 
 
 def of_kind(kind, **attributes):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -235,16 +236,9 @@ def digest_of(path: Path) -> str:
     if path.is_dir():
         below = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
         listed = "".join(f"{digest_of(file)}  {file.relative_to(path).as_posix()}\n" for file in below)
-        return sha256_of_text(listed)
+        return hashlib.sha256(listed.encode()).hexdigest()
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
-
-
-def sha256_of_text(text: str) -> str:
-    """Return the SHA-256 of a text, as hexadecimal."""
-    import hashlib
-
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @functools.cache
