@@ -45,7 +45,7 @@ class Measure:
 
 
 MEASURES = {
-    "things": Measure("Odd one out, THINGS", "odd-one-out", "accuracy", ("THINGS", "THINGS, unseen objects")),
+    "things": Measure("Odd one out, THINGS", "odd-one-out", "accuracy", ("THINGS", "THINGS, photographs judged", "THINGS, unseen objects")),
     "levels": Measure("Odd one out at three levels", "odd-one-out", "accuracy", LEVELS),
     "similarity": Measure("Correlation with judged similarity (Spearman)", "similarity-judgments", "rsa-spearman"),
     "times": Measure("Correlation of uncertainty with response time (Spearman)", "uncertainty", "response-time-entropy-spearman", LEVELS),

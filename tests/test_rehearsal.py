@@ -221,7 +221,7 @@ def test_imagenet_that_is_nowhere_is_one_line(monkeypatch, value):
 
 def test_made_up_inputs_are_refused_as_peoples():
     as_if = dataclasses.replace(PROFILE, evidence="human")
-    with pytest.raises(HumalignError, match="not the registered file"):
+    with pytest.raises(HumalignError, match=r"holds other ids than those of THINGS: .* or say `evidence: simulated`"):
         teaching.judgments(as_if)
 
 

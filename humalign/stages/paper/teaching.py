@@ -14,8 +14,9 @@ import pandas as pd
 from jaxtyping import Int
 from safetensors.torch import load_file
 
-from humalign import object_order, readers, registry, vice
+from humalign import editions, object_order, readers, registry, vice
 from humalign.artefacts import Provenance, replacing
+from humalign.errors import HumalignError
 from humalign.judgments import ByObject, Choices, random_triplets
 from humalign.pipeline import Run
 from humalign.profiles import Paper, Released
@@ -40,7 +41,17 @@ class Judgments(AnswerSets):
 
 @functools.cache
 def judgments(profile: Released) -> Judgments:
-    """Read the answers, the same as the profile `things` reads, and the categories."""
+    """Read the answers, the same as the profile `things` reads, and the categories.
+
+    Raises:
+        HumalignError: a file that cannot be read; ids that are not those of THINGS, where the evidence is said to be people's.
+    """
+    ids = editions.of("things-ids")
+    if profile.evidence == "human" and ids.edition != editions.PUBLIC:
+        raise HumalignError(
+            f"{registry.locate('things-ids')} holds other ids than those of THINGS: bring the public file (`humalign fetch things-ids`) or "
+            f"say `evidence: simulated` in the profile {profile.name}"
+        )
     names = readers.object_ids(registry.locate("things-ids"))
     answers = answer_sets(registry.locate, names)
     categories = readers.categories(registry.locate("things-categories"), names)
