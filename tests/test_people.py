@@ -220,12 +220,14 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     }  # fmt: skip
     profile = dataclasses.replace(profiles.load("things"), **few)
     run = pipeline.Run(profile, tmp_path)
-    pipeline.execute(stages.PEOPLE, "scores", run)
+    told = []
+    pipeline.execute(stages.PEOPLE, "scores", run, told.append)
     table = scores.read(tmp_path / "things" / "scores.csv")
     before = (tmp_path / "things" / "scores.csv").read_bytes()
     stamps = [json.loads(path.read_text()) for path in (tmp_path / "things" / "stamps").iterdir()]
     read = {name for stamp in stamps for name in stamp["read"]}
     assert read == set(pipeline.sources(stages.PEOPLE, profile)), "what doctor and fetch are about is what was read"
+    assert not any("undeclared" in line for line in told)
 
     def value(**where):
         return float(scores.one(table, **where)["value"])

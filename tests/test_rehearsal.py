@@ -77,11 +77,12 @@ def run(killed):
     return pipeline.Run(PROFILE, killed[0])
 
 
-def test_what_doctor_and_fetch_are_about_is_what_the_stages_read(run):
+def test_what_doctor_and_fetch_are_about_is_what_the_stages_read(run, killed):
     stamps = [json.loads(path.read_text()) for path in run.path("stamps").iterdir()]
     read, listed = {name for stamp in stamps for name in stamp["read"]}, set(pipeline.sources(CHAIN, PROFILE))
     # ImageNet is found by a folder of its own.
     assert read | {"imagenet-2012-training", "imagenet-2012-validation"} == listed
+    assert "undeclared" not in killed[2]
 
 
 # ---- the chain -------------------------------------------------------------------------------------------------------

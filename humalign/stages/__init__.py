@@ -55,6 +55,7 @@ STAGES: dict[str, Stage] = {
         modules=("emoji", "judgments", "simulate", "splits", "stages/inputs"),
         outputs=lambda profile: ["judgments.nc"],
         make=judge,
+        sources=sources,
     ),
     "teacher": Stage(
         needs=("embeddings", "judgments"),
@@ -65,6 +66,7 @@ STAGES: dict[str, Stage] = {
         modules=("objectives", "vice", "locality", "teacher", "triplets/sampling", "splits", "stages/teaching"),
         outputs=teacher_files,
         make=teach,
+        sources=sources,
     ),
     "triplets": Stage(
         needs=("teacher",),
@@ -72,6 +74,7 @@ STAGES: dict[str, Stage] = {
         modules=("triplets/sampling", "triplets/labelling", "triplets/layout", "stages/teaching"),
         outputs=triplet_files,
         make=sample,
+        sources=sources,
     ),
     "students": Stage(
         needs=("triplets",),
@@ -82,7 +85,7 @@ STAGES: dict[str, Stage] = {
         modules=("objectives", "student", "batches", "optimiser", "ranks", "distill", "stages/learning"),
         outputs=student_files,
         make=train,
-        sources=lambda profile: weights_of(profile.student_backbone),
+        sources=sources,
     ),
     "scores": Stage(
         needs=("students",),
@@ -93,6 +96,7 @@ STAGES: dict[str, Stage] = {
         ),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         make=score,
+        sources=sources,
     ),
     "notebooks": _chapters("things", "paper"),
 }
