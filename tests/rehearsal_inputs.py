@@ -247,7 +247,8 @@ def levels(folder, wnids, ancestors, places, rng):
             of = {"between_class": classes, "class_border": classes[[0, 0, 1]], "within_class": classes[[0, 0, 0]]}[kind]
             images = [f"{wnid}_{each}.JPEG" for each, wnid in enumerate(of)]
             spots = np.stack([places[wnid] for wnid in of]) + 0.3 * rng.standard_normal((3, DIM))
-            shares = softmax(pairs(spots, np.array([[0, 1, 2]]))[0])
+            # As unsure as people are: where all give one answer, no entropy varies.
+            shares = softmax(pairs(spots, np.array([[0, 1, 2]]))[0] / 4)
             seconds = min(2 + 2 * float(-(shares * np.log(shares)).sum()) + rng.gamma(2), 15)
             trials[f"participant_{person}"].append({
                 **{f"image{each + 1}Path": image for each, image in enumerate(images)},

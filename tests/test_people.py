@@ -170,6 +170,7 @@ def test_the_share_of_images_is_read_where_both_curves_have_been():
     assert student_scores.share_of_images([(0, 0.4), (100, 0.6)], slow) == pytest.approx(1 / 3)
     assert student_scores.share_of_images([(0, 0.4), (100, 0.8)], slow) == pytest.approx(50 / 300)
     assert student_scores.share_of_images([(0, 0.4), (100, 0.5)], slow) == pytest.approx(1)
+    assert np.isnan(student_scores.share_of_images([(0, 0.4), (100, 0.5)], [(0, 0.4), (100, 0.39)])), "nothing was learned"
 
 
 def test_an_interval_over_seeds_is_students():

@@ -489,7 +489,7 @@ def test_a_released_model_that_is_missing_is_known_before_anything_is_taught(arc
 
 def test_a_profile_of_released_models_needs_their_archives_and_no_weights():
     names = {entry.name for entry in doctor.wanted(profiles.load("released"))}
-    assert {"alignet-SigLIP-B-alignet", "levels-answers", "things-all-answers", "imagenet-2012-training"} <= names
+    assert {"alignet-SigLIP-B-alignet", "levels-answers", "things-answers", "imagenet-2012-training"} <= names
     assert not {name for name in names if name.endswith("-weights") or name.startswith("alignet-triplets") or "DINOv2" in name}
     assert not {entry.name for entry in doctor.wanted(profiles.load("paper")) if entry.name.startswith("alignet-")}
 

@@ -153,9 +153,13 @@ def _dense_against_sparse(run: Run) -> Iterator[tuple[Name, Estimate]]:
 
 
 def share_of_images(dense: list[tuple[int, float]], sparse: list[tuple[int, float]]) -> float:
-    """Return what part of the sparse images dense ones take to the agreement with which the lower of two curves ends."""
+    """Return what part of the sparse images dense ones take to the agreement with which the lower of two curves ends.
+
+    NaN where that is no more than the untrained student had: it takes no image at all.
+    """
     both_reach = min(dense[-1][1], sparse[-1][1])
-    return images_needed(dense, both_reach) / images_needed(sparse, both_reach)
+    of_sparse = images_needed(sparse, both_reach)
+    return images_needed(dense, both_reach) / of_sparse if of_sparse else float("nan")
 
 
 def images_needed(curve: list[tuple[int, float]], agreement: float) -> float:
