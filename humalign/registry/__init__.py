@@ -114,7 +114,7 @@ class Source:
     @property
     def fetchable(self) -> bool:
         """Whether `fetch` brings it without a person: it has an address, and no gate that is still closed."""
-        return bool(self.hub or self.url) and not (self.gate and not (self.password and os.environ.get(self.password)))
+        return bool(self.hub or self.url) and (not self.gate or bool(os.environ.get(self.password)))
 
     @property
     def command(self) -> str:

@@ -86,7 +86,7 @@ def fetch_all(entries: Iterable[Source]) -> Iterator[tuple[Source, Path | Humali
 def _data(entry: Source) -> Path:
     with contextlib.suppress(HumalignError):
         return registry.locate(entry.name)
-    if not entry.url or not entry.fetchable:
+    if not entry.fetchable:
         return registry.locate(entry.name)  # which says how it is brought
     for file in entry.files:
         path = registry.find(file.path) or download(entry, file)
@@ -313,7 +313,7 @@ def _by_hand(entry: Source, archive: Path, target: Path) -> None:
     try:
         if archive.suffix == ".zip":
             with zipfile.ZipFile(archive) as whole:
-                whole.extractall(beside, pwd=os.environ.get(entry.password, "").encode() or None if entry.password else None)
+                whole.extractall(beside, pwd=os.environ.get(entry.password, "").encode() or None)
         else:
             shutil.unpack_archive(archive, beside, filter="data")
         # The folder may lie in another one of the archive's own name.
