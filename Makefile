@@ -54,7 +54,7 @@ bench: setup ## time what takes long
 	@for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
 
 notebooks: setup ## execute the committed chapters in place, on the recorded scores
-	@$(BIN)/python -m humalign.notebooks
+	@$(BIN)/python -m humalign.show.notebooks
 
 record: ## make a profile's scores the recorded ones, and redraw the committed chapters from them
 	@mkdir -p book/recorded/$(RECORD) && cp build/$(RECORD)/scores.csv build/$(RECORD)/provenance.json book/recorded/$(RECORD)/

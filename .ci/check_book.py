@@ -26,7 +26,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.wait import WebDriverWait
 
-from humalign.book import pages
+from humalign.show.book import pages
 
 ROOT = Path(__file__).resolve().parent.parent
 SCREENS = {1280: 900, 390: 844}

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from humalign import origins
 from humalign.artefacts import commit, replacing
+from humalign.chain import origins
+from humalign.data.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.evaluation import (
     between_models,
     disagreement,
@@ -34,8 +35,7 @@ from humalign.evaluation import (
     soft_labels,
     uncertainty,
 )
-from humalign.judgments import ByObject, Choices, entropy, random_triplets
-from humalign.scores import Estimate, resamples
+from humalign.evaluation.scores import Estimate, resamples
 
 BOOTSTRAP = 500    # as the profiles have it: with fewer draws the ends of an interval are themselves uncertain
 COLUMNS = ["interval", "holds the truth", "is too low", "is too high"]

@@ -25,15 +25,15 @@ from compare import compare, heading
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from humalign import pixels
-from humalign.backbones import build
-from humalign.batches import DenseTriplets, FileRows, ahead
-from humalign.distill import Distillation, Engine, distill, load_step
-from humalign.images import FolderImages, squash
-from humalign.judgments import PAIRS
-from humalign.objectives import jensen_shannon, pair_similarities
-from humalign.ranks import join
-from humalign.student import Student
+from humalign.data import pixels
+from humalign.data.images import FolderImages, squash
+from humalign.data.judgments import PAIRS
+from humalign.distil.batches import DenseTriplets, FileRows, ahead
+from humalign.distil.distill import Distillation, Engine, distill, load_step
+from humalign.distil.ranks import join
+from humalign.models.backbones import build
+from humalign.models.student import Student
+from humalign.teach.objectives import jensen_shannon, pair_similarities
 from humalign.triplets import LabelledTriplets
 
 OFFICIAL = Distillation()

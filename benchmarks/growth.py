@@ -19,8 +19,9 @@ import pandas as pd
 import torch
 from triplets import made_up, made_up_names, made_up_teacher, measured
 
-from humalign import origins, triplets
+from humalign import triplets
 from humalign.artefacts import commit, replacing
+from humalign.chain import origins
 from humalign.triplets.agreement import SAMPLE
 
 MB = 1e6

@@ -5,11 +5,11 @@ import torch
 from compare import compare, heading
 from scipy.stats import spearmanr
 
-from humalign.backbones import build
+from humalign.data.judgments import Choices, random_triplets
 from humalign.evaluation import rsa
-from humalign.judgments import Choices, random_triplets
-from humalign.objectives import cross_entropy, pair_similarities
-from humalign.scores import resamples
+from humalign.evaluation.scores import resamples
+from humalign.models.backbones import build
+from humalign.teach.objectives import cross_entropy, pair_similarities
 
 
 def embedding() -> None:

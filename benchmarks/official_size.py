@@ -71,21 +71,23 @@ def make(folder: Path) -> None:
 
 
 def read_split(folder: Path) -> str:
-    from humalign import readers_answers
+    from humalign.data import readers_answers
 
     return f"{len(readers_answers.training(folder / 'trainset.txt', NAMES)):,} answers"
 
 
 def read_table(folder: Path) -> str:
-    from humalign import readers_answers
+    from humalign.data import readers_answers
 
     read = {part: getattr(readers_answers, part)(folder / "table.csv", NAMES) for part in ("training", "validation", "repeated")}
     return ", ".join(f"{each.counts.sum():,} for {part}" for part, each in read.items())
 
 
 def observers(folder: Path) -> str:
-    from humalign import profiles, readers_answers, vice
-    from humalign.judgments import agreement
+    from humalign import profiles
+    from humalign.data import readers_answers
+    from humalign.data.judgments import agreement
+    from humalign.teach import vice
 
     things, answers = profiles.load("things"), readers_answers.training(folder / "trainset.txt", NAMES)
     fitted = vice.fit(answers, OBJECTS, dim=things.vice_dim, steps=things.vice_steps, batch=things.vice_batch, seed=0)
@@ -97,10 +99,11 @@ def observers(folder: Path) -> str:
 def teacher(folder: Path) -> str:
     from sklearn.model_selection import GridSearchCV
 
-    from humalign import profiles, readers_answers
-    from humalign.judgments import ByObject
-    from humalign.mixed_effects import MixedEffectsTeacher
-    from humalign.splits import ObjectFolds
+    from humalign import profiles
+    from humalign.data import readers_answers
+    from humalign.data.judgments import ByObject
+    from humalign.teach.mixed_effects import MixedEffectsTeacher
+    from humalign.teach.splits import ObjectFolds
 
     things, rng = profiles.load("things"), np.random.default_rng(5)
     features = np.concatenate([space(), rng.standard_normal((OBJECTS, 512 - DIM))], axis=1).astype(np.float32)

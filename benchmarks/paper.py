@@ -19,9 +19,10 @@ import torch
 from distillation import VIT_B, VIT_TINY, Engine, dense, photographs, sparse, step_seconds
 from triplets import made_up, made_up_names, made_up_teacher, measured
 
-from humalign import backbones, profiles, triplets
+from humalign import profiles, triplets
+from humalign.chain.paper.embedding import embed_to_file
+from humalign.models import backbones
 from humalign.profiles import Paper
-from humalign.stages.paper.embedding import embed_to_file
 
 # Aligned student and control are trained alike.
 STAGES_OF_A_STUDENT = 2

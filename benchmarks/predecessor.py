@@ -29,15 +29,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from humalign import profiles, scores
+from humalign import profiles
 from humalign.artefacts import replacing
+from humalign.chain.people import CLIP, judgments
+from humalign.data.judgments import ByObject, cosine_similarities
 from humalign.errors import HumalignError
-from humalign.evaluation import people
-from humalign.judgments import ByObject, cosine_similarities
-from humalign.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
-from humalign.scores import Estimate, mean_of_folds, resamples
-from humalign.splits import ObjectFolds
-from humalign.stages.people import CLIP, judgments
+from humalign.evaluation import people, scores
+from humalign.evaluation.scores import Estimate, mean_of_folds, resamples
+from humalign.teach.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
+from humalign.teach.splits import ObjectFolds
 
 LAMBDAS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.01, 0.001, 0.0001)
 BATCH, RATE, START = 256, 1e-3, 1e-3

@@ -15,15 +15,16 @@ from compare import compare, heading
 from sklearn.model_selection import GridSearchCV
 from torch import Tensor
 
-from humalign import profiles, readers, readers_answers
+from humalign import profiles
+from humalign.data import readers, readers_answers
+from humalign.data.judgments import PAIRS, ByObject, Choices, agreement, cosine_similarities, random_triplets
+from humalign.data.object_order import SORTED
+from humalign.data.registry import locate
 from humalign.errors import HumalignError
-from humalign.judgments import PAIRS, ByObject, Choices, agreement, cosine_similarities, random_triplets
-from humalign.mixed_effects import MixedEffectsTeacher
-from humalign.object_order import SORTED
-from humalign.objectives import cross_entropy, pair_similarities
-from humalign.registry import locate
-from humalign.splits import ObjectFolds
-from humalign.vice import Prior, negative_bound
+from humalign.teach.mixed_effects import MixedEffectsTeacher
+from humalign.teach.objectives import cross_entropy, pair_similarities
+from humalign.teach.splits import ObjectFolds
+from humalign.teach.vice import Prior, negative_bound
 
 OBJECTS = 1854
 DIM = 1152

@@ -18,8 +18,8 @@ import numpy as np
 from compare import REPEATS, compare, heading
 
 from humalign import triplets
-from humalign.judgments import PAIRS
-from humalign.teacher import AffineTeacher
+from humalign.data.judgments import PAIRS
+from humalign.teach.teacher import AffineTeacher
 from humalign.triplets import layout, naming
 
 CLASSES = 1000

@@ -12,7 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +103,6 @@ def sha256(path: Path) -> str:
 def fingerprint(*parts: Any) -> str:
     """Return 16 hexadecimal digits that change with any of the parts (anything JSON can hold)."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def source_hash(modules: Iterable[str]) -> str:
-    """Return a digest of the source of the named modules, as ``teacher`` or ``evaluation/rsa``.
-
-    The code, not the commit, decides whether an artefact is still good: editing the prose of
-    the book does not cost a retraining, editing the loss does.
-    """
-    return fingerprint([sha256(PACKAGE / f"{module}.py") for module in sorted(set(modules))])
 
 
 def versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from humalign import profiles
 from humalign.artefacts import write_error
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError, listed, nearest
 
 LAST = ("pixels", "embeddings", "judgments", "teacher", "triplets", "students", "features", "scores", "notebooks", "book", "all")
 
@@ -118,7 +118,8 @@ def _run(options: argparse.Namespace) -> None:
         _ask_doctor(profile)
     import torch
 
-    from humalign import pipeline, stages
+    from humalign.chain import pipeline
+    from humalign.show import chapters
 
     torch.set_num_threads(profile.threads)
     # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one. On a GPU the matrix products need
@@ -128,17 +129,17 @@ def _run(options: argparse.Namespace) -> None:
     # That also fills new memory with NaN, for whoever reads before writing; nobody here does, and a training step is shorter by a twelfth.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     run = pipeline.Run(profile, options.build.resolve())
-    chain = stages.of(profile)
+    chain = chapters.of(profile)
     if options.stage not in (*chain, "book", "all"):
         raise HumalignError(f"the profile {profile.name!r} has no stage {options.stage!r}: {nearest(options.stage, chain)}")
     if options.stage != "book":
         pipeline.execute(chain, "notebooks" if options.stage == "all" else options.stage, run)
-    print(stages.render(run) if options.stage in ("book", "all") else run.folder)
+    print(chapters.render(run) if options.stage in ("book", "all") else run.folder)
 
 
 def _ask_doctor(profile: Any) -> None:
     """Fetch what is missing and has no gate; stop a whole run before it starts, where it would stop for want of an input later."""
-    from humalign import doctor
+    from humalign.chain import doctor
 
     found = doctor.inputs(profile)
     absent = [each for each in found if each.state != doctor.PRESENT]
@@ -155,8 +156,8 @@ def _ask_doctor(profile: Any) -> None:
 
 def _bring(entries: list[Any], to_stderr: bool = False) -> int:
     """Fetch sources, each told in a line; 2 where one could not be had."""
-    from humalign import editions
-    from humalign.registry import fetching
+    from humalign.data import editions
+    from humalign.data.registry import fetching
 
     status = 0
     # Some are read together: what each holds is told when all are there.
@@ -172,7 +173,7 @@ def _bring(entries: list[Any], to_stderr: bool = False) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from humalign import doctor
+    from humalign.chain import doctor
 
     profile = profiles.load(options.profile)
     found = doctor.inputs(profile)
@@ -182,7 +183,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from humalign import doctor, registry
+    from humalign.chain import doctor
+    from humalign.data import registry
 
     if options.list:
         reads = {name: {entry.name for entry in doctor.wanted(profiles.load(name))} for name in profiles.names()}
@@ -195,7 +197,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _features(path: Path) -> Any:
-    from humalign import embeddings
+    from humalign.models import embeddings
 
     if path.suffix == ".npy":
         return _memory_map(path)
@@ -249,13 +251,13 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> None:
-    from humalign.stages import encoders
+    from humalign.chain import encoders
 
     _show(encoders.score(options.file, options.name), ["task"], options.out)
 
 
 def _few_shot(options: argparse.Namespace) -> None:
-    from humalign.stages import named_sets
+    from humalign.chain import named_sets
 
     found = named_sets.score(options.set, options.models, options.shots, options.draws, options.images, options.seed)
     _show(found, ["model", "task"], options.out)
@@ -272,21 +274,20 @@ def _show(table: Any, first: list[str], out: Path | None) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from humalign import pipeline
-    from humalign.stages import exporting
+    from humalign.chain import exporting, pipeline
 
     run = pipeline.Run(profiles.load(options.profile), options.build.resolve())
     print(exporting.take_away(run, options.stage, options.fold, options.folder))
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from humalign import released, weights
+    from humalign.models import released
 
     print(released.convert(options.archive, options.folder, options.name))
     if not options.compare:
         return 0
     name, tensors, other = released.compare(options.folder)
-    print(f"{tensors} tensors, {weights.listed(f'other than in the public weights of {name}', other).rstrip(': ')}")
+    print(f"{tensors} tensors, {listed(f'other than in the public weights of {name}', other).rstrip(': ')}")
     return 1 if other else 0
 
 

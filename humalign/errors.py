@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# Names that a line gives of a longer list.
+SHOWN = 3
 
 
 class HumalignError(Exception):
@@ -15,3 +19,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}"
+
+
+def complaint(error: BaseException) -> str:
+    """Return what a library says of a failure as one line; of a state dict that does not fit, the names."""
+    text = str(error)
+    if "state_dict" not in text:
+        return " ".join(text.split())[:300] or type(error).__name__
+    lists = {what: re.search(rf"{what} key\(s\) in state_dict: (.*?)\. *(?:\n|$)", text) for what in ("Missing", "Unexpected")}
+    found = {what.lower(): re.findall(r'"([^"]+)"', match[1]) for what, match in lists.items() if match}
+    found["of another shape"] = re.findall(r"size mismatch for ([\w.]+)", text)
+    return "; ".join(listed(what, names) for what, names in found.items() if names) or " ".join(text.split())[:300]
+
+
+def listed(what: str, names: list[str]) -> str:
+    """Return how many names there are of something, and the first of them."""
+    return f"{len(names)} {what}: {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"

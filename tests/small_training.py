@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from humalign.batches import DenseTriplets
-from humalign.distill import Distillation, Engine, distill
-from humalign.judgments import random_triplets
-from humalign.student import Student
+from humalign.data.judgments import random_triplets
+from humalign.distil.batches import DenseTriplets
+from humalign.distil.distill import Distillation, Engine, distill
+from humalign.models.student import Student
 from humalign.triplets import label
 
 IMAGES = 90

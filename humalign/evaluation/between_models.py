@@ -12,7 +12,7 @@ from jaxtyping import Float
 from humalign.errors import HumalignError
 from humalign.evaluation import rsa
 from humalign.evaluation.checks import check_features
-from humalign.scores import Estimate, mean_of_folds
+from humalign.evaluation.scores import Estimate, mean_of_folds
 
 # How far from every image once to a draw of them the first-order part of a draw is taken.
 STEP = 1e-3

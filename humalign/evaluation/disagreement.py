@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from humalign.errors import HumalignError
 from humalign.evaluation.rsa import dissimilarities
-from humalign.scores import Estimate
+from humalign.evaluation.scores import Estimate
 
 
 def standardised(features: Float[np.ndarray, "images dim"]) -> Float[np.ndarray, "images images"]:

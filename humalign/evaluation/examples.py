@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from humalign.judgments import PAIRS, Choices, entropy
-from humalign.scores import Estimate
+from humalign.data.judgments import PAIRS, Choices, entropy
+from humalign.evaluation.scores import Estimate
 
 # Where a shown triplet stands when all are ordered by the entropy of their answers.
 PLACES = {"clear": 0.1, "typical": 0.5, "open": 0.9}

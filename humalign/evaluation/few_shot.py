@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation.checks import check_features, check_labels
-from humalign.scores import Estimate, few
+from humalign.evaluation.scores import Estimate, few
 
 CS = tuple(10.0**power for power in range(-4, 3))
 MOST_FOLDS = 5

@@ -10,7 +10,7 @@ from humalign.errors import HumalignError
 from humalign.evaluation.checks import check_features, check_labels
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.rsa import dissimilarities
-from humalign.scores import Estimate
+from humalign.evaluation.scores import Estimate
 
 RELATIONS = ("same-subgroup", "same-group", "different-group")
 # Steps between two nouns of WordNet: the fewest, and one more than the most.

@@ -18,11 +18,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
+from humalign.data.judgments import agreement, entropy
+from humalign.data.readers_levels import LevelAnswers
 from humalign.errors import HumalignError
 from humalign.evaluation.correlation import Ranked, spearman
-from humalign.judgments import agreement, entropy
-from humalign.readers_levels import LevelAnswers
-from humalign.scores import Estimate
+from humalign.evaluation.scores import Estimate
 
 # Answers to a triplet: the fewest that count, the most, and those whose entropy is taken.
 FEWEST, MOST, DRAWN = 4, 5, 4

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from humalign.data.judgments import Choices, agreement, cosine_similarities, random_triplets
 from humalign.errors import HumalignError
-from humalign.judgments import Choices, agreement, cosine_similarities, random_triplets
-from humalign.scores import Estimate, few
+from humalign.evaluation.scores import Estimate, few
 
 LEVELS = ("global-coarse", "local-fine", "class-boundary")
 # Triplets whose own parts are drawn at a time: memory for so many times the draws.

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from humalign.data.judgments import PAIRS, ByObject, Choices, agreement, cosine_similarities, entropy
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.odd_one_out import triplet_mean, triplet_means
-from humalign.judgments import PAIRS, ByObject, Choices, agreement, cosine_similarities, entropy
-from humalign.mixed_effects import MixedEffectsTeacher
-from humalign.scores import Estimate, resamples
-from humalign.teacher import AffineTeacher
+from humalign.evaluation.scores import Estimate, resamples
+from humalign.teach.mixed_effects import MixedEffectsTeacher
+from humalign.teach.teacher import AffineTeacher
 
 # Equal steps of confidence from chance to certainty.
 BINS = np.linspace(1 / 3, 1, 9)
@@ -129,7 +129,7 @@ def tuned(
     """Fit a teacher whose settings are cross-validated over the given images alone, one grid after the other."""
     from sklearn.model_selection import GridSearchCV
 
-    from humalign.splits import ObjectFolds
+    from humalign.teach.splits import ObjectFolds
 
     teacher = MixedEffectsTeacher(dim=dim, iterations=40)
     for grid in grids:

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
+from humalign.data.judgments import agreement
 from humalign.errors import HumalignError
 from humalign.evaluation.people import group_choices, pair_values
-from humalign.judgments import agreement
-from humalign.scores import Estimate, jackknifed, resamples
+from humalign.evaluation.scores import Estimate, jackknifed, resamples
 
 
 def ceilings(matrices: Float[np.ndarray, "people n n"], draws: int, seed: int) -> dict[str, Estimate]:

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from humalign.errors import HumalignError
 from humalign.evaluation.correlation import Ranked, spearman, weighted_pearson
-from humalign.scores import Estimate
+from humalign.evaluation.scores import Estimate
 
 CEILINGS = ("lower", "upper")
 

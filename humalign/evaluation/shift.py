@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from humalign.errors import HumalignError
 from humalign.evaluation.few_shot import correct, image_mean, teach
-from humalign.scores import Estimate
+from humalign.evaluation.scores import Estimate
 
 
 def nearest_in_other_style(features: Float[np.ndarray, "styles concepts dim"], weights: Float[np.ndarray, "draws concepts"]) -> Estimate:

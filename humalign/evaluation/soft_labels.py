@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from humalign.evaluation.checks import check_probabilities
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.few_shot import image_mean
-from humalign.scores import Estimate
+from humalign.evaluation.scores import Estimate
 
 BINS = 15
 

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from humalign.data.judgments import ByObject, Choices, cosine_similarities, entropy
 from humalign.evaluation.correlation import spearman_parts
 from humalign.evaluation.odd_one_out import triplet_mean
-from humalign.judgments import ByObject, Choices, cosine_similarities, entropy
-from humalign.scores import Estimate
+from humalign.evaluation.scores import Estimate
 
 
 def log_probabilities(

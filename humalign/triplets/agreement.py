@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import spearmanr
 
-from humalign.judgments import PAIRS
+from humalign.data.judgments import PAIRS
 from humalign.triplets.findings import Finding
 
 SAMPLE = 20_000

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from humalign.artefacts import replacing, reserve
+from humalign.data.judgments import PAIRS, check_triplets
 from humalign.errors import HumalignError
-from humalign.judgments import PAIRS, check_triplets
 from humalign.triplets.layout import LabelledTriplets, write_blocks
 
 # The pair kept together, moved to the front: which images of a row become (0, 1, 2), and which similarities [s01, s02, s12].

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Float, Int
 
+from humalign.data.judgments import random_triplets
 from humalign.errors import HumalignError, nearest
-from humalign.judgments import random_triplets
 
 # Up to this many numbers (half a gigabyte), k-means holds all embeddings; beyond, it sees each once, in random batches.
 WHOLE = 2**27

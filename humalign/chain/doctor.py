@@ -1,0 +1,159 @@
+"""What a machine has, and what a profile still needs: the answer of ``humalign doctor``, which every whole run asks for first."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from humalign import profiles
+from humalign.chain import origins, pipeline
+from humalign.chain import steps as stages
+from humalign.chain.paper import pictures
+from humalign.chain.people import judgments
+from humalign.data import editions, registry
+from humalign.data.registry import Source, imagenet
+from humalign.errors import HumalignError
+
+PRESENT, MISSING, GATED, REFUSED = "present", "MISSING", "GATED", "REFUSED"
+SHOWN = 3
+# Gigabytes below the build folder after a run, by `du`, rounded up; the other profiles were not measured.
+LEAVES = {"demo": 0.5, "things": 0.5}
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """One input of a profile.
+
+    Attributes:
+        state: ``present``; ``MISSING``; ``GATED`` where a person must do something before it can be had; ``REFUSED`` where what lies there
+            is not what it should be.
+        said: where it lies, or what is wrong and what brings it.
+        size: bytes, of what lies here, else of what would be fetched; None where that is not known.
+    """
+
+    entry: Source
+    state: str
+    said: str
+    size: int | None = None
+
+
+def wanted(profile: Any) -> list[Source]:
+    """Return the sources that the stages of a profile read."""
+    return [registry.source(name) for name in pipeline.sources(stages.of(profile), profile)]
+
+
+def inputs(profile: Any) -> list[Input]:
+    """Return the state of every input of a profile; what is there is read, and counted."""
+    found = [_state(entry, profile) for entry in wanted(profile)]
+    return _in_order(found) if all(each.state == PRESENT for each in found) else found
+
+
+def _in_order(found: list[Input]) -> list[Input]:
+    """Refuse a file whose objects stand in another order than people's answers say, where all that tells it is there."""
+    if not {"things-vice", "things-clip-features"} <= {each.entry.name for each in found}:
+        return found
+    try:
+        judgments()
+    except HumalignError as error:
+        return [
+            dataclasses.replace(each, state=REFUSED, said=str(error)) if str(registry.locate(each.entry.name)) in str(error) else each
+            for each in found
+        ]
+    return found
+
+
+def amount(entries: list[Source]) -> str:
+    """Say how many sources are to come, and how large they are as far as that is known."""
+    known, unknown = sum(entry.bytes or 0 for entry in entries), sum(entry.bytes is None for entry in entries)
+    return f"{len(entries)} source{'s' * (len(entries) != 1)}, {known / 1e6:,.0f} MB{f' and {unknown} of unknown size' if unknown else ''}"
+
+
+def answer(profile: Any, found: list[Input]) -> str:
+    """Say in one line whether a profile can run, and what brings the rest."""
+    missing = [each for each in found if each.state != PRESENT]
+    if not missing:
+        return f"ready for the profile {profile.name}"
+    names = ", ".join(each.entry.name for each in missing[:SHOWN]) + (", ..." if len(missing) > SHOWN else "")
+    return (
+        f"{len(missing)} of the {len(found)} inputs of the profile {profile.name} are missing or refused ({names}): "
+        f"humalign fetch --profile {profile.name} brings what can be brought, and says how the others come"
+    )
+
+
+def report(profile: Any, found: list[Input]) -> Iterator[str]:
+    """Yield the lines of the whole answer: machine, times, inputs, verdict."""
+    yield from machine()
+    yield f"profiles: {', '.join(profiles.names())}; the rest is about {profile.name}"
+    yield time(profile)
+    yield _space(profile, found)
+    for each in found:
+        yield f"{each.state:8} {size(each.size):>10}  {each.entry.name}: {each.said}"
+    for entry in _left_out(profile):
+        yield f"{'left out':8} {size(entry.bytes):>10}  {entry.name}: {entry.what} are not here, and are not asked for: {entry.command}"
+    yield f"verdict: {answer(profile, found)}"
+
+
+def _left_out(profile: Any) -> list[Source]:
+    """Return the sources of sets that a profile leaves out where they are not at hand."""
+    if not isinstance(profile, profiles.Released):
+        return []
+    names = dict.fromkeys(name for absent in pictures.left_out(profile) for name in pictures.SOURCES[absent])
+    return [registry.source(name) for name in names]
+
+
+def machine() -> Iterator[str]:
+    """Yield what this machine is: Python, torch, processor, memory, and each GPU with its memory."""
+    import torch
+
+    yield f"python {platform.python_version()}, torch {torch.__version__}"
+    yield f"machine: {origins.Machine.here()}"
+    for number in range(torch.cuda.device_count()):
+        device = torch.cuda.get_device_properties(number)
+        yield f"GPU {number}: {device.name}, {device.total_memory / 1e9:.0f} GB"
+
+
+def time(profile: Any) -> str:
+    """Say how long the recorded run of a profile took to its scores: measured elsewhere, it is the best guess for this machine."""
+    try:
+        origin = origins.read(origins.recorded(profile.name))
+    except HumalignError:
+        origin = None
+    seconds = [stage["seconds"] for stage in origin.stages.values()] if origin else []
+    if origin is None or None in seconds:
+        return "time: no whole run was timed yet"
+    return f"time: the recorded run took {sum(seconds) / 60:.0f} minutes to its scores, on {origin.machine} ({origin.date})"
+
+
+def size(known: int | None) -> str:
+    """Return a number of bytes for a table; a dash where it is not known."""
+    return "-" if known is None else f"{known / 1e6:,.1f} MB"
+
+
+def _space(profile: Any, found: list[Input]) -> str:
+    run = LEAVES.get(profile.name)
+    absent = [each.entry for each in found if each.state != PRESENT and each.entry.kind != "imagenet"]
+    coming = sum(entry.bytes or 0 for entry in absent) / 1e9
+    unknown = sum(entry.bytes is None for entry in absent)
+    free = shutil.disk_usage(".").free / 1e9
+    return (
+        f"disk: {free:.0f} GB free here; a run needs {'an amount not measured yet' if run is None else f'{run:g} GB'}"
+        f"{f', what is missing {coming:.1f} GB' if absent else ''}{f' and {unknown} of unknown size' if unknown else ''}"
+    )
+
+
+def _state(entry: Source, profile: Any) -> Input:
+    try:
+        path = registry.locate(entry.name)
+    except HumalignError as error:
+        return Input(entry, MISSING if entry.fetchable or entry.package else GATED, str(error), entry.bytes)
+    try:
+        if entry.kind == "imagenet":
+            path = imagenet.check(entry, inside=path.is_dir(), pictures=imagenet.wanted(entry, profile))
+            return Input(entry, PRESENT, f"{entry.what} ({entry.licence}), {path}", entry.bytes)
+        found = editions.of(entry.name)
+        return Input(entry, PRESENT, f"{found} ({entry.licence}), {path}", found.size)
+    except HumalignError as error:
+        return Input(entry, REFUSED, str(error))

@@ -1,0 +1,177 @@
+"""Which code can change what a step leaves: every definition of this package that the step's function reaches.
+
+The functions, classes and constants that a definition names are followed through the imports of the package, so nobody lists modules by
+hand, and an edit elsewhere in a file costs nothing. Comments and docstrings are left out: to reword them costs no training.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from humalign.artefacts import PACKAGE, fingerprint
+
+NAME = PACKAGE.name
+Place = tuple[str, str]  # module, name of a definition in it
+
+
+@dataclasses.dataclass(frozen=True)
+class _Module:
+    """The top level of a source file: statements by the names that they define, and what its imports bind."""
+
+    definitions: dict[str, list[ast.stmt]]
+    imports: dict[str, Place]
+    effects: list[ast.stmt]
+
+
+def code(function: Callable[..., Any], notebooks: Iterable[Path] = ()) -> str:
+    """Return a digest of all code that a function, and the code cells of notebooks, can reach.
+
+    Args:
+        function: of this package, at the top level of its module.
+        notebooks: whose imports are followed too.
+    """
+    found = reached([(function.__module__, function.__qualname__)])
+    for notebook in notebooks:
+        cells = json.loads(notebook.read_text("utf-8"))["cells"]
+        source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        found |= reached(_named(ast.parse(source), _parsed(source)))
+    return fingerprint([(*place, _text(place)) for place in sorted(found)])
+
+
+def reached(start: Iterable[Place]) -> set[Place]:
+    """Return every definition that some definitions need, themselves among them; the name of a module's bare statements is empty."""
+    found: set[Place] = set()
+    waiting = list(start)
+    while waiting:
+        place = waiting.pop()
+        if place in found or not _path(place[0]):
+            continue
+        found.add(place)
+        module = _read(place[0])
+        waiting.append((place[0], ""))
+        if place[1] in module.imports and place[1] not in module.definitions:
+            waiting += _resolved(*module.imports[place[1]])
+        for statement in _statements(place):
+            waiting += _named(statement, module, place[0])
+    return found
+
+
+def _statements(place: Place) -> list[ast.stmt]:
+    module = _read(place[0])
+    return module.definitions.get(place[1], []) if place[1] else module.effects
+
+
+@functools.cache
+def _text(place: Place) -> str:
+    """Return the code of a definition as it was when it was first asked for: a run's keys speak of the code that runs."""
+    return "\n".join(ast.dump(_bare(statement)) for statement in _statements(place))
+
+
+def _bare(statement: ast.stmt) -> ast.stmt:
+    """Return a statement without its docstrings."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return statement
+
+
+def _named(node: ast.AST, module: _Module, here: str = "") -> Iterator[Place]:
+    """Yield what a piece of code refers to: names of its own module, and of others through imports, its own among them."""
+    imports = dict(module.imports)
+    for child in ast.walk(node):
+        imports |= _bound(child)
+    inner: set[int] = set()
+    for child in ast.walk(node):
+        if isinstance(child, ast.Attribute) and id(child) not in inner:
+            chain = [child.attr]
+            root: ast.expr = child.value
+            inner.add(id(root))
+            while isinstance(root, ast.Attribute):
+                chain.append(root.attr)
+                root = root.value
+                inner.add(id(root))
+            if isinstance(root, ast.Name):
+                yield from _referred(root.id, chain[::-1], imports, module, here)
+        elif isinstance(child, ast.Name) and id(child) not in inner:
+            yield from _referred(child.id, [], imports, module, here)
+
+
+def _referred(name: str, attributes: list[str], imports: dict[str, Place], module: _Module, here: str) -> Iterator[Place]:
+    if name in imports:
+        yield from _resolved(*imports[name], attributes)
+    elif name in module.definitions and here:
+        yield here, name
+
+
+def _resolved(module: str, name: str, attributes: list[str] = []) -> Iterator[Place]:  # noqa: B006 - never changed
+    """Yield the definition that an imported name stands for, and every definition of a module that is not asked for one by name."""
+    inside = f"{module}.{name}" if name else module
+    if not _path(inside):
+        yield module, name
+    elif attributes:
+        yield from _resolved(inside, attributes[0], attributes[1:])
+    else:
+        yield from ((inside, each) for each in (*_read(inside).definitions, *_read(inside).imports))
+
+
+def _bound(node: ast.AST) -> dict[str, Place]:
+    """Return what an import binds: names of this package to (module, name), and a module itself to (module, nothing)."""
+    if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == NAME:
+        return {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
+    if isinstance(node, ast.Import):
+        return {alias.asname: (alias.name, "") for alias in node.names if alias.asname and alias.name.split(".")[0] == NAME}
+    return {}
+
+
+def _path(module: str) -> Path | None:
+    """Return the source file of a module of this package; none where the name is that of no module."""
+    parts = module.split(".")
+    if parts[0] != NAME:
+        return None
+    stem = PACKAGE.joinpath(*parts[1:])
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+
+
+def _read(module: str) -> _Module:
+    path = _path(module)
+    assert path is not None
+    return _parsed(path.read_text("utf-8"))
+
+
+@functools.cache
+def _parsed(source: str) -> _Module:
+    definitions: dict[str, list[ast.stmt]] = {}
+    imports: dict[str, Place] = {}
+    effects: list[ast.stmt] = []
+    for statement in ast.parse(source).body:
+        names = list(_defines(statement))
+        bound = {key: place for node in ast.walk(statement) for key, place in _bound(node).items()}
+        if not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            imports |= bound
+        for name in names:
+            definitions.setdefault(name, []).append(statement)
+        if not names and not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_text(statement):
+            effects.append(statement)
+    return _Module(definitions, imports, effects)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _defines(statement: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement of the top level defines, in its branches too."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+        yield statement.name
+        return
+    for node in ast.walk(statement):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id

@@ -1,0 +1,200 @@
+"""Where scores come from: the machine, the day, the code and the data of the run that made them.
+
+A run keeps ``provenance.json`` beside ``scores.csv``: what the stamps of its stages say, in one file. It is a file of its own, so that
+the table of scores stays the same, byte for byte, on a rerun. Both are copied where a run is recorded, to ``book/recorded/<profile>/``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from humalign.artefacts import PACKAGE, replacing, sha256
+from humalign.data import editions, registry
+from humalign.errors import HumalignError
+
+TABLE, FILE = "scores.csv", "provenance.json"
+RECORDED = PACKAGE.parent / "book" / "recorded"
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What a stage ran on: processor, with the instructions that PyTorch uses of it, as they decide how it rounds; cores that the process
+    may use, memory in GB (1e9 bytes), and GPUs by name.
+    """
+
+    processor: str
+    cores: int
+    memory: int
+    gpus: tuple[str, ...] = ()
+
+    @classmethod
+    def here(cls) -> Machine:
+        """Return this machine, as this process sees it."""
+        import torch
+
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9)
+        processor = f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})"
+        return cls(processor, cores, memory, tuple(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())))
+
+    def __str__(self) -> str:
+        counted = {name: self.gpus.count(name) for name in self.gpus}
+        gpus = " and ".join(name if count == 1 else f"{count} x {name}" for name, count in counted.items())
+        return f"{self.processor}, {self.cores} core{'s' * (self.cores != 1)}, {self.memory} GB of memory, {gpus or 'no GPU'}"
+
+
+def _processor() -> str:
+    """Return the processor's name; Python itself knows it on few systems."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+# ---- what a run writes -----------------------------------------------------------------------------------------------
+
+def stamped(sources: Iterable[str], seconds: float) -> dict[str, Any]:
+    """Return what a stage's stamp says of the run: day (UTC), wall time, machine, and the registered files that were read."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "seconds": round(seconds, 1),
+        "machine": dataclasses.asdict(Machine.here()),
+        "sources": [_source(name) for name in sources],
+    }
+
+
+def _source(name: str) -> dict[str, Any]:
+    """Return a registered source as it lies here, and which edition of it that is."""
+    entry = registry.source(name)
+    if entry.kind == "imagenet":  # a checksum would take as long as reading it
+        return {"name": name, "what": entry.what, "file": entry.path, "licence": entry.licence, "home": entry.home}
+    found = editions.of(name)
+    place = f"{entry.package} {entry.version}: {entry.path}" if entry.package else found.file
+    edition = {"holds": found.holds, "edition": found.edition} if found.holds else {}
+    return {"name": name, "what": entry.what, "file": place, "size": found.size, "sha256": found.sha256, **edition,
+            "licence": entry.licence, "home": entry.home}
+
+
+def gather(folder: Path, stages: Sequence[str]) -> None:
+    """Write ``provenance.json`` from the stamps of finished stages, the one that made the scores last; the same stamps, the same bytes."""
+    stamps = {name: json.loads((folder / f"stamps/{name}.json").read_text()) for name in stages}
+    last = stamps[stages[-1]]
+    told = {name: {field: stamp.get(field) for field in ("date", "seconds", "machine", "commit")} for name, stamp in stamps.items()}
+    # A stamp without sources was written before stamps had them: then it is not known what was read.
+    known = all("sources" in stamp for stamp in stamps.values())
+    sources = {source["file"]: source for stamp in stamps.values() for source in stamp.get("sources", ())}
+    text = json.dumps({
+        "profile": last["profile"], "seed": last["seed"], "scores": last["files"][TABLE],
+        **{field: last.get(field) for field in ("date", "machine", "commit", "python")},
+        "versions": json.loads(last["versions"]), "stages": told, "sources": list(sources.values()) if known else None,
+    }, indent=1) + "\n"
+    path = folder / FILE
+    if not path.is_file() or path.read_text(errors="replace") != text:
+        with replacing(path) as part:
+            part.write_text(text)
+
+
+# ---- what a page says ------------------------------------------------------------------------------------------------
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Of one table of scores: when, where and from what it was made; a field is None where its run did not keep it.
+
+    Attributes:
+        commit: of the code, ``+`` behind it where files differed from it.
+        stages: by name the date, wall time (s), machine and commit of each stage.
+        sources: every registered file that the run has read.
+    """
+
+    date: str | None
+    machine: Machine | None
+    commit: str
+    stages: dict[str, dict[str, Any]]
+    sources: tuple[dict[str, Any], ...] | None
+
+
+def recorded(profile: str) -> Path:
+    """Return the table of scores of a profile that is kept in the repository.
+
+    Raises:
+        HumalignError: there is none.
+    """
+    path = RECORDED / profile / TABLE
+    if not path.is_file():
+        raise HumalignError(f"no recorded scores at {path}: restore the file, or run the profile and then `make record PROFILE={profile}`")
+    return path
+
+
+def read(scores: str | Path) -> Origin | None:
+    """Return where a table of scores comes from, or None where no provenance is kept beside it.
+
+    Raises:
+        HumalignError: the provenance is damaged, or is that of another table.
+    """
+    scores = Path(scores)
+    path = scores.with_name(FILE)
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        digest, sources = str(found["scores"]), found["sources"]
+        origin = Origin(
+            found["date"], _machine(found["machine"]), str(found["commit"]),
+            {name: stage | {"machine": _machine(stage["machine"])} for name, stage in found["stages"].items()},
+            None if sources is None else tuple(dict(source) for source in sources),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise HumalignError(f"{path} is damaged ({type(error).__name__}: {error}): {_mend(scores)}") from None
+    if digest != sha256(scores):
+        raise HumalignError(f"{path} is of another {TABLE} than the one beside it: {_mend(scores)}")
+    return origin
+
+
+def _machine(fields: dict[str, Any] | None) -> Machine | None:
+    return None if fields is None else Machine(**fields | {"gpus": tuple(fields["gpus"])})
+
+
+def _is_recorded(scores: Path) -> bool:
+    return scores.resolve().parent.parent.name == RECORDED.name
+
+
+def _mend(scores: Path) -> str:
+    profile = scores.resolve().parent.name
+    return ("restore both files, or " if _is_recorded(scores) else "delete it and run ") + (
+        f"run `make record PROFILE={profile}`" if _is_recorded(scores) else f"`make reproduce PROFILE={profile}`")
+
+
+def other_editions(sources: Sequence[dict[str, Any]] | None, names: Sequence[str] = ()) -> str:
+    """Say which sources of a run were another edition than the public file, and how much they held; empty where none was.
+
+    Args:
+        sources: as ``provenance.json`` lists them; None where that was not kept.
+        names: of those that are asked about; all, where none is named.
+    """
+    others = [source for source in sources or () if source.get("edition") == editions.OTHER]
+    asked = [source for source in others if not names or source["name"] in names]
+    told = [f"{source['what']} ({source['holds']}; SHA-256 {source['sha256'][:8]}…)" for source in asked]
+    return f"Other editions than the public files: {', '.join(told)}." if told else ""
+
+
+def said(scores: str | Path) -> str:
+    """Say in a few words where a table of scores comes from: a fresh run or a recorded one, when, on what, by which code."""
+    origin = read(scores)
+    kind = "recorded" if _is_recorded(Path(scores)) else "fresh"
+    if origin is None:
+        return f"a {kind} run, of which no provenance was kept (day, machine and commit are not known)"
+    commit = f"commit {origin.commit.removesuffix('+')}" + (", with changes that were not committed" if origin.commit.endswith("+") else "")
+    when, where = origin.date or "a day that was not kept", origin.machine or "a machine that was not kept"
+    return f"a {kind} run: {when}, {where}, {commit}"

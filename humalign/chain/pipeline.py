@@ -1,0 +1,149 @@
+"""The chain as stages: what each needs, what it leaves, and whether what it left is still good.
+
+A stage is finished when its stamp ``build/<profile>/stamps/<stage>.json`` is written, last of all. The stamp holds a key made
+of the settings, inputs, library versions and source code that the stage depends on, and a checksum of every file it left;
+the stage is made again when any of these changed, and reused otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from humalign.artefacts import PACKAGE, Provenance, fingerprint, replacing, sha256, versions
+from humalign.chain import keys, origins
+from humalign.data import registry
+from humalign.errors import HumalignError
+from humalign.profiles import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One arrow of the chain.
+
+    Attributes:
+        needs: stages whose artefacts it reads.
+        settings: fields of the profile that it depends on.
+        outputs: files it leaves, below the profile's build folder.
+        make: does the work.
+        files: patterns of other files in the repository that it depends on.
+        sources: registered files that it reads, by name; their checksums are part of what it depends on. What `doctor` and `fetch` are
+            about is this list, and a stage that reads anything else says so.
+    """
+
+    needs: tuple[str, ...]
+    settings: tuple[str, ...]
+    outputs: Callable[[Any], list[str]]
+    make: Callable[[Run, Provenance], None]
+    files: tuple[str, ...] = ()
+    sources: Callable[[Any], list[str]] = lambda profile: []
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A profile (of the kind that its stages expect) and where its artefacts lie."""
+
+    profile: Any
+    build: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where this profile's artefacts lie."""
+        return self.build / self.profile.name
+
+    def path(self, name: str) -> Path:
+        """Return the path of one artefact."""
+        return self.folder / name
+
+
+def chain(stages: dict[str, Stage], last: str) -> list[str]:
+    """Return a stage and everything it stands on, in order."""
+    order: list[str] = []
+    for need in stages[last].needs:
+        order += [name for name in chain(stages, need) if name not in order]
+    return [*order, last]
+
+
+def key(stages: dict[str, Stage], name: str, profile: Settings) -> str:
+    """Return the key of a stage: it changes with anything that could change its artefacts."""
+    stage = stages[name]
+    settings = {field: getattr(profile, field) for field in (*stage.settings, "name", "seed", "threads")}
+    files = [path for pattern in stage.files for path in sorted(PACKAGE.parent.glob(pattern))]
+    code = keys.code(stage.make, [path for path in files if path.suffix == ".ipynb"])
+    read = [registry.identity(source) for source in stage.sources(profile)]
+    before = [key(stages, need, profile) for need in stage.needs]
+    return fingerprint(name, settings, before, code, [sha256(path) for path in files], read, versions())
+
+
+def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:
+    """Run a stage and all it needs, reusing what is still good."""
+    # Keys are taken before the first stage starts: they must speak of the code that runs, not of an edit meanwhile.
+    keys = {name: key(stages, name, run.profile) for name in chain(stages, last)}
+    names = list(keys)
+    for number, (name, stage_key) in enumerate(keys.items(), 1):
+        stage = stages[name]
+        stamp = run.path(f"stamps/{name}.json")
+        if _good(stamp, stage_key, stage.outputs(run.profile), run):
+            say(f"[{number}/{len(names)}] {name}: reused, nothing changed")
+            _tell(stages, name, run)
+            continue
+        say(f"[{number}/{len(names)}] {name} ...")
+        started = time.perf_counter()
+        provenance = Provenance(run.profile.name, run.profile.seed, stage_key)
+        _drop_altered(stamp, run)
+        registry.LOCATED.clear()
+        stage.make(run, provenance)
+        undeclared = sorted(registry.LOCATED - set(stage.sources(run.profile)))
+        if undeclared:
+            say(f"[{number}/{len(names)}] {name} reads {', '.join(undeclared)} undeclared: a change of that will not be noticed")
+        seconds = time.perf_counter() - started
+        _stamp(stamp, provenance, stage, seconds, run)
+        _tell(stages, name, run)
+        say(f"[{number}/{len(names)}] {name}: {seconds:.0f} s")
+
+
+def sources(stages: dict[str, Stage], profile: Any) -> list[str]:
+    """Name every registered source that some stage of a chain reads, in the order of the registry."""
+    read = {name for stage in stages.values() for name in stage.sources(profile)}
+    return [name for name in registry.everything() if name in read]
+
+
+def _good(stamp: Path, stage_key: str, outputs: list[str], run: Run) -> bool:
+    try:
+        written = json.loads(stamp.read_text())
+        return written["key"] == stage_key and written["files"] == {name: sha256(run.path(name)) for name in outputs}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _drop_altered(stamp: Path, run: Run) -> None:
+    """Remove what is no longer as it was written, so that a stage which keeps finished parts does not keep these."""
+    try:
+        written = json.loads(stamp.read_text())["files"]
+        altered = [name for name, wanted in written.items() if run.path(name).is_file() and sha256(run.path(name)) != wanted]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    for name in altered:
+        run.path(name).unlink()
+
+
+def _tell(stages: dict[str, Stage], name: str, run: Run) -> None:
+    """Keep what is known of the run beside the scores, once they are there."""
+    if origins.TABLE in stages[name].outputs(run.profile):
+        origins.gather(run.folder, chain(stages, name))
+
+
+def _stamp(path: Path, provenance: Provenance, stage: Stage, seconds: float, run: Run) -> None:
+    outputs = stage.outputs(run.profile)
+    missing = [name for name in outputs if not run.path(name).is_file()]
+    if missing:
+        raise HumalignError(f"the stage left no {missing[0]}: run the same command again")
+    files, read = {name: sha256(run.path(name)) for name in outputs}, sorted(registry.LOCATED)
+    with replacing(path) as part:
+        told = origins.stamped(stage.sources(run.profile), seconds)
+        part.write_text(json.dumps(provenance.attrs() | told | {"read": read, "files": files}, indent=1))

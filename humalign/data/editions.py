@@ -1,0 +1,168 @@
+"""What lies on this machine of a registered source: the public file, or another edition of it, and how much that holds.
+
+An edition has the layout of the public file and other contents: a part of it, a fuller or a newer one. It is read like the public file,
+and it is said wherever its numbers are shown. What has not the layout is refused by the reader that a step would use, in the same line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from humalign.data import (
+    datafiles,
+    labelled_sets,
+    object_order,
+    readers,
+    readers_answers,
+    readers_imagenet,
+    readers_labels,
+    readers_levels,
+    readers_similarity,
+    registry,
+    wordnet,
+)
+from humalign.data.registry import Source
+
+PUBLIC, FETCHED, OTHER, UNKNOWN = "the public file", "as first fetched", "another edition", "no checksum is known"
+
+
+@dataclasses.dataclass(frozen=True)
+class Edition:
+    """One source as it lies here.
+
+    Attributes:
+        entry: of the registry; of a file that serves in another one's place, that of the file.
+        file: its place below the data folder.
+        size: bytes, of a folder all its files together.
+        sha256: as ``sha256sum`` gives it; of a folder, that of the list which it gives of the files.
+        count, unit: how much it holds; an empty unit where that is not counted.
+        edition: ``the public file`` by its checksum; ``as first fetched`` where no source attests a checksum; ``another edition``; or
+            that no checksum is known.
+    """
+
+    entry: Source
+    file: str
+    size: int
+    sha256: str
+    count: int
+    unit: str
+    edition: str
+
+    @property
+    def holds(self) -> str:
+        """How much it holds, in words; empty where that is not counted."""
+        whole = f" of {self.entry.holds:,}" if self.entry.holds and self.entry.holds != self.count else ""
+        return f"{self.count:,}{whole} {self.unit}" if self.unit else ""
+
+    def __str__(self) -> str:
+        return f"{self.entry.what}: {self.holds}, {self.edition}" if self.holds else f"{self.entry.what}: {self.edition}"
+
+
+def of(name: str) -> Edition:
+    """Return what lies here of a source, after reading it whole as a step would.
+
+    Raises:
+        HumalignError: it is missing, or has not the layout of the public file.
+    """
+    path = registry.locate(name)
+    return _read(name, path, registry.digest_of(path), registry.data_folder())
+
+
+@functools.cache
+def _read(name: str, path: Path, digest: str, folder: Path) -> Edition:
+    """Read a source; again only where its contents have changed, or another data folder is named."""
+    entry = _entry(registry.source(name), path)
+    unit, count = COUNTS.get(name, ("", lambda path: 0))
+    held = count(path)
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    place = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else entry.path
+    size = sum(file.stat().st_size for file in files)
+    return Edition(entry, place, size, digest, held, unit, _edition(entry, path, digest, held, bool(unit)))
+
+
+def _entry(entry: Source, path: Path) -> Source:
+    """Return the entry of the file that was found: another one's where that serves in the place of this one's own."""
+    if entry.kind != "data" or path.as_posix().endswith(f"/{entry.path}"):
+        return entry
+    return next((other for other in registry.everything().values() if path.as_posix().endswith(f"/{other.path}")), entry)
+
+
+def _edition(entry: Source, path: Path, digest: str, held: int, counted: bool) -> str:
+    if entry.parts:
+        wanted = {part: fields.get("sha256") for part, fields in entry.parts.items()}
+        if None not in wanted.values():
+            same = all(registry.digest_of(path / part) == each for part, each in wanted.items())
+            return PUBLIC if same else OTHER
+    elif entry.sha256 and not entry.archive:
+        return PUBLIC if digest == entry.sha256 else OTHER
+    if counted and entry.holds and held != entry.holds:
+        return OTHER
+    if entry.kind == "data" and not path.as_posix().endswith(f"/{entry.path}"):
+        return OTHER  # what serves in its place
+    pin = registry.pins().get(entry.archive or entry.path)
+    if pin is None or entry.archive:
+        return FETCHED if pin else UNKNOWN
+    return FETCHED if pin == digest else OTHER
+
+
+# ---- reading, and counting ---------------------------------------------------------------------------------------------------------
+
+
+def _ids() -> Sequence[str]:
+    return readers.object_ids(registry.locate("things-ids"))
+
+
+def _classes(path: Path) -> Sequence[str]:
+    return readers_imagenet.imagenet_classes(path / "dataset_class_info.json")
+
+
+def _imagenet_a(path: Path) -> int:
+    return len(readers_imagenet.imagenet_a(path, _classes(registry.locate("breeds-hierarchy")))[0])
+
+
+def _breeds(path: Path) -> int:
+    for task in readers_imagenet.TASKS:
+        readers_imagenet.breeds(path, task)
+    return len(_classes(path))
+
+
+def _peterson(path: Path) -> int:
+    return sum(len(readers_similarity.ratings(path, category).files) for category in readers_similarity.rated_categories(path))
+
+
+# Of each source that is read as a file of its own: what is counted in it, and what reads it whole and counts.
+COUNTS: dict[str, tuple[str, Callable[[Path], int]]] = {
+    "things-ids": ("ids", lambda path: len(readers.object_ids(path))),
+    "things-names": ("objects", lambda path: len(wordnet.things_ids(path, _ids()))),
+    "things-categories": ("objects", lambda path: len(readers.categories(path, _ids()))),
+    "things-long-categories": ("objects", lambda path: len(readers.long_categories(path))),
+    "things-answers": ("answers", lambda path: int(readers_answers.training(path, _ids()).counts.sum())),
+    "things-validation-answers": ("answers", lambda path: int(readers_answers.validation(path, _ids()).counts.sum())),
+    "things-repeated-answers": ("answers", lambda path: int(readers_answers.repeated(path, _ids()).counts.sum())),
+    "things-all-answers": ("answers", lambda path: len(readers_answers.answers(path, _ids()))),
+    "things-vice": ("objects", lambda path: len(readers.embedding(path, _ids(), object_order.OLD))),
+    "things-spose": ("objects", lambda path: len(readers.embedding(path, _ids(), object_order.UNIQUE))),
+    "things-clip-features": ("objects", lambda path: len(readers.features(path, _ids(), object_order.SORTED))),
+    "things-48": ("objects", lambda path: len(readers.things48(path, _ids())[0])),
+    "things-photographs": ("photographs", lambda path: len(readers.things_photographs(path, _ids())[0])),
+    "things-reference-photographs": (
+        "judged photographs",
+        lambda path: int(readers.reference_photographs(path, _ids()).judged.sum()),
+    ),
+    "kriegeskorte92-judgments": ("people", lambda path: len(readers.similarity_judgments_92(path.parent).matrices)),
+    "kriegeskorte92-images": ("images", lambda path: len(readers.similarity_judgments_92(path.parent).images)),
+    "levels-answers": ("answers", lambda path: len(readers_levels.levels_answers(path))),
+    "peterson-judgments": ("photographs", _peterson),
+    "cichy-judgments": ("photographs", lambda path: len(readers_similarity.arrangements_cichy(path).files)),
+    "king-judgments": ("photographs", lambda path: len(readers_similarity.arrangements_king(path).files)),
+    "cifar10": ("test pictures", lambda path: len(labelled_sets.cifar10(path))),
+    "cifar10h": ("pictures", lambda path: len(readers_labels.cifar10h(path))),
+    "dtd": ("pictures", lambda path: len(labelled_sets.dtd(path))),
+    "caltech101": ("pictures", lambda path: len(labelled_sets.caltech101(path))),
+    "imagenet-a": ("pictures", _imagenet_a),
+    "breeds-hierarchy": ("classes", _breeds),
+    "wordnet-nouns": ("nouns", lambda path: len(wordnet.hypernyms(datafiles.checked(path)))),
+}

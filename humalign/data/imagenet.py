@@ -1,0 +1,221 @@
+"""ImageNet (ILSVRC 2012) as a user has it: class folders, or the official tar files, read without unpacking them.
+
+The folder that HUMALIGN_IMAGENET names holds ``train/CLASS/PICTURE.JPEG`` or ``ILSVRC2012_img_train.tar``, a tar
+file of one tar file a class; and ``val/CLASS/PICTURE.JPEG`` or ``ILSVRC2012_img_val.tar`` with
+``ILSVRC2012_devkit_t12.tar.gz``. Pictures are in the order of their classes and names, whichever of these they are
+read from, so that an index means the same picture in each.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from humalign.data import registry
+from humalign.data.images import open_image
+from humalign.data.registry.imagenet import (
+    DEVKIT,
+    PICTURES,
+    class_of,
+    devkit_classes,
+    in_archive,
+    in_flat_archive,
+    in_folders,
+    loose,
+    said_gap,
+)
+from humalign.errors import HumalignError
+
+FOLDER = registry.IMAGENET
+TAR, FLAT_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+TRAINING, VALIDATION = PICTURES["imagenet-2012-training"], PICTURES["imagenet-2012-validation"]
+
+
+def folder() -> Path:
+    """Return the folder of ImageNet.
+
+    Raises:
+        HumalignError: HUMALIGN_IMAGENET is not set, or names no folder.
+    """
+    named = os.environ.get(FOLDER)
+    holds = f"train (or {TAR}) and val (or {FLAT_TAR})"
+    if not named:
+        raise HumalignError(
+            f"ImageNet is missing: set {FOLDER} to the folder that holds {holds}; see image-net.org"
+        )
+    if not Path(named).expanduser().is_dir():
+        raise HumalignError(f"{FOLDER}={named} is no folder: name the one that holds {holds}")
+    return Path(named).expanduser()
+
+
+class ClassFolders:
+    """Pictures in class folders, labelled ``file`` (``n01440764/n01440764_10026.JPEG``) and ``class``.
+
+    Names only are kept in memory.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.labels = labelled(self.root, in_folders(self.root))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return open_image(self.root / self._place(self.labels["file"].iloc[index]))
+
+    def _place(self, file: str) -> str:
+        return file
+
+
+class LooseFolder(ClassFolders):
+    """Validation pictures that were unpacked into one folder, labelled as if they were in class folders.
+
+    Args:
+        root: the folder, beside which the devkit lies.
+        pictures: how many there must be.
+    """
+
+    def __init__(self, root: str | Path, pictures: int) -> None:
+        self.root = Path(root)
+        classes = devkit_classes(self.root.parent, pictures)
+        self.labels = labelled(
+            self.root, (f"{class_of(self.root, name, classes)}/{name}" for name in loose(self.root))
+        )
+
+    def _place(self, file: str) -> str:
+        return file.split("/")[1]
+
+
+class InTar:
+    """Pictures of a tar file; each is read at its place, nothing is unpacked.
+
+    Args:
+        path: of the tar file.
+        members: of each picture ``CLASS/PICTURE.JPEG``, where it starts, and its bytes.
+
+    Raises:
+        HumalignError: the file is cut short or holds no picture.
+    """
+
+    def __init__(self, path: Path, members: Iterable[tuple[str, int, int]]) -> None:
+        self.path = path
+        places = {name: (start, size) for name, start, size in members}
+        self.labels = labelled(path, places)
+        self._places = np.array([places[file] for file in self.labels["file"]], dtype=np.int64)
+        size = path.stat().st_size
+        if (self._places.sum(1) > size).any():
+            raise HumalignError(f"{path} is cut short at {size:,} bytes: fetch it again")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        start, size = (int(number) for number in self._places[index])
+        # Opened for each picture: loader processes that share one open file would move its position for each other.
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            return open_image(
+                io.BytesIO(file.read(size)), f"{self.labels['file'].iloc[index]} in {self.path}"
+            )
+
+
+class ClassTars(InTar):
+    """The training pictures of a tar file of one tar file a class, as released."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(Path(path), in_archive(Path(path)))
+
+
+class FlatTar(InTar):
+    """The validation pictures of the tar file as released, which the devkit beside it sorts into classes.
+
+    Args:
+        path: of the tar file.
+        pictures: how many there must be.
+    """
+
+    def __init__(self, path: str | Path, pictures: int) -> None:
+        path = Path(path)
+        classes = devkit_classes(path.parent, pictures)
+        flat = in_flat_archive(path)
+        super().__init__(
+            path, ((f"{class_of(path, name, classes)}/{name}", at, size) for name, at, size in flat)
+        )
+
+
+Pictures = ClassFolders | InTar
+
+
+def labelled(place: Path, files: Iterable[str]) -> pd.DataFrame:
+    """Return the labels of pictures that are named ``CLASS/PICTURE``, in the order of their classes and names.
+
+    Raises:
+        HumalignError: there is none, or a class is no WordNet id.
+    """
+    ordered = sorted(file.split("/") for file in files)
+    if not ordered:
+        raise HumalignError(f"no pictures in the class folders of {place}: is this ImageNet?")
+    classes = [name for name, _ in ordered]
+    if strange := [name for name in sorted(set(classes)) if not re.fullmatch(r"n\d{8}", name)]:
+        raise HumalignError(
+            f"{place}: the class {strange[0]!r} is no WordNet id such as n01440764: name folders as ImageNet does"
+        )
+    return pd.DataFrame({"file": ["/".join(file) for file in ordered], "class": classes})
+
+
+def training(pictures: int = TRAINING) -> Pictures:
+    """Return the training pictures, from folders where there are some, else from the tar file.
+
+    Args:
+        pictures: how many there must be.
+
+    Raises:
+        HumalignError: neither is there, or another number of pictures.
+    """
+    root = folder()
+    unpacked, packed = root / "train", root / TAR
+    if not (unpacked.is_dir() or packed.is_file()):
+        raise HumalignError(
+            f"no training pictures of ImageNet in {root}: it should hold the folder train, or {TAR}"
+        )
+    found = ClassTars(packed) if packed.is_file() and _empty(unpacked) else ClassFolders(unpacked)
+    return _counted(root, "training", found, pictures)
+
+
+def validation(pictures: int = VALIDATION) -> Pictures:
+    """Return the validation pictures, from class folders where there are some, else with the classes of the devkit.
+
+    Args:
+        pictures: how many there must be.
+
+    Raises:
+        HumalignError: there are none, nothing tells their classes, or another number of pictures.
+    """
+    root = folder()
+    unpacked, packed = root / "val", root / FLAT_TAR
+    if not (unpacked.is_dir() or packed.is_file()):
+        said = f"it should hold the folder val, in one folder a class, or {FLAT_TAR} and {DEVKIT}.tar.gz"
+        raise HumalignError(f"no validation pictures of ImageNet in {root}: {said}")
+    if packed.is_file() and _empty(unpacked):
+        return _counted(root, "validation", FlatTar(packed, pictures), pictures)
+    found = LooseFolder(unpacked, pictures) if loose(unpacked) else ClassFolders(unpacked)
+    return _counted(root, "validation", found, pictures)
+
+
+def _empty(folder: Path) -> bool:
+    return not folder.is_dir() or not any(folder.iterdir())
+
+
+def _counted(root: Path, which: str, found: Pictures, pictures: int) -> Pictures:
+    if len(found) != pictures:
+        said = f"{len(found):,} {which} pictures of ImageNet in {root} instead of {pictures:,}"
+        raise HumalignError(f"{said}: {said_gap(pictures - len(found))}; unpack it again")
+    return found

@@ -1,0 +1,311 @@
+"""Readers of the public files of human judgments, each in its official layout.
+
+Indices are 0-based wherever they leave this module; files that count from 1 are converted here and nowhere else.
+Every reader raises `HumalignError` for a file that is missing, empty, cut short, damaged or a web page, and for what its
+docstring names besides; the one line gives the file, the line (text) or row (arrays), both counted from 1, and the mend.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+
+from humalign.data.datafiles import (
+    AGAIN,
+    BIT,
+    NAME,
+    PLAIN,
+    check_dissimilarities,
+    first,
+    lines,
+    matlab,
+    named,
+    of_kind,
+    once,
+    parsed,
+    vectors,
+)
+from humalign.data.object_order import Order, check_names, rows_in
+from humalign.errors import HumalignError
+
+# The ending of the name of a photograph that people judged, before the ending of a picture's file.
+JUDGED = "_01b"
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+# The objects of RDM48_triplet, row by row. The 27th is camera1 by the order of older files; camera2 fits the judgments about as well,
+# and words48.mat, which would tell, is read where it lies beside the matrix.
+FORTY_EIGHT = tuple(
+    """
+    pizza beaver macadamia tarantula clothes doormat hammer mistletoe washcloth drain furnace tea chariot coaster music_box rolling_pin
+    knob bookshelf candelabra table metal_detector bumper turban flagpole plaster_cast tuba camera1 rudder canvas dice toolbox trigger
+    bowler_hat headphones file1 bench navel canister tiara hopscotch trophy punching_bag jet telegraph bag laptop tape_measure bucket
+    """.split()
+)
+# Members of categories that no person would dispute, among the objects that the public orders place differently.
+BEYOND_DOUBT = {
+    "camera2": "electronic device",
+    "chicken2": "animal",
+    "hot_chocolate": "drink",
+    "hot-air_balloon": "vehicle",
+    "ice_cream": "dessert",
+    "pepper2": "vegetable",
+    "aardvark": "animal",
+    "zucchini": "vegetable",
+}
+# SPoSE's weights were kept from falling below zero by a penalty, not by a bound: a few stand at -0.001.
+LEAST_WEIGHT = -0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgments92:
+    """Similarity judgments of 92 images (images of Kriegeskorte et al., 2008; people of Mur et al., 2013).
+
+    Attributes:
+        images: RGB pixels.
+        matrices: one dissimilarity matrix a person, symmetric with a zero diagonal, in a unit of its own.
+        categories: one row an image, one yes-or-no column a category, named as in the file.
+    """
+
+    images: UInt8[np.ndarray, "images 175 175 3"]
+    matrices: Float[np.ndarray, "people images images"]
+    categories: pd.DataFrame
+
+
+# ---- embeddings and matrices -----------------------------------------------------------------------------------------
+
+def embedding(path: str | Path, names: Sequence[str], order: Order) -> Float32[np.ndarray, "objects dims"]:
+    """Read the objects' weights on people's dimensions, as published: VICE (``.npy``) or SPoSE (text).
+
+    Args:
+        names: ids of the objects.
+        order: of the rows in the file, which are returned in the order of ``unique_id.txt``: `OLD` for the public VICE, `UNIQUE` for SPoSE.
+
+    Raises:
+        HumalignError: not one row an object, a weight that is not finite, or below zero (SPoSE's -0.001 is let pass).
+
+    Source: VICE, ``embeddings/things`` of github.com/LukasMut/VICE; SPoSE, osf.io/z2784.
+    """
+    weights = features(path, names, order)
+    if (row := first(weights < LEAST_WEIGHT)) is not None:
+        at = rows_in(names, order)[row] + 1
+        raise HumalignError(f"{path}, row {at}: a weight of {weights[row].min():.3g} is below zero: this is not VICE's or SPoSE's")
+    return weights
+
+
+def features(path: str | Path, names: Sequence[str], order: Order) -> Float32[np.ndarray, "objects dim"]:
+    """Read a backbone's embeddings of the objects (``.npy``).
+
+    Args:
+        names: ids of the objects.
+        order: of the rows in the file, which are returned in the order of ``unique_id.txt``: `SORTED` for the public CLIP file.
+
+    Raises:
+        HumalignError: not one row an object, or a value that is not finite.
+    """
+    return vectors(path, len(names))[rows_in(names, order)]
+
+
+def things48(matrix_path: str | Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "m m"], Int64[np.ndarray, " m"]]:
+    """Read the fully sampled human dissimilarities (0 to 1) of 48 THINGS objects, and the objects' 0-based rows among ``names``.
+
+    The objects are those of ``words48.mat``, if that lies beside the matrix, and else `FORTY_EIGHT`; either are found by name.
+
+    Raises:
+        HumalignError: a matrix that is not symmetric with a zero diagonal, or other than one name a row; a name that is no object's.
+
+    Source: ``RDM48_triplet.mat`` and ``words48.mat`` of osf.io/z2784.
+    """
+    matrix = parsed(matrix_path, lambda path: np.asarray(matlab(path)["RDM48_triplet"], dtype=float))
+    check_dissimilarities(matrix_path, matrix[None])
+    words_path = Path(matrix_path).with_name("words48.mat")
+    words = parsed(words_path, _words) if words_path.exists() else list(FORTY_EIGHT)
+    source = words_path if words_path.exists() else "the 48 objects that are known"
+    if len(words) != len(matrix):
+        raise HumalignError(f"{matrix_path}: {len(matrix)} rows for {len(words)} names ({source}): {AGAIN}")
+    rows = np.array([_row_of(word, names, source) for word in words], dtype=np.int64)
+    if len(set(rows.tolist())) < len(rows):
+        twice = next(word for place, word in enumerate(words) if rows[place] in rows[:place])
+        raise HumalignError(f"{source}: {twice!r} twice: {AGAIN}")
+    return matrix, rows
+
+
+def _words(path: Path) -> list[str]:
+    found = matlab(path)
+    cells = found["words48"] if "words48" in found else next(value for value in found.values() if value.dtype.kind == "O")
+    return [str(cell).strip() for cell in cells.ravel()]
+
+
+def _row_of(word: str, names: Sequence[str], source: object) -> int:
+    """Return the row of an object by its name, written with blanks or underscores; ``camera`` is the camera of `FORTY_EIGHT`."""
+    plain = word.strip().lower().replace(" ", "_")
+    numbered = [name for name in FORTY_EIGHT if name.rstrip("0123456789") == plain]
+    for name in (plain, *numbered):
+        if name in names:
+            return list(names).index(name)
+    raise HumalignError(f"{source}: {word!r} is no id of the {len(names):,} in unique_id.txt: is one of the two of another edition?")
+
+
+def similarity_judgments_92(folder: str | Path) -> Judgments92:
+    """Read the 92 images, their categories, and one matrix of dissimilarities a person.
+
+    Raises:
+        HumalignError: a matrix that is not symmetric with a zero diagonal, a person with several, or another number of images.
+
+    Source: ``92_behavRDMs.mat``, ``Kriegeskorte_Neuron2008_supplementalData.mat``, as shipped with the RSA toolbox.
+    """
+    judged, shown = Path(folder) / "92_behavRDMs.mat", Path(folder) / "Kriegeskorte_Neuron2008_supplementalData.mat"
+
+    def people(path: Path) -> tuple[Any, set[str]]:
+        found = matlab(path)["rdms_behav_92"].ravel()
+        return np.stack([one["RDM"] for one in found]).astype(float), {one["name"] for one in found}
+
+    def pictures(path: Path) -> tuple[Any, pd.DataFrame]:
+        found = matlab(path)
+        groups = pd.DataFrame(found["categoryVectors"] == 1, columns=found["categoryLabels"].ravel())
+        return np.stack([one["image"] for one in found["stimuli_92objs"].ravel()]), groups
+
+    matrices, names = parsed(judged, people)
+    check_dissimilarities(judged, matrices)
+    if len(names) != len(matrices):
+        raise HumalignError(f"{judged}: {len(matrices)} matrices of {len(names)} people: average each person's first")
+    images, groups = parsed(shown, pictures)
+    if images.dtype != np.uint8 or images.shape != (matrices.shape[1], 175, 175, 3) or len(groups) != len(images):
+        raise HumalignError(f"{shown}: pixels {images.shape}, {len(groups)} images with categories, {matrices.shape[1]} judged: {AGAIN}")
+    return Judgments92(images, matrices, groups)
+
+
+# ---- objects ---------------------------------------------------------------------------------------------------------
+
+def object_ids(path: str | Path) -> tuple[str, ...]:
+    """Read the ids of the THINGS objects in row order (``unique_id.txt``), one a line.
+
+    Raises:
+        HumalignError: several words in a line, an id twice, or ids in another order, which files of answers could not refer to.
+    """
+    names = tuple(once(path, ((line, of_kind(path, line, name, PLAIN)) for line, (name,) in lines(path, None, 1))))
+    check_names(path, names)
+    return names
+
+
+def categories(path: str | Path, names: Sequence[str]) -> pd.DataFrame:
+    """Read ``category27_manual.tsv``: one line an object in row order (``names``: their ids), a 0 or 1 for each category.
+
+    The file names no object, so that a few whose category is beyond doubt are looked up.
+
+    Returns:
+        One row an object (index: its id), one yes-or-no column a category.
+
+    Raises:
+        HumalignError: a cell that is neither 0 nor 1, not one line a name, or lines in another order.
+    """
+    header = next(lines(path))[1]
+    found = [(line, row) for line, row in named(path, dict.fromkeys(header, BIT))]
+    if len(found) != len(names):
+        lengths = f"{len(found):,} lines for the {len(names):,} ids of unique_id.txt"
+        raise HumalignError(f"{path}: {lengths}: cut short, or another edition; {AGAIN}")
+    member = pd.DataFrame(np.array([row for _, row in found]) == "1", index=list(names), columns=header)
+    for name, category in BEYOND_DOUBT.items():
+        if name in member.index and category in member and not member.loc[name, category]:
+            line = found[names.index(name)][0]
+            why = f"{name} is not in {category!r}: the lines are not in the order of unique_id.txt"
+            raise HumalignError(f"{path}, line {line}: {why}; {AGAIN}")
+    return member
+
+
+def long_categories(path: str | Path) -> pd.DataFrame:
+    """Read ``category53_long-format.tsv``: one line a member of a category; an object may have several, or none.
+
+    Returns:
+        One row an object that has a category (index: its id, ascending), one yes-or-no column a category.
+
+    Raises:
+        HumalignError: no such column, an empty cell, or a member twice.
+    """
+    listed = named(path, {"uniqueID": PLAIN, "category": NAME})
+    table = pd.DataFrame(list(once(path, ((line, tuple(cells)) for line, cells in listed))))
+    return pd.crosstab(table[0], table[1]).astype(bool).rename_axis(index=None, columns=None)
+
+
+def things_photographs(folder: str | Path, names: Sequence[str]) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
+    """Find the photographs that a folder holds of the objects, one each: ``aardvark.jpg`` is of the object of that id.
+
+    Files that begin with a dot, and files that are no pictures, are passed over. A folder inside of the same name, which some programs
+    make when they unpack, is looked into.
+
+    Args:
+        names: ids of the objects.
+
+    Returns:
+        Paths and 0-based rows among ``names``, ascending by row.
+
+    Raises:
+        HumalignError: no photograph, one that is named after no object, or two of one object.
+    """
+    pictures = _pictures(_unpacked(folder))
+    if not pictures:
+        raise HumalignError(f"{folder} holds no photograph: expected files such as {names[0]}.jpg ({', '.join(ENDINGS)})")
+    row_of, found = {name: row for row, name in enumerate(names)}, dict[int, Path]()
+    for path in pictures:
+        if path.stem not in row_of:
+            raise HumalignError(f"{path}: {path.stem!r} is no id of unique_id.txt: take the file out, or name it by its object's id")
+        other = found.setdefault(row_of[path.stem], path)
+        if other != path:
+            raise HumalignError(f"{path}: a second photograph of {path.stem}, beside {other.name}: take one of them out")
+    rows = sorted(found)
+    return [found[row] for row in rows], np.array(rows, dtype=np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReferencePhotographs:
+    """One photograph of each object: the one that people judged, or another where that is not public.
+
+    Attributes:
+        paths: of the photographs, in the order of the objects.
+        judged: whether it is the one that people judged.
+    """
+
+    paths: list[Path]
+    judged: Bool[np.ndarray, " objects"]
+
+
+def reference_photographs(folder: str | Path, names: Sequence[str]) -> ReferencePhotographs:
+    """Find the photographs that people judged, ``ID/ID_01b.jpg``; 191 of 1,854 were withheld.
+
+    In place of a withheld one stands the first other photograph of the object by name.
+
+    Args:
+        names: ids of the objects.
+
+    Raises:
+        HumalignError: no judged photograph at all, or an object without any photograph.
+    """
+    folder, paths, judged = _unpacked(folder), list[Path](), list[bool]()
+    for name in names:
+        of_object = _pictures(folder / name)
+        shown = next((path for path in of_object if path.stem == f"{name}{JUDGED}"), None)
+        if not of_object:
+            neither = f"neither {name}/{name}{JUDGED}.jpg nor another"
+            raise HumalignError(f"{folder}: no photograph of {name}, {neither}: unpack the archive again")
+        paths.append(shown or of_object[0])
+        judged.append(shown is not None)
+    if not any(judged):
+        raise HumalignError(f"{folder}: no photograph that people judged, such as {names[0]}/{names[0]}{JUDGED}.jpg: is this another set?")
+    return ReferencePhotographs(paths, np.array(judged))
+
+
+def _unpacked(folder: str | Path) -> Path:
+    """Return the folder of the same name inside a folder, if there is one, or else the folder."""
+    inside = Path(folder) / Path(folder).name
+    return inside if inside.is_dir() else Path(folder)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Return the pictures right in a folder by name; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file())

@@ -1,0 +1,263 @@
+"""Readers of people's answers about the THINGS objects: those to train on, those to validate with, and the repeated ones.
+
+Each may lie in a file of its own or in the table of all answers; which it is, is seen from the content. Indices are 0-based and in the
+order of ``unique_id.txt`` wherever they leave this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int, Int64
+
+from humalign.data.datafiles import (
+    AGAIN,
+    NAME,
+    WHOLE,
+    at_fault,
+    check_ended,
+    check_indices,
+    even,
+    first,
+    integers,
+    line_of,
+    lines,
+    named,
+    of_kind,
+)
+from humalign.data.judgments import Choices
+from humalign.data.object_order import OLD, UNIQUE, Order, rows_in
+from humalign.errors import HumalignError
+
+SHOWN = ("image1", "image2", "image3")
+# Of the table of all answers: asked once; of the repeated triplets; asked again of the same person, and of others.
+PART, ONCE, REPEATED, PARTS = "noise_ceiling", 0, 1, (0, 1, 2, 3)
+# One triplet in so many of the table of all answers is for validation.
+VALIDATION = 10
+# In so many answers every object is seen: about 160 times in the smallest number.
+MANY = 100_000
+SPLIT, LISTED, TABLE = "three indices a line, the odd one last", "a table without a header", "a table with a header"
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """Answers to odd-one-out triplets as they were given, one row an answer.
+
+    Attributes:
+        triplets: (n, 3) 0-based indices of objects, in the order shown.
+        odd: (n,) place of the odd one out in that order, 0 to 2.
+        person: (n,) who answered, numbered from 0 in the order of the file; None where the file does not say.
+        part: (n,) which part of the table of all answers (0 to 3); None where the file has no such column.
+    """
+
+    triplets: Int64[np.ndarray, "n 3"]
+    odd: Int64[np.ndarray, " n"]
+    person: Int64[np.ndarray, " n"] | None = None
+    part: Int64[np.ndarray, " n"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.triplets)
+
+    def choices(self, rows: Bool[np.ndarray, " n"] | None = None) -> Choices:
+        """Return every answer, or some, as a row of its own, its objects in the order shown."""
+        rows = np.ones(len(self), dtype=bool) if rows is None else rows
+        return Choices(self.triplets[rows], _kept(self.odd[rows]))
+
+    def repeated(self, least: int = 2) -> Choices:
+        """Pool the answers to the same three objects, in whatever order they were shown.
+
+        Somebody who answered a triplet more than once counts each time, as in the published noise ceiling.
+
+        Returns:
+            One row a triplet with at least ``least`` answers: its objects ascending, and how often each pair was kept.
+
+        Raises:
+            HumalignError: no triplet has as many answers.
+        """
+        ascending = np.sort(self.triplets, axis=1)
+        odd_one = np.take_along_axis(self.triplets, self.odd[:, None], axis=1)
+        table = pd.DataFrame(np.hstack([ascending, _kept((ascending == odd_one).argmax(1))]))
+        pooled = table.groupby([0, 1, 2])[[3, 4, 5]].sum()
+        pooled = pooled[pooled.sum(axis=1) >= least]
+        if pooled.empty:
+            raise HumalignError(f"no triplet has {least} answers: lower `least`, or read the file of repeated triplets")
+        return Choices(pooled.index.to_frame().to_numpy(), pooled.to_numpy())
+
+
+# ---- the three sets --------------------------------------------------------------------------------------------------
+
+
+def training(path: str | Path, names: Sequence[str]) -> Choices:
+    """Read the answers to train on: ``trainset.txt``, or nine tenths of the triplets of the table of all answers.
+
+    The table's triplets are split by a number made of the three objects, whatever their order: all answers to a triplet are on one
+    side, and on the same side in every edition of the table.
+
+    Raises:
+        HumalignError: see `triplets` and `answers`; or a file of the repeated triplets.
+    """
+    return _asked_once(path, names, validating=False)
+
+
+def validation(path: str | Path, names: Sequence[str]) -> Choices:
+    """Read the answers to validate with: ``validationset.txt``, or a tenth of the triplets of the table, as `training` splits it.
+
+    Raises:
+        HumalignError: as `training`.
+    """
+    return _asked_once(path, names, validating=True)
+
+
+def repeated(path: str | Path, names: Sequence[str]) -> Choices:
+    """Read the repeated triplets, one row a triplet: ``test_triplets.csv``, or ``noise_ceiling`` 1 in the table of all answers.
+
+    Raises:
+        HumalignError: see `answers`; or a file of answers to triplets that were asked once.
+    """
+    if _layout(path) == SPLIT:
+        raise HumalignError(
+            f"{path} holds {SPLIT}: answers to triplets asked once; the repeated ones are in test_triplets.csv, "
+            f"or {PART} 1 in the table of all answers"
+        )
+    found = answers(path, names, people=False)
+    if found.part is None:
+        return found.repeated()
+    rows = found.part == REPEATED
+    if not rows.any():
+        raise HumalignError(f"{path}: no answer with {PART} {REPEATED}, the repeated triplets: {AGAIN}")
+    return Answers(found.triplets[rows], found.odd[rows]).repeated()
+
+
+def order(path: str | Path) -> Order:
+    """Return the order of the objects to which a file of answers refers: an older one in the public file of repeated triplets.
+
+    That file has five columns and, as github.com/LukasMut/VICE gives it, no header; nothing else published has its layout.
+    """
+    layout = _layout(path)
+    return OLD if layout == LISTED or (layout == TABLE and PART not in next(lines(path))[1]) else UNIQUE
+
+
+def _asked_once(path: str | Path, names: Sequence[str], validating: bool) -> Choices:
+    if _layout(path) == SPLIT:
+        return triplets(path, len(names))
+    found = answers(path, names, people=False)
+    if found.part is None:
+        raise HumalignError(
+            f"{path} holds {len(found):,} answers without a column {PART!r}: the repeated triplets; those asked once are in trainset.txt, "
+            "validationset.txt, or the table of all answers"
+        )
+    rows = (found.part == ONCE) & (_for_validation(found.triplets) == validating)
+    if not rows.any():
+        raise HumalignError(f"{path}: no answer with {PART} {ONCE} to {'validate with' if validating else 'train on'}: {AGAIN}")
+    return found.choices(rows)
+
+
+def _for_validation(triplets: Int[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+    """Tell which triplets are for validation, by SplitMix64 of their ascending objects.
+
+    Source: Steele, Lea, Flood (2014), Fast splittable pseudorandom number generators.
+    """
+    mixed = (np.sort(triplets, axis=1) @ np.array([1 << 40, 1 << 20, 1])).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return (mixed ^ (mixed >> np.uint64(31))) % np.uint64(VALIDATION) == 0
+
+
+# ---- the layouts -----------------------------------------------------------------------------------------------------
+
+
+def triplets(path: str | Path, objects: int | None = None) -> Choices:
+    """Read three 0-based indices a line, the odd one last.
+
+    Raises:
+        HumalignError: not three whole numbers in a line, an index outside 0..objects-1, one object twice in a line, or a last line
+            without an end; in many answers, none about the first object.
+
+    Source: ``trainset.txt`` and ``validationset.txt`` of osf.io/f5rn6.
+    """
+    found = integers(path, 3)
+    check_indices(found, objects, 0, lambda row: line_of(path, row))
+    if len(found) >= MANY and found.min() > 0:
+        raise HumalignError(f"{path}: no index 0 in {len(found):,} answers; are these 1-based? Subtract 1 from each, or {AGAIN}")
+    return Choices(found, np.tile(np.array([1, 0, 0]), (len(found), 1)))
+
+
+def answers(path: str | Path, names: Sequence[str], people: bool = True) -> Answers:
+    """Read a tab-separated table: 1-based ``image1`` to ``image3``; ``choice``, the place (1..3) of the odd one; perhaps ``subject_id``.
+
+    Args:
+        names: ids of the objects.
+        people: read who answered, too, which takes as long again as all else.
+
+    With a header, as the table of all answers, columns are found by name, and those that are not needed are ignored. Without one, as
+    the public file of repeated triplets, they are the five columns named here.
+
+    Raises:
+        HumalignError: no such column, a cell that is no number, an image outside 1..objects or twice in a line, a choice outside 1..3,
+            a ``noise_ceiling`` outside 0..3, or a last line without an end.
+
+    Source: ``triplets_large_final_correctednc_correctedorder.csv`` of osf.io/f5rn6; ``data/test_triplets.csv`` of
+    github.com/LukasMut/VICE.
+    """
+    layout = _layout(path)
+    if layout == SPLIT:
+        number, cells = next(lines(path))
+        raise HumalignError(f"{path}, line {number}: {len(cells)} columns instead of 5, or a header ({', '.join(SHOWN)}, choice): {AGAIN}")
+    listed = layout == LISTED
+    table = _table(path, listed, people)
+    shown, choice = table[list(SHOWN)].to_numpy(), table[["choice"]].to_numpy()
+    check_indices(shown, len(names), 1, lambda row: line_of(path, row, int(not listed)))
+    for column, least, most, wanted in (("choice", 1, 3, "the place of the odd one: 1, 2 or 3"), (PART, 0, 3, "0, 1, 2 or 3")):
+        found = table[[column]].to_numpy() if column in table else np.full((1, 1), least)
+        if (row := first((found < least) | (found > most))) is not None:
+            raise HumalignError(f"{line_of(path, row, int(not listed))}: {column} {found[row, 0]}; expected {wanted}")
+    person = pd.factorize(table["subject_id"])[0].astype(np.int64) if "subject_id" in table else None
+    part = table[PART].to_numpy() if PART in table else None
+    return Answers(_in_place(path, shown - 1, names), choice[:, 0] - 1, person, part)
+
+
+def _in_place(path: str | Path, shown: Int64[np.ndarray, "n 3"], names: Sequence[str]) -> Int64[np.ndarray, "n 3"]:
+    # The file's row of each object, inverted: which object stands in the file's row.
+    return np.argsort(rows_in(names, order(path)))[shown]
+
+
+def _layout(path: str | Path) -> str:
+    """Tell the layouts apart by the first line."""
+    _, cells = next(lines(path, None))
+    if any(name in cells for name in (*SHOWN, "choice", "subject_id")):
+        return TABLE
+    tabs = len(next(lines(path))[1])
+    return SPLIT if tabs == 1 or len(cells) == 3 else LISTED if tabs == 5 else TABLE
+
+
+def _table(path: str | Path, listed: bool, people: bool) -> pd.DataFrame:
+    """Read the columns that are needed; of a faulty file, find the first faulty line."""
+    header = [*SHOWN, "choice", "subject_id"] if listed else next(lines(path))[1]
+    kinds = dict.fromkeys((*SHOWN, "choice"), np.int64) | {PART: np.int64} | ({"subject_id": str} if people or listed else {})
+    wanted = {name: WHOLE if kind is np.int64 else NAME for name, kind in kinds.items() if name in (*SHOWN, "choice") or name in header}
+    # Identifiers are text: 7, 07 and 007 are three people.
+    table, sound = pd.DataFrame(), False
+    with contextlib.suppress(ValueError, OverflowError):
+        table = pd.read_csv(path, sep="\t", header=None if listed else 0, names=header if listed else None, usecols=list(wanted),
+                            dtype={name: kinds[name] for name in wanted}, quoting=csv.QUOTE_NONE, keep_default_na=False, na_filter=False)
+        sound = even(path, len(header))
+        sound &= "subject_id" not in table or bool(table["subject_id"].str.strip().ne("").all())
+    if not sound or table.empty or any(header.count(name) > 1 for name in wanted):
+        raise at_fault(path, _cells(path, wanted) if listed else named(path, wanted))
+    check_ended(path)
+    return table
+
+
+def _cells(path: str | Path, kinds: dict[str, str]) -> list[list[str]]:
+    return [[of_kind(path, line, cell, kind) for cell, kind in zip(cells, kinds.values(), strict=True)] for line, cells in lines(path)]
+
+
+def _kept(odd: Int[np.ndarray, " n"]) -> Int64[np.ndarray, "n 3"]:
+    # Pairs are listed as (ij, ik, jk): the odd one in place 2, 1, 0 leaves pair 0, 1, 2.
+    return np.eye(3, dtype=np.int64)[2 - odd]

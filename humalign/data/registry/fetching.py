@@ -1,0 +1,327 @@
+"""Bring a registered source to this machine: resumable, checked, and moved into place only when it is whole.
+
+A file is looked for in the data folder, then in the mirror, and downloaded into the data folder where neither has it. Its bytes gather
+in ``NAME.part``, which the next call continues; a page, a cut file, or one with another checksum never gets the file's name. What lies
+there already is not compared with a checksum: it may be another edition, which `humalign.data.editions` tells apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import sys
+import tarfile
+import time
+import zipfile
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from humalign.artefacts import sha256
+from humalign.data import registry
+from humalign.data.registry import File, Source, imagenet
+from humalign.errors import HumalignError
+
+WAITS = (1.0, 5.0)  # seconds before the second and the third attempt
+TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces
+PIECE = 1 << 16  # bytes; of a connection that breaks, less than this is lost
+# What files of these kinds begin with, and where it stands; a page that a server gives instead of a file begins otherwise.
+MAGIC = {
+    ".zip": (0, b"PK"),
+    ".npz": (0, b"PK"),
+    ".npy": (0, b"\x93NUMPY"),
+    ".gz": (0, b"\x1f\x8b"),
+    ".mat": (0, b"MATLAB"),
+    ".pkl": (0, b"\x80"),
+    ".tar": (257, b"ustar"),
+}
+# The folder below its root where a set of torchvision looks for its archive.
+ARCHIVE_IN = {"CIFAR10": "", "DTD": "dtd", "Caltech101": "caltech101"}
+PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml")
+
+
+class Unreachable(HumalignError):
+    """Signal that a host gives no answer, so that asking it for the next file is of no use."""
+
+
+class Passing(Exception):
+    """Signal a fault that another attempt may not meet."""
+
+
+def fetch(name: str) -> Path:
+    """Return where a source lies, downloaded where it is missing and can be.
+
+    Raises:
+        HumalignError: it has to be brought by hand, cannot be downloaded, or what came is not the public file.
+    """
+    entry = registry.source(name)
+    return {"data": _data, "hub": _hub, "imagenet": imagenet.check}.get(entry.kind, lambda entry: registry.locate(entry.name))(entry)
+
+
+def fetch_all(entries: Iterable[Source]) -> Iterator[tuple[Source, Path | HumalignError]]:
+    """Yield each source with where it lies, or with what is wrong; of a host that gives no answer nothing more is asked."""
+    silent: dict[str, HumalignError] = {}
+    for entry in entries:
+        host = "huggingface.co" if entry.hub else urlsplit(entry.url).netloc
+        try:
+            if host in silent:
+                yield entry, registry.locate(entry.name)
+            else:
+                yield entry, fetch(entry.name)
+        except Unreachable as error:
+            silent[host] = error
+            yield entry, error
+        except HumalignError as error:
+            yield entry, HumalignError(f"{entry.what}: not asked for, as {host} gave no answer") if host in silent else error
+
+
+def _data(entry: Source) -> Path:
+    with contextlib.suppress(HumalignError):
+        return registry.locate(entry.name)
+    if not entry.fetchable:
+        return registry.locate(entry.name)  # which says how it is brought
+    for file in entry.files:
+        path = registry.find(file.path) or download(entry, file)
+        if not file.sha256 and file.path not in registry.pins():
+            _pin(file, sha256(path))
+        if entry.archive:
+            _unpack(entry, path)
+    return registry.locate(entry.name)
+
+
+def _hub(entry: Source) -> Path:
+    from huggingface_hub import errors, hf_hub_download
+
+    with contextlib.suppress(HumalignError):
+        return registry.locate(entry.name)
+    try:
+        return Path(hf_hub_download(str(entry.hub), entry.path))
+    except errors.LocalEntryNotFoundError:
+        raise Unreachable(f"cannot reach the Hugging Face hub: connect to the network, then {entry.command}; {registry.BY_HAND}") from None
+    except (errors.HfHubHTTPError, OSError) as error:
+        raise HumalignError(f"{entry.hub} on the Hugging Face hub: {str(error).splitlines()[0]}; see {entry.home}") from None
+
+
+def download(entry: Source, file: File) -> Path:
+    """Download one file into the data folder; a download that was stopped is continued.
+
+    Raises:
+        HumalignError: it cannot be had, is no data, is cut short, has another checksum, or there is no space for it.
+    """
+    path = registry.data_folder() / file.path
+    wanted = file.sha256 or registry.pins().get(file.path)
+    pooch.get_logger().setLevel("ERROR")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            pooch.retrieve(str(file.url), wanted and f"sha256:{wanted}", path.name, path.parent, downloader=Resumable(entry, file, path))
+        except ValueError:
+            mend = f"see {entry.home}; a newer edition is read where you put it at {path}"
+            if not file.sha256:
+                mend = f"delete the line of {file.path} in {registry.data_folder() / registry.PINS} to take the new one"
+            raise HumalignError(
+                f"{entry.what} from {file.url} are not the public file (another checksum): nothing is kept; try once more; {mend}"
+            ) from None
+    return path
+
+
+class Resumable:
+    """A downloader for pooch that continues ``NAME.part`` by HTTP ranges, and refuses what is no data."""
+
+    def __init__(self, entry: Source, file: File, path: Path) -> None:
+        self.entry, self.file, self.path = entry, file, path
+        self.part = path.with_name(f"{path.name}.part")
+        self.tag = path.with_name(f"{path.name}.part.tag")
+
+    def __call__(self, url: str, output_file: str, _: Any) -> None:
+        """Bring the whole of ``url``, with two more attempts at whatever may pass, and move it to ``output_file``."""
+        for wait in (*WAITS, None):
+            try:
+                self._continue(url)
+                break
+            except Passing as fault:
+                if wait is None:
+                    raise HumalignError(f"{fault}: run the same command again{self._kept()}") from None
+            except requests.RequestException as fault:
+                if wait is None:
+                    raise Unreachable(
+                        f"cannot reach {urlsplit(url).hostname} ({_reason(fault)}): connect to the network, then run the same command "
+                        f"again{self._kept()}; or put the file at {self.path}"
+                    ) from None
+            time.sleep(wait)
+        self._refuse_page(url)
+        self.tag.unlink(missing_ok=True)
+        self.part.replace(output_file)
+
+    def _kept(self) -> str:
+        have = self._have()
+        return f", it continues at {have / 1e6:.1f} MB" if have else ""
+
+    def _have(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _continue(self, url: str) -> None:
+        start = self._have()
+        tag = self.tag.read_text() if self.tag.exists() else ""
+        if start and not (tag or self.file.sha256):  # the server's file may be another one by now, and nobody could tell
+            self.part.unlink()
+            start = 0
+        headers = {"Accept-Encoding": "identity"}
+        if start:
+            headers |= {"Range": f"bytes={start}-"} | ({"If-Range": tag} if tag else {})
+        with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as answer:
+            self._refuse_status(url, answer)
+            if answer.status_code != HTTPStatus.PARTIAL_CONTENT:
+                start = 0
+            length = None if "Content-Encoding" in answer.headers else answer.headers.get("Content-Length")
+            whole = start + int(length) if length else self.file.size
+            if self.file.size is not None and whole != self.file.size:
+                raise HumalignError(f"{url} has {whole:,} bytes, the public file has {self.file.size:,}: see {self.entry.home}")
+            self._refuse_full_disk(whole, start)
+            self.tag.write_text(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
+            with (
+                open(self.part, "ab" if start else "wb") as part,
+                tqdm(total=whole, initial=start, desc=f"    {self.path.name}", unit="B", unit_scale=True, leave=False, disable=None) as bar,
+            ):
+                cut = False
+                try:
+                    for piece in answer.iter_content(PIECE):
+                        part.write(piece)
+                        bar.update(len(piece))
+                except (requests.exceptions.ChunkedEncodingError, requests.ConnectionError):
+                    cut = True
+        if cut or (whole is not None and self._have() < whole):
+            raise Passing(f"{url} was cut off at {self._have():,} bytes" + (f" of {whole:,}" if whole is not None else ""))
+
+    def _refuse_status(self, url: str, answer: requests.Response) -> None:
+        code = answer.status_code
+        if code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            self.part.unlink(missing_ok=True)
+            raise Passing(f"{url} is shorter than what was downloaded of it")
+        if code >= HTTPStatus.INTERNAL_SERVER_ERROR or code == HTTPStatus.TOO_MANY_REQUESTS:
+            raise Passing(f"{url} answers {code} ({answer.reason})")
+        if code >= HTTPStatus.BAD_REQUEST:
+            raise HumalignError(f"{url} answers {code} ({answer.reason}): find the file at {self.entry.home}, and put it at {self.path}")
+        if answer.headers.get("Content-Type", "").startswith("text/html"):
+            raise self._page(answer.url)
+
+    def _refuse_page(self, url: str) -> None:
+        with open(self.part, "rb") as part:
+            head = part.read(1024)
+        where, wanted = MAGIC.get(self.path.suffix, (0, b""))
+        if head.lstrip().lower().startswith(PAGE) or head[where : where + len(wanted)] != wanted:
+            self.part.unlink()
+            self.tag.unlink(missing_ok=True)
+            raise self._page(url)
+
+    def _page(self, url: str) -> HumalignError:
+        entry = self.entry
+        return HumalignError(
+            f"{url} gives a page instead of the file (to log in, or to accept terms): see {entry.home}, and put the file at "
+            f"{self.path}"
+        )
+
+    def _refuse_full_disk(self, whole: int | None, start: int) -> None:
+        free = shutil.disk_usage(self.path.parent).free
+        if whole is not None and free < whole - start:
+            raise OSError(errno.ENOSPC, f"{(whole - start) / 1e9:.1f} GB are to come, {free / 1e9:.1f} GB are free")
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say in one line what is wrong with the disk; what was downloaded stays."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, requests.RequestException):
+            raise
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            said = f" ({error.strerror})" if error.strerror and "GB" in error.strerror else ""
+            raise HumalignError(f"no space left for {path}{said}: free some, then run the same command again, it continues") from None
+        raise HumalignError(f"cannot write {path} ({error.strerror or error}): set {registry.DATA} to a folder of your own") from None
+
+
+def _reason(fault: requests.RequestException) -> str:
+    kinds = {requests.exceptions.SSLError: "its certificate is not accepted", requests.Timeout: "no answer in time"}
+    return next((said for kind, said in kinds.items() if isinstance(fault, kind)), "no connection")
+
+
+def _pin(file: File, digest: str) -> None:
+    """Write down what came first, in the layout of sha256sum."""
+    path = registry.data_folder() / registry.PINS
+    part = path.with_suffix(".part")
+    pins = registry.pins() | {file.path: digest}
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text("".join(f"{each}  {name}\n" for name, each in sorted(pins.items())), "utf-8")
+        part.replace(path)
+
+
+def _unpack(entry: Source, archive: Path) -> None:
+    """Unpack an archive beside the place of its folder, and move that into place; an archive in the data folder is then removed."""
+    target = registry.data_folder() / entry.path
+    with _writing(target):
+        try:
+            (_by_torchvision if entry.torchvision else _by_hand)(entry, archive, target)
+        except (tarfile.TarError, zipfile.BadZipFile, shutil.ReadError, EOFError, FileNotFoundError, NotImplementedError) as error:
+            raise HumalignError(f"{archive} cannot be unpacked into {entry.path} ({error}): delete it, and {entry.command}") from None
+        except RuntimeError as error:  # zipfile's for a wrong password, torchvision's for another checksum
+            raise HumalignError(f"{archive} cannot be unpacked into {entry.path} ({error}): {_after_a_refusal(entry, archive)}") from None
+        if archive.is_relative_to(registry.data_folder()):
+            archive.unlink(missing_ok=True)
+
+
+def _after_a_refusal(entry: Source, archive: Path) -> str:
+    if entry.password:
+        return f"is {entry.password} the password? {entry.home} gives it"
+    return f"delete {archive}, and {entry.command}"
+
+
+def _by_torchvision(entry: Source, archive: Path, target: Path) -> None:
+    """Let torchvision check the archive and unpack it, in a root of its own, from which the whole folder is then moved."""
+    from torchvision import datasets
+
+    root = target.with_name(f".{target.name}.part")
+    shutil.rmtree(root, ignore_errors=True)
+    expected = root / ARCHIVE_IN[entry.torchvision] / archive.name
+    expected.parent.mkdir(parents=True)
+    try:
+        shutil.copyfile(archive, expected)
+        # What torchvision prints goes where progress goes, so that the output of a command stays a list of files.
+        with contextlib.redirect_stdout(sys.stderr):
+            try:
+                getattr(datasets, entry.torchvision)(root, download=True)
+            except (ValueError, KeyError, AttributeError) as error:  # its words for an archive that holds something else
+                raise RuntimeError(f"torchvision finds no {entry.torchvision} in it: {error}") from None
+        expected.unlink(missing_ok=True)
+        (root / target.name).rename(target)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _by_hand(entry: Source, archive: Path, target: Path) -> None:
+    beside = target.with_name(f".{target.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as whole:
+                whole.extractall(beside, pwd=os.environ.get(entry.password, "").encode() or None)
+        else:
+            shutil.unpack_archive(archive, beside, filter="data")
+        # The folder may lie in another one of the archive's own name.
+        inside = min((path for path in beside.rglob(target.name) if path.is_dir()), key=lambda path: len(path.parts), default=None)
+        if inside is None:
+            inner = next((path.name for path in beside.rglob("*.zip")), None)
+            held = f"it holds the archive {inner}: unpack that by hand" if inner else "no such folder in it"
+            raise FileNotFoundError(held)
+        inside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""From labelled triplets to a student."""

@@ -1,0 +1,172 @@
+"""What a training step sees: rows of a triplet file, or all triplets among a batch of images, labelled as they are needed.
+
+A step depends on its number alone, so that a resumed run sees what an unbroken one would, and every one of several processes
+knows its share without asking the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from humalign.data.judgments import random_triplets
+from humalign.errors import HumalignError
+from humalign.teach.objectives import pair_similarities
+from humalign.triplets import LabelledTriplets, cluster_border
+from humalign.triplets.labelling import SORTED
+
+T = TypeVar("T")
+# Beyond this, a step's triplets alone would take gigabytes.
+MOST_TRIPLETS = 20_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One process's share of a training step.
+
+    Attributes:
+        images: to run through the student, each once.
+        triplets: places among the outputs; the pair kept together is (0, 1).
+        similarities: the teacher's, of the pairs of each triplet.
+        total: triplets of the step in all processes.
+    """
+
+    images: Int[np.ndarray, " images"]
+    triplets: Int[Tensor, "n 3"]
+    similarities: Float[Tensor, "n 3"]
+    total: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FileRows:
+    """The rows of a triplet file in their order, ``batch`` a step, from the start again at the end."""
+
+    labelled: LabelledTriplets
+    batch: int
+    gathered = False
+
+    def step(self, number: int, rank: int = 0, world: int = 1) -> Step:
+        """Return every ``world``-th row of a step; images in several rows are run once."""
+        rows = rows_of_step(number, self.batch, len(self.labelled))[rank::world]
+        images, places = np.unique(self.labelled.indices[rows], return_inverse=True)
+        similarities = torch.from_numpy(np.asarray(self.labelled.similarities[rows], dtype=np.float32))
+        return Step(images, torch.from_numpy(places.reshape(-1, 3)), similarities, self.batch)
+
+    def check(self, images: int, world: int) -> None:
+        """Refuse rows that name images which are not there, and fewer rows a step than processes."""
+        if self.labelled.indices.max() >= images:
+            raise HumalignError(f"triplets name image {self.labelled.indices.max()}, but there are {images}: another image list?")
+        if self.batch < world:
+            raise HumalignError(f"{self.batch} rows a step for {world} processes: raise `batch_triplets`")
+
+
+def rows_of_step(step: int, batch: int, total: int) -> Int[np.ndarray, " batch"]:
+    """Return the rows that a step takes: the next ``batch``, wrapping around at the end of the file."""
+    return np.arange(step * batch, (step + 1) * batch) % total
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DenseTriplets:
+    """All triplets among a batch of images, labelled on the fly: one forward pass of b images serves b (b - 1) (b - 2) / 6 triplets.
+
+    Attributes:
+        embeddings: the teacher's, of every image; labels are their dot products.
+        batch_images: images a step, drawn without replacement until an epoch has no full batch left.
+        triplets: draw so many of them a step; None takes all.
+        seed: of images and triplets.
+        clusters: of every image; only triplets with two images of one cluster and one of another are then taken.
+    """
+
+    embeddings: Float[np.ndarray, "images dim"]
+    batch_images: int
+    triplets: int | None = None
+    seed: int = 0
+    clusters: Int[np.ndarray, " images"] | None = None
+    gathered = True
+
+    def step(self, number: int, rank: int = 0, world: int = 1) -> Step:
+        """Return a process's share of a step: a block of its images, and every ``world``-th triplet among all of them."""
+        images = self.images_of_step(number)
+        triplets = self._among(images, number)
+        total = len(triplets)
+        if total < world:
+            raise HumalignError(f"step {number} has {total} triplets for {world} processes: raise `batch_images`, or take fewer clusters")
+        teacher = torch.from_numpy(self.embeddings[images]).float()
+        rows, similarities = _sorted(teacher, triplets[rank::world])
+        share = len(images) // world
+        return Step(images[rank * share : (rank + 1) * share], rows, similarities, total)
+
+    def images_of_step(self, number: int) -> Int[np.ndarray, " batch"]:
+        """Return the images of a step, in all processes."""
+        epoch, place = divmod(number, len(self.embeddings) // self.batch_images)
+        return _epoch(len(self.embeddings), self.seed, epoch)[place * self.batch_images : (place + 1) * self.batch_images]
+
+    def _among(self, images: Int[np.ndarray, " batch"], number: int) -> Int[Tensor, "n 3"]:
+        labels = None if self.clusters is None else self.clusters[images]
+        if self.triplets is not None:
+            rng = np.random.default_rng([self.seed, 1, number])
+            if labels is not None:
+                return torch.from_numpy(cluster_border(labels, self.triplets, rng))
+            return torch.from_numpy(random_triplets(np.arange(len(images)), self.triplets, rng))
+        every = _every(len(images))
+        if labels is None:
+            return every
+        i, j, k = torch.from_numpy(labels)[every].unbind(1)
+        return every[(i == j).int() + (i == k).int() + (j == k).int() == 1]
+
+    def check(self, images: int, world: int) -> None:
+        """Refuse a batch that the images cannot fill or processes cannot share, and more triplets than memory holds."""
+        if len(self.embeddings) != images:
+            raise HumalignError(f"{len(self.embeddings):,} teacher embeddings for {images:,} images: one for each, in the same order")
+        if not 3 <= self.batch_images <= images:
+            raise HumalignError(f"`batch_images` is {self.batch_images}: it must be 3 to {images:,}, the number of images")
+        if self.batch_images % world:
+            raise HumalignError(f"`batch_images` is {self.batch_images}: {world} processes need a multiple of {world}")
+        if self.triplets is None and math.comb(self.batch_images, 3) > MOST_TRIPLETS:
+            raise HumalignError(f"{math.comb(self.batch_images, 3):,} triplets a step: name how many to draw, with `triplets`")
+
+
+# A source of steps; ``gathered`` tells whether a process's triplets are among the outputs of all or of its own.
+Plan = FileRows | DenseTriplets
+
+
+@functools.lru_cache(maxsize=2)
+def _epoch(images: int, seed: int, epoch: int) -> Int[np.ndarray, " images"]:
+    return np.random.default_rng([seed, 0, epoch]).permutation(images)
+
+
+@functools.lru_cache(maxsize=2)
+def _every(images: int) -> Int[Tensor, "n 3"]:
+    return torch.combinations(torch.arange(images), 3)
+
+
+def _sorted(teacher: Float[Tensor, "images dim"], triplets: Int[Tensor, "n 3"]) -> tuple[Int[Tensor, "n 3"], Float[Tensor, "n 3"]]:
+    """Sort each row so that the pair which the teacher keeps together comes first, and return its similarities in that order."""
+    kept = pair_similarities(teacher, triplets).argmax(1)
+    rows = triplets.gather(1, torch.from_numpy(SORTED)[kept])
+    return rows, pair_similarities(teacher, rows)
+
+
+def ahead(load: Callable[[int], T], steps: Iterable[int], depth: int) -> Iterator[T]:
+    """Yield what ``load`` gives for each step in turn, while a thread loads the ``depth`` that come next."""
+    thread = ThreadPoolExecutor(1)
+    waiting: deque[Future[T]] = deque()
+    try:
+        for step in steps:
+            waiting.append(thread.submit(load, step))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        thread.shutdown(cancel_futures=True)

@@ -1,0 +1,266 @@
+"""Distillation: move a student's triplet distributions to the teacher's, while its weights stay near their start.
+
+A step runs each of its images once: where triplets share images, one forward pass serves many of them. One process or many
+(``humalign.distil.ranks``), on a processor or on GPUs; stopped at any time and resumed from the last checkpoint.
+Source: official configuration and training loop (objective, Adam, warm-up and cosine, decay to init, cadence).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from humalign import triplets
+from humalign.artefacts import replacing
+from humalign.distil.batches import DenseTriplets, FileRows, Plan, Step, ahead
+from humalign.distil.optimiser import AdamTowardsInit, Pull, warmup_cosine
+from humalign.distil.ranks import Ranks, join
+from humalign.errors import HumalignError, nearest
+from humalign.models.student import Student
+from humalign.teach.objectives import OBJECTIVES
+from humalign.triplets import LabelledTriplets
+
+
+@runtime_checkable
+class Inputs(Protocol):
+    """What a student takes of each image, read by an array of indices: a tensor, or a ``PixelStore``."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any) -> Tensor: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Distillation:
+    """The numbers of one training run; the defaults are the official configuration's.
+
+    Attributes:
+        objective: ``jsd``, ``kl`` or ``contrastive``, and each with ``-normalised`` behind it, on outputs of length 1.
+        temperature: τ, divides the student's dot products.
+        steps, warmup: gradient steps, of which the first raise the learning rate linearly.
+        learning_rate: at its peak; falls to 0 by a cosine.
+        decay_to_init: pull of every parameter to its initial value, times the learning rate; or one for each group of
+            parameters, as ``{"tail": 1.0, "head": 0.0}``.
+        batch_triplets: rows of the triplet file a step, in their order, from the start again at the end.
+        checkpoint_every: steps between checkpoints.
+    """
+
+    objective: str = "jsd"
+    temperature: float = 100.0
+    steps: int = 100_000
+    warmup: int = 5_000
+    learning_rate: float = 3e-5
+    decay_to_init: Pull = 1.0
+    batch_triplets: int = 512
+    checkpoint_every: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise HumalignError(f"unknown objective {self.objective!r}: {nearest(self.objective, OBJECTIVES)}")
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        return warmup_cosine(step, self.learning_rate, self.warmup, self.steps)
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """How a run is computed: time and memory change with it, numbers by rounding only.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where there is a device.
+        bfloat16: run the student under autocast; weights, objective and updates stay in single precision.
+        recompute: keep only what enters a stage, and compute the rest again for the gradient (gradient checkpointing).
+        passes: parts in which the rows of a step are computed one after the other, for less memory; of rows of a file only.
+        compile: a backend of ``torch.compile``, as ``inductor``.
+        prefetch: batches that are read while one is trained on.
+    """
+
+    device: str = "auto"
+    bfloat16: bool = False
+    recompute: bool = False
+    passes: int = 1
+    compile: str | None = None
+    prefetch: int = 2
+
+
+@dataclasses.dataclass
+class Log:
+    """What a run tells: the mean divergence (nats) of every step before its update, and evaluations by finished steps."""
+
+    divergence: list[float] = dataclasses.field(default_factory=list)
+    evaluations: dict[int, dict[str, float]] = dataclasses.field(default_factory=dict)
+
+
+def distill(
+    student: Student,
+    inputs: Inputs,
+    labelled: LabelledTriplets | DenseTriplets,
+    settings: Distillation,
+    checkpoint: Path | None = None,
+    progress: Callable[[int], None] = lambda step: None,
+    *,
+    engine: Engine = Engine(),
+    evaluate: Callable[[Student], Mapping[str, float]] | None = None,
+    evaluate_every: int = 5_000,
+    embeddings: Float[np.ndarray, "images dim"] | None = None,
+    unsound: bool = False,
+) -> Log:
+    """Train a student in place, on the engine's device, and leave it there.
+
+    Args:
+        student: maps a batch of inputs to (batch, head) outputs.
+        inputs: what the student takes of each image: pixels, or activations of a frozen trunk.
+        labelled: rows of a triplet file over ``inputs``, or all triplets among batches of them.
+        settings: of the run.
+        checkpoint: written every ``checkpoint_every`` steps; where it exists, training goes on from it and
+            ends exactly as it would have without the stop. Several processes must see the same file.
+        progress: called with each finished step.
+        engine: how to compute it.
+        evaluate: called with the student every ``evaluate_every`` steps; what it returns is kept in the log.
+        embeddings: any backbone's, of the images: with them the audit tests the order of the file's columns.
+        unsound: train even on a triplet file whose audit fails.
+
+    Raises:
+        HumalignError: a file that fails its audit, triplets and images that don't fit, a damaged checkpoint or one of another
+            run, a divergence that is not finite.
+    """
+    plan: Plan = labelled if isinstance(labelled, DenseTriplets) else FileRows(labelled, settings.batch_triplets)
+    ranks = join(engine.device)
+    if engine.passes > 1 and plan.gathered:
+        raise HumalignError(f"{engine.passes} passes: only rows of a file can be taken in parts, dense triplets need all images of a step")
+    plan.check(len(inputs), ranks.world)
+    if isinstance(labelled, LabelledTriplets) and not unsound:
+        refuse_unsound(labelled, len(inputs), embeddings)
+    student.to(ranks.device)
+    student.recompute(engine.recompute)
+    model: nn.Module = torch.compile(student, backend=engine.compile) if engine.compile else student  # type: ignore[assignment]
+    model = ranks.share(model)
+    trained = [(name, parameter) for name, parameter in student.named_parameters() if parameter.requires_grad]
+    optimiser = AdamTowardsInit(trained, settings.decay_to_init)
+    state = _Checkpoint(checkpoint, settings, trained, optimiser)
+    log = state.resume()
+    steps = range(len(log.divergence), settings.steps)
+    batches = ahead(functools.partial(load_step, plan, inputs, ranks), steps, engine.prefetch)
+    for number, (pixels, batch) in zip(steps, batches, strict=True):
+        optimiser.zero_grad()
+        seen = ranks.mean(_backward(model, pixels, batch, plan.gathered, settings, engine, ranks))
+        if not np.isfinite(seen):
+            mend = "lower `learning_rate`, or audit the triplets (`humalign audit`)"
+            raise HumalignError(f"the objective is {seen} at step {number}: {mend}")
+        optimiser.step(settings.learning_rate_at(number))
+        log.divergence.append(seen)
+        if ranks.rank == 0:
+            finished = number + 1
+            if evaluate and finished % evaluate_every == 0:
+                log.evaluations[finished] = {name: float(value) for name, value in evaluate(student).items()}
+            if finished % settings.checkpoint_every == 0:
+                state.save(log)
+            progress(number)
+    return log
+
+
+def _backward(
+    model: nn.Module, pixels: Tensor, batch: Step, gathered: bool, settings: Distillation, engine: Engine, ranks: Ranks
+) -> Float[Tensor, ""]:
+    """Add up the gradients of a process's share of a step, part by part, and return its divergence."""
+    parts = batch.triplets.chunk(engine.passes)
+    seen = torch.zeros((), device=ranks.device)
+    for number, (rows, similarities) in enumerate(zip(parts, batch.similarities.chunk(engine.passes), strict=True), 1):
+        places, inputs = rows, pixels
+        if engine.passes > 1:
+            used, places = torch.unique(rows, return_inverse=True)
+            inputs = pixels[used]
+        # Processes add up their gradients once a step, with its last part.
+        alone = isinstance(model, DistributedDataParallel) and number < len(parts)
+        with model.no_sync() if alone else contextlib.nullcontext():  # type: ignore[operator]
+            with torch.autocast(ranks.device.type, torch.bfloat16, enabled=engine.bfloat16):
+                outputs = model(inputs)
+            outputs = ranks.gather(outputs.float()) if gathered else outputs.float()
+            # Gradients are averaged over processes, so that each one's share counts as often as there are processes.
+            each = OBJECTIVES[settings.objective](similarities, outputs, places, settings.temperature)
+            divergence = each.sum() * (ranks.world / batch.total)
+            divergence.backward()
+        seen += divergence.detach()
+    return seen
+
+
+def refuse_unsound(labelled: LabelledTriplets, images: int, embeddings: Float[np.ndarray, "images dim"] | None = None) -> None:
+    """Refuse to train on a triplet file whose audit fails; with embeddings, the order of its columns is audited too."""
+    for finding in triplets.audit(labelled, images, embeddings):
+        if not finding.ok:
+            raise HumalignError(f"the triplet file fails its audit ({finding.check}: {finding.seen}): see `humalign audit FILE`")
+
+
+def load_step(plan: Plan, inputs: Inputs, ranks: Ranks, number: int) -> tuple[Tensor, Step]:
+    """Read a step's inputs and labels, and send them to the device."""
+
+    def sent(tensor: Tensor) -> Tensor:
+        if ranks.device.type == "cpu" or tensor.device == ranks.device:
+            return tensor.to(ranks.device)
+        # From pinned memory a copy runs beside the computation. The current device belongs to the thread: without this line every
+        # process would open the first GPU too.
+        with torch.cuda.device(ranks.device):
+            return tensor.pin_memory().to(ranks.device, non_blocking=True)
+
+    batch = plan.step(number, ranks.rank, ranks.world)
+    triplets, similarities = sent(batch.triplets), sent(batch.similarities)
+    return sent(inputs[batch.images]), dataclasses.replace(batch, triplets=triplets, similarities=similarities)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Checkpoint:
+    """What a resumed run needs, at one path or, without one, nowhere."""
+
+    path: Path | None
+    settings: Distillation
+    trained: list[tuple[str, nn.Parameter]]
+    optimiser: AdamTowardsInit
+
+    def save(self, log: Log) -> None:
+        if self.path is None:
+            return
+        state = {
+            "settings": dataclasses.asdict(self.settings),
+            "parameters": {name: parameter.detach() for name, parameter in self.trained},
+            "optimiser": self.optimiser.state_dict(),
+            "log": dataclasses.asdict(log),
+        }
+        with replacing(self.path) as part:
+            torch.save(state, part)
+
+    def resume(self) -> Log:
+        if self.path is None:
+            return Log()
+        try:
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            other = [name for name, value in dataclasses.asdict(self.settings).items() if state["settings"][name] != value]
+            if not other:
+                self._restore(state)
+                return Log(**state["log"])
+        except FileNotFoundError:
+            return Log()
+        except Exception as error:  # a checkpoint cut short, or of another student: training starts afresh, losing only time
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            raise HumalignError(
+                f"the checkpoint {self.path} was unreadable ({type(error).__name__}) and is removed: run the same command again"
+            ) from None
+        raise HumalignError(f"the checkpoint {self.path} is of a run with another `{other[0]}`: delete it, or give this run its own")
+
+    @torch.no_grad()
+    def _restore(self, state: dict[str, Any]) -> None:
+        if {name: p.shape for name, p in self.trained} != {name: p.shape for name, p in state["parameters"].items()}:
+            raise ValueError("the parameters of another student")
+        for name, parameter in self.trained:
+            parameter.copy_(state["parameters"][name])
+        self.optimiser.load_state_dict(state["optimiser"])

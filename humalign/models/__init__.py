@@ -1,0 +1,1 @@
+"""Backbones, their weights and embeddings; students, and how they are taken away."""

@@ -1,0 +1,211 @@
+"""Take an aligned model away: a folder that timm or OpenCLIP loads in one line, its triplet head beside it, and a model card.
+
+The layout is that of the Hugging Face hub, written by the libraries themselves. What was not trained along is left out: a model of
+timm is written without its classifier, so that it gives the penultimate features.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from humalign.artefacts import write_error
+from humalign.errors import HumalignError
+from humalign.models.backbones import Backbone
+from humalign.models.student import Student
+
+HEAD, CLASSIFIER = "triplet_head.safetensors", "i1k_head.safetensors"
+ABOUT_HEADS = {
+    HEAD: "`weight` and `bias` of the linear head that training saw behind the features; evaluations do without it.",
+    CLASSIFIER: "the ImageNet classifier on the features: `0` is a layer norm (eps 1e-6), `1` a linear layer.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What a model card says that the weights do not.
+
+    Attributes:
+        title: of the model.
+        about: a paragraph on how it was made.
+        data: one line for each source, with its licence.
+        licence: of the weights.
+        provenance: profile, seed, commit, versions and the like.
+        scores: rows of a table of scores, of this model and of what it is compared with; None where it was not scored.
+    """
+
+    title: str
+    about: str
+    data: tuple[str, ...] = ()
+    licence: str = "not stated"
+    provenance: dict[str, str] = dataclasses.field(default_factory=dict)
+    scores: pd.DataFrame | None = None
+
+
+def trained(backbone: Backbone, student: Student) -> Backbone:
+    """Return a copy of a backbone with a student's trained stages in place of its last ones.
+
+    Raises:
+        HumalignError: the student is of another backbone.
+    """
+    result = copy.deepcopy(backbone)
+    # A student's stages are a slice of the backbone's: how many there are says where it was cut.
+    kept = len(result.stages) - len(student.tail)  # type: ignore[arg-type]
+    tail = result.stages[max(kept, 0) :]
+    # The copy is named by place, as in the student, and shares its tensors with the whole network, which is thereby filled too.
+    try:
+        tail.load_state_dict(student.tail.state_dict())
+    except RuntimeError:
+        raise HumalignError(f"the student is not one of {backbone.name}: give the backbone that it was made of") from None
+    return result
+
+
+def save_pretrained(folder: Path, backbone: Backbone, student: Student, card: Card) -> Path:
+    """Write a student as a model of its backbone's library, whole or not at all.
+
+    Args:
+        folder: does not exist yet, or is empty.
+        backbone: that the student was made of.
+        student: trained.
+        card: what ``README.md`` says.
+
+    Returns:
+        The folder, with the weights (``model.safetensors``, of OpenCLIP ``open_clip_model.safetensors``), the library's
+        configuration, ``triplet_head.safetensors`` and ``README.md``.
+
+    Raises:
+        HumalignError: the folder holds something, cannot be written, or the student is of another backbone.
+    """
+    refuse_filled(folder)
+    return save(folder, trained(backbone, student), {HEAD: student.head.state_dict()}, card)
+
+
+def refuse_filled(folder: Path) -> None:
+    """Raise unless a folder is new or empty."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise HumalignError(f"{folder} holds something already: name a folder that is new or empty")
+
+
+def save(folder: Path, backbone: Backbone, heads: dict[str, dict[str, Tensor]], card: Card) -> Path:
+    """Write a backbone and the heads behind it as a model of its library, whole or not at all.
+
+    Args:
+        folder: does not exist yet, or is empty.
+        heads: by file name, of those in ``ABOUT_HEADS``; each file carries the card's provenance.
+
+    Raises:
+        HumalignError: the folder holds something, or cannot be written.
+    """
+    refuse_filled(folder)
+    # Training stores convolutions channels last, and safetensors takes tensors in their plain order only.
+    net = backbone.net.to(memory_format=torch.contiguous_format)
+    write, load = WRITERS[backbone.recipe.library]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as part:
+            inside = Path(part) / "model"
+            inside.mkdir()
+            write(net, backbone, inside)
+            for name, state in heads.items():
+                save_file({key: value.contiguous() for key, value in state.items()}, inside / name, card.provenance)
+            (inside / "README.md").write_text(_readme(backbone, card, load, list(heads)), encoding="utf-8")
+            os.replace(inside, folder)
+    except OSError as error:
+        raise write_error(folder, error) from None
+    return folder
+
+
+# ---- one way for each library ----------------------------------------------------------------------------------------
+
+
+def _timm(net: Any, backbone: Backbone, folder: Path) -> None:
+    from timm.models import save_for_hf
+
+    net.reset_classifier(0)
+    net.pretrained_cfg = net.pretrained_cfg | _timm_input(backbone) | {"tag": "humalign"}
+    save_for_hf(net, str(folder), safe_serialization=True)
+
+
+def _timm_input(backbone: Backbone) -> dict[str, Any]:
+    recipe = backbone.recipe
+    picture = {"input_size": (3, recipe.size, recipe.size), "interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "squash"}
+    return picture | {"mean": recipe.mean, "std": recipe.std, "license": recipe.licence}
+
+
+def _open_clip(net: Any, backbone: Backbone, folder: Path) -> None:
+    import open_clip
+
+    recipe = backbone.recipe
+    architecture = recipe.model.partition("/")[0] if not recipe.model.startswith(("local-dir:", "hf-hub:")) else recipe.model
+    config = {"model_cfg": open_clip.get_model_config(architecture) | recipe.options}
+    config["preprocess_cfg"] = {"mean": recipe.mean, "std": recipe.std, "interpolation": "bicubic", "resize_mode": "squash"}
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, folder / "open_clip_model.safetensors")
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+
+def _module(net: Any, backbone: Backbone, folder: Path) -> None:
+    recipe = backbone.recipe
+    config = {"architecture": recipe.model, "input_size": [3, recipe.size, recipe.size], "mean": recipe.mean, "std": recipe.std}
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+
+TIMM = 'model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()   # normalised pictures -> features'
+OPEN_CLIP = 'model = open_clip.create_model("local-dir:FOLDER").visual.eval()    # normalised pictures -> features'
+MODULE = 'model.load_state_dict(safetensors.torch.load_file("FOLDER/model.safetensors"))   # a module of the class below'
+WRITERS: dict[str, tuple[Callable[[Any, Backbone, Path], None], str]] = {
+    "timm": (_timm, f"import timm\n{TIMM}"),
+    "open_clip": (_open_clip, f"import open_clip\n{OPEN_CLIP}"),
+    "module": (_module, f"import safetensors.torch\n{MODULE}"),
+}
+
+
+# ---- the model card --------------------------------------------------------------------------------------------------
+
+
+def _readme(backbone: Backbone, card: Card, load: str, heads: list[str]) -> str:
+    recipe = backbone.recipe
+    facts = {
+        "backbone": f"{backbone.name} ({recipe.library}, {recipe.model})",
+        "features": recipe.penultimate or "penultimate layer",
+        "before alignment trained on": recipe.trained_on,
+        "input": f"the whole picture squashed to {recipe.size} × {recipe.size}, bicubic, values in [0, 1]",
+        "normalisation": f"mean {list(recipe.mean)}, standard deviation {list(recipe.std)}",
+    } | card.provenance
+    parts = [
+        f"# {card.title}",
+        card.about,
+        f"```python\n{load}\n```",
+        "\n".join(f"- `{name}` holds {ABOUT_HEADS[name]}" for name in heads),
+        "\n".join(["| what | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]),
+        "## Data",
+        "\n".join(f"- {line}" for line in card.data) or "Not stated.",
+        "## Licence",
+        f"Weights: {card.licence}.",
+        "## Scores",
+        _scores_table(card.scores),
+    ]
+    tags = "---\ntags: [image-feature-extraction, humalign]\n---\n"
+    return tags + "\n" + "\n\n".join(parts) + "\n"
+
+
+def _scores_table(scores: pd.DataFrame | None) -> str:
+    if scores is None or scores.empty:
+        return "This model was not scored."
+    head = ("stage", "task", "split", "metric", "value", "95 % interval", "n", "evidence")
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for row in scores.itertuples():
+        cells = (row.stage, row.task, row.split, row.metric, f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}", row.n, row.evidence)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)

@@ -1,0 +1,151 @@
+"""The student: a backbone of which the first stages are frozen, and the triplet head that the objective sees.
+
+Where no stage is frozen, the student takes pictures in [0, 1] (or bytes, 0 to 255) and normalises them itself. Evaluations
+use the penultimate features, before the head; the head is there for training only, and is itself held near its random
+start. With ``Centre`` in its place all that the objective asks for has to come from the features. Source: official
+configuration (Dense 1024 on pre-logits, decay to initial values).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Num
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as recomputed
+
+from humalign.artefacts import replacing
+from humalign.errors import HumalignError
+from humalign.models.backbones import Backbone
+
+HEAD_DIM = 1024
+
+
+class Normalise(nn.Module):
+    """Shift and scale pictures in [0, 1] to what a backbone's weights were trained on."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Float[Tensor, "3 1 1"], std: Float[Tensor, "3 1 1"]) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.clone(), persistent=False)
+        self.register_buffer("std", std.clone(), persistent=False)
+
+    def forward(self, pixels: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 3 size size"]:
+        """Return normalised pictures."""
+        return (pixels - self.mean) / self.std
+
+
+class Centre(nn.Module):
+    """A head without parameters: features less the mean that they had before training."""
+
+    mean: Tensor
+
+    def __init__(self, mean: Float[Tensor, " dim"]) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.clone())
+
+    def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Return centred features."""
+        return features - self.mean
+
+
+class Student(nn.Module):
+    """What is trained: the last stages of a backbone, and a linear head on their features.
+
+    Args:
+        tail: any module from (cached) inputs to (batch, dim) features; normalisation layers stay in
+            evaluation mode, so that the features of a picture do not depend on its batch.
+        dim: of the features.
+        head_dim: of the triplet head's outputs.
+        seed: of the head's initial values.
+        entry: what inputs go through before the tail.
+        head: another head than the official linear one, such as ``Centre``.
+    """
+
+    def __init__(
+        self,
+        tail: nn.Module,
+        dim: int,
+        head_dim: int = HEAD_DIM,
+        seed: int = 0,
+        entry: nn.Module | None = None,
+        head: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.entry = entry or nn.Identity()
+        self.tail = copy.deepcopy(tail).requires_grad_(True).to(memory_format=torch.channels_last)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.head = nn.Linear(dim, head_dim) if head is None else head
+        self._recompute = False
+        self.eval()
+
+    @classmethod
+    def of(cls, backbone: Backbone, frozen_stages: int, seed: int = 0, head: nn.Module | None = None) -> Student:
+        """Return a student whose first ``frozen_stages`` stages stay outside, as cached activations."""
+        stages = len(backbone.stages)
+        if not 0 <= frozen_stages < stages:
+            raise HumalignError(f"{backbone.name} has {stages} stages: `frozen_stages` must be 0..{stages - 1}, not {frozen_stages}")
+        with torch.no_grad():
+            dim = backbone(torch.zeros(1, 3, backbone.size, backbone.size)).shape[1]
+        entry = None if frozen_stages else Normalise(backbone.mean, backbone.std)
+        return cls(backbone.stages[frozen_stages:], dim, seed=seed, entry=entry, head=head)
+
+    def recompute(self, on: bool) -> None:
+        """Choose whether gradients keep what enters a stage only, and compute the rest again: less memory, a third more time."""
+        self._recompute = on
+        for stage in self._stages():
+            # A stage that is a whole network of timm knows its own blocks.
+            own: Any = getattr(stage, "set_grad_checkpointing", None)
+            if own:
+                own(on)
+
+    def _stages(self) -> Iterable[nn.Module]:
+        return self.tail if isinstance(self.tail, nn.Sequential) else [self.tail]
+
+    def forward(self, inputs: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch head"]:
+        """Return the triplet head's outputs."""
+        return self.head(self.features_of(inputs))
+
+    def features_of(self, inputs: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch dim"]:
+        """Return penultimate features of a batch of pictures or cached inputs (any precision; bytes are 0 to 255)."""
+        inputs = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()
+        hidden = self.entry(inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs)
+        for stage in self._stages():
+            again = self._recompute and torch.is_grad_enabled() and not hasattr(stage, "set_grad_checkpointing")
+            hidden = recomputed(stage, hidden, use_reentrant=False) if again else stage(hidden)
+        return hidden
+
+    @torch.no_grad()
+    def features(self, inputs: Any, batch: int = 64) -> Float[Tensor, "images dim"]:
+        """Return penultimate features of all inputs (a tensor, or a ``PixelStore``), on the processor."""
+        device = next(self.parameters()).device
+        parts = (inputs[start : start + batch].to(device) for start in range(0, len(inputs), batch))
+        return torch.cat([self.features_of(part).cpu() for part in parts])
+
+    def save(self, path: Path, metadata: dict[str, Any] | None = None) -> None:
+        """Write trained stages and head as safetensors."""
+        with replacing(path) as part:
+            save_file({k: v.contiguous() for k, v in self.state_dict().items()}, part, {k: str(v) for k, v in (metadata or {}).items()})
+
+    def load(self, path: Path) -> Student:
+        """Read what ``save`` wrote into this student.
+
+        Raises:
+            HumalignError: missing, truncated, or another student's.
+        """
+        try:
+            self.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise HumalignError(
+                f"{path} holds no such student ({str(error).splitlines()[0]}): delete it and run `make reproduce`"
+            ) from None
+        return self

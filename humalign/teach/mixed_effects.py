@@ -1,0 +1,151 @@
+"""The mixed-effects teacher: an affine map of the pictures, and for every known object a place of its own.
+
+People's answers about an object rest on more than its picture shows to a backbone. Forced to explain all of them, an affine map
+bends to objects one by one, and fails on new ones. Here object o lies at
+
+    z_o = W (x_o - mean) / scale + b + r_o ,      r_o ~ N(0, residual² I) ,
+
+similarities are dot products and the answers follow the softmax over a triplet's three pairs, as in the other teachers. The residuals
+take what the pictures cannot tell; W and b, the fixed effects, are what carries over to objects without answers, whose expected
+residual is zero. Nothing is fitted one step at a time: for given places z the best W is a ridge regression, so the places are the only
+variables, and the objective is solved to its optimum by L-BFGS.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from torch import Tensor
+
+from humalign.data.judgments import Answered, Choices, agreement, check_triplets, distributions
+from humalign.errors import HumalignError
+from humalign.teach.devices import named
+from humalign.teach.objectives import cross_entropy, pair_similarities
+from humalign.teach.teacher import AffineTeacher, standardised
+
+
+class MixedEffectsTeacher(AffineTeacher):
+    """An affine map fitted to choices beside a random effect of each object.
+
+    Args:
+        dim: dimensions of the space.
+        residual: standard deviation of an object's own part, in each dimension. Small: one affine map has to explain everything.
+            Large: every object is placed by its answers alone, and W is the ridge regression onto those places.
+        ridge: penalty of W, as a share of the squared length of the embeddings.
+        keep: how much of the backbone's own space stays beside the new one: the standardised embeddings are further dimensions of the
+            map, at this multiple of the new ones' root mean square length. What a map of few objects cannot know it then leaves as
+            the backbone had it, as the pull to a scaled identity does.
+        iterations: of L-BFGS at most.
+        device: where the places are solved for; what is fitted comes back as arrays of the processor.
+
+    Attributes (after ``fit``): those of ``AffineTeacher``, with ``matrix_`` (dim of the embeddings, dim) and ``bias_`` (dim,), and
+    ``places_`` (objects, dim), where the objects of the fit lie, their residuals included.
+
+    Source: this project; the choice model is the paper's, and the limits of a large and a small residual are the two teachers
+    known before (a regression onto an embedding of the answers; a linear probe).
+    """
+
+    def __init__(
+        self, dim: int = 60, residual: float = 0.3, ridge: float = 2e-3, keep: float = 0.0, iterations: int = 60, device: str = "cpu"
+    ) -> None:
+        self.dim = dim
+        self.residual = residual
+        self.ridge = ridge
+        self.keep = keep
+        self.iterations = iterations
+        self.device = device
+
+    def fit(  # type: ignore[override]  # it has no use for unlabelled images
+        self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered
+    ) -> MixedEffectsTeacher:
+        """Fit the map to answers, or to choice distributions (each counts as one answer).
+
+        Args:
+            embeddings: one row an object.
+            choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
+        """
+        triplets, targets = distributions(choices)
+        check_triplets(triplets, len(embeddings))
+        if not (self.residual > 0 and self.ridge > 0):
+            raise HumalignError(f"residual = {self.residual} and ridge = {self.ridge}: both must be above zero")
+        if self.keep < 0:
+            raise HumalignError(f"keep = {self.keep}: it must be no less than zero")
+        answers = float(choices.counts.sum() if isinstance(choices, Choices) else len(triplets))
+        self.mean_, self.scale_, centred = standardised(np.asarray(embeddings, dtype=float))
+
+        left, singular, right = np.linalg.svd(centred, full_matrices=False)
+        kept = singular**2 / (singular**2 + self.ridge * len(embeddings))
+        place = named(self.device)
+        self.places_, self.loss_ = self._place(
+            centred,
+            torch.from_numpy(left * np.sqrt(kept)).float().to(place),
+            torch.from_numpy(triplets).to(place),
+            torch.from_numpy(targets).float().to(place),
+            answers,
+        )
+
+        level = self.places_.mean(0)
+        inside = left.T @ (self.places_ - level)
+        matrix = right.T @ ((kept / singular)[:, None] * inside)
+        # Without its own answers an object is predicted from the others: the ridge regression gives that in closed form, and the
+        # predictions say how sure the map may be about an object that it has not heard of.
+        leverage = 1 / len(embeddings) + (left**2 * kept).sum(1, keepdims=True)
+        alone = self.places_ - (self.places_ - level - left * kept @ inside) / (1 - leverage)
+        if self.keep:
+            share = self.keep * float(np.sqrt(alone.var(0).sum()))
+            alone, matrix = np.hstack([alone, share * centred]), np.hstack([matrix, share * np.eye(len(matrix))])
+            level = np.concatenate([level, np.zeros(len(matrix))])
+        root = np.sqrt(_sureness(alone, triplets, targets))
+        self.matrix_, self.bias_ = (root * matrix).astype(np.float32), (root * level).astype(np.float32)
+        return self
+
+    def _place(
+        self,
+        inputs: Float[np.ndarray, "objects dim"],
+        fixed: Float[Tensor, "objects rank"],
+        triplets: Int[Tensor, "n 3"],
+        targets: Float[Tensor, "n 3"],
+        answers: float,
+    ) -> tuple[Float[np.ndarray, "objects places"], float]:
+        """Find the places of the objects; ``fixed`` times its transpose is the ridge regression's smoother."""
+        left, singular, _ = np.linalg.svd(inputs, full_matrices=False)
+        first = min(self.dim - 1, int((singular > 1e-6 * singular[0]).sum()))
+        start = np.zeros((len(inputs), self.dim))
+        start[:, :first] = 2 * left[:, :first] * singular[:first]
+        start[:, -1] = 0.5
+        places = torch.from_numpy(start).float().to(fixed.device).requires_grad_()
+        optimiser = torch.optim.LBFGS([places], max_iter=self.iterations, history_size=10, line_search_fn="strong_wolfe")
+
+        def objective() -> Tensor:
+            centred = places - places.mean(0)
+            # What is left of the places when the map has explained what it can, its own penalty included.
+            left_over = centred.square().sum() - (fixed.T @ centred).square().sum()
+            return cross_entropy(targets, pair_similarities(places, triplets)).mean() + left_over / (2 * self.residual**2 * answers)
+
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            loss = objective()
+            loss.backward()
+            return loss
+
+        optimiser.step(closure)
+        with torch.no_grad():
+            return places.double().cpu().numpy(), objective().item()
+
+    def score(self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered) -> float:
+        """Return the odd-one-out accuracy: the mean share of answers that keep the pair together which the teacher finds most likely."""
+        triplets, shares = distributions(choices)
+        return float(agreement(self.choice_probabilities(embeddings, triplets), shares).mean())
+
+
+def _sureness(places: Float[np.ndarray, "objects dim"], triplets: Int[np.ndarray, "n 3"], targets: Float[np.ndarray, "n 3"]) -> float:
+    """Return the factor of the similarities at which the answers are most likely."""
+    similar = pair_similarities(torch.from_numpy(places), torch.from_numpy(triplets)).numpy()
+
+    def surprise(log_factor: float) -> float:
+        return float(-(targets * log_softmax(np.exp(log_factor) * similar, axis=1)).sum(1).mean())
+
+    return float(np.exp(minimize_scalar(surprise, bounds=(-4.0, 4.0), method="bounded").x))

@@ -1,0 +1,65 @@
+"""Object-disjoint folds: a concept, all its pictures and every answer about it stay on one side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int
+from sklearn.model_selection import BaseCrossValidator
+
+from humalign.data.judgments import Choices
+from humalign.errors import HumalignError
+
+
+def concept_folds(
+    taxonomy: pd.DataFrame, folds: int, whole_subgroups: int, rng: np.random.Generator
+) -> tuple[Int[np.ndarray, " concepts"], Bool[np.ndarray, " concepts"]]:
+    """Return in which fold each concept is held out, and whether its whole subgroup is.
+
+    Every fold holds out ``whole_subgroups`` subgroups entire, and its share of the other concepts one by one.
+    """
+    codes, names = pd.factorize(taxonomy["subgroup"])
+    if folds < 2 or folds * whole_subgroups >= len(names):
+        raise HumalignError(f"{folds} folds of {whole_subgroups} whole subgroups, but there are {len(names)}: lower `whole_subgroups`")
+    fold = np.full(len(taxonomy), -1)
+    order = rng.permutation(len(names))
+    for f in range(folds):
+        fold[np.isin(codes, order[f * whole_subgroups : (f + 1) * whole_subgroups])] = f
+    whole = fold >= 0
+    rest = rng.permutation(np.flatnonzero(~whole))
+    fold[rest] = np.arange(len(rest)) % folds
+    return fold, whole
+
+
+class ObjectFolds(BaseCrossValidator):
+    """Split objects into folds, for scikit-learn: a permutation cut into equal parts, as in the predecessor's protocol.
+
+    Args:
+        n_splits: folds.
+        seed: of the permutation.
+    """
+
+    def __init__(self, n_splits: int = 3, seed: int = 42) -> None:
+        self.n_splits = n_splits
+        self.seed = seed
+
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
+        """Return the number of folds."""
+        return self.n_splits
+
+    def _iter_test_indices(self, X: Any = None, y: object = None, groups: object = None) -> Iterator[Int[np.ndarray, " m"]]:
+        yield from np.array_split(np.random.RandomState(self.seed).permutation(len(X)), self.n_splits)
+
+
+def inside(choices: Choices, objects: Int[np.ndarray, " m"]) -> Choices:
+    """Keep the triplets whose three objects are all among the given ones, renumbered to places in them."""
+    place = np.full(int(max(choices.triplets.max(), objects.max())) + 1, -1)
+    place[objects] = np.arange(len(objects))
+    local = place[choices.triplets]
+    keep = (local >= 0).all(1)
+    if not keep.any():
+        raise HumalignError(f"no answer lies wholly inside these {len(objects)} objects")
+    return Choices(local[keep], choices.counts[keep])

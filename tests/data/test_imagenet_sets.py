@@ -1,0 +1,213 @@
+"""BREEDS' superclasses, ImageNet-A, cue conflict, and the scores on them; the predecessor's transforms."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from humalign.data import readers_imagenet, registry
+from humalign.errors import HumalignError
+from humalign.evaluation import few_shot, shift
+from humalign.evaluation.scores import resamples
+from humalign.teach import predecessor
+
+
+def wnid(number):
+    return f"n{number:08d}"
+
+
+ROOT, LIVING = readers_imagenet.ROOT, readers_imagenet.LIVING
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A chain down to depth 4, two superclasses at depth 5 with five and four classes, and one with three."""
+    edges = [(ROOT, LIVING), (LIVING, "a"), ("a", "b"), ("b", "c")]
+    leaves = iter(range(1, 100))
+    for name, n in (("s1", 5), ("s2", 4), ("s3", 3)):
+        edges.append(("c", name))
+        edges += [(name, wnid(next(leaves))) for _ in range(n)]
+    edges.append(("s1", "unused"))
+    classes = [wnid(i) for i in range(1, 13)]
+    (tmp_path / "class_hierarchy.txt").write_text("".join(f"{a} {b}\n" for a, b in edges))
+    (tmp_path / "node_names.txt").write_text("s1\tfirst, one\ns2\tsecond\n")
+    (tmp_path / "dataset_class_info.json").write_text(json.dumps([[i, name, "x"] for i, name in enumerate(classes)]))
+    return tmp_path
+
+
+def test_superclasses_have_so_many_classes_divided_in_two(folder):
+    found = readers_imagenet.breeds(folder, "living-17")
+    assert found.names == ("first, one", "second")
+    for group, (low, high) in zip(zip(found.source, found.target, strict=True), ((1, 5), (6, 9)), strict=True):
+        assert [len(half) for half in group] == [2, 2] and len(set(group[0] + group[1])) == 4
+        assert all(low <= int(one[1:]) <= high for half in group for one in half)
+    table = found.of([found.target[1][0], found.source[0][1], "n99999999"])
+    assert table.to_dict("list") == {"superclass": ["second", "first, one", ""], "domain": ["target", "source", ""]}
+    assert readers_imagenet.breeds(folder, "living-17") == found != readers_imagenet.breeds(folder, "living-17", seed=3)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("class_hierarchy.txt", lambda text: text + f"s1 {ROOT}\n", "lies below itself"),
+        ("class_hierarchy.txt", lambda text: text.replace("c s", "x s"), "no node of the task living-17"),
+        ("class_hierarchy.txt", lambda text: f"{ROOT} {wnid(1)}\n", "no node of the task living-17: is this the modified hierarchy"),
+        ("class_hierarchy.txt", lambda text: text + "lonely\n", "line 21: 1 columns instead of 2"),
+        ("dataset_class_info.json", lambda text: text[:30], "cut short, damaged or of another layout"),
+        ("dataset_class_info.json", lambda text: text.replace("[1,", "[7,"), "class 7 with id .* where class 1 should stand"),
+        ("dataset_class_info.json", lambda text: text.replace("n00000003", "cat"), "class 2 with id 'cat'"),
+        ("node_names.txt", lambda text: "s1 first\n", "1 columns instead of 2"),
+    ],
+)
+def test_a_damaged_hierarchy_is_one_line(folder, file, change, said):
+    path = folder / file
+    path.write_text(change(path.read_text()))
+    with pytest.raises(HumalignError, match=said) as caught:
+        readers_imagenet.breeds(folder, "living-17")
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_an_unknown_task_names_the_nearest(folder):
+    with pytest.raises(HumalignError, match="unknown task 'living17': did you mean 'living-17'"):
+        readers_imagenet.breeds(folder, "living17")
+
+
+@pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the hierarchy is not on this machine")
+@pytest.mark.parametrize(
+    ("task", "superclasses", "classes"), [("living-17", 17, 4), ("nonliving-26", 26, 4), ("entity-13", 13, 20), ("entity-30", 30, 8)]
+)
+def test_the_real_tasks_have_the_published_superclasses(task, superclasses, classes):
+    folder = registry.locate("breeds-hierarchy")
+    found = readers_imagenet.breeds(folder, task)
+    assert len(found.names) == len(set(found.names)) == superclasses
+    every = [one for groups in (found.source, found.target) for group in groups for one in group]
+    assert len(every) == len(set(every)) == superclasses * classes
+    assert set(every) <= set(readers_imagenet.imagenet_classes(folder / "dataset_class_info.json"))
+    assert all(len(group) == classes // 2 for groups in (found.source, found.target) for group in groups)
+
+
+# ---- ImageNet-A, cue conflict ----------------------------------------------------------------------------------------
+
+CLASSES = tuple(wnid(i) for i in range(1000))
+
+
+def pictures(root, names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(root / name)
+
+
+def test_imagenet_a_is_scored_among_its_own_classes(tmp_path):
+    held = range(3, 1000, 5)
+    pictures(tmp_path, [f"{wnid(i)}/{j}.jpg" for i in held for j in range(1 + (i == 3))])
+    (tmp_path / "README.txt").write_text("not a class")
+    images, labels, allowed = readers_imagenet.imagenet_a(tmp_path, CLASSES)
+    assert len(images) == 201 and allowed.tolist() == list(held) and labels[:3].tolist() == [3, 3, 8]
+    logits = np.zeros((201, 1000))
+    logits[:, 0] = 9.0  # no class of the set
+    logits[np.arange(201), labels] = 1.0
+    logits[:50, 998] = 2.0
+    weights = resamples(201, 4, seed=0)
+    found = shift.among_classes(logits, labels, allowed, weights)
+    right = (np.arange(201) >= 50).astype(float)
+    np.testing.assert_allclose([found.value, *found.draws], weights @ right / 201, rtol=1e-6)
+    assert shift.among_classes(np.zeros((201, 1000)), labels, allowed, weights).value == 0, "a tie is wrong"
+    with pytest.raises(HumalignError, match="outputs hold NaN"):
+        shift.among_classes(logits * np.nan, labels, allowed, weights)
+    with pytest.raises(HumalignError, match="100 outputs, but class 998 is asked for"):
+        shift.among_classes(logits[:, :100], labels, allowed, weights)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(["n00000003/0.jpg", "n00000008/0.jpg"], "2 classes instead of 200"), (["cat/0.jpg"], "'cat' is no class of ImageNet")],
+)
+def test_another_folder_than_imagenet_a_is_one_line(tmp_path, names, said):
+    pictures(tmp_path, names)
+    with pytest.raises(HumalignError, match=said) as caught:
+        readers_imagenet.imagenet_a(tmp_path, CLASSES)
+    assert "\n" not in str(caught.value)
+
+
+def test_cues_are_told_by_the_name_of_the_picture_or_of_its_folder():
+    found = readers_imagenet.cue_conflict(["cat/cat3-oven12.png", "set/bear-knife/7.png"])
+    assert found.to_dict("list") == {"shape": ["cat", "bear"], "texture": ["oven", "knife"]}
+    with pytest.raises(HumalignError, match=r"cat/3.png: no shape-texture in the name"):
+        readers_imagenet.cue_conflict(["cat/3.png"])
+
+
+def test_shape_bias_is_the_share_of_shape_among_decisions_for_either_cue():
+    cues = pd.DataFrame({"shape": list("aabbcc"), "texture": list("bcacab")})
+    decisions = np.array(list("abbcxx"))  # shape, neither, shape, texture, neither, neither
+    weights = resamples(6, 10, seed=0)
+    found = shift.shape_bias(decisions, cues, weights)
+    assert found["shape"].value == pytest.approx(2 / 6) and found["texture"].value == pytest.approx(1 / 6)
+    assert found["shape-bias"].value == pytest.approx(2 / 3) and found["shape-bias"].n == 3
+    agreeing = pd.concat([cues, pd.DataFrame({"shape": ["a"], "texture": ["a"]})])
+    more = shift.shape_bias(np.append(decisions, "a"), agreeing, np.ones((1, 7), np.float32))
+    assert more["shape"].value == pytest.approx(2 / 6), "a picture whose cues agree says nothing"
+    with pytest.raises(HumalignError, match="no decision follows either cue"):
+        shift.shape_bias(np.array(list("xxxxxx")), cues, weights)
+
+
+# ---- other classes of a superclass -----------------------------------------------------------------------------------
+
+def test_superclasses_are_taught_on_some_classes_and_tested_on_others():
+    rng = np.random.default_rng(0)
+    superclass = np.repeat(["p", "q", "r"], 40)
+    source = np.tile(np.arange(40) < 20, 3)
+    centre = rng.standard_normal((3, 8))[np.repeat(np.arange(3), 40)] * 2
+    features = centre + 2 * rng.standard_normal((6, 8))[np.repeat(np.arange(6), 20)] + rng.standard_normal((120, 8))
+    weights = resamples(120, 20, seed=0)
+    support = few_shot.supports(superclass, 5, 4, rng, among=source)
+    found = shift.to_other_classes(features, superclass, source, support, weights)
+    hits = few_shot.correct(few_shot.teach(features, superclass, support), features, superclass)
+    assert found["target"].value == pytest.approx(hits[:, ~source].mean()) and found["target"].n == 60
+    assert found["drop"].value == pytest.approx(found["source"].value - found["target"].value) and found["drop"].value > 0
+    with pytest.raises(HumalignError, match="a picture of the target classes is taught"):
+        shift.to_other_classes(features, superclass, source, few_shot.supports(superclass, 5, 4, rng), weights)
+    with pytest.raises(HumalignError, match="has no picture to test"):
+        shift.to_other_classes(features, superclass, np.ones(120, dtype=bool), support, weights)
+
+
+# ---- the predecessor's transforms ------------------------------------------------------------------------------------
+
+RNG = np.random.default_rng(5)
+TRANSFORM = {"weights": RNG.standard_normal((6, 6)), "bias": RNG.standard_normal(6), "mean": np.array(0.3), "std": np.array(1.7)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"bias": None}, {"mean": RNG.standard_normal(6), "std": RNG.random(6) + 0.5}, {"mean": np.full((1, 6), 0.2)}],
+    ids=["scalars", "no-bias", "vectors", "row"],
+)
+def test_a_released_transform_maps_features_as_its_authors_do(tmp_path, changes):
+    arrays = {name: value for name, value in (TRANSFORM | changes).items() if value is not None}
+    np.savez(tmp_path / "transform.npz", **arrays)
+    features = RNG.standard_normal((9, 6))
+    wanted = (features - arrays["mean"]) / arrays["std"] @ arrays["weights"] + arrays.get("bias", 0)
+    np.testing.assert_allclose(predecessor.read(tmp_path / "transform.npz").transform(features), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mean": None}, "no 'mean' among"),
+        ({"weights": None}, "no 'weights' among"),
+        ({"weights": TRANSFORM["weights"][:4]}, r"weights of shape \(4, 6\) instead of a square"),
+        ({"bias": np.zeros(5)}, r"bias of shape \(5,\) for 6 dimensions"),
+        ({"std": np.array(0.0)}, "std that is not above zero"),
+        ({"weights": TRANSFORM["weights"] * np.nan}, "weights that are not finite"),
+        ({"mean": np.array(np.inf)}, "mean of shape .* not finite"),
+        ({"bias": np.array([{}])}, "cut short, damaged or of another layout"),
+    ],
+)
+def test_a_transform_that_cannot_be_is_one_line(tmp_path, changes, said):
+    path = tmp_path / "transform.npz"
+    np.savez(path, **{name: value for name, value in (TRANSFORM | changes).items() if value is not None})
+    with pytest.raises(HumalignError, match=said) as caught:
+        predecessor.read(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)

@@ -1,0 +1,448 @@
+"""The student and its training: learns what it is told, keeps near its start, and survives being stopped."""
+
+import copy
+import dataclasses
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.spatial.distance import jensenshannon
+from scipy.special import softmax
+from torch import nn
+
+from humalign.data.emoji import EmojiImages
+from humalign.data.judgments import PAIRS, random_triplets
+from humalign.distil.batches import DenseTriplets
+from humalign.distil.distill import Distillation, Engine, distill
+from humalign.errors import HumalignError
+from humalign.models.backbones import Backbone, build
+from humalign.models.embeddings import embed
+from humalign.models.student import Student
+from humalign.triplets import label
+
+IMAGES, SEEN = 160, 110
+NAMES = np.array([f"{i}.png" for i in range(IMAGES)])
+SETTINGS = Distillation(
+    temperature=1.0, steps=120, warmup=5, learning_rate=3e-3, decay_to_init=0.1, batch_triplets=256, checkpoint_every=25
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Matrices this small are slower on several threads, most of all where another program uses the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Stop(Exception):
+    """What a test raises to stop a run in its middle."""
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Inputs, and two teachers: each sees a few directions of the inputs only."""
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((IMAGES, 16)).astype(np.float32)
+    teachers = {name: (1.2 * inputs @ np.linalg.qr(rng.standard_normal((16, 3)))[0]).astype(np.float32) for name in ("one", "other")}
+    rows = random_triplets(np.arange(SEEN), 4000, rng)
+    return torch.from_numpy(inputs), teachers, {name: label(space, rows, NAMES) for name, space in teachers.items()}
+
+
+def student():
+    torch.manual_seed(0)
+    return Student(nn.Sequential(nn.Linear(16, 32), nn.Tanh(), nn.Linear(32, 24)), 24, head_dim=32, seed=0)
+
+
+def agreement(features, teacher):
+    """How often features keep the teacher's pair, on triplets of images that no training saw."""
+    rows = random_triplets(np.arange(SEEN, IMAGES), 4000, np.random.default_rng(1))
+    one, other = (np.stack([(f[rows[:, a]] * f[rows[:, b]]).sum(1) for a, b in PAIRS], axis=1) for f in (features, teacher))
+    return (one.argmax(1) == other.argmax(1)).mean()
+
+
+@pytest.fixture(scope="module")
+def trained(world):
+    inputs, _, labelled = world
+    found = {}
+    for name, rows in labelled.items():
+        found[name] = student()
+        found[name, "losses"] = distill(found[name], inputs, rows, SETTINGS).divergence
+    return found
+
+
+def outputs(model, inputs):
+    with torch.no_grad():
+        return model(inputs).numpy()
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+def test_a_trained_student_agrees_with_its_teacher_where_it_was_not_trained(world, trained):
+    inputs, teachers, _ = world
+    before, after = (agreement(outputs(model, inputs), teachers["one"]) for model in (student(), trained["one"]))
+    assert before < 0.65
+    assert after > 0.8 and after > before + 0.15
+
+
+def test_the_features_before_the_head_carry_the_change(world, trained):
+    inputs, teachers, _ = world
+    before, after = (agreement(model.features(inputs).numpy(), teachers["one"]) for model in (student(), trained["one"]))
+    assert after > before + 0.1
+
+
+def test_the_control_learns_the_labels_it_was_given(world, trained):
+    inputs, teachers, _ = world
+    for own, foreign in (("one", "other"), ("other", "one")):
+        features = outputs(trained[own], inputs)
+        assert agreement(features, teachers[own]) > agreement(features, teachers[foreign]) + 0.2
+
+
+@pytest.mark.parametrize(
+    ("objective", "temperature", "part"), [("jsd", 1.0, 0.5), ("kl", 1.0, 0.5), ("contrastive", 1.0, 0.8), ("jsd-normalised", 0.2, 0.8)]
+)
+def test_the_divergence_falls(world, objective, temperature, part):
+    inputs, _, labelled = world
+    settings = dataclasses.replace(SETTINGS, objective=objective, temperature=temperature)
+    losses = distill(student(), inputs, labelled["one"], settings).divergence
+    assert len(losses) == SETTINGS.steps and all(loss >= 0 for loss in losses)
+    assert np.mean(losses[-10:]) < part * np.mean(losses[:10])
+
+
+def test_all_triplets_among_few_images_teach_as_rows_of_a_file_do(world):
+    inputs, teachers, _ = world
+    model = student()
+    seen = inputs[:SEEN]
+    distill(model, seen, DenseTriplets(teachers["one"][:SEEN], 24), dataclasses.replace(SETTINGS, steps=60))
+    assert agreement(outputs(model, inputs), teachers["one"]) > agreement(outputs(student(), inputs), teachers["one"]) + 0.15
+
+
+def test_the_dense_divergence_is_the_mean_over_all_triplets_of_the_batch(world):
+    inputs, teachers, _ = world
+    plan = DenseTriplets(teachers["one"], 20)
+    with torch.no_grad():
+        found = student()(inputs[plan.images_of_step(0)]).double().numpy()
+    rows = np.array(list(itertools.combinations(range(20), 3)))
+    p, q = (softmax(np.stack([(x[rows[:, a]] * x[rows[:, b]]).sum(1) for a, b in PAIRS], axis=1), axis=1)
+            for x in (teachers["one"][plan.images_of_step(0)], found))
+    wanted = np.mean(jensenshannon(p, q, axis=1) ** 2)
+    (first,) = distill(student(), inputs, plan, dataclasses.replace(SETTINGS, steps=1, warmup=1)).divergence
+    assert first == pytest.approx(wanted, rel=1e-4)
+
+
+def test_training_again_gives_the_same_student(world, trained):
+    inputs, _, labelled = world
+    again = student()
+    assert distill(again, inputs, labelled["one"], SETTINGS).divergence == trained["one", "losses"]
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), trained["one"].parameters(), strict=True))
+
+
+def test_the_pull_keeps_weights_nearer_to_their_start(world):
+    inputs, _, labelled = world
+
+    def moved(pull):
+        model = student()
+        start = [p.detach().clone() for p in model.parameters()]
+        distill(model, inputs, labelled["one"], dataclasses.replace(SETTINGS, decay_to_init=pull))
+        return sum((p - s).square().sum().item() for p, s in zip(model.parameters(), start, strict=True))
+
+    free, pulled, fast = moved(0.0), moved(30.0), moved(300.0)
+    assert fast < 0.5 * pulled < 0.25 * free
+
+
+def test_frozen_parameters_stay_where_they_were(world):
+    inputs, _, labelled = world
+    model = student()
+    model.tail[0].requires_grad_(False)
+    kept = copy.deepcopy(model.tail[0].state_dict())
+    distill(model, inputs, labelled["one"], dataclasses.replace(SETTINGS, steps=10, warmup=2))
+    assert all(torch.equal(model.tail[0].state_dict()[name], value) for name, value in kept.items())
+    assert not torch.equal(model.tail[2].weight, student().tail[2].weight)
+
+
+# ---- stopped and resumed ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("stop_at", [3, 24, 25, 60, 119])
+def test_a_stopped_run_ends_as_an_unbroken_one(world, trained, tmp_path, stop_at):
+    inputs, _, labelled = world
+
+    def stop(step):
+        if step == stop_at:
+            raise Stop
+
+    checkpoint = tmp_path / "s.ckpt"
+    with pytest.raises(Stop):
+        distill(student(), inputs, labelled["one"], SETTINGS, checkpoint, stop)
+    assert checkpoint.is_file() is (stop_at >= 24)
+    seen = []
+    resumed = student()
+    losses = distill(resumed, inputs, labelled["one"], SETTINGS, checkpoint, seen.append).divergence
+    assert seen[0] == (stop_at + 1) // 25 * 25, "finished steps are not made again"
+    assert losses == trained["one", "losses"]
+    for name, value in trained["one"].state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_a_run_resumed_when_it_was_finished_trains_no_more(world, trained, tmp_path):
+    inputs, _, labelled = world
+    settings = dataclasses.replace(SETTINGS, checkpoint_every=SETTINGS.steps)
+    distill(student(), inputs, labelled["one"], settings, tmp_path / "s.ckpt")
+    again, seen = student(), []
+    assert distill(again, inputs, labelled["one"], settings, tmp_path / "s.ckpt", seen.append).divergence == trained["one", "losses"]
+    assert seen == [] and torch.equal(again.head.weight, trained["one"].head.weight)
+
+
+@pytest.mark.parametrize("content", ["cut", "empty", "html", "another-student"])
+def test_an_unreadable_checkpoint_is_one_line_and_then_it_works(world, tmp_path, content):
+    inputs, _, labelled = world
+    settings = dataclasses.replace(SETTINGS, steps=10, warmup=2, checkpoint_every=5)
+    checkpoint = tmp_path / "s.ckpt"
+    distill(student(), inputs, labelled["one"], settings, checkpoint)
+    if content == "another-student":
+        state = torch.load(checkpoint, weights_only=True)
+        torch.save(state | {"parameters": {"head.weight": torch.zeros(3)}}, checkpoint)
+    else:
+        whole = checkpoint.read_bytes()
+        checkpoint.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "html": b"<html>"}[content])
+    with pytest.raises(HumalignError, match=r"checkpoint .*s\.ckpt was unreadable .*run the same command again") as caught:
+        distill(student(), inputs, labelled["one"], settings, checkpoint)
+    assert "\n" not in str(caught.value) and not checkpoint.exists()
+    assert distill(student(), inputs, labelled["one"], settings, checkpoint) == distill(student(), inputs, labelled["one"], settings)
+
+
+def test_a_half_trained_student_that_is_resumed_is_still_pulled_to_its_true_start(world, trained, tmp_path):
+    inputs, _, labelled = world
+    model = student()
+
+    def stop(step):
+        if step == 60:
+            raise Stop
+
+    with pytest.raises(Stop):
+        distill(model, inputs, labelled["one"], SETTINGS, tmp_path / "s.ckpt", stop)
+    assert distill(model, inputs, labelled["one"], SETTINGS, tmp_path / "s.ckpt").divergence == trained["one", "losses"]
+    assert torch.equal(model.head.weight, trained["one"].head.weight)
+
+
+def test_a_checkpoint_of_other_settings_is_refused_and_kept(world, tmp_path):
+    inputs, _, labelled = world
+    settings = dataclasses.replace(SETTINGS, steps=10, warmup=2, checkpoint_every=5)
+    distill(student(), inputs, labelled["one"], settings, tmp_path / "s.ckpt")
+    with pytest.raises(HumalignError, match="is of a run with another `learning_rate`: delete it, or give this run its own"):
+        distill(student(), inputs, labelled["one"], dataclasses.replace(settings, learning_rate=1.0), tmp_path / "s.ckpt")
+    assert (tmp_path / "s.ckpt").is_file()
+
+
+def test_evaluations_are_kept_through_a_stop(world, tmp_path):
+    inputs, _, labelled = world
+    settings = dataclasses.replace(SETTINGS, steps=30, checkpoint_every=10)
+
+    def evaluate(model):
+        return {"norm": model.features(inputs).norm()}
+
+    def stop(step):
+        if step == 22:
+            raise Stop
+
+    whole = distill(student(), inputs, labelled["one"], settings, evaluate=evaluate, evaluate_every=6)
+    assert list(whole.evaluations) == [6, 12, 18, 24, 30] and len({seen["norm"] for seen in whole.evaluations.values()}) == 5
+    with pytest.raises(Stop):
+        distill(student(), inputs, labelled["one"], settings, tmp_path / "s.ckpt", stop, evaluate=evaluate, evaluate_every=6)
+    assert distill(student(), inputs, labelled["one"], settings, tmp_path / "s.ckpt", evaluate=evaluate, evaluate_every=6) == whole
+
+
+# ---- how it is computed ----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(
+    ("engine", "tolerance"),
+    [({"prefetch": 0}, 0), ({"recompute": True}, 1e-6), ({"passes": 3}, 1e-5),
+     ({"compile": "aot_eager"}, 1e-5), ({"bfloat16": True}, 3e-2)],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_the_engine_changes_no_more_than_rounding(world, trained, engine, tolerance):
+    inputs, _, labelled = world
+    losses = distill(student(), inputs, labelled["one"], SETTINGS, engine=Engine(device="cpu", **engine)).divergence
+    np.testing.assert_allclose(losses, trained["one", "losses"], rtol=tolerance, atol=tolerance / 10)
+    if "bfloat16" in engine:
+        assert losses != trained["one", "losses"], "autocast was at work"
+
+
+def test_dense_triplets_are_not_taken_in_parts(world):
+    inputs, *_ = world
+    with pytest.raises(HumalignError, match="2 passes: only rows of a file can be taken in parts"):
+        distill(student(), inputs, DenseTriplets(inputs.numpy(), 10), SETTINGS, engine=Engine(device="cpu", passes=2))
+
+
+@pytest.mark.parametrize(("device", "message"), [("gpu", "unknown device 'gpu'"), ("mps", "unknown device"), ("cuda:99", "no GPU 99")])
+def test_a_device_that_is_not_there_is_one_line(world, device, message):
+    inputs, _, labelled = world
+    with pytest.raises(HumalignError, match=message):
+        distill(student(), inputs, labelled["one"], SETTINGS, engine=Engine(device=device))
+
+
+# ---- bad input -------------------------------------------------------------------------------------------------------
+
+def test_an_objective_that_is_not_a_number_stops_the_run_at_its_step(world):
+    inputs, _, labelled = world
+    broken = dataclasses.replace(labelled["one"], similarities=labelled["one"].similarities.copy())
+    broken.similarities[256 * 2 + 3] = np.nan
+    with pytest.raises(HumalignError, match="the objective is nan at step 2: lower `learning_rate`, or audit") as caught:
+        distill(student(), inputs, broken, SETTINGS, unsound=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_fails_its_audit_is_refused_unless_told_otherwise(world):
+    inputs, teachers, labelled = world
+    settings = dataclasses.replace(SETTINGS, steps=2, warmup=1)
+    other = dataclasses.replace(labelled["one"], similarities=labelled["one"].similarities[:, ::-1])
+    with pytest.raises(HumalignError, match=r"the triplet file fails its audit \(s01 is the largest"):
+        distill(student(), inputs, other, settings)
+    assert len(distill(student(), inputs, other, settings, unsound=True).divergence) == 2
+    # Only pictures can tell that two columns which look alike were exchanged.
+    swapped = dataclasses.replace(labelled["one"], similarities=labelled["one"].similarities[:, [0, 2, 1]])
+    distill(student(), inputs, swapped, settings)
+    with pytest.raises(HumalignError, match=r"fails its audit \(columns agree with the images"):
+        distill(student(), inputs, swapped, settings, embeddings=teachers["one"])
+
+
+def test_an_image_beyond_the_list_is_one_line(world):
+    inputs, _, labelled = world
+    with pytest.raises(HumalignError, match="triplets name image 109, but there are 100"):
+        distill(student(), inputs[:100], labelled["one"], SETTINGS)
+
+
+def test_an_unknown_objective_names_the_nearest():
+    with pytest.raises(HumalignError, match="unknown objective 'jds': did you mean 'jsd'"):
+        Distillation(objective="jds")
+
+
+# ---- the schedule ----------------------------------------------------------------------------------------------------
+
+def test_the_learning_rate_rises_then_falls_to_nothing():
+    rates = [SETTINGS.learning_rate_at(step) for step in range(SETTINGS.steps)]
+    assert rates[0] == 0 and rates[5] == SETTINGS.learning_rate == max(rates)
+    assert (np.diff(rates[5:]) < 0).all() and 0 < rates[-1] < 0.01 * SETTINGS.learning_rate
+
+
+# ---- the student -----------------------------------------------------------------------------------------------------
+
+class Listed(list):
+    """A list of pictures as an image set."""
+
+    labels = pd.DataFrame({"name": ["a", "b", "c"]})
+
+
+def small_backbone():
+    """Three stages on 8 x 8 pictures."""
+    torch.manual_seed(0)
+    stages = nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.BatchNorm2d(6)), nn.Conv2d(6, 6, 1), nn.Sequential(nn.ReLU(), nn.Flatten())
+    )
+    return Backbone.of(stages, 8, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), name="small")
+
+
+@pytest.fixture
+def small():
+    return lambda stages, seed=0: Student.of(small_backbone(), stages, seed)
+
+
+def test_a_student_starts_as_its_backbone_from_pictures_or_cached_activations(small):
+    backbone = small_backbone()
+    pixels = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for cut in range(3):
+        model = small(cut)
+        # Where nothing is frozen, the student takes pictures in [0, 1] and normalises them itself.
+        hidden = backbone.stages[:cut](backbone.normalise(pixels)) if cut else pixels
+        torch.testing.assert_close(model.features(hidden, batch=2), backbone(pixels))
+        assert all(p.requires_grad for p in model.parameters()) and not model.training
+        assert model(hidden).shape == (5, 1024)
+    assert not any(p.requires_grad for p in backbone.parameters()), "the backbone itself stays frozen"
+    grey = (255 * pixels).byte()
+    torch.testing.assert_close(small(0).features(grey), backbone(grey / 255))
+
+
+def test_activations_after_no_stage_are_what_a_student_without_frozen_stages_takes(small):
+    backbone = small_backbone()
+    pictures = EmojiImages("twemoji", 24)
+    pictures = [pictures[i] for i in range(3)]
+    found = embed([Listed(pictures)], backbone, frozen_stages=0)
+    model = small(0)
+    # Kept in half precision: 256 levels of grey survive it, up to a three-hundredth of their spread.
+    np.testing.assert_allclose(model.features(torch.from_numpy(found["activations"].values)), found["features"], atol=5e-3)
+
+
+@pytest.mark.parametrize("name", ["stages", "timm:test_vit", "timm:test_convnext"])
+def test_recomputing_changes_no_gradient(name):
+    """Of a network's own stages, of a ViT cut into its blocks, and of a network of timm that is one stage and knows its blocks."""
+    backbone = small_backbone() if name == "stages" else build(name, pretrained=False)
+    model = Student.of(backbone, 0)
+    pixels = torch.rand(2, 3, backbone.size, backbone.size, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for on in (False, True):
+        model.recompute(on)
+        model.zero_grad()
+        model(pixels).square().sum().backward()
+        gradients.append([p.grad.clone() for p in model.parameters()])
+    for plain, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, again)
+
+
+@pytest.mark.parametrize("stages", [-1, 3, 4])
+def test_more_frozen_stages_than_there_are_is_one_line(small, stages):
+    with pytest.raises(HumalignError, match=f"small has 3 stages: `frozen_stages` must be 0..2, not {stages}"):
+        small(stages)
+
+
+def test_training_a_student_leaves_the_backbone_and_batch_statistics_alone(small, world):
+    pixels = torch.rand(IMAGES, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    model = small(0)
+    statistics = model.tail[0][1].running_mean.clone()
+    distill(model, pixels, world[2]["one"], dataclasses.replace(SETTINGS, steps=5, warmup=1))
+    assert torch.equal(model.tail[0][1].running_mean, statistics)
+    assert not torch.equal(model.tail[1].weight, small_backbone().stages[1].weight)
+    alone, together = model.features(pixels[:1]), model.features(pixels)[:1]
+    torch.testing.assert_close(alone, together)
+
+
+def test_the_head_starts_by_its_seed_and_leaves_the_global_one_alone(small):
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    one, again, other = small(1, seed=1), small(1, seed=1), small(1, seed=2)
+    assert torch.equal(one.head.weight, again.head.weight) and not torch.equal(one.head.weight, other.head.weight)
+    assert Student(nn.Identity(), 3).head.weight.shape == (1024, 3)
+    torch.manual_seed(5)
+    Student(nn.Identity(), 3)
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_a_saved_student_is_read_again(world, trained, tmp_path):
+    inputs, _, _ = world
+    trained["one"].save(tmp_path / "s.safetensors", {"key": "k", "seed": 3})
+    again = student().load(tmp_path / "s.safetensors")
+    assert torch.equal(again.features(inputs), trained["one"].features(inputs))
+    from safetensors import safe_open
+
+    with safe_open(tmp_path / "s.safetensors", "pt") as file:
+        assert file.metadata() == {"key": "k", "seed": "3"}
+
+
+def test_a_file_without_such_a_student_is_one_line(trained, tmp_path):
+    path = tmp_path / "s.safetensors"
+
+    def refused():
+        with pytest.raises(HumalignError, match=r"holds no such student .*delete it and run") as caught:
+            student().load(path)
+        assert "\n" not in str(caught.value)
+
+    refused()
+    trained["one"].save(path)
+    whole = path.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"<html>not found</html>"):
+        path.write_bytes(content)
+        refused()
+    Student(nn.Linear(16, 4), 4).save(path)
+    refused()

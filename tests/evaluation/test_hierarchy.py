@@ -1,0 +1,176 @@
+"""Distances by steps of WordNet and maps of categories: against brute force, and as figures and sentences."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+from scipy.stats import spearmanr
+
+from humalign.errors import HumalignError
+from humalign.evaluation import hierarchy
+from humalign.evaluation.rsa import dissimilarities
+from humalign.evaluation.scores import COLUMNS, resamples
+from humalign.show import figures_hierarchy, tables_hierarchy
+from humalign.show.drawing import save
+
+THINGS = 30
+
+
+@pytest.fixture(scope="module")
+def features():
+    return np.random.default_rng(0).standard_normal((THINGS, 12))
+
+
+@pytest.fixture(scope="module")
+def steps():
+    found = np.random.default_rng(1).integers(1, 20, (THINGS, THINGS)).astype(float)
+    return np.triu(found, 1) + np.triu(found, 1).T
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return resamples(THINGS, 20, seed=2)
+
+
+# ---- WordNet ---------------------------------------------------------------------------------------------------------
+
+def test_the_correlation_with_steps_is_that_of_scipy_for_every_draw(features, steps, weights):
+    found = hierarchy.of_paths(features, steps, weights)["path-spearman"]
+    distance, (i, j) = dissimilarities(features), np.triu_indices(THINGS, 1)
+    assert found.value == pytest.approx(spearmanr(distance[i, j], steps[i, j]).statistic)
+    for drawn, w in zip(found.draws, weights[1:].astype(int), strict=True):
+        pairs = np.repeat(np.arange(len(i)), w[i] * w[j])
+        assert drawn == pytest.approx(spearmanr(distance[i, j][pairs], steps[i, j][pairs]).statistic)
+
+
+def test_ranges_of_steps_hold_every_pair_once(features, steps, weights):
+    found = hierarchy.of_paths(features, steps, weights)
+    ranges = {name: estimate for name, estimate in found.items() if name != "path-spearman"}
+    assert list(ranges) == ["path 0-5", "path 6-9", "path 10-13", "path 14+"]
+    assert sum(estimate.n for estimate in ranges.values()) == THINGS * (THINGS - 1) / 2
+    # Standardised over all pairs, so that the pairs' mean is zero.
+    assert sum(e.n * e.value for e in ranges.values()) == pytest.approx(0, abs=1e-6)
+    pairs = [(i, j) for i, j in itertools.combinations(range(THINGS), 2) if 6 <= steps[i, j] <= 9]
+    distance = dissimilarities(features)
+    every = distance[np.triu_indices(THINGS, 1)]
+    wanted = np.mean([(distance[pair] - every.mean()) / every.std() for pair in pairs])
+    assert ranges["path 6-9"].value == pytest.approx(wanted)
+
+
+def test_a_model_that_follows_the_steps_is_found_to(weights):
+    # Three chains of ten things each: near in one chain, far between two.
+    chain = np.repeat(np.arange(3), 10)
+    steps = np.where(np.equal.outer(chain, chain), 4.0, 16.0)
+    steps[:10:2, 1:10:2] = steps[1:10:2, :10:2] = 8
+    steps[10:20:2, 11:20:2] = steps[11:20:2, 10:20:2] = 12
+    near = np.eye(3)[chain] + 0.05 * np.random.default_rng(0).standard_normal((THINGS, 3))
+    assert hierarchy.of_paths(near, steps, weights)["path-spearman"].value > 0.5
+
+
+def test_things_outside_the_hierarchy_are_refused(features, steps, weights):
+    unknown = steps.copy()
+    unknown[3, :] = unknown[:, 3] = np.inf
+    with pytest.raises(HumalignError, match="leave out those that are not in the hierarchy"):
+        hierarchy.of_paths(features, unknown, weights)
+
+
+# ---- maps ------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def categories():
+    return np.arange(THINGS)[:, None] % 3 == np.arange(3)
+
+
+def test_three_categories_are_as_far_apart_on_the_map_as_their_centres_are(features, categories, weights):
+    places = hierarchy.maps({"base": features}, categories, weights)["base"]
+    x, y = (np.array([place[axis].value for place in places]) for axis in (0, 1))
+    # 1 - Pearson is half the squared distance of features that are standardised, divided by their number.
+    standard = (features - features.mean(1, keepdims=True)) / features.std(1, keepdims=True) / np.sqrt(2 * features.shape[1])
+    centres = np.array([standard[member].mean(0) for member in categories.T])
+    unit = dissimilarities(features).std()
+    for a, b in itertools.combinations(range(3), 2):
+        assert (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2 == pytest.approx(((centres[a] - centres[b]) ** 2).sum() / unit)
+
+
+def test_maps_are_turned_to_the_first_stage(features, categories, weights):
+    found = hierarchy.maps({"base": features, "same": features[:, ::-1], "other": features**3}, categories, weights)
+    for mine, same in zip(found["base"], found["same"], strict=True):
+        for one, other in zip(mine, same, strict=True):
+            assert one.value == pytest.approx(other.value) and one.draws == pytest.approx(other.draws)
+    x, y = (np.array([[p[axis].value for p in found[stage]] for stage in ("base", "other")]) for axis in (0, 1))
+    near = ((x[0] - x[1]) ** 2 + (y[0] - y[1]) ** 2).sum()
+    for mirrored in ((-x[1], y[1]), (x[1], -y[1]), (-x[1], -y[1]), (y[1], x[1])):
+        assert near <= ((x[0] - mirrored[0]) ** 2 + (y[0] - mirrored[1]) ** 2).sum() + 1e-9
+
+
+def test_a_draw_without_a_thing_of_a_category_is_left_out(features, categories):
+    weights = np.ones((3, THINGS))
+    weights[1, categories[:, 0]] = 0
+    ((x, _), *_) = hierarchy.maps({"base": features}, categories, weights)["base"]
+    assert np.isnan(x.draws[0]) and x.draws[1] == pytest.approx(x.value)
+    score = x.score("map", "s", "x", "taxonomy")
+    assert score.low == pytest.approx(x.value) == score.high
+
+
+def test_a_category_of_one_thing_has_no_place(features, weights):
+    with pytest.raises(HumalignError, match="fewer than two things"):
+        hierarchy.maps({"base": features}, np.eye(THINGS, 3, dtype=bool), weights)
+
+
+# ---- shown -----------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def scores():
+    rng, rows = np.random.default_rng(0), []
+
+    def add(stage, task, split, metric, value, n=40):
+        rows.append(("things", "m", stage, task, split, metric, value, value - 0.1, value + 0.1, n, 0, "taxonomy"))
+
+    students = ("things-photographs", ("base", "unaligned", "aligned"))
+    for of, stages in (("unseen objects", ("teacher-base", "teacher", "observer")), students):
+        for place, stage in enumerate(stages):
+            add(stage, "hierarchy", f"{of}/WordNet", "path-spearman", 0.2 * place)
+            for steps in ("0-5", "6-9", "10-13", "14+"):
+                add(stage, "hierarchy", f"{of}/path {steps}", "standardised-distance", rng.normal())
+    add("teacher", "hierarchy", "unseen objects/WordNet", "path-spearman-above-teacher-base", 0.2)
+    for stage, other, value in (("aligned", "base", 0.4), ("aligned", "unaligned", 0.2), ("unaligned", "base", 0.05)):
+        add(stage, "hierarchy", "things-photographs/WordNet", f"path-spearman-above-{other}", value)
+    for of, stages, names in (("objects", ("teacher-base", "teacher"), 27), ("cifar10", ("base", "unaligned", "aligned"), 10)):
+        for stage, name in itertools.product(stages, range(names)):
+            for axis in "xy":
+                add(stage, "map", f"{of}/category {name}", axis, 0.3 * rng.normal())
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@pytest.mark.parametrize(("name", "panels"), [("wordnet", 2), ("object_map", 2), ("class_map", 3)])
+def test_figures_say_that_no_judgment_enters_and_are_the_same_each_time(scores, tmp_path, name, panels):
+    draw = getattr(figures_hierarchy, name)
+    figure = draw(scores)
+    assert len(figure.axes) == panels
+    for path in ("one.png", "other.png"):
+        save(draw(scores), tmp_path / path)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+
+
+def test_no_name_on_a_map_covers_another(scores):
+    figure = figures_hierarchy.object_map(scores)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        # An annotation's own box would hold the line to its place too.
+        boxes = [Text.get_window_extent(text) for text in axes.texts]
+        assert len(boxes) == 27
+        for one, other in itertools.combinations(boxes, 2):
+            across = min(one.x1, other.x1) - max(one.x0, other.x0)
+            along = min(one.y1, other.y1) - max(one.y0, other.y0)
+            assert across < 0.05 * one.width or along < 0.35 * one.height
+
+
+def test_sentences_go_by_the_paired_interval(scores):
+    assert tables_hierarchy.follows(scores, "things-photographs", "aligned", "base").startswith("more closely than those of base (0.400")
+    assert "beyond doubt" in tables_hierarchy.follows(scores, "things-photographs", "unaligned", "base")
+    frame = tables_hierarchy.wordnet(scores).frame
+    assert frame["stage"].tolist() == ["teacher-base", "teacher", "observer", "base", "unaligned", "aligned"]
+    paths = tables_hierarchy.paths(scores, "things-photographs")
+    assert list(paths.values()) == ["0 to 5 steps", "6 to 9 steps", "10 to 13 steps", "14 and more steps"]

@@ -1,0 +1,116 @@
+"""The rendering of the book."""
+
+import base64
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from humalign.errors import HumalignError
+from humalign.show import book, notebooks
+
+ROOT = Path(__file__).parents[2]
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+GLUED = {"data": {"application/papermill.record/text/plain": "0.25"},
+         "metadata": {"scrapbook": {"name": "share", "mime_prefix": "application/papermill.record/"}}}
+FIGURE = {"figure": {"name": "shares", "caption": "**Shares.**"}, "image": {"alt": "One pixel."}}
+CHAPTER = [
+    new_markdown_cell("# Chapter\n\n$$ a = b $$ (same)"),
+    new_code_cell("glue('share', 0.25)", execution_count=1, outputs=[new_output("display_data", **GLUED)]),
+    new_code_cell("figure", execution_count=2, outputs=[new_output("display_data", data={"image/png": PIXEL})],
+                  metadata={"mystnb": FIGURE}),
+]
+INTRO = """# Intro
+
+```{figure} figures/first.png
+:name: first
+:alt: One pixel.
+
+First.
+```
+
+Of all, {glue:text}`../notebooks/01_data.ipynb::share:.0%`; see {numref}`shares` and {eq}`same`. {cite:t}`someone`
+"""
+REFERENCES = "# References\n\n```{bibliography}\n```\n"
+BIB = "@article{someone, author={Some One}, title={A Title}, journal={J}, year={2020}}"
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Make the smallest book that uses what the real one uses, with the real settings."""
+    root = tmp_path / "root"
+    shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
+    shutil.copy(ROOT / "_config.yml", root)
+    toc = {"format": "jb-book", "root": "book/intro", "chapters": [{"file": "notebooks/01_data"}, {"file": "book/references"}]}
+    (root / "_toc.yml").write_text(yaml.safe_dump(toc))
+    for name, text in {"intro.md": INTRO, "references.md": REFERENCES, "references.bib": BIB}.items():
+        (root / "book" / name).write_text(text)
+    return root
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Make the build folder of a profile whose chapters have been run."""
+    folder = tmp_path / "build" / "tiny"
+    (folder / "notebooks").mkdir(parents=True)
+    nbformat.write(new_notebook(cells=CHAPTER, metadata=notebooks.METADATA), folder / "notebooks" / "01_data.ipynb")
+    return folder
+
+
+@pytest.fixture
+def render(root, build):
+    """Render that book."""
+    def pixel(path):
+        path.write_bytes(base64.b64decode(PIXEL))
+
+    return lambda: book.render(root, build, build / "notebooks", {"first": pixel})
+
+
+def test_the_book_is_rendered_once_and_again_when_something_changed(root, build, render, capsys):
+    page = render()
+    assert page == build / "book" / "html" / "index.html" and page.is_file()
+    intro = (page.parent / "book" / "intro.html").read_text()
+    for text in ("25%", "Fig. 2", "(1)", "Some One"):
+        assert text in intro
+    assert list((page.parent / "_images").glob("first.png"))
+    capsys.readouterr()
+
+    made = page.stat().st_mtime_ns
+    assert render().stat().st_mtime_ns == made
+    assert "reused" in capsys.readouterr().err
+
+    (root / "book" / "intro.md").write_text(INTRO.replace("Of all", "Of most"))
+    assert "Of most" in (render().parent / "book" / "intro.html").read_text()
+
+
+@pytest.mark.parametrize("broken", [
+    INTRO.replace("::share:", "::shares:"),  # a number that no chapter gives
+    INTRO.replace("{numref}`shares`", "{numref}`share`"),
+    INTRO.replace("{cite:t}`someone`", "{cite:t}`nobody`"),
+])
+def test_a_warning_is_an_error_that_names_page_and_log_and_leaves_no_older_page(root, build, render, broken):
+    (build / "book" / "html").mkdir(parents=True)
+    (build / "book" / "html" / "index.html").write_text("old")
+    (root / "book" / "intro.md").write_text(broken)
+    with pytest.raises(HumalignError, match=r"book/intro.*WARNING.*build\.log") as raised:
+        render()
+    assert "\n" not in str(raised.value) and str(root) not in str(raised.value)
+    assert not (build / "book" / "html").exists()
+
+
+def test_a_chapter_that_has_not_been_run_is_an_error_before_anything_is_built(root, build, render):
+    (build / "notebooks" / "01_data.ipynb").unlink()
+    with pytest.raises(HumalignError, match="nothing has been run for tiny yet: make reproduce PROFILE=tiny"):
+        render()
+    assert not (build / "book").exists()
+
+
+def test_the_table_of_contents_names_every_page_and_every_chapter():
+    named = book.pages(ROOT / "_toc.yml")
+    assert named[0] == "book/intro" and len(named) == len(set(named))
+    written = [path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "book").glob("*.md")]
+    chapters = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters(ROOT / "notebooks")]
+    assert sorted(named) == sorted(written + chapters)
