@@ -23,7 +23,6 @@ from humalign.chain import origins
 from humalign.data.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.evaluation import (
     between_models,
-    disagreement,
     few_shot,
     hierarchy,
     levels,
@@ -31,7 +30,6 @@ from humalign.evaluation import (
     people,
     persons,
     rsa,
-    shift,
     soft_labels,
     uncertainty,
 )
@@ -261,27 +259,6 @@ def steps(rng: np.random.Generator) -> tuple[Estimate, float]:
     return score(80, rng, BOOTSTRAP), TRUE_RSA["steps"]
 
 
-def cues(rng: np.random.Generator) -> tuple[Estimate, float]:
-    """A decision follows the shape of every third picture, the texture of half of them, neither of the others."""
-    decisions = rng.choice(["shape", "texture", "neither"], p=[1 / 3, 1 / 2, 1 / 6], size=200)
-    shown = pd.DataFrame({"shape": ["shape"] * 200, "texture": ["texture"] * 200})
-    return shift.shape_bias(decisions, shown, resamples(200, BOOTSTRAP, seed(rng)))["shape-bias"], 0.4
-
-
-def ratings(rng: np.random.Generator) -> tuple[Estimate, float]:
-    """20 people rate the same 40 pairs, each with a slope and errors of his own; the truth is over all groups of 20."""
-    distance = np.random.default_rng(14).standard_normal(40)
-
-    def score(source: np.random.Generator, draws: int) -> Estimate:
-        rated = -source.normal(0.5, 0.5, (20, 1)) * distance + 2 * source.standard_normal((20, 40))
-        return disagreement.ratings({"model": distance}, rated, resamples(20, draws, seed(source)))["model", "rating-pearson"]
-
-    if "ratings" not in TRUE_RSA:
-        source = np.random.default_rng(15)
-        TRUE_RSA["ratings"] = float(np.mean([score(source, 1).value for _ in range(10_000)]))
-    return score(rng, BOOTSTRAP), TRUE_RSA["ratings"]
-
-
 def response_times(rng: np.random.Generator) -> tuple[Estimate, float]:
     """Five people answer each triplet; the harder it is, the longer they think, each time by a chance of its own."""
 
@@ -370,13 +347,11 @@ WORLDS: dict[str, World] = {
     "rsa, 30 things and the mean of 12 people": rsa_mean_of_people,
     **{f"12 people among themselves, {name}": people_of(name) for name in ("rsa-lower", "rsa-upper")},
     **{f"500 repeated triplets, {metric}": repeated(metric) for metric in ("share-pearson", "entropy-pearson")},
-    "ratings of 40 pairs by 20 people": ratings,
     "cka, 100 images": cka,
     "hierarchy, change of 100 images": relation,
     "hierarchy, steps between 80 things": steps,
     "levels, 40 people and 200 triplets": level_accuracy,
     "levels, response times on 200 triplets": response_times,
-    "cue conflict, 200 pictures": cues,
 }
 
 

@@ -1,32 +1,31 @@
-"""What a student's training costs: pictures a second, share of the device's matrix peak, hours and memory of the official schedule.
+"""What a student's training and its pictures cost, and how a device's result differs from the processor's.
 
-On a GPU the real training loop runs ViT-B/16 at 224 px with random weights, in single precision, bfloat16, and bfloat16 compiled,
-each with the largest batch that fits. Without a GPU, what a processor can tell in under a minute: dense against sparse steps, and
-stored pictures against decoding them each time.
+`gpu.py` measures these with what is here. Alone, this file compares dense with sparse steps on the processor:
 
     python benchmarks/distillation.py
-    python benchmarks/distillation.py --model timm:vit_tiny_patch16_224 --batches 4 --steps 3      the same path, on any device
 """
 
-import argparse
 import contextlib
+import dataclasses
 import functools
-import gc
-import resource
 import statistics
-import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from compare import compare, heading
+from numpy.linalg import norm
 from PIL import Image
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
+from humalign import profiles, triplets
 from humalign.data import pixels
-from humalign.data.images import FolderImages, squash
+from humalign.data.images import Files
 from humalign.data.judgments import PAIRS
 from humalign.distil.batches import DenseTriplets, FileRows, ahead
 from humalign.distil.distill import Distillation, Engine, distill, load_step
@@ -34,120 +33,158 @@ from humalign.distil.ranks import join
 from humalign.models.backbones import build
 from humalign.models.student import Student
 from humalign.teach.objectives import jensen_shannon, pair_similarities
-from humalign.triplets import LabelledTriplets
 
-OFFICIAL = Distillation()
-VIT_B, VIT_TINY = "timm:vit_base_patch16_224", "timm:vit_tiny_patch16_224"
-# Pictures a step, from the official 512 triplets of three different images down to what fits anywhere.
-BATCHES = (1536, 1024, 768, 512, 384, 256, 128, 64)
-DENSE_IMAGES = 128
-TEACHER_DIM = 1152
-GIB = 2**30
+VIT_TINY = "timm:vit_tiny_patch16_224"
+DENSE_IMAGES, TEACHER_DIM = 128, 1152
+# Steps before the clock starts: the first compile, choose kernels and fill the queue.
+WARM = 2
 
 
-# ---- on a GPU --------------------------------------------------------------------------------------------------------
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+# ---- for gpu.py --------------------------------------------------------------------------------------------
 
 
-def matrix_peak(device: torch.device) -> float:
-    """Return the bfloat16 operations a second of a large matrix product, the fastest of several."""
-    side = 8192 if device.type == "cuda" else 512
-    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    seconds = []
-    for _ in range(20):
-        wait(device)
+class Enough(Exception):
+    """A training loop has run for as long as it is timed."""
+
+
+def operations(model: nn.Module, side: int, device: torch.device) -> float:
+    """Return the operations of one picture's forward pass."""
+    # The counter knows fused attention on some devices only, so attention is computed unfused here.
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        model(torch.zeros(1, 3, side, side, device=device))
+    return float(counter.get_total_flops())
+
+
+def interval(finished: list[float]) -> float:
+    """Return the median seconds between the ends of steps, without the first steps."""
+    return float(statistics.median(np.diff(finished[WARM - 1 :])))
+
+
+def step_seconds(
+    student: Student, side: int, rows: int, engine: Engine, steps: int, left: Callable[[], float]
+) -> float:
+    """Return the seconds of a step of the real training loop, of so many triplets that share no picture.
+
+    Args:
+        side: of the pictures.
+        steps: that are timed, at most; fewer where ``left`` says that the seconds run out.
+    """
+    finished: list[float] = []
+
+    def progress(step: int) -> None:
+        # A step ends when its divergence has been read, so the clock needs no other waiting.
+        finished.append(time.perf_counter())
+        if len(finished) > WARM and left() < 3 * (finished[-1] - finished[-2]):
+            raise Enough
+
+    indices = np.arange(3 * rows).reshape(rows, 3)
+    labelled = triplets.LabelledTriplets(indices, np.zeros((rows, 3), np.float32), indices.astype(str))
+    shown = torch.randint(0, 256, (3 * rows, 3, side, side), dtype=torch.uint8)
+    settings = Distillation(steps=WARM + steps, warmup=1, learning_rate=1e-6, batch_triplets=rows)
+    with contextlib.suppress(Enough):
+        distill(student, shown, labelled, settings, progress=progress, engine=engine, unsound=True)
+    return interval(finished)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a run of ``demo`` leaves: divergences, parameters before and after it, and steps a second."""
+
+    divergence: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    rate: float
+
+    def differences(self, reference: "Trained") -> dict[str, float]:
+        """Return the largest differences from another run, relative to what that run has."""
+        return {
+            "divergence": float(np.abs(self.divergence / reference.divergence - 1).max()),
+            "weights": float(np.abs(self.end - reference.end).max() / np.abs(reference.end).max()),
+            "change of the weights": float(norm(self.end - reference.end) / norm(reference.end - self.start)),
+        }
+
+
+def demo(device: str, pictures: int, steps: int) -> Trained:
+    """Distil the demo's student from random weights, on random pictures, with so many steps."""
+    profile, rng = profiles.load("demo"), np.random.default_rng(0)
+    backbone = build(profile.students[0].backbone, pretrained=False)
+    frozen, taught = backbone.stages[: profile.students[0].frozen], profile.distillation
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        shown = torch.rand(pictures, 3, backbone.size, backbone.size, generator=generator)
+        inputs = torch.cat([frozen(backbone.normalise(part)) for part in shown.split(16)]).half()
+    teacher = rng.standard_normal((pictures, 64)).astype(np.float32)
+    groups, block = rng.integers(4, size=pictures), min(profile.triplets.block_images, pictures)
+    batch = taught.batch_triplets
+    rows = triplets.cluster_border_blocks(groups, 4 * batch, block, batch, rng)
+    labelled = triplets.label(teacher, rows, np.arange(pictures).astype(str))
+    same = {field.name: getattr(taught, field.name) for field in dataclasses.fields(Distillation)}
+    settings = Distillation(**same | {"steps": steps, "warmup": steps // 3})
+    student = Student.of(backbone, len(frozen), seed=profile.seed)
+    start, began = _vector(student), time.perf_counter()
+    log = distill(student, inputs, labelled, settings, engine=Engine(device), unsound=True)
+    rate = steps / (time.perf_counter() - began)
+    return Trained(np.array(log.divergence), start, _vector(student), rate)
+
+
+def _vector(student: Student) -> np.ndarray:
+    return nn.utils.parameters_to_vector(student.parameters()).detach().cpu().numpy().astype(float)
+
+
+class Photographs:
+    """JPEG files of a photograph's size, in a folder, and how many a second are read.
+
+    Args:
+        count: that are named: sixteen files, again and again, which decode about as fast as photographs.
+        workers: processes that decode.
+    """
+
+    def __init__(self, folder: Path, count: int, workers: int) -> None:
+        rng, paths = np.random.default_rng(0), [folder / f"{number:02}.jpg" for number in range(16)]
+        for path in paths:
+            rough = Image.fromarray(rng.integers(0, 256, (24, 32, 3)).astype(np.uint8))
+            rough.resize((500, 375), Image.Resampling.BICUBIC).save(path, quality=90)
+        self.images = Files([paths[number % len(paths)] for number in range(count)])
+        self.store, self.workers = folder / "store", workers
+
+    def squashed(self, side: int) -> float:
+        """Return pictures a second that are decoded, squashed and written to a store."""
         started = time.perf_counter()
-        a @ b
-        wait(device)
-        seconds.append(time.perf_counter() - started)
-    return 2 * side**3 / min(seconds)
+        pixels.write(self.images, self.store, side, self.images.labels["file"].tolist(), self.workers)
+        return len(self.images) / (time.perf_counter() - started)
+
+    def read(self, rows: int, steps: int, device: str) -> float:
+        """Return pictures a second that are read from the store for training steps and sent to the device."""
+        store, rng = pixels.PixelStore(self.store), np.random.default_rng(0)
+        indices = rng.permutation(len(store) // 3 * 3).reshape(-1, 3)
+        zeros = np.zeros(indices.shape, np.float32)
+        labelled = triplets.LabelledTriplets(indices, zeros, indices.astype(str))
+        load = functools.partial(load_step, FileRows(labelled, rows), store, join(device))
+        started = time.perf_counter()
+        read = sum(len(batch) for batch, _ in ahead(load, range(steps), depth=2))
+        return read / (time.perf_counter() - started)
+
+    def decoded(self, side: int, batch: int, left: Callable[[], float]) -> float:
+        """Return pictures a second that are decoded and squashed for a forward pass, while there is time."""
+        from humalign.models.embedding import Squashed
+
+        squashed, read = Squashed(self.images, side, range(len(self.images)), as_bytes=True), 0
+        started = time.perf_counter()
+        for part in DataLoader(squashed, batch, num_workers=self.workers if self.workers > 1 else 0):
+            read += len(part)
+            if left() < 3:
+                break
+        return read / (time.perf_counter() - started)
 
 
-def memory(device: torch.device) -> float:
-    """Return the most memory (GiB) that was held since the last reset: of the GPU, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / GIB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
-
-
-def sparse(images: int) -> LabelledTriplets:
-    """Return triplets that share no image, over so many images."""
-    rows = np.arange(images // 3 * 3).reshape(-1, 3)
-    return LabelledTriplets(rows, np.zeros(rows.shape, np.float32), rows.astype(str))
+# ---- alone -------------------------------------------------------------------------------------------------
 
 
 def dense(images: int) -> DenseTriplets:
     """Return all triplets among ``images`` of four times as many."""
-    return DenseTriplets(np.random.default_rng(0).standard_normal((4 * images, TEACHER_DIM)).astype(np.float32) / 10, images)
+    embeddings = np.random.default_rng(0).standard_normal((4 * images, TEACHER_DIM)).astype(np.float32) / 10
+    return DenseTriplets(embeddings, images)
 
-
-def step_seconds(model: str, labelled: LabelledTriplets | DenseTriplets, engine: Engine, steps: int) -> tuple[float, float]:
-    """Return the median seconds of a step of the real training loop, and the most memory (GiB) held."""
-    device = torch.device(engine.device)
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-    images = len(labelled.embeddings) if isinstance(labelled, DenseTriplets) else labelled.indices.size
-    shown = torch.randint(0, 256, (images, 3, 224, 224), dtype=torch.uint8)
-    finished: list[float] = []
-    # A step ends when its divergence has been read, so the clock needs no other waiting.
-    distill(
-        *(Student.of(build(model, pretrained=False), 0), shown, labelled),
-        Distillation(steps=steps + 3, warmup=1, learning_rate=1e-6, batch_triplets=images // 3),
-        progress=lambda step: finished.append(time.perf_counter()),
-        engine=engine,
-        unsound=True,
-    )
-    # The first steps compile, choose kernels and fill the queue.
-    return float(statistics.median(np.diff(finished[2:]))), memory(device)
-
-
-def forward_operations(model: str) -> float:
-    """Return the operations of one picture's forward pass through the student."""
-    student = Student.of(build(model, pretrained=False), 0)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        student(torch.zeros(1, 3, 224, 224))
-    return counter.get_total_flops()
-
-
-def training(device: str, model: str, batches: tuple[int, ...], steps: int, backend: str) -> None:
-    """Print pictures a second and share of the peak with the largest batch that fits, then what the official schedule costs."""
-    where = torch.device(device)
-    name = torch.cuda.get_device_name(where) if where.type == "cuda" else "the processor"
-    # A gradient takes twice the operations of the forward pass.
-    peak, operations = matrix_peak(where), 3 * forward_operations(model)
-    print(f"{name}: bfloat16 matrix product {peak / 1e12:,.2f} TFLOP/s; {model}: {operations / 1e9:,.1f} GFLOP a picture and step")
-    half: dict[str, Any] = {"bfloat16": True}
-    kinds = {"single precision": {}, "bfloat16": half, "bfloat16, compiled": half | {"compile": backend}}
-    for kind, options in kinds.items():
-        for images in batches:
-            with contextlib.suppress(torch.OutOfMemoryError):
-                seconds, gib = step_seconds(model, sparse(images), Engine(device=device, **options), steps)
-                share = images / seconds * operations / peak
-                rate = f"{images / seconds:9,.1f} pictures/s, {share:6.1%} of the peak"
-                print(f"{kind:<20} batch {images:>5,}: {rate}, {gib:5.1f} GiB", flush=True)
-                break
-            gc.collect()
-    for kind, labelled in {"sparse": sparse(batches[0]), "dense": dense(min(DENSE_IMAGES, batches[0]))}.items():
-        for recompute in (False, True):
-            with contextlib.suppress(torch.OutOfMemoryError):
-                official(kind, model, labelled, Engine(device=device, bfloat16=True, recompute=recompute), steps)
-                break
-            gc.collect()
-
-
-def official(kind: str, model: str, labelled: LabelledTriplets | DenseTriplets, engine: Engine, steps: int) -> None:
-    """Print the hours and memory of the official number of steps."""
-    seconds, gib = step_seconds(model, labelled, engine, steps)
-    step = labelled.step(0) if isinstance(labelled, DenseTriplets) else FileRows(labelled, len(labelled)).step(0)
-    cost = f"{OFFICIAL.steps * seconds / 3600:,.1f} h, {gib:.1f} GiB, activations {'recomputed' if engine.recompute else 'kept'}"
-    print(f"{kind}: {OFFICIAL.steps:,} steps of {step.total:,} triplets among {len(step.images):,} pictures: {cost}", flush=True)
-
-
-# ---- anywhere --------------------------------------------------------------------------------------------------------
 
 def dense_step(images: int = 24, rows: int = 8) -> None:
     student, plan = Student.of(build(VIT_TINY, pretrained=False), 0), dense(images)
@@ -155,10 +192,12 @@ def dense_step(images: int = 24, rows: int = 8) -> None:
     few = torch.arange(3 * rows).reshape(-1, 3)
 
     def ours() -> None:
-        jensen_shannon(step.similarities, pair_similarities(student(shown[:images]), step.triplets), 100.0).mean().backward()
+        similar = pair_similarities(student(shown[:images]), step.triplets)
+        jensen_shannon(step.similarities, similar, 100.0).mean().backward()
 
     def plain() -> None:
-        jensen_shannon(torch.zeros(rows, 3), pair_similarities(student(shown[: 3 * rows]), few), 100.0).mean().backward()
+        similar = pair_similarities(student(shown[: 3 * rows]), few)
+        jensen_shannon(torch.zeros(rows, 3), similar, 100.0).mean().backward()
 
     what = f"{step.total:,} triplets through ViT-Ti/16: all among {images} pictures / of three pictures each"
     compare(what, ours, plain, plain_runs=step.total / rows, repeats=3)
@@ -177,49 +216,12 @@ def dense_objective(part: int = 32) -> None:
         similar = torch.stack([(columns[a] * columns[b]).sum(1) for a, b in PAIRS], dim=1)
         jensen_shannon(targets, similar, 100.0).mean().backward()
 
-    compare(f"objective and gradient of {step.total:,} triplets: matrix and gather / row by row", ours, plain, plain_runs=part)
-
-
-def photographs(folder: Path, count: int) -> FolderImages:
-    """Write smooth pictures of a photograph's size, so that a JPEG of one is decoded about as fast as a photograph's."""
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        rough = Image.fromarray(rng.integers(0, 256, (24, 32, 3)).astype(np.uint8))
-        rough.resize((500, 375), Image.Resampling.BICUBIC).save(folder / f"{number:05}.jpg", quality=90)
-    return FolderImages(folder)
-
-
-def stored_pictures(count: int = 96, size: int = 224) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        pictures = photographs(Path(folder), count)
-        store = pixels.write(pictures, Path(folder) / "store", size, pictures.labels["file"].tolist())
-        order = np.random.default_rng(1).permutation(count)
-        compare(f"{count} pictures of 500 x 375: read from the store / decoded and squashed", lambda: store[order],
-                lambda: torch.stack([squash(pictures[i], size) for i in order]))
-        load = functools.partial(load_step, FileRows(sparse(count), count // 3), store, join("auto"))
-        started = time.perf_counter()
-        read = sum(len(batch) for batch, _ in ahead(load, range(50), depth=2))
-        rate = read / (time.perf_counter() - started)
-        print(f"steps of {count} pictures from the store to the device, read ahead: {rate:,.0f} pictures/s")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--model", help="measure the training of this one, on whatever device there is")
-    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--backend", default="inductor")
-    given = parser.parse_args()
-    torch.manual_seed(0)
-    if given.model or given.device != "cpu":
-        training(given.device, given.model or VIT_B, tuple(given.batches), given.steps, given.backend)
-    else:
-        print("no CUDA device is at hand: the training of ViT-B/16 is not measured, and what follows is the processor's")
-    heading()
-    for benchmark in (dense_step, dense_objective, stored_pictures):
-        benchmark()
+    what = f"objective and gradient of {step.total:,} triplets: matrix and gather / row by row"
+    compare(what, ours, plain, plain_runs=part)
 
 
 if __name__ == "__main__":
-    main()
+    torch.manual_seed(0)
+    heading()
+    for benchmark in (dense_step, dense_objective):
+        benchmark()

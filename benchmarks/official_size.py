@@ -90,10 +90,10 @@ def observers(folder: Path) -> str:
     from humalign.teach import vice
 
     things, answers = profiles.load("things"), readers_answers.training(folder / "trainset.txt", NAMES)
-    fitted = vice.fit(answers, OBJECTS, dim=things.vice_dim, steps=things.vice_steps, batch=things.vice_batch, seed=0)
+    fitted = vice.fit(answers, OBJECTS, dim=things.observer.dim, steps=things.observer.steps, batch=things.observer.batch, seed=0)
     held = asked(VALIDATION, 9)
     right = agreement(fitted.predict(held), np.tile([1.0, 0.0, 0.0], (len(held), 1))).mean()
-    return f"{things.vice_steps:,} steps of {things.vice_batch:,} answers, {fitted.mean.shape[1]} dimensions, {right:.3f} on other answers"
+    return f"{things.observer.steps:,} steps, {fitted.mean.shape[1]} dimensions, {right:.3f} on other answers"
 
 
 def teacher(folder: Path) -> str:
@@ -108,8 +108,8 @@ def teacher(folder: Path) -> str:
     things, rng = profiles.load("things"), np.random.default_rng(5)
     features = np.concatenate([space(), rng.standard_normal((OBJECTS, 512 - DIM))], axis=1).astype(np.float32)
     answers = ByObject.of(readers_answers.training(folder / "trainset.txt", NAMES), OBJECTS)
-    train, test = next(iter(ObjectFolds(things.folds).split(features)))
-    grid = {"residual": list(things.residuals), "ridge": list(things.ridges)}
+    train, test = next(iter(ObjectFolds(things.teachers[0].parts.folds).split(features)))
+    grid = {"residual": list(things.teachers[0].residuals), "ridge": list(things.teachers[0].ridges)}
     search = GridSearchCV(MixedEffectsTeacher(), grid, cv=ObjectFolds(3, 0)).fit(features[np.sort(train)], answers[np.sort(train)])
     score = search.score(features[np.sort(test)], answers[np.sort(test)])
     return f"one fold of the profile things, {len(answers[np.sort(train)].triplets):,} answers inside it, {score:.3f} on unseen objects"

@@ -1,114 +1,147 @@
-"""What the profile paper costs: rates of its three long stages measured on this machine, and from them hours, stage by stage.
+"""What the profiles at the paper's scale cost on one GPU: hours by step, from the rates that `gpu.py` left.
 
-On a GPU: embedding by the teacher's backbone, SigLIP So400m/14 at 384 pixels with random weights, from JPEG files of a photograph's size;
-triplets at a fraction of ImageNet's size; steps of ViT-B/16 as the profile takes them. Without a GPU the same path is run with tiny
-networks, to show that it works: its hours say nothing.
+    python benchmarks/paper.py build/gpu.json
 
-    python benchmarks/paper.py                    ten minutes on a GPU, one without
-    python benchmarks/paper.py --pictures 2048    more pictures, finer rates
+Numbers of pictures, triplets, steps and students are the profile's. Left out are the observers' model, the
+teacher's fit, its map of the embeddings, and the scores themselves, which are the processor's, and the judged
+sets, of a few thousand pictures. Every student is taken to cost as much as ViT-B/16 at 224 pixels.
 """
 
 import argparse
 import dataclasses
-import tempfile
-import time
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-import torch
-from distillation import VIT_B, VIT_TINY, Engine, dense, photographs, sparse, step_seconds
-from triplets import made_up, made_up_names, made_up_teacher, measured
+from humalign import profiles
+from humalign.profiles import Profile
 
-from humalign import profiles, triplets
-from humalign.chain.paper.embedding import embed_to_file
-from humalign.models import backbones
-from humalign.profiles import Paper
+# The student that is measured: its size is that of the official ones.
+STUDENT = "timm:vit_base_patch16_224"
 
-# Aligned student and control are trained alike.
-STAGES_OF_A_STUDENT = 2
-MANY = 8
+# An aligned student and its control, trained alike on triplets of the same pictures.
+STAGES = 2
+# Sets of labelled photographs that models are scored on: CIFAR-10, and the textures of DTD.
+LABELLED_SETS = 2
+# The profile `open`: the objects of THINGS, and the pool that is planned; three students.
+OPEN_PICTURES, OPEN_STUDENTS = 1_854 + 100_000, 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What is measured: networks, pictures, triplets of so many images, and steps."""
+    """How much `gpu.py` measures. Of growing numbers it takes the next where there should be time."""
 
-    teacher: str
+    teacher: str                # backbones by name
     student: str
-    pictures: int
-    images: int
-    rows: int
+    compile: str                # a backend of torch.compile
+    side: int                   # of square matrices
+    batch: int                  # pictures a forward pass
+    triplets: int               # a training step, of three pictures each
+    steps: int                  # that are timed, at most
+    photographs: int            # to decode
+    images: tuple[int, ...]     # to cluster, growing; triplets are drawn among the last number
+    dim: int                    # of their embeddings
     clusters: int
-    triplets: int
-    steps: int
+    rows: tuple[int, ...]       # triplets to label, growing
+    demo: tuple[int, int]       # pictures and steps
 
 
-def embedding_rate(size: Size, profile: Paper, folder: Path) -> float:
-    """Return pictures a second from JPEG files to embeddings on disk, as the stage does it; the first batches are left out."""
-    (folder / "pictures").mkdir()
-    shown, finished = photographs(folder / "pictures", size.pictures), [(0, 0.0)]
-    backbone = backbones.build(size.teacher, pretrained=False)
-    embed_to_file(shown, backbone, folder / "embeddings.npy", "rate", profile, lambda n: finished.append((n, time.perf_counter())))
-    _, *rest = finished[1:]
-    return sum(count for count, _ in rest[1:]) / (rest[-1][1] - rest[0][1])
+def full() -> Size:
+    """Return the sizes of the profile paper."""
+    paper = profiles.load("paper")
+    images, rows = (120_000, 480_000, paper.data.imagenet_pictures), (500_000, paper.triplets.number)
+    forward = paper.labeller.backbones[0], STUDENT, paper.compute.compile, 8192, paper.compute.batch_images
+    training = paper.distillation.batch_triplets, 20, 16_384
+    return Size(*forward, *training, images, paper.labeller.rank, paper.triplets.clusters, rows, (512, 30))
 
 
-def triplet_seconds(size: Size, profile: Paper, folder: Path) -> float:
-    """Return seconds of clusters, and of drawn and labelled triplets, at the full size: both grow in proportion (see growth.py)."""
-    held, names = made_up(folder / "made.npy", size.images, 1152), made_up_names(size.images)
-    with measured(f"clusters of {size.images:,} images") as clustered:
-        groups = triplets.clusters(held, size.clusters, seed=0)
-    with measured(f"{size.rows:,} triplets drawn, mapped, labelled, written") as labelled:
-        drawn = triplets.draw("cluster-border", groups, size.rows, seed=0, workers=max(1, profile.workers))
-        space = triplets.mapped(folder / "space.npy", held, made_up_teacher(held).transform)
-        triplets.label_file(folder / "train_cluster_border.npz", space, drawn, names, max(1, profile.workers))
-    # Clusters take so many times longer as there are more of them, too.
-    whole = profile.imagenet_pictures / size.images
-    return clustered.seconds * whole * profile.clusters / size.clusters + labelled.seconds * max(whole, profile.triplets / size.rows)
+def tiny() -> Size:
+    """Return sizes for seconds on a processor."""
+    networks = "timm:test_vit3", "timm:test_vit", "eager"
+    return Size(*networks, 256, 8, 4, 3, 24, (200, 400), 16, 5, (500, 2_000), (12, 3))
 
 
-def cost(size: Size, profile: Paper, device: str) -> pd.DataFrame:
-    """Return the hours of each stage at the profile's size, of one student, and of everything, on one GPU and on eight."""
-    with tempfile.TemporaryDirectory() as folder:
-        rate = embedding_rate(size, profile, Path(folder))
-        print(f"{size.teacher}: {rate:,.1f} pictures/s from JPEG files to embeddings on disk", flush=True)
-        triplet_hours = triplet_seconds(size, profile, Path(folder)) / 3600
-    engine = Engine(device=device, bfloat16=profile.precision == "bfloat16", compile=profile.compile if device == "cuda" else None)
-    hours, students = {}, STAGES_OF_A_STUDENT * len(profile.students)
-    for kind, plan in {"sparse": sparse(3 * size.triplets), "dense": dense(max(6, size.triplets // 4))}.items():
-        seconds, gib = step_seconds(size.student, plan, engine, size.steps)
-        hours[kind] = profile.steps * seconds / 3600
-        print(f"{size.student}, a {kind} step: {seconds:.3f} s, {gib:.1f} GiB", flush=True)
-    embedding = profile.imagenet_pictures / rate / 3600
-    lines = [("embeddings of ImageNet", embedding, embedding / MANY), ("triplets", triplet_hours, triplet_hours)]
-    lines += [(f"one student, {kind} triplets", each, each / MANY) for kind, each in hours.items()]
-    lines += [
-        (f"everything, {students} students, {kind}", embedding + triplet_hours + students * each,
-         embedding / MANY + triplet_hours + students * each / MANY)
-        for kind, each in hours.items()
-    ]
-    found = pd.DataFrame(lines, columns=["what", "hours, one GPU", f"hours, {MANY} GPUs"])
-    return found.assign(**{"GPU-hours": found["hours, one GPU"]})
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """One step of a profile: so many pieces of work, at the lowest of some rates, for so many models."""
+
+    step: str
+    count: int
+    rates: tuple[str, ...]
+    models: int = 1
+
+    def hours(self, rates: Mapping[str, float]) -> float | None:
+        """Return the hours of the step; none where a rate was not measured."""
+        if not all(name in rates for name in self.rates):
+            return None
+        return self.count / min(rates[name] for name in self.rates) / 3600
+
+
+def planned() -> list[Profile]:
+    """Return the profiles of the table; ``open`` is made from ``paper`` as long as it is planned only."""
+    paper, released = profiles.load("paper"), profiles.load("released")
+    if "open" in profiles.names():
+        return [paper, released, profiles.load("open")]
+    data, few = dataclasses.replace(paper.data, pool="planned"), paper.students[:OPEN_STUDENTS]
+    return [paper, released, dataclasses.replace(paper, name="open (planned)", data=data, students=few)]
+
+
+def costs(profile: Profile) -> Iterator[Cost]:
+    """Yield the steps of a profile that take long."""
+    imagenet, models = profile.data.pool == "imagenet-train", len(profile.students)
+    if profile.teachers:
+        pool = profile.data.imagenet_pictures if imagenet else OPEN_PICTURES
+        compiled = "compiled" if profile.compute.compile != "none" else "bf16"
+        kind = compiled if profile.compute.precision == "bfloat16" else "fp32"
+        taught = STAGES * models
+        yield Cost("squash the pool for students", pool, ("squash",))
+        yield Cost("embed the pool by the teacher's backbone", pool, ("embed, teacher", "decode, teacher"))
+        yield Cost("cluster the pool", pool, ("clusters",))
+        yield Cost("label triplets, twice", STAGES * profile.triplets.number, ("labels",))
+        steps = taught * profile.distillation.steps
+        yield Cost("train students and controls", steps, (f"distil-{kind}",), taught)
+        models += taught
+    validation = profile.data.imagenet_validation if imagenet else 0
+    scored = LABELLED_SETS * profile.data.labelled_images + validation
+    yield Cost("squash pictures to score on", scored, ("squash",))
+    yield Cost("embed them by every model", models * scored, ("embed, student",), models)
+
+
+def table(rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return a row for each step of each profile, and one for all of them."""
+    rows: list[dict[str, Any]] = []
+    for profile in planned():
+        hours = []
+        for cost in costs(profile):
+            hours.append(cost.hours(rates))
+            rows.append({"profile": profile.name, **dataclasses.asdict(cost), "hours": hours[-1]})
+        whole = None if None in hours else sum(hour for hour in hours if hour)
+        rows.append({"profile": profile.name, "step": "all", "hours": whole})
+    return rows
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print the table."""
+    print(f"\n{'profile':<16} {'step':<40} {'pieces':>11} {'hours':>12} {'of one':>8}  by the rate of")
+    for row in rows:
+        hours, models = row["hours"], row.get("models", 1)
+        whole, each = ("not measured", "") if hours is None else (f"{hours:,.3g}", f"{hours / models:,.3g}")
+        pieces, each = (f"{row['count']:,}" if "count" in row else ""), each if models != 1 else ""
+        rates = "; ".join(row.get("rates", ()))
+        print(f"{row['profile']:<16} {row['step']:<40} {pieces:>11} {whole:>12} {each:>8}  {rates}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, help="to embed")
-    given, profile = parser.parse_args(), profiles.load("paper")
-    assert isinstance(profile, Paper)
-    if torch.cuda.is_available():
-        name, device = torch.cuda.get_device_name(), "cuda"
-        tenth = profile.imagenet_pictures // 10, profile.triplets // 10
-        size = Size(profile.teacher_backbone, VIT_B, given.pictures or 8192, *tenth, profile.clusters, profile.batch_triplets, 20)
-    else:
-        name, device = "the processor", "cpu"
-        print("no CUDA device is at hand: tiny networks show the path, and no hour below is the profile's; run this on a GPU machine")
-        size = Size(VIT_TINY, VIT_TINY, given.pictures or 96, 5_000, 20_000, 20, 8, 2)
-        profile = dataclasses.replace(profile, workers=0, batch_images=16, precision="float32")
-    table = cost(size, profile, device)
-    whole = f"{profile.imagenet_pictures:,} pictures, {profile.triplets:,} triplets and {profile.steps:,} steps a student"
-    print(f"\n{name}: from these rates, for {whole}")
-    print(table.to_string(index=False, float_format=lambda value: f"{value:,.1f}"))
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("file", type=Path, nargs="?", default=Path("build/gpu.json"), help="that gpu.py left")
+    path = parser.parse_args().file
+    if not path.is_file():
+        return print(f"no figures at {path}: run benchmarks/gpu.py first")
+    found = json.loads(path.read_text("utf-8"))
+    print(f"{found['gpu']}, {found['date']}{', toy sizes: no figures of a GPU' if found['tiny'] else ''}")
+    return show(table({name: figure["value"] for name, figure in found["figures"].items()}))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ once, and held-out answers are one step.
 
     HUMALIGN_DATA=FOLDER python benchmarks/predecessor.py --inner 1 --rows predecessor.csv      six to ten minutes; leaves a table of scores
     HUMALIGN_DATA=FOLDER python benchmarks/predecessor.py --rows predecessor.csv                three times that
+    HUMALIGN_DATA=FOLDER python benchmarks/predecessor.py --transform transform.npz             a released transform beside it
 
 The recorded table, ``book/recorded/predecessor.csv``, is that of the first command: one inner fold chooses λ.
 
@@ -24,6 +25,7 @@ import copy
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,17 +33,68 @@ from torch import Tensor
 
 from humalign import profiles
 from humalign.artefacts import replacing
-from humalign.chain.people import CLIP, judgments
+from humalign.chain.judged import CLIP, things
+from humalign.data.datafiles import AGAIN, parsed
 from humalign.data.judgments import ByObject, cosine_similarities
 from humalign.errors import HumalignError
 from humalign.evaluation import people, scores
 from humalign.evaluation.scores import Estimate, mean_of_folds, resamples
 from humalign.teach.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
 from humalign.teach.splits import ObjectFolds
+from humalign.teach.teacher import AffineTeacher
 
 LAMBDAS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.01, 0.001, 0.0001)
 BATCH, RATE, START = 256, 1e-3, 1e-3
 PASSES, PATIENCE = 100, 5
+
+
+# ---- the released transforms -----------------------------------------------------------------------------------------
+
+
+def released(path: str | Path) -> AffineTeacher:
+    """Read one of the predecessor's transforms, ``transform.npz``, as a teacher.
+
+    z = (x - mean) / std @ weights + bias, for row vectors x of the features that it was fitted to.
+    ``mean`` and ``std`` are of the THINGS features over all their values, or one a dimension; ``bias`` may be absent.
+
+    Raises:
+        HumalignError: an array that is missing, not finite or of another shape, or a ``std`` that is not above zero.
+
+    Source: Muttenthaler, Linhardt, Dippel, Vandermeulen, Hermann, Lampinen, Kornblith (2023), Improving neural network
+    representations using human similarity judgments; ``transforms/MODEL/LAYER/transform.npz`` of github.com/LukasMut/gLocal.
+    """
+    found: dict[str, Any] = parsed(path, _arrays)
+    for name in ("weights", "mean", "std"):
+        if name not in found:
+            raise HumalignError(f"{path}: no {name!r} among {sorted(found)}: give a transform.npz that was saved with mean and std")
+    weights = found["weights"]
+    if weights.ndim != 2 or weights.shape[0] != weights.shape[1]:
+        raise HumalignError(f"{path}: weights of shape {weights.shape} instead of a square matrix: {AGAIN}")
+    dim = len(weights)
+    bias, mean, std = (_vector(path, name, found[name], dim) for name in ("bias", "mean", "std"))
+    if not np.isfinite(weights).all() or (std <= 0).any():
+        raise HumalignError(f"{path}: weights that are not finite, or a std that is not above zero: {AGAIN}")
+    teacher = AffineTeacher()
+    # One scale for all dimensions is the teacher's own; one a dimension goes into the matrix.
+    teacher.scale_ = float(std[0]) if (std == std[0]).all() else 1.0
+    teacher.matrix_ = (weights * (teacher.scale_ / std)[:, None]).astype(np.float32)
+    teacher.mean_, teacher.bias_ = mean, bias.astype(np.float32)
+    return teacher
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        found = {name: np.asarray(file[name], dtype=np.float64) for name in file.files}
+    return {"bias": np.zeros(())} | found
+
+
+def _vector(path: str | Path, name: str, value: np.ndarray, dim: int) -> np.ndarray:
+    if value.size not in (1, dim) or not np.isfinite(value).all():
+        raise HumalignError(f"{path}: {name} of shape {value.shape} for {dim} dimensions, or not finite: {AGAIN}")
+    return np.broadcast_to(value.reshape(-1), (dim,)).copy()
+
+
+# ---- the recipe ------------------------------------------------------------------------------------------------------
 
 
 class Linear(torch.nn.Module):
@@ -133,13 +186,16 @@ def main() -> None:
     told.add_argument("--inner", type=int, default=3, choices=(1, 2, 3), help="how many of the three inner folds choose λ")
     told.add_argument("--lambdas", type=float, nargs="+", default=list(LAMBDAS))
     told.add_argument("--threads", type=int, default=2)
+    told.add_argument(
+        "--transform", type=Path, metavar="FILE", help="score a released transform.npz of these features too, which its fit has seen"
+    )
     told.add_argument("--rows", type=Path, help="write the means over all three folds there, as a table of scores")
     chosen = told.parse_args()
     profile = profiles.load("things")
-    if chosen.rows and chosen.folds < profile.folds:
+    if chosen.rows and chosen.folds < profile.teachers[0].parts.folds:
         told.error("--rows are means over all folds: leave --folds out")
     try:
-        known = judgments()
+        known = things()
     except HumalignError as error:
         print(f"predecessor: not run: {error}")
         return
@@ -147,12 +203,17 @@ def main() -> None:
     print(f"gLocal's recipe on THINGS, {known.features.shape[1]} dims of CLIP ViT-B/32, without its locality term (no unlabelled images)")
     found: dict[tuple[str, str], list[Estimate]] = defaultdict(list)
     for fold, (training, test) in list(enumerate(known.folds(profile)))[: chosen.folds]:
-        rows, weights = known.answers[test], resamples(len(test), profile.bootstrap_draws, profile.seed * 1000 + fold)
+        rows, weights = known.answers[test], resamples(len(test), profile.evaluation.bootstrap_draws, profile.seed * 1000 + fold)
         print(f"fold {fold}: {len(known.answers[training].triplets):,} answers to fit, {len(rows.triplets):,} to test", flush=True)
         places = one_fold(known.features, known.answers, training, chosen.lambdas, chosen.inner)
         for stage, each in (("teacher-base", known.features), ("predecessor", places)):
             for metric, estimate in accuracies(each[test], rows, weights).items():
                 found[stage, metric].append(estimate)
+    if chosen.transform:
+        weights = resamples(len(known.features), profile.evaluation.bootstrap_draws, profile.seed)
+        places = released(chosen.transform).transform(known.features)
+        for metric, estimate in accuracies(places, known.answers, weights).items():
+            print(f"{chosen.transform}, {metric}, on objects that its own fit has seen: {estimate.value:.4f}")
     print(f"{'on unseen objects':<32} " + " ".join(f"{'fold ' + str(fold):>8}" for fold in range(chosen.folds)) + f" {'mean':>8}")
     for name, estimates in found.items():
         values = [estimate.value for estimate in (*estimates, mean_of_folds(estimates))]

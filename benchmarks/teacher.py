@@ -33,7 +33,7 @@ TRAINING, ALL, PUBLIC = 4_100_000, 4_700_000, 298_509
 RESIDUALS = (0.15, 0.2, 0.3, 0.4)
 PREDECESSOR_BATCH = 256
 # Answers in a step of VICE: as the profile things has them, and more.
-VICE_BATCHES, VICE_DIM = (profiles.load("things").vice_batch, 65_536), profiles.load("things").vice_dim
+VICE_BATCHES, VICE_DIM = (profiles.load("things").observer.batch, 65_536), profiles.load("things").observer.dim
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 

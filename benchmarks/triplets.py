@@ -1,4 +1,6 @@
-"""Triplets from embeddings on disk, made up: clustered, drawn, labelled, written, read and audited, with time and peak memory.
+"""Triplets from made-up embeddings on disk: clustered, drawn, labelled, written, read and audited.
+
+It prints the time and the peak memory of each. `gpu.py` measures rates with what is here.
 
 The size of ImageNet under the paper's teacher, about 25 GB of free disk in --folder:
 
@@ -8,10 +10,12 @@ The size of ImageNet under the paper's teacher, about 25 GB of free disk in --fo
 import argparse
 import contextlib
 import dataclasses
+import functools
+import inspect
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +109,66 @@ def names_by_sorting(indices: np.ndarray, filenames: np.ndarray) -> bool:
     """Compare names with indices the plain way: all indices are sorted to find the first name of each."""
     _, first, inverse = np.unique(indices, return_index=True, return_inverse=True)
     return bool((filenames.ravel()[first][inverse.reshape(indices.shape)] == filenames).all())
+
+
+# ---- for gpu.py --------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """How fast random embeddings are clustered, and triplets of them labelled, while ``left`` says there is time.
+
+    Attributes:
+        embeddings: (images, dim), in memory.
+        k: clusters.
+        device: for functions that have an argument for it; others run on the processor, with ``workers`` threads.
+    """
+
+    embeddings: np.ndarray
+    k: int
+    device: str
+    workers: int
+    left: Callable[[], float]
+
+    def clustered(self, images: Sequence[int]) -> tuple[float, str]:
+        """Return images a second, of the largest number of images that fits in the time, and a note."""
+        run = functools.partial(triplets.clusters, k=self.k, seed=0, **self._device(triplets.clusters))
+        done, rate = self._grown(images, lambda n: run(self.embeddings[:n]))
+        dim, where = self.embeddings.shape[1], self._where(triplets.clusters)
+        return rate, f"{done:,} x {dim:,}, k = {self.k}, on {where}"
+
+    def labelled(self, rows: Sequence[int], folder: Path) -> tuple[float, str]:
+        """Return rows a second of triplets drawn across cluster borders, labelled and written, and a note."""
+        images, dim = self.embeddings.shape
+        groups, names = np.random.default_rng(0).integers(self.k, size=images), made_up_names(images)
+        label_file = functools.partial(triplets.label_file, **self._device(triplets.label_file))
+
+        def run(n: int) -> None:
+            drawn = triplets.draw("cluster-border", groups, n, 0, self.workers)
+            label_file(folder / "t.npz", self.embeddings, drawn, names, self.workers)
+
+        done, rate = self._grown(rows, run)
+        return rate, f"{done:,} rows among {images:,} x {dim:,}, on {self._where(triplets.label_file)}"
+
+    def _grown(self, sizes: Sequence[int], run: Callable[[int], object]) -> tuple[int, float]:
+        """Run at growing sizes while the next should fit in the time left; return the last, and its rate."""
+        done, seconds = 0, 0.0
+        for size in sizes:
+            if done and seconds * size / done > 0.9 * self.left():
+                break
+            started = time.perf_counter()
+            run(size)
+            done, seconds = size, time.perf_counter() - started
+        return done, done / seconds
+
+    def _device(self, function: Callable[..., object]) -> dict[str, str]:
+        return {"device": self.device} if "device" in inspect.signature(function).parameters else {}
+
+    def _where(self, function: Callable[..., object]) -> str:
+        return self.device if self._device(function) else "the processor: it takes no device"
+
+
+# ---- alone -------------------------------------------------------------------------------------------------
 
 
 def main() -> None:

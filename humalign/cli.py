@@ -14,7 +14,7 @@ from humalign import profiles
 from humalign.artefacts import write_error
 from humalign.errors import HumalignError, listed, nearest
 
-LAST = ("pixels", "embeddings", "judgments", "teacher", "triplets", "students", "features", "scores", "notebooks", "book", "all")
+LAST = ("pixels", "embeddings", "observers", "teachers", "triplets", "students", "features", "scores", "notebooks", "book", "all")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("folder", type=Path, help="new or empty")
     export.add_argument("--profile", default="demo", help="whose run it is (default: demo)")
     export.add_argument("--stage", default="aligned", help="aligned (the default) or unaligned, the control")
-    export.add_argument("--fold", type=int, default=0, help="in which the student was trained (default: 0)")
+    export.add_argument("--student", default="", help="its backbone (default: the profile's first)")
+    export.add_argument("--part", default="", help="of the teacher that labelled its triplets: all, fold0, half1 (default: the first)")
     export.add_argument("--build", type=Path, default=Path("build"), help="where the run's artefacts are (default: build)")
     export.set_defaults(command=_export)
 
@@ -125,15 +126,12 @@ def _run(options: argparse.Namespace) -> None:
     # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one. On a GPU the matrix products need
     # room for that, and what has no fixed order there is said, not refused.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=isinstance(profile, profiles.Released))
+    torch.use_deterministic_algorithms(True, warn_only=profile.compute.device != "cpu")
     # That also fills new memory with NaN, for whoever reads before writing; nobody here does, and a training step is shorter by a twelfth.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     run = pipeline.Run(profile, options.build.resolve())
-    chain = chapters.of(profile)
-    if options.stage not in (*chain, "book", "all"):
-        raise HumalignError(f"the profile {profile.name!r} has no stage {options.stage!r}: {nearest(options.stage, chain)}")
     if options.stage != "book":
-        pipeline.execute(chain, "notebooks" if options.stage == "all" else options.stage, run)
+        pipeline.execute(chapters.STEPS, "notebooks" if options.stage == "all" else options.stage, run)
     print(chapters.render(run) if options.stage in ("book", "all") else run.folder)
 
 
@@ -277,7 +275,7 @@ def _export(options: argparse.Namespace) -> None:
     from humalign.chain import exporting, pipeline
 
     run = pipeline.Run(profiles.load(options.profile), options.build.resolve())
-    print(exporting.take_away(run, options.stage, options.fold, options.folder))
+    print(exporting.take_away(run, options.folder, options.student, options.stage, options.part))
 
 
 def _convert(options: argparse.Namespace) -> int:

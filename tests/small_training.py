@@ -34,7 +34,7 @@ def train(kind, checkpoint=None, progress=lambda step: None):
     torch.manual_seed(0)
     student = Student(nn.Sequential(nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 8)), 8, head_dim=8)
     log = distill(
-        *(student, torch.from_numpy(inputs), {"sparse": rows, "dense": DenseTriplets(teacher, 10, triplets=None, seed=5)}[kind]),
+        *(student, torch.from_numpy(inputs), {"sparse": rows, "dense": DenseTriplets(teacher, 10, seed=5)}[kind]),
         *(SETTINGS, checkpoint, progress),
         engine=Engine(device="cpu"),
         evaluate=lambda model: {"norm": model.features(torch.from_numpy(inputs)).norm()},

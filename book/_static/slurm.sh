@@ -19,7 +19,7 @@ profile=${PROFILE:-demo}
 bin=${BIN:-.venv/bin}
 
 # Each stage is a command of its own; what is finished is reused, so that a job may also run one stage only.
-for stage in embeddings judgments teacher triplets; do
+for stage in pixels embeddings observers teachers triplets; do
     "$bin/humalign" run "$stage" --profile "$profile" --build "$shared"
 done
 

@@ -10,17 +10,15 @@ from typing import Any
 
 from humalign import profiles
 from humalign.chain import origins, pipeline
+from humalign.chain import sets as pictures
 from humalign.chain import steps as stages
-from humalign.chain.paper import pictures
-from humalign.chain.people import judgments
+from humalign.chain.judged import things
 from humalign.data import editions, registry
 from humalign.data.registry import Source, imagenet
 from humalign.errors import HumalignError
 
 PRESENT, MISSING, GATED, REFUSED = "present", "MISSING", "GATED", "REFUSED"
 SHOWN = 3
-# Gigabytes below the build folder after a run, by `du`, rounded up; the other profiles were not measured.
-LEAVES = {"demo": 0.5, "things": 0.5}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Input:
 
 def wanted(profile: Any) -> list[Source]:
     """Return the sources that the stages of a profile read."""
-    return [registry.source(name) for name in pipeline.sources(stages.of(profile), profile)]
+    return [registry.source(name) for name in pipeline.sources(stages.STEPS, profile)]
 
 
 def inputs(profile: Any) -> list[Input]:
@@ -56,7 +54,7 @@ def _in_order(found: list[Input]) -> list[Input]:
     if not {"things-vice", "things-clip-features"} <= {each.entry.name for each in found}:
         return found
     try:
-        judgments()
+        things().check_orders()
     except HumalignError as error:
         return [
             dataclasses.replace(each, state=REFUSED, said=str(error)) if str(registry.locate(each.entry.name)) in str(error) else each
@@ -98,8 +96,6 @@ def report(profile: Any, found: list[Input]) -> Iterator[str]:
 
 def _left_out(profile: Any) -> list[Source]:
     """Return the sources of sets that a profile leaves out where they are not at hand."""
-    if not isinstance(profile, profiles.Released):
-        return []
     names = dict.fromkeys(name for absent in pictures.left_out(profile) for name in pictures.SOURCES[absent])
     return [registry.source(name) for name in names]
 
@@ -133,14 +129,13 @@ def size(known: int | None) -> str:
 
 
 def _space(profile: Any, found: list[Input]) -> str:
-    run = LEAVES.get(profile.name)
     absent = [each.entry for each in found if each.state != PRESENT and each.entry.kind != "imagenet"]
     coming = sum(entry.bytes or 0 for entry in absent) / 1e9
     unknown = sum(entry.bytes is None for entry in absent)
     free = shutil.disk_usage(".").free / 1e9
     return (
-        f"disk: {free:.0f} GB free here; a run needs {'an amount not measured yet' if run is None else f'{run:g} GB'}"
-        f"{f', what is missing {coming:.1f} GB' if absent else ''}{f' and {unknown} of unknown size' if unknown else ''}"
+        f"disk: {free:.0f} GB free here"
+        f"{f'; what is missing {coming:.1f} GB' if absent else ''}{f' and {unknown} of unknown size' if unknown else ''}"
     )
 
 

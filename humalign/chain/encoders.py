@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from humalign.chain import photographs
-from humalign.chain.people import forty_eight, judgments
+from humalign.chain.judged import forty_eight, things
 from humalign.chain.photograph_scores import each_person
 from humalign.data import object_order, readers, registry
 from humalign.data.datafiles import parsed
@@ -110,7 +110,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _objects(given: _Given, draws: int, seed: int) -> Iterator[Row]:
     """All answers, the repeated triplets and the matrix of 48 objects (unit: object)."""
-    known = judgments()
+    known = things()
     features = given.features if given.ids is None else given.of(known.names)
     check_features(features, len(known.names))
     mend = f"save them in the order of unique_id.txt, or save the objects' names beside them as things-objects{NAMES}"
@@ -127,7 +127,7 @@ def _objects(given: _Given, draws: int, seed: int) -> Iterator[Row]:
 
 def _photographs(given: _Given, draws: int, seed: int) -> Iterator[Row]:
     """Answers about the objects of the photographs, and what the published VICE makes of all answers (unit: image)."""
-    known, objects = judgments(), photographs.objects()
+    known, objects = things(), photographs.objects()
     if given.ids is None:
         raise HumalignError(
             f"{given.where}: no names of its {len(given.features):,} rows: save them too, "

@@ -8,58 +8,71 @@ from pathlib import Path
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from humalign.chain import inputs
+from humalign.chain import features, pipeline, steps
 from humalign.chain.pipeline import Run
-from humalign.chain.teaching import LABELLINGS
 from humalign.data import registry
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
 from humalign.models import export
 from humalign.models.backbones import Backbone, build
-from humalign.models.student import Student
-from humalign.profiles import Profile
 
 ABOUT = {
     "aligned": "Distilled from a teacher that was fitted to odd-one-out choices, while its weights stayed near where they began.",
     "unaligned": "A control: distilled in the same way from a teacher that was not fitted to any choice.",
+    features.HEAD: "Distilled through the official head, and otherwise as the aligned one.",
 }
+WHOSE = {"human": "The judgments are people's.", "simulated": "The judgments are those of simulated observers, not of people."}
 
 
-def take_away(run: Run, stage: str, fold: int, folder: Path) -> Path:
+def take_away(run: Run, folder: Path, backbone: str = "", stage: str = "aligned", part: str = "") -> Path:
     """Write one student of a run as a model of its own.
 
     Args:
         run: of a profile that trains students.
-        stage: ``aligned`` or ``unaligned``.
-        fold: in which the student was trained.
         folder: new or empty.
+        backbone: of the student; the first where none is named.
+        stage: ``aligned``, or ``unaligned``, the control.
+        part: of the teacher that labelled its triplets: ``all``, ``fold0``, ``half1``; the first where none is named.
 
     Raises:
         HumalignError: no such student, or it is not there yet.
     """
     profile = run.profile
-    if not isinstance(profile, Profile):
-        raise HumalignError(f"the profile {profile.name!r} trains no students: name one that does, as demo")
-    if stage not in LABELLINGS:
-        raise HumalignError(f"unknown stage {stage!r} of a student: {nearest(stage, LABELLINGS)}")
-    if not 0 <= fold < profile.folds:
-        raise HumalignError(f"the profile {profile.name!r} has no fold {fold}: name one of 0..{profile.folds - 1}")
-    path = run.path(f"students/fold{fold}-{stage}.safetensors")
+    every = features.taught(profile)
+    if not every:
+        raise HumalignError(f"the profile {profile.name!r} trains no students: its models are written by `humalign convert`")
+    for what, name, known in (
+        ("student", backbone, [student.backbone for student, *_ in every]),
+        ("stage", stage, [each for student, _, each in every if backbone in ("", student.backbone)]),
+        ("part", part, [each for student, each, _ in every if backbone in ("", student.backbone)]),
+    ):
+        if name and name not in known:
+            raise HumalignError(f"the profile {profile.name!r} trains no {what} {name!r}: {nearest(name, known)}")
+    found = [
+        each for each in every
+        if each[2] == stage and backbone in ("", each[0].backbone) and part in ("", each[1])
+    ]  # fmt: skip
+    if not found:
+        raise HumalignError(f"the profile {profile.name!r} has no {stage} student of the part {part!r}: leave --part out")
+    settings, part, _ = found[0]
+    path = run.path(features.student_file(settings.backbone, part, stage))
     if not path.is_file():
-        raise HumalignError(f"no student at {path}: run `humalign run students --profile {profile.name}` first")
-    backbone = build(profile.student_backbone)
-    student = Student.of(backbone, profile.frozen_stages, seed=profile.seed).load(path)
-    return export.save_pretrained(folder, backbone, student, _card(run, backbone, stage, fold, path))
+        raise HumalignError(f"no student at {path}: run `humalign run students --profile {profile.source}` first")
+    student = features.start(run, settings, stage).load(path)
+    built = build(settings.backbone)
+    return export.save_pretrained(folder, built, student, _card(run, built, stage, part, path))
 
 
-def _card(run: Run, backbone: Backbone, stage: str, fold: int, path: Path) -> export.Card:
+def _card(run: Run, backbone: Backbone, stage: str, part: str, path: Path) -> export.Card:
     profile = run.profile
-    sources = [registry.source(name) for name in inputs.sources(profile)]
+    sources = [registry.source(name) for name in pipeline.sources(steps.STEPS, profile)]
+    of = (
+        f" The model is the student of the part {part}: neither it nor its teacher saw what that part holds out. The scores are means over"
+        " the parts, each on what it holds out."
+    )
     return export.Card(
         title=f"{backbone.name}, {stage}",
-        about=f"{ABOUT[stage]} The judgments are those of simulated observers, not of people. The model is the student of fold {fold}: it "
-        f"saw no picture of the concepts which that fold holds out. The scores are means over all {profile.folds} folds, each on what it "
-        "holds out.",
+        about=f"{ABOUT[stage]} {WHOSE[profile.evidence]}{of if part != 'all' else ''}",
         data=tuple(f"{entry.what}: {entry.licence}; {entry.attribution}; {entry.home}" for entry in sources),
         licence=backbone.recipe.licence,
         provenance=_metadata(path),

@@ -1,7 +1,8 @@
 """Which code can change what a step leaves: every definition of this package that the step's function reaches.
 
 The functions, classes and constants that a definition names are followed through the imports of the package, so nobody lists modules by
-hand, and an edit elsewhere in a file costs nothing. Comments and docstrings are left out: to reword them costs no training.
+hand, and an edit elsewhere in a file costs nothing. Of a table from names
+to functions, only the entries that a profile uses are followed. Comments and docstrings are left out: to reword them costs no training.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ast
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from humalign.artefacts import PACKAGE, fingerprint
 
 NAME = PACKAGE.name
 Place = tuple[str, str]  # module, name of a definition in it
+Tables = Mapping[Place, Collection[str]]
+EVERY: tuple[str, ...] = ()  # of a table: all its entries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,23 +32,26 @@ class _Module:
     effects: list[ast.stmt]
 
 
-def code(function: Callable[..., Any], notebooks: Iterable[Path] = ()) -> str:
+def code(function: Callable[..., Any], notebooks: Iterable[Path] = (), tables: Tables | None = None) -> str:
     """Return a digest of all code that a function, and the code cells of notebooks, can reach.
 
     Args:
         function: of this package, at the top level of its module.
         notebooks: whose imports are followed too.
+        tables: dictionaries of which only the entries of these names are used, by their module and name.
     """
-    found = reached([(function.__module__, function.__qualname__)])
+    tables = tables or {}
+    found = reached([(function.__module__, function.__qualname__)], tables)
     for notebook in notebooks:
         cells = json.loads(notebook.read_text("utf-8"))["cells"]
         source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-        found |= reached(_named(ast.parse(source), _parsed(source)))
-    return fingerprint([(*place, _text(place)) for place in sorted(found)])
+        found |= reached(_named(ast.parse(source), _parsed(source)), tables)
+    return fingerprint([(*place, _text(place, frozenset(tables.get(place, EVERY)))) for place in sorted(found)])
 
 
-def reached(start: Iterable[Place]) -> set[Place]:
+def reached(start: Iterable[Place], tables: Tables | None = None) -> set[Place]:
     """Return every definition that some definitions need, themselves among them; the name of a module's bare statements is empty."""
+    tables = tables or {}
     found: set[Place] = set()
     waiting = list(start)
     while waiting:
@@ -53,13 +59,20 @@ def reached(start: Iterable[Place]) -> set[Place]:
         if place in found or not _path(place[0]):
             continue
         found.add(place)
-        module = _read(place[0])
-        waiting.append((place[0], ""))
-        if place[1] in module.imports and place[1] not in module.definitions:
-            waiting += _resolved(*module.imports[place[1]])
-        for statement in _statements(place):
-            waiting += _named(statement, module, place[0])
+        waiting += _needs(place, frozenset(tables.get(place, EVERY)))
     return found
+
+
+@functools.cache
+def _needs(place: Place, used: frozenset[str]) -> frozenset[Place]:
+    """Return what one definition refers to, and the bare statements of its module."""
+    module = _read(place[0])
+    found = {(place[0], "")}
+    if place[1] in module.imports and place[1] not in module.definitions:
+        found |= set(_resolved(*module.imports[place[1]]))
+    for statement in _statements(place):
+        found |= set(_named(_entries(statement, used or EVERY), module, place[0]))
+    return frozenset(found)
 
 
 def _statements(place: Place) -> list[ast.stmt]:
@@ -67,10 +80,19 @@ def _statements(place: Place) -> list[ast.stmt]:
     return module.definitions.get(place[1], []) if place[1] else module.effects
 
 
+def _entries(statement: ast.stmt, used: Collection[str]) -> ast.AST:
+    """Return a table with the entries that are used, and whatever else a statement is as it is."""
+    value = getattr(statement, "value", None)
+    if used is EVERY or not isinstance(value, ast.Dict):
+        return statement
+    kept = [(k, v) for k, v in zip(value.keys, value.values, strict=True) if not (isinstance(k, ast.Constant) and k.value not in used)]
+    return ast.Dict([k for k, _ in kept], [v for _, v in kept])
+
+
 @functools.cache
-def _text(place: Place) -> str:
+def _text(place: Place, used: frozenset[str]) -> str:
     """Return the code of a definition as it was when it was first asked for: a run's keys speak of the code that runs."""
-    return "\n".join(ast.dump(_bare(statement)) for statement in _statements(place))
+    return "\n".join(ast.dump(_entries(_bare(statement), used or EVERY)) for statement in _statements(place))
 
 
 def _bare(statement: ast.stmt) -> ast.stmt:
@@ -86,20 +108,49 @@ def _named(node: ast.AST, module: _Module, here: str = "") -> Iterator[Place]:
     imports = dict(module.imports)
     for child in ast.walk(node):
         imports |= _bound(child)
-    inner: set[int] = set()
-    for child in ast.walk(node):
-        if isinstance(child, ast.Attribute) and id(child) not in inner:
-            chain = [child.attr]
-            root: ast.expr = child.value
-            inner.add(id(root))
-            while isinstance(root, ast.Attribute):
-                chain.append(root.attr)
-                root = root.value
-                inner.add(id(root))
-            if isinstance(root, ast.Name):
-                yield from _referred(root.id, chain[::-1], imports, module, here)
-        elif isinstance(child, ast.Name) and id(child) not in inner:
-            yield from _referred(child.id, [], imports, module, here)
+    for name, attributes in _used(node, frozenset()):
+        yield from _referred(name, attributes, imports, module, here)
+
+
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def _used(node: ast.AST, local: frozenset[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each name that a piece of code reads from outside of its functions, with the attributes that follow it."""
+    if isinstance(node, SCOPES):
+        inner = local | frozenset(_own(node))
+        for field, value in ast.iter_fields(node):
+            # Decorators, defaults and annotations are read outside.
+            outside = field in ("decorator_list", "args", "returns")
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    yield from _used(child, local if outside else inner)
+        return
+    chain: list[str] = []
+    root = node
+    while isinstance(root, ast.Attribute):
+        chain.append(root.attr)
+        root = root.value
+    if isinstance(root, ast.Name):
+        if root.id not in local:
+            yield root.id, chain[::-1]
+        return
+    for child in ast.iter_child_nodes(root if chain else node):
+        yield from _used(child, local)
+
+
+def _own(scope: ast.AST) -> Iterator[str]:
+    """Yield the names that a function or a comprehension binds itself, those of imports left out, which are followed."""
+    waiting = [scope]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.FunctionDef) and node is not scope:
+            yield node.name
+        waiting += [child for child in ast.iter_child_nodes(node) if not isinstance(node, SCOPES) or node is scope]
 
 
 def _referred(name: str, attributes: list[str], imports: dict[str, Place], module: _Module, here: str) -> Iterator[Place]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from humalign.chain import photographs, student_scores
-from humalign.chain.people import Name, judgments
+from humalign.chain import photographs, student_scores, teach
+from humalign.chain.judged import Name, things
 from humalign.chain.pipeline import Run
 from humalign.evaluation import between_models, disagreement, people
 from humalign.evaluation.correlation import weighted_pearson
@@ -35,13 +35,10 @@ def _between_models(run: Run) -> Iterator[tuple[Name, Estimate]]:
     A student is also set beside the other backbones as they are, which tells whether it comes nearer to a network or to the map of it.
     """
     profile, split = run.profile, "92 photographs"
-    objects = photographs.objects()
-    published = judgments().published[objects]
-    vice_says = photographs.vice_says(profile, published)
     shown = photographs.features(run)
     near = {model: features["kriegeskorte-92"] for model, features in shown.items()}
-    weights = resamples(len(near[profile.students[0]]), profile.bootstrap_draws, profile.seed)
-    taught = {model: _placed(photographs.fit(profile, f["things-photographs"], vice_says), near[model]) for model, f in shown.items()}
+    weights = resamples(len(near[profile.backbones[0]]), profile.evaluation.bootstrap_draws, profile.seed)
+    taught = {model: _placed(teach.fitted(run, profile.labeller, model=model), near[model]) for model in shown}
     backbones = [model for model in shown if "+" not in model]
     stages = {"teacher-base": near, "teacher": taught}
     before_after = {stage: _alike({model: features[model] for model in backbones}, weights) for stage, features in stages.items()}
@@ -50,8 +47,8 @@ def _between_models(run: Run) -> Iterator[tuple[Name, Estimate]]:
         yield (pair, "teacher-base", "between-models", split, metric), base
         yield (pair, "teacher", "between-models", split, metric), teacher
         yield (pair, "teacher", "between-models", split, f"{metric}-above-teacher-base"), teacher - base
-    student = profile.students[0]
-    others = {"its teacher": taught["+".join(profile.backbones)]}
+    student = profile.backbones[0]
+    others = {"its teacher": taught["+".join(profile.labeller.backbones)]}
     others |= {f"{model} as it is": near[model] for model in backbones if model != student}
     for name, other in others.items():
         by_stage = {
@@ -81,9 +78,9 @@ def _disagreement(run: Run) -> Iterator[tuple[Name, Estimate]]:
     Both students are asked about the half of the photographs that no teacher of the aligned one saw. The correlation of distances with
     the similarities of the VICE, among these pairs alone, stands in the place of people's ratings (unit: image).
     """
-    profile, model = run.profile, run.profile.students[0]
+    profile, model = run.profile, run.profile.backbones[0]
     objects = photographs.objects()
-    known = judgments()
+    known = things()
     half = photographs.halves(profile, len(objects))
     agreed: dict[str, list[Estimate]] = {}
     shown: list[tuple[float, str, dict[str, float]]] = []
@@ -95,7 +92,7 @@ def _disagreement(run: Run) -> Iterator[tuple[Name, Estimate]]:
         }
         i, j = disagreement.most_apart(apart["aligned"], apart["unaligned"], MOST_APART // len(photographs.HALVES)).T
         people_say = people.dot_similarity(known.published[objects[inside]])
-        weights = resamples(len(inside), profile.bootstrap_draws, profile.seed * 1000 + number)
+        weights = resamples(len(inside), profile.evaluation.bootstrap_draws, profile.seed * 1000 + number)
         for stage, distance in apart.items():
             drawn = [weighted_pearson(distance[i, j], people_say[i, j], w[i] * w[j]) for w in weights]
             agreed.setdefault(stage, []).append(Estimate.of(np.array(drawn), len(i)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
-from humalign.chain.people import CLIP, Name, forty_eight, judgments
+from humalign.chain import teach
+from humalign.chain.judged import CLIP, Name, forty_eight, things
 from humalign.chain.photograph_scores import gains
 from humalign.chain.pipeline import Run
 from humalign.data.judgments import ByObject, Choices, cosine_similarities, entropy
@@ -33,11 +33,11 @@ def _forty_eight(run: Run) -> Iterator[tuple[Name, Estimate]]:
     The objects' own answers are left out of the fit; how far an object may stray from its map is taken from the first fold, whose
     training objects include some of the 48.
     """
-    profile, known = run.profile, judgments()
+    profile, known = run.profile, things()
     judged, objects = forty_eight(known)
     others = np.setdiff1d(np.arange(len(known.features)), objects)
-    settings = json.loads(run.path("teacher/fit.json").read_text())["folds"][0]["teacher"]
-    weights = resamples(len(objects), profile.bootstrap_draws, profile.seed)
+    settings = teach.notes(run, profile.teachers[0], "fold0")["teacher"]
+    weights = resamples(len(objects), profile.evaluation.bootstrap_draws, profile.seed)
     shown, told = known.features[objects], known.features[others]
     teachers: dict[str, AffineTeacher] = {
         "ridge": regressed(told, known.published[others]),
@@ -63,20 +63,20 @@ def _repeated(run: Run) -> Iterator[tuple[Name, Estimate]]:
 
     Each triplet that lies inside a fold's test objects is answered by the teacher of that fold.
     """
-    profile, known = run.profile, judgments()
+    profile, known = run.profile, things()
     fold = np.empty(len(known.features), dtype=int)
     for number, (_, test) in enumerate(known.folds(profile)):
         fold[test] = number
     home = fold[known.repeated.triplets]
     inside = np.flatnonzero((home == home[:, :1]).all(1))
     asked = Choices(known.repeated.triplets[inside], known.repeated.counts[inside])
-    weights = resamples(len(known.features), profile.bootstrap_draws, profile.seed)
+    weights = resamples(len(known.features), profile.evaluation.bootstrap_draws, profile.seed)
     likely = {stage: np.empty((len(asked), 3)) for stage in ("teacher-base", "teacher")}
     for number, (train, _) in enumerate(known.folds(profile)):
         here = home[inside, 0] == number
         heat = uncertainty.fit_temperature(known.features[train][None], known.answers[train])
         likely["teacher-base"][here] = softmax(cosine_similarities(known.features, asked.triplets[here]) / heat, axis=1)
-        teacher = AffineTeacher.load(run.path(f"teacher/fold{number}-teacher.safetensors"))
+        teacher = teach.fitted(run, run.profile.teachers[0], f"fold{number}", "teacher")
         likely["teacher"][here] = teacher.choice_probabilities(known.features, asked.triplets[here])
     answers = ByObject(asked.triplets, asked.shares, len(known.features))
     accurate = {(stage, "accuracy"): people.accuracy(each, answers, weights) for stage, each in likely.items()}

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from humalign.chain import photographs
+from humalign.chain import photographs, sets, teach
 from humalign.chain.inputs import stream
-from humalign.chain.people import Name, judgments
+from humalign.chain.judged import Name, things
 from humalign.chain.pipeline import Run
-from humalign.data import readers, registry
 from humalign.data.judgments import ByObject
 from humalign.evaluation import people, persons, rsa
 from humalign.evaluation.scores import Estimate, resamples
@@ -25,36 +24,36 @@ ACROSS = "92 photographs, from THINGS photographs"
 
 def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Yield every score of the teachers of photographs."""
-    profile, known = run.profile, judgments()
-    judged = readers.similarity_judgments_92(registry.locate("kriegeskorte92-images").parent)
+    profile, known = run.profile, things()
+    judged = sets.similarity_92()
     objects = photographs.objects()
-    for metric, estimate in persons.ceilings(judged.matrices, profile.bootstrap_draws, profile.seed).items():
+    for metric, estimate in persons.ceilings(judged.matrices, profile.evaluation.bootstrap_draws, profile.seed).items():
         yield ("people", "ceiling", "similarity-judgments", "92 photographs", metric), estimate
     group = ByObject.of(people.group_choices(judged.matrices), judged.images.shape[0])
-    near_folds = people.image_folds(len(judged.images), profile.image_folds, profile.image_repeats, profile.seed)
+    near_folds = people.image_folds(len(judged.images), profile.evaluation.image_folds, 1, profile.seed)
     everything = [np.arange(len(judged.images))]
     for split, tests in {"unseen": [test for _, test in near_folds], "from THINGS photographs": everything}.items():
-        for metric, estimate in persons.left_out(judged.matrices, tests, profile.bootstrap_draws, profile.seed).items():
+        for metric, estimate in persons.left_out(judged.matrices, tests, profile.evaluation.bootstrap_draws, profile.seed).items():
             task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
             yield ("people", "ceiling", task, f"92 photographs, {split}", metric), estimate
     # All triplets of 92 photographs hold each pair 90 times: a part of them says as much, in less memory.
     some = stream(profile, 7).permutation(len(group.triplets))[:ACROSS_TRIPLETS]
     few = ByObject(group.triplets[some], group.shares[some], group.objects)
     similar = people.dot_similarity(known.published[objects])
-    vice_says, human = photographs.vice_says(profile, known.published[objects]), known.answers[objects]
-    settings: dict[str, Any] = {"draws": profile.bootstrap_draws, "seed": profile.seed}
-    fit = functools.partial(photographs.fit, profile)
+    vice_says, human = teach.vice_says(profile, profile.labeller, known.published[objects]), known.answers[objects]
+    settings: dict[str, Any] = {"draws": profile.evaluation.bootstrap_draws, "seed": profile.seed}
+    fit = functools.partial(teach.tuned, profile, profile.labeller)
     across: dict[tuple[str, str], Float[np.ndarray, "n n"]] = {}
     for model, features in photographs.features(run).items():
         near, far = features["kriegeskorte-92"], features["things-photographs"]
         for (stage, metric), estimate in gains(people.unseen_images(near, group, -judged.matrices.mean(0), near_folds, fit, **settings)):
             task = "odd-one-out" if metric.startswith("accuracy") else "similarity-judgments"
             yield (model, stage, task, "92 photographs, unseen", metric), estimate
-        folds = people.image_folds(len(far), profile.image_folds, 1, profile.seed)
+        folds = people.image_folds(len(far), profile.evaluation.image_folds, 1, profile.seed)
         for (stage, metric), estimate in gains(people.unseen_images(far, vice_says, similar, folds, fit, **settings)):
             task = "odd-one-out-vice" if metric.startswith("accuracy") else "similarity-vice"
             yield (model, stage, task, "THINGS photographs, unseen", metric), estimate
-        weights = resamples(len(far), profile.bootstrap_draws, profile.seed)
+        weights = resamples(len(far), profile.evaluation.bootstrap_draws, profile.seed)
         published = known.published[objects]
 
         def without(kept: np.ndarray, far: np.ndarray = far, published: np.ndarray = published) -> AffineTeacher:
@@ -63,7 +62,7 @@ def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
         shared = people.leave_three_out(far, human, without, 6, weights, profile.seed)
         for (stage, metric), estimate in gains({(stage, "accuracy"): estimate for stage, estimate in shared.items()}):
             yield (model, stage, "odd-one-out", "THINGS photographs, unseen", metric), estimate
-        placed = _from_things(near, far, vice_says, published, fit)
+        placed = _from_things(run, model, near)
         across |= {(model, stage): similarity for stage, similarity in placed.items()}
         found = {
             (stage, metric): estimate
@@ -115,9 +114,9 @@ def _across(
     }
 
 
-def _from_things(near: np.ndarray, far: np.ndarray, vice_says: ByObject, published: np.ndarray, fit: Any) -> dict[str, np.ndarray]:
+def _from_things(run: Run, model: str, near: np.ndarray) -> dict[str, np.ndarray]:
     """Return similarities of the 92 photographs by the backbone and by teachers of the THINGS photographs, by stage."""
-    teacher, ridge = fit(far, vice_says), regressed(far, published)
+    teacher, ridge = (teach.fitted(run, run.profile.labeller, "all", recipe, model) for recipe in ("teacher", "ridge"))
     return {
         "teacher-base": people.backbone_similarity(near),
         "ridge": people.backbone_similarity(ridge.transform(near)),

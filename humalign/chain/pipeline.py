@@ -11,15 +11,17 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import threadpoolctl
 
 from humalign.artefacts import PACKAGE, Provenance, fingerprint, replacing, sha256, versions
 from humalign.chain import keys, origins
 from humalign.data import registry
 from humalign.errors import HumalignError
-from humalign.profiles import Settings
+from humalign.profiles import Profile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +30,13 @@ class Stage:
 
     Attributes:
         needs: stages whose artefacts it reads.
-        settings: fields of the profile that it depends on.
+        settings: sections of the profile that it depends on, or fields of theirs: ``teachers.backbones``.
         outputs: files it leaves, below the profile's build folder.
         make: does the work.
         files: patterns of other files in the repository that it depends on.
         sources: registered files that it reads, by name; their checksums are part of what it depends on. What `doctor` and `fetch` are
             about is this list, and a stage that reads anything else says so.
+        tables: dictionaries of functions of which a profile uses only some entries: an edit of the others is no reason to make it again.
     """
 
     needs: tuple[str, ...]
@@ -42,13 +45,14 @@ class Stage:
     make: Callable[[Run, Provenance], None]
     files: tuple[str, ...] = ()
     sources: Callable[[Any], list[str]] = lambda profile: []
+    tables: Callable[[Any], keys.Tables] = lambda profile: {}
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A profile (of the kind that its stages expect) and where its artefacts lie."""
+    """A profile, and where its artefacts lie."""
 
-    profile: Any
+    profile: Profile
     build: Path
 
     @property
@@ -60,6 +64,25 @@ class Run:
         """Return the path of one artefact."""
         return self.folder / name
 
+    def kept(self, key: str, names: Sequence[str], make: Callable[[], object]) -> bool:
+        """Make some files, unless they were made under this very key and are as they were written; tell whether they were kept.
+
+        This is how a step that was stopped goes on: what it had finished is noted below ``stamps/parts``.
+        """
+        if self.is_kept(key, names):
+            return True
+        make()
+        with replacing(self._note(names)) as part:
+            part.write_text(json.dumps({"key": key, "files": _sums(self, names)}))
+        return False
+
+    def is_kept(self, key: str, names: Sequence[str]) -> bool:
+        """Tell whether some files were made under a key and are as they were written."""
+        return bool(_read(self._note(names)) == {"key": key, "files": _sums(self, names)})
+
+    def _note(self, names: Sequence[str]) -> Path:
+        return self.path(f"stamps/parts/{names[0]}.json")
+
 
 def chain(stages: dict[str, Stage], last: str) -> list[str]:
     """Return a stage and everything it stands on, in order."""
@@ -69,21 +92,36 @@ def chain(stages: dict[str, Stage], last: str) -> list[str]:
     return [*order, last]
 
 
-def key(stages: dict[str, Stage], name: str, profile: Settings) -> str:
+def key_of(stages: dict[str, Stage], name: str, profile: Profile) -> str:
     """Return the key of a stage: it changes with anything that could change its artefacts."""
     stage = stages[name]
-    settings = {field: getattr(profile, field) for field in (*stage.settings, "name", "seed", "threads")}
+    settings = {field: _setting(profile, field) for field in (*stage.settings, "name", "seed", "threads", "evidence")}
     files = [path for pattern in stage.files for path in sorted(PACKAGE.parent.glob(pattern))]
-    code = keys.code(stage.make, [path for path in files if path.suffix == ".ipynb"])
+    code = keys.code(stage.make, [path for path in files if path.suffix == ".ipynb"], stage.tables(profile))
     read = [registry.identity(source) for source in stage.sources(profile)]
-    before = [key(stages, need, profile) for need in stage.needs]
+    before = [key_of(stages, need, profile) for need in stage.needs]
     return fingerprint(name, settings, before, code, [sha256(path) for path in files], read, versions())
+
+
+def _setting(section: Any, field: str) -> Any:
+    """Return a setting by the names of its section and field, of a list of sections that of each."""
+    name, _, rest = field.partition(".")
+    if isinstance(section, tuple):
+        return [_setting(each, field) for each in section]
+    found = getattr(section, name)
+    return _setting(found, rest) if rest else _as_json(found)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_json(each) for each in value]
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:
     """Run a stage and all it needs, reusing what is still good."""
     # Keys are taken before the first stage starts: they must speak of the code that runs, not of an edit meanwhile.
-    keys = {name: key(stages, name, run.profile) for name in chain(stages, last)}
+    keys = {name: key_of(stages, name, run.profile) for name in chain(stages, last)}
     names = list(keys)
     for number, (name, stage_key) in enumerate(keys.items(), 1):
         stage = stages[name]
@@ -97,7 +135,9 @@ def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], 
         provenance = Provenance(run.profile.name, run.profile.seed, stage_key)
         _drop_altered(stamp, run)
         registry.LOCATED.clear()
-        stage.make(run, provenance)
+        # The order in which NumPy and SciPy take sums depends on their threads as PyTorch's does.
+        with threadpoolctl.threadpool_limits(run.profile.threads):
+            stage.make(run, provenance)
         undeclared = sorted(registry.LOCATED - set(stage.sources(run.profile)))
         if undeclared:
             say(f"[{number}/{len(names)}] {name} reads {', '.join(undeclared)} undeclared: a change of that will not be noticed")
@@ -114,11 +154,21 @@ def sources(stages: dict[str, Stage], profile: Any) -> list[str]:
 
 
 def _good(stamp: Path, stage_key: str, outputs: list[str], run: Run) -> bool:
+    written = _read(stamp)
+    return isinstance(written, dict) and (written.get("key"), written.get("files")) == (stage_key, _sums(run, outputs))
+
+
+def _read(note: Path) -> Any:
+    """Return what a note holds, none where it cannot be read."""
     try:
-        written = json.loads(stamp.read_text())
-        return written["key"] == stage_key and written["files"] == {name: sha256(run.path(name)) for name in outputs}
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return json.loads(note.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _sums(run: Run, names: Sequence[str]) -> dict[str, str | None]:
+    """Return the checksum of each file, none where it is not there."""
+    return {name: sha256(run.path(name)) if run.path(name).is_file() else None for name in names}
 
 
 def _drop_altered(stamp: Path, run: Run) -> None:

@@ -3,51 +3,52 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 
-from humalign.artefacts import Provenance
-from humalign.chain.inputs import by_style, centred, judgments, progress_bar
+from humalign.chain import features, judged, label, teach
 from humalign.chain.pipeline import Run
-from humalign.chain.teaching import LABELLINGS
 from humalign.data.emoji import concepts
-from humalign.evaluation import scores
-from humalign.models import embeddings
-from humalign.teach.teacher import AffineTeacher
+from humalign.evaluation.scores import Score
+
+SHOWN = "emoji"
+ORDER = ("teacher-base", "teacher-centred", "teacher", "base", "base-centred", "unaligned", "aligned")
 
 
-def score(run: Run, provenance: Provenance) -> None:
-    """Evaluate every stage of every model on the held-out concepts."""
+
+def rows(run: Run) -> Iterator[tuple[str, str, Score]]:
+    """Yield every score of every stage of every model on the held-out concepts."""
     from humalign.chain import suite
 
-    profile = run.profile
-    observers, _, fold, whole = judgments(run)
-    teacher = by_style(embeddings.read(run.path(f"embeddings/{profile.teacher_backbone}.nc"))["features"].values)
-    student = by_style(embeddings.read(run.path(f"embeddings/{profile.student_backbone}.nc"))["features"].values)
-    fit = json.loads(run.path("teacher/fit.json").read_text())["folds"]
+    profile, truth = run.profile, judged.simulated(run)
+    teacher, student = profile.labeller, profile.students[0]
+    model = teach.labels_with(teacher)
     folds = []
-    for f in range(profile.folds):
-        mapped = AffineTeacher.load(run.path(f"teacher/fold{f}.safetensors"))
-        training = fold != f
-        trained = {stage: embeddings.read(run.path(f"students/fold{f}-{stage}.nc")) for stage in LABELLINGS}
+    for part in judged.parts(run, teacher):
+        shown = {
+            (model, "teacher-base"): features.read(run, model, "teacher-base", SHOWN),
+            (model, "teacher"): features.read(run, model, "teacher", SHOWN, part.name),
+            **{(student.backbone, stage): features.read(run, student.backbone, stage, SHOWN, part.name) for stage in features.STAGES},
+        }
+        seen = {name: features.views(SHOWN, values) for name, values in shown.items()}
+        for (name, stage), centred in ((next(iter(shown)), "teacher-centred"), ((student.backbone, "base"), "base-centred")):
+            # Less the mean of the training concepts' pictures: what an affine map does before it learns anything.
+            seen[name, centred] = seen[name, stage] - seen[name, stage][:, part.train].mean((0, 1))
+        ordered = {key: seen[key] for key in sorted(seen, key=lambda key: ORDER.index(key[1]))}
+        logs = {
+            stage: json.loads(run.path(features.student_file(student.backbone, part.name, stage)).with_suffix(".json").read_text())
+            for stage in label.LABELLINGS
+        }
         folds.append(
             suite.Fold(
-                held_out=np.flatnonzero(fold == f),
-                whole=whole,
-                features={
-                    (profile.teacher_backbone, "teacher-base"): teacher,
-                    (profile.teacher_backbone, "teacher-centred"): centred(teacher, training),
-                    (profile.teacher_backbone, "teacher"): np.stack([mapped.transform(style) for style in teacher]),
-                    (profile.student_backbone, "base"): student,
-                    (profile.student_backbone, "base-centred"): centred(student, training),
-                    **{
-                        (profile.student_backbone, stage): by_style(trained[stage]["features"].values) for stage in ("unaligned", "aligned")
-                    },
-                },
-                divergence={stage: found["divergence"].values for stage, found in trained.items()},
-                fit=fit[f] | {"triplets": json.loads(run.path(f"triplets/fold{f}/summary.json").read_text())},
+                held_out=part.test,
+                whole=truth.whole,
+                features=ordered,
+                divergence={stage: np.array(log["divergence"]) for stage, log in logs.items()},
+                fit=teach.notes(run, teacher, part.name)
+                | {"triplets": json.loads(run.path(f"triplets/{part.name}/summary.json").read_text())},
             )
         )
-    with progress_bar(suite.ticks(profile), "evaluations") as bar:
-        found = suite.evaluate(profile, concepts(), observers, folds, bar.update)
-    scores.write(scores.table(found, profile.name, profile.seed), run.folder, provenance.attrs())
+    for (name, stage), several in suite.evaluate(profile, concepts(), truth.observers, folds).items():
+        yield from ((name, stage, row) for row in several)

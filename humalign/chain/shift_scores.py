@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from humalign.chain import photographs, student_scores
+from humalign.chain import photographs, sets, student_scores
 from humalign.chain.inputs import stream
-from humalign.chain.people import Name
+from humalign.chain.judged import Name
 from humalign.chain.pipeline import Run
 from humalign.data import readers_imagenet, registry
 from humalign.evaluation import few_shot
@@ -27,12 +27,14 @@ def _corrupted(run: Run) -> Iterator[tuple[Name, Estimate]]:
     The corrupted photographs are others than the clean ones. The two are resampled apart, the sets of taught photographs together.
     """
     profile = run.profile
-    clean, shown = photographs.labelled_sets(profile)["cifar10"].labels, photographs.corrupted(profile).labels
+    clean, shown = photographs.labelled_sets(profile)["cifar10"].labels, sets.corrupted(profile).labels
     labels, others = (table["class"].to_numpy(dtype=str) for table in (clean, shown))
-    shots = max(profile.shots)
-    support = few_shot.supports(labels, shots, profile.few_shot_draws, stream(profile, 14))
-    weights, other_weights = (resamples(len(each), profile.bootstrap_draws, profile.seed + k) for k, each in enumerate((labels, others)))
-    draws = resamples(len(support), profile.bootstrap_draws, profile.seed + 2)
+    shots = max(profile.evaluation.shots)
+    support = few_shot.supports(labels, shots, profile.evaluation.few_shot_draws, stream(profile, 14))
+    weights, other_weights = (
+        resamples(len(each), profile.evaluation.bootstrap_draws, profile.seed + k) for k, each in enumerate((labels, others))
+    )
+    draws = resamples(len(support), profile.evaluation.bootstrap_draws, profile.seed + 2)
     splits = {"all": np.ones(len(others), dtype=bool)}
     splits |= {f"severity {s}": (shown["severity"] == s).to_numpy() for s in sorted(set(shown["severity"]))}
     splits |= {name: (shown["corruption"] == name).to_numpy() for name in dict.fromkeys(shown["corruption"])}
@@ -57,7 +59,11 @@ def _breeds(run: Run) -> Iterator[tuple[Name, Estimate]]:
     for task in readers_imagenet.TASKS:
         found = readers_imagenet.breeds(folder, task)
         taught, tested = ({name for group in groups for name in group} for groups in (found.source, found.target))
-        counts = {"superclasses": len(found.names), "classes-taught": len(taught), "classes-tested": len(tested),
-                  "classes-both": len(taught & tested)}
+        counts = {
+            "superclasses": len(found.names),
+            "classes-taught": len(taught),
+            "classes-tested": len(tested),
+            "classes-both": len(taught & tested),
+        }
         for metric, count in counts.items():
             yield ("ImageNet", "taxonomy", "breeds", task, metric), Estimate(float(count), np.array([float(count)]), count)

@@ -1,228 +1,122 @@
-"""What each step of a run does, what it needs and what it leaves: one table."""
+"""The chain: what each step does, what it needs, and what it leaves; one table for every profile."""
 
 from __future__ import annotations
 
-import dataclasses
-
-from humalign.chain import human_scores, people, photograph_students, photographs
-from humalign.chain.inputs import embed, embedding_files, judge, sources, weights_of
-from humalign.chain.learning import student_files, train
-from humalign.chain.paper import authors, embedding, features, labelling, pictures, scoring, students, teaching
+from humalign.chain import authors, distil, embed, evaluate, features, judged, keys, label, observe, sets, teach
+from humalign.chain.inputs import weights_of
 from humalign.chain.pipeline import Stage
-from humalign.chain.results import score
-from humalign.chain.teaching import sample, teach, teacher_files, triplet_files
-from humalign.profiles import Settings
-
-__all__ = ["CHAINS", "PEOPLE", "STAGES", "of"]
-
+from humalign.data import registry
+from humalign.errors import HumalignError, nearest
+from humalign.profiles import Profile
 
 # How a backbone is built and its pictures prepared. Of the other files of the registry only the checksums are part of a key: an edit of
 # a licence should not cost the embedding of a million pictures.
 RECIPES = ("humalign/data/registry/backbones.yaml",)
 
-STAGES: dict[str, Stage] = {
-    "embeddings": Stage(
-        needs=(),
-        settings=("teacher_backbone", "student_backbone", "frozen_stages"),
-        outputs=embedding_files,
-        make=embed,
-        files=RECIPES,
-        sources=sources,
-    ),
-    "judgments": Stage(
-        needs=(),
-        settings=(
-            *("observers", "individuality", "space_dim", "group_share", "subgroup_share", "concept_share"),
-            *("answers", "folds", "whole_subgroups"),
-        ),
-        outputs=lambda profile: ["judgments.nc"],
-        make=judge,
-        sources=sources,
-    ),
-    "teacher": Stage(
-        needs=("embeddings", "judgments"),
-        settings=(
-            *("vice_dim", "vice_steps", "vice_batch", "distilled_triplets", "border_share", "vice_clusters"),
-            *("pulls", "pull_folds", "teacher_rank", "teacher_iterations"),
-        ),
-        outputs=teacher_files,
-        make=teach,
-        sources=sources,
-    ),
-    "triplets": Stage(
-        needs=("teacher",),
-        settings=("clusters", "triplets", "block_images", "batch_triplets"),
-        outputs=triplet_files,
-        make=sample,
-        sources=sources,
-    ),
-    "students": Stage(
-        needs=("triplets",),
-        settings=(
-            *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init"),
-            *("batch_triplets", "checkpoint_every"),
-        ),
-        outputs=student_files,
-        make=train,
-        sources=sources,
-    ),
-    "scores": Stage(
-        needs=("students",),
-        settings=("people_per_triplet", "test_triplets", "shots", "few_shot_draws", "bootstrap_draws"),
-        outputs=lambda profile: ["scores.csv", "scores.nc"],
-        make=score,
-        sources=sources,
-    ),
-}
 
-# Teachers and students on real human judgments. Each stage checks the human data against their checksums before it reads them.
-OBJECTS = [
-    *("things-ids", "things-clip-features", "things-answers", "things-validation-answers", "things-repeated-answers"),
-    *("things-vice", "things-categories"),
-]
-JUDGED = ["things-ids", "things-photographs", "kriegeskorte92-judgments", "kriegeskorte92-images"]
-LABELLED = [*photographs.LABELLED.values(), "cifar10h"]
-PEOPLE: dict[str, Stage] = {
-    "embeddings": Stage(
-        needs=(),
-        settings=("backbones", "further_backbones", "students", "trained_stages", "labelled_images", "corrupted_images"),
-        outputs=photographs.embedding_files,
-        make=photographs.embed,
-        files=RECIPES,
-        sources=lambda profile: [
-            *(*JUDGED, "caltech101", *photographs.LABELLED.values()),
-            *weights_of(*profile.backbones, *profile.further_backbones),
-        ],
-    ),
-    "judgments": Stage(
-        needs=(),
-        settings=("vice_dim", "vice_steps", "vice_batch", "vice_seeds", "vice_shares", "folds"),
-        outputs=people.observer_files,
-        make=people.observe,
-        sources=lambda profile: OBJECTS,
-    ),
-    "teacher": Stage(
-        needs=("judgments",),
-        settings=("residuals", "ridges", "pulls", "pull_folds", "distilled_triplets"),
-        outputs=people.teacher_files,
-        make=people.teach,
-        sources=lambda profile: OBJECTS,
-    ),
-    "students": Stage(
-        needs=("embeddings",),
-        settings=(
-            *("image_residuals", "image_ridges", "image_keeps", "image_triplets"),
-            *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init", "batch_images", "checkpoint_every"),
-            *("curve_seeds", "curve_steps", "curve_sparse_steps", "curve_every", "curve_images", "curve_held_out", "curve_triplets"),
-            "clusters",
-        ),
-        outputs=photograph_students.student_files,
-        make=photograph_students.train,
-        sources=lambda profile: [*OBJECTS, "things-photographs", *weights_of(*profile.students)],
-    ),
-    "scores": Stage(
-        needs=("embeddings", "teacher", "students"),
-        settings=(
-            *("image_folds", "image_repeats", "shots", "few_shot_draws"),
-            *("shares", "recovery_answers", "recovery_dim", "bootstrap_draws"),
-        ),
-        outputs=lambda profile: ["scores.csv", "scores.nc"],
-        make=human_scores.score,
-        sources=lambda profile: [
-            *(*OBJECTS, "things-names", "things-48", *JUDGED, *LABELLED, "breeds-hierarchy", "wordnet-nouns"),
-        ],
-    ),
-}
+def _said(profile: Profile) -> list[str]:
+    """Name the registered sources of what people, or simulated observers, said of the things that teachers learn of."""
+    sources: dict[str, list[str]] = {
+        "emoji": [name for name in registry.packages() if not name.endswith("-weights")],
+        "things": judged.ANSWERS,
+        "things-photographs": [*judged.OBJECTS, "things-photographs"],
+    }
+    for teacher in profile.teachers:
+        if teacher.judged not in sources:
+            raise HumalignError(f"profile {profile.name}: teachers.judged = {teacher.judged!r}: {nearest(teacher.judged, sources)}")
+    described = judged.OBJECTS if any(teacher.learner == "answers" for teacher in profile.teachers) else []
+    return list(dict.fromkeys([*described, *(name for teacher in profile.teachers for name in sources[teacher.judged])]))
 
-# The paper's own chain. Of ImageNet a key holds the name alone: a checksum of it would take as long as reading it.
-COMPUTED = ("precision", "evidence")
-PAPER: dict[str, Stage] = {
+
+def _of_backbones(profile: Profile) -> list[str]:
+    teachers = [name for teacher in profile.teachers for name in (*teacher.backbones, *teacher.further)]
+    return weights_of(*teachers, *profile.backbones)
+
+
+def _sets(profile: Profile) -> keys.Tables:
+    """Return the sets whose readers a profile uses."""
+    shown = [name for several in sets.embedded(profile).values() for name in several]
+    shown += [name for student in profile.students for name in sets.evaluated(profile, student)]
+    learnt = [teacher.judged for teacher in profile.teachers] or ["none"]
+    return {("humalign.chain.sets", "SETS"): (*shown, profile.data.pool), ("humalign.chain.judged", "JUDGED"): learnt}
+
+
+def _learners(profile: Profile) -> keys.Tables:
+    return {("humalign.chain.teach", "LEARNERS"): [teacher.learner for teacher in profile.teachers] or ["none"]}
+
+
+SHOWN = ("data", "teachers.judged", "teachers.backbones", "teachers.further", "students.backbone", "students.frozen", "students.trained")
+STEPS: dict[str, Stage] = {
+    # Pictures decoded and squashed once, where whole networks are trained on them.
     "pixels": Stage(
         needs=(),
-        settings=("imagenet_pictures", "imagenet_validation", "teacher_backbone", "students", "evaluations", "labelled_images", "evidence"),
-        outputs=pictures.pixel_files,
-        make=pictures.squash,
+        settings=(*SHOWN, "students.scored", "evaluation.names"),
+        outputs=sets.pixel_files,
+        make=sets.prepare,
+        tables=_sets,
         files=RECIPES,
-        sources=pictures.sources,
+        sources=lambda profile: sets.sources(profile) if sets.from_pixels(profile) else [],
     ),
     "embeddings": Stage(
         needs=("pixels",),
-        settings=("teacher_backbone", *COMPUTED),
-        outputs=embedding.embedding_files,
-        make=embedding.embed,
+        settings=(*SHOWN, "students.scored", "evaluation.names", "compute.precision"),
+        outputs=embed.embedding_files,
+        make=embed.embed,
+        tables=_sets,
         files=RECIPES,
-        sources=lambda profile: weights_of(profile.teacher_backbone),
+        sources=lambda profile: [*sets.sources(profile), *_of_backbones(profile)] if sets.embedded(profile) else [],
     ),
-    "judgments": Stage(
+    "observers": Stage(
         needs=(),
-        settings=("evidence", "folds", "vice_dim", "vice_steps", "vice_batch"),
-        outputs=teaching.observer_files,
-        make=teaching.observe,
-        sources=teaching.sources,
+        settings=("observer", "simulated", "teachers.judged", "teachers.learner", "teachers.parts"),
+        outputs=observe.observer_files,
+        make=observe.observe,
+        tables=_sets,
+        sources=_said,
     ),
-    "teacher": Stage(
-        needs=("embeddings", "judgments"),
-        settings=("distilled_triplets", "pulls", "pull_folds", "teacher_rank", "teacher_iterations"),
-        outputs=teaching.teacher_files,
-        make=teaching.teach,
-        sources=teaching.sources,
+    "teachers": Stage(
+        needs=("embeddings", "observers"),
+        settings=("teachers",),
+        outputs=teach.teacher_files,
+        make=teach.teach,
+        sources=_said,
+        tables=lambda profile: {**_sets(profile), **_learners(profile)},
     ),
     "triplets": Stage(
-        needs=("teacher",),
-        settings=("triplets_from", "sampling", "clusters", "triplets", "validation_triplets"),
-        outputs=labelling.triplet_files,
-        make=labelling.label,
-        sources=lambda profile: ["alignet-triplets"] if profile.triplets_from == "official" else [],
+        needs=("teachers",),
+        settings=("triplets", "students.parts", "distillation.batch_triplets", "distillation.batch_images"),
+        outputs=label.triplet_files,
+        make=label.label,
+        tables=_sets,
+        sources=lambda profile: [*_said(profile), *(["alignet-triplets"] if profile.triplets.source == "official" else [])],
     ),
     "students": Stage(
         needs=("triplets",),
-        settings=(
-            *("objective", "temperature", "steps", "warmup", "learning_rate", "decay_to_init", "batch_triplets"),
-            *("checkpoint_every", "evaluate_every"),
-        ),
-        outputs=students.student_files,
-        make=students.train,
-        sources=lambda profile: [*authors.sources(profile), *weights_of(*profile.students)],
+        settings=("students", "distillation", "curves"),
+        outputs=distil.student_files,
+        make=distil.train,
+        tables=_sets,
+        files=RECIPES,
+        sources=lambda profile: [*_said(profile), *authors.sources(profile), *weights_of(*profile.backbones)],
     ),
     "features": Stage(
         needs=("students",),
         settings=(),
         outputs=features.feature_files,
         make=features.extract,
-        sources=lambda profile: weights_of(*profile.students),
+        tables=_sets,
+        sources=lambda profile: weights_of(*profile.backbones),
     ),
     "scores": Stage(
         needs=("features",),
-        settings=("shots", "few_shot_draws", "compared_images", "bootstrap_draws"),
+        settings=("evaluation", "data", "simulated"),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
-        make=scoring.score,
-        sources=lambda profile: [*teaching.sources(profile), *pictures.scored(profile)],
+        make=evaluate.score,
+        tables=lambda profile: {
+            **_sets(profile),
+            **_learners(profile),
+            ("humalign.chain.evaluate", "EVALUATIONS"): profile.evaluation.names,
+        },
+        sources=lambda profile: [*_said(profile), *sets.scored(profile)],
     ),
 }
-
-# The same evaluations of what the authors released: nothing is taught, and there is no teacher.
-RELEASED: dict[str, Stage] = {
-    "pixels": dataclasses.replace(
-        PAPER["pixels"], settings=tuple(name for name in PAPER["pixels"].settings if name != "teacher_backbone")
-    ),
-    "students": Stage(
-        needs=(),
-        settings=("students", "evidence"),
-        outputs=authors.converted_files,
-        make=authors.convert,
-        files=RECIPES,
-        sources=authors.sources,
-    ),
-    "features": dataclasses.replace(
-        PAPER["features"], needs=("pixels", "students"), settings=("precision",),
-    ),
-    "scores": PAPER["scores"],
-}
-
-# The stages of each profile; those not named here have the whole chain.
-CHAINS: dict[str, dict[str, Stage]] = {"things": PEOPLE, "paper": PAPER, "rehearsal": PAPER, "released": RELEASED}
-
-
-def of(profile: Settings) -> dict[str, Stage]:
-    """Return the stages of a profile."""
-    return CHAINS.get(profile.name, STAGES)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import t
 
-from humalign.chain import photograph_students, photographs
+from humalign.chain import curves, photographs, sets
+from humalign.chain import features as of_models
 from humalign.chain.inputs import stream
-from humalign.chain.people import Name, judgments
+from humalign.chain.judged import Name, things
 from humalign.chain.photograph_scores import ACROSS, each_person
 from humalign.chain.pipeline import Run
-from humalign.data import readers, readers_labels, registry
+from humalign.data import readers_labels, registry
 from humalign.data.judgments import cosine_similarities
 from humalign.evaluation import few_shot, people, soft_labels
 from humalign.evaluation.scores import Estimate, mean_of_folds, resamples
@@ -23,12 +26,25 @@ from humalign.evaluation.scores import Estimate, mean_of_folds, resamples
 STAGES = ("base", "unaligned", "aligned-head", "aligned")
 # Which stages a difference is taken from; the paired draws make its interval.
 REFERENCES = {"unaligned": ("base",), "aligned-head": ("base", "unaligned"), "aligned": ("base", "unaligned", "aligned-head")}
-Features = dict[str, Float[np.ndarray, "images dim"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What a model at a stage makes of each set: ``features["cifar10"]`` is (images, dim)."""
+
+    run: Run
+    model: str
+    stage: str
+    part: str
+
+    def __getitem__(self, which: str) -> Float[np.ndarray, "images dim"]:
+        """Read the features of one set."""
+        return of_models.read(self.run, self.model, self.stage, which, self.part)
 
 
 def rows(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Yield every score of the students."""
-    for model in run.profile.students:
+    for model in run.profile.backbones:
         for part in (_similarity_judgments, _odd_one_out, _classification):
             yield from part(run, model)
     yield from _dense_against_sparse(run)
@@ -39,22 +55,20 @@ def features_of(run: Run, stage: str, half: int | None = None, model: str | None
 
     The student is the first one where no ``model`` is named.
     """
-    model = model or run.profile.students[0]
-    if stage == "base":
-        return photographs.features(run)[model]
-    return photograph_students.student_features(run, model, stage if half is None or stage == "unaligned" else f"{stage}-half{half}")
+    model = model or run.profile.backbones[0]
+    return Features(run, model, stage, "all" if half is None else f"half{half}")
 
 
 def _stages(run: Run, model: str) -> tuple[str, ...]:
     """Return the stages of a student: with the official head there is only the first."""
-    return tuple(stage for stage in STAGES if stage != "aligned-head" or model == run.profile.students[0])
+    return tuple(stage for stage in STAGES if stage != "aligned-head" or model == run.profile.backbones[0])
 
 
 def compared(
     run: Run, task: str, split: str, metric: str, found: dict[str, Estimate], model: str | None = None
 ) -> Iterator[tuple[Name, Estimate]]:
     """Yield each stage's estimate, and its paired differences from the stages before it."""
-    model = model or run.profile.students[0]
+    model = model or run.profile.backbones[0]
     for stage, estimate in found.items():
         yield (model, stage, task, split, metric), estimate
         for reference in REFERENCES.get(stage, ()):
@@ -64,8 +78,8 @@ def compared(
 
 def _similarity_judgments(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
     """RSA with the judgments of the 92 photographs (units: people and images, drawn together)."""
-    judged = readers.similarity_judgments_92(registry.locate("kriegeskorte92-images").parent)
-    settings = {"draws": run.profile.bootstrap_draws, "seed": run.profile.seed}
+    judged = sets.similarity_92()
+    settings: Any = {"draws": run.profile.evaluation.bootstrap_draws, "seed": run.profile.seed}
     alike = {stage: people.backbone_similarity(features_of(run, stage, None, model)["kriegeskorte-92"]) for stage in _stages(run, model)}
     found = {stage: people.across_people_and_images(similarity, judged.matrices, **settings) for stage, similarity in alike.items()}
     yield from compared(run, "similarity-judgments", ACROSS, "rsa-spearman", found, model)
@@ -76,7 +90,7 @@ def _similarity_judgments(run: Run, model: str) -> Iterator[tuple[Name, Estimate
 
 def _odd_one_out(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
     """Answers about, and VICE's similarities of, the half of the THINGS photographs that a student's teacher did not see (unit: image)."""
-    profile, known = run.profile, judgments()
+    profile, known = run.profile, things()
     objects = photographs.objects()
     answers, published = known.answers[objects], people.dot_similarity(known.published[objects])
     half = photographs.halves(profile, len(objects))
@@ -86,7 +100,7 @@ def _odd_one_out(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
     for number in photographs.HALVES:
         shown = np.flatnonzero(half == number)
         inside, truth = answers[shown], published[np.ix_(shown, shown)]
-        weights = resamples(len(shown), profile.bootstrap_draws, profile.seed * 1000 + number)
+        weights = resamples(len(shown), profile.evaluation.bootstrap_draws, profile.seed * 1000 + number)
         for stage in stages:
             features = features_of(run, stage, number, model)["things-photographs"][shown]
             chosen[stage].append(people.accuracy(cosine_similarities(features, inside.triplets), inside, weights))
@@ -105,10 +119,10 @@ def _classification(run: Run, model: str) -> Iterator[tuple[Name, Estimate]]:
     for number, (name, images) in enumerate(photographs.labelled_sets(profile).items()):
         labels = images.labels["class"].to_numpy(dtype=str)
         shares = readers_labels.of_pictures(people_say, images.labels) if name == "cifar10" else None
-        weights = resamples(len(labels), profile.bootstrap_draws, profile.seed)
-        draws = resamples(profile.few_shot_draws, profile.bootstrap_draws, profile.seed + 1)
-        for shots in profile.shots:
-            support = few_shot.supports(labels, shots, profile.few_shot_draws, stream(profile, 12, number, shots))
+        weights = resamples(len(labels), profile.evaluation.bootstrap_draws, profile.seed)
+        draws = resamples(profile.evaluation.few_shot_draws, profile.evaluation.bootstrap_draws, profile.seed + 1)
+        for shots in profile.evaluation.shots:
+            support = few_shot.supports(labels, shots, profile.evaluation.few_shot_draws, stream(profile, 12, number, shots))
             for classifier in ("logistic", "nearest-mean"):
                 told = shares if classifier == "logistic" else None
                 score = functools.partial(taught, labels, support, weights, draws, classifier, told)
@@ -142,7 +156,7 @@ def taught(
 
 def _dense_against_sparse(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Agreement with the teacher on photographs held back, by images seen: mean over seeds, and Student's interval of that mean."""
-    model, found = run.profile.students[0], photograph_students.curves(run)
+    model, found = run.profile.backbones[0], curves.read(run)
     for kind, several in found.items():
         for place, (images, _) in enumerate(several[0]):
             values = np.array([curve[place][1] for curve in several])

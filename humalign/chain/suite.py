@@ -57,12 +57,14 @@ class _Bench:
 
     @functools.cached_property
     def weights(self) -> Float[np.ndarray, "draws held_out"]:
-        return resamples(len(self.fold.held_out), self.profile.bootstrap_draws, self.profile.seed * 1000 + self.number)
+        return resamples(len(self.fold.held_out), self.profile.evaluation.bootstrap_draws, self.profile.seed * 1000 + self.number)
 
     @functools.cached_property
     def of_draws(self) -> Float[np.ndarray, "draws taught"]:
         """Weights of the few-shot draws, so that intervals speak of other taught concepts too."""
-        return resamples(self.profile.few_shot_draws, self.profile.bootstrap_draws, self.profile.seed * 1000 + 500 + self.number)
+        return resamples(
+            self.profile.evaluation.few_shot_draws, self.profile.evaluation.bootstrap_draws, self.profile.seed * 1000 + 500 + self.number
+        )
 
     @property
     def held(self) -> pd.DataFrame:
@@ -70,7 +72,7 @@ class _Bench:
 
     def ask(self, concepts: np.ndarray, asked: Int[np.ndarray, "n 3"], rng: np.random.Generator) -> Choices:
         """Ask the observers about concepts named by place in ``concepts``."""
-        return Choices(asked, self.observers.answer(concepts[asked], self.profile.people_per_triplet, rng).counts)
+        return Choices(asked, self.observers.answer(concepts[asked], self.profile.simulated.people_per_triplet, rng).counts)
 
 
 def _levels(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
@@ -78,18 +80,18 @@ def _levels(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
     train = np.setdiff1d(np.arange(len(bench.taxonomy)), bench.fold.held_out)
     rng = bench.rng(0)
     other = Choices(
-        train_triplets := random_triplets(train, bench.profile.test_triplets, rng),
-        bench.observers.answer(train_triplets, bench.profile.people_per_triplet, rng).counts,
+        train_triplets := random_triplets(train, bench.profile.simulated.test_triplets, rng),
+        bench.observers.answer(train_triplets, bench.profile.simulated.people_per_triplet, rng).counts,
     )
     temperatures = {model: uncertainty.fit_temperature(features, other) for model, features in bench.fold.features.items()}
     for s, (subset, concepts) in enumerate(bench.fold.subsets.items()):
-        weights = resamples(len(concepts), bench.profile.bootstrap_draws, bench.profile.seed * 1000 + 10 * s + bench.number)
+        weights = resamples(len(concepts), bench.profile.evaluation.bootstrap_draws, bench.profile.seed * 1000 + 10 * s + bench.number)
         for lv, level in enumerate(odd_one_out.LEVELS):
             if level == NOT_IN_THE_PICTURE and subset:
                 continue
             draw = bench.rng(1, s, lv)
             asked = odd_one_out.level_triplets(
-                level, bench.taxonomy.iloc[concepts], np.arange(len(concepts)), bench.profile.test_triplets, draw
+                level, bench.taxonomy.iloc[concepts], np.arange(len(concepts)), bench.profile.simulated.test_triplets, draw
             )
             choices = bench.ask(concepts, asked, draw)
             split = level + subset
@@ -148,7 +150,7 @@ def _similarity(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
 
 def _classification(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
     """k-shot classification of held-out concepts in the same style and across styles; concepts found again across styles."""
-    held, most = bench.fold.held_out, max(bench.profile.shots)
+    held, most = bench.fold.held_out, max(bench.profile.evaluation.shots)
     for model, features in bench.fold.features.items():
         yield (
             ("style-shift", "same-concept", "nearest-neighbour", "labels"),
@@ -158,11 +160,11 @@ def _classification(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
     for lv, level in enumerate(("group", "subgroup")):
         labels = bench.held[level].to_numpy(dtype=str)
         # Subgroups are small: those that leave at least two concepts to test at five shots take part.
-        shots = [k for k in bench.profile.shots if level == "group" or k <= min(5, most)]
+        shots = [k for k in bench.profile.evaluation.shots if level == "group" or k <= min(5, most)]
         counts = pd.Series(labels).map(pd.Series(labels).value_counts()).to_numpy()
         used = np.flatnonzero(counts >= max(shots) + 2)
         for k in shots:
-            support = few_shot.supports(labels[used], k, bench.profile.few_shot_draws, bench.rng(2, lv, k))
+            support = few_shot.supports(labels[used], k, bench.profile.evaluation.few_shot_draws, bench.rng(2, lv, k))
             for model, features in bench.fold.features.items():
                 if model[1].endswith("-centred"):  # the classifier standardises: centring changes nothing
                     continue
@@ -174,7 +176,7 @@ def _classification(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
 def _distillation(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
     """Do the students choose as the teacher does, on concepts that neither was fitted to?"""
     held = bench.fold.held_out
-    asked = random_triplets(np.arange(len(held)), bench.profile.test_triplets, bench.rng(3))
+    asked = random_triplets(np.arange(len(held)), bench.profile.simulated.test_triplets, bench.rng(3))
     teacher = next(features for (_, stage), features in bench.fold.features.items() if stage == "teacher")
     similar = np.mean([cosine_similarities(style[held], asked) for style in teacher], axis=0)
     chosen = Choices(asked, np.eye(3, dtype=int)[similar.argmax(1)])
@@ -190,14 +192,7 @@ def _distillation(bench: _Bench) -> Iterator[tuple[Name, Model, Estimate]]:
 EVALUATIONS: tuple[Callable[[_Bench], Iterator[tuple[Name, Model, Estimate]]], ...] = (_levels, _similarity, _classification, _distillation)
 
 
-def ticks(profile: Profile) -> int:
-    """Return how often ``evaluate`` reports progress."""
-    return profile.folds * len(EVALUATIONS)
-
-
-def evaluate(
-    profile: Profile, taxonomy: pd.DataFrame, observers: Observers, folds: list[Fold], progress: Callable[[], object] = lambda: None
-) -> dict[Model, list[Score]]:
+def evaluate(profile: Profile, taxonomy: pd.DataFrame, observers: Observers, folds: list[Fold]) -> dict[Model, list[Score]]:
     """Return every score of a run, by model and stage.
 
     Args:
@@ -205,7 +200,6 @@ def evaluate(
         taxonomy: one row a concept.
         observers: the known truth.
         folds: features and held-out concepts of each fold.
-        progress: called after each evaluation of each fold.
     """
     gathered: dict[tuple[Model, Name], list[Estimate]] = defaultdict(list)
     for number, fold in enumerate(folds):
@@ -213,7 +207,6 @@ def evaluate(
         for evaluation in EVALUATIONS:
             for name, model, estimate in evaluation(bench):
                 gathered[model, name].append(estimate)
-            progress()
     result: dict[Model, list[Score]] = defaultdict(list)
     for (model, (task, split, metric, evidence)), estimates in gathered.items():
         result[model].append(mean_of_folds(estimates).score(task, split, metric, evidence))
@@ -230,7 +223,7 @@ def _add_settings(
     rng = np.random.default_rng([profile.seed, 5])
     asked = random_triplets(np.arange(len(taxonomy)), 1000, rng)
     repeated = observers.answer(asked, THINGS_PEOPLE, rng)
-    weights = resamples(len(asked), profile.bootstrap_draws, profile.seed)
+    weights = resamples(len(asked), profile.evaluation.bootstrap_draws, profile.seed)
     for metric, values in {"majority-share": majority_share(repeated.counts), "choice-entropy": entropy(repeated.shares)}.items():
         estimate = Estimate.of(weights @ values.astype(np.float32) / len(asked), len(asked))
         result[OBSERVERS].append(estimate.score("calibration", "random triplets", metric, "simulated"))
@@ -250,9 +243,9 @@ def _add_settings(
             result[teacher[0], stage].append(
                 plain("triplets", "cluster-border", metric, [f.fit["triplets"][labelling][metric] for f in folds], evidence)
             )
-    for pull in profile.pulls:
+    for pull in profile.labeller.pulls:
         result[teacher].append(plain("pull-selection", f"{pull:g}", "accuracy", [fold.fit["pulls"][str(pull)] for fold in folds]))
-    steps = np.unique(np.linspace(0, profile.steps - 1, 13).astype(int))
+    steps = np.unique(np.linspace(0, profile.distillation.steps - 1, 13).astype(int))
     for stage in folds[0].divergence:
         for step in steps:
             result[student[0], stage].append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -10,44 +9,44 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
-from humalign.chain import people_shown
+from humalign.chain import people_shown, teach
 from humalign.chain.inputs import stream
-from humalign.chain.people import CLIP, FITTED, Name, judgments, observer
+from humalign.chain.judged import CLIP, Name, things
+from humalign.chain.observe import observer
 from humalign.chain.pipeline import Run
 from humalign.data.judgments import ByObject, Choices, majority_share, random_triplets
 from humalign.evaluation import people, uncertainty
 from humalign.evaluation.correlation import matrix_pearson
 from humalign.evaluation.scores import Estimate, mean_of_folds, resamples
 from humalign.teach.mixed_effects import MixedEffectsTeacher
-from humalign.teach.teacher import AffineTeacher
 
 CALIBRATED = ("teacher-base", "teacher-one-hot", "teacher-published", "teacher-distilled", "teacher")
 
 
-def _things(run: Run) -> Iterator[tuple[Name, Estimate]]:
+def objects(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Accuracy, calibration and dimensions on the test objects: means over folds, objects resampled within each."""
-    profile, known = run.profile, judgments()
+    profile, known = run.profile, things()
     rows: dict[Name, list[Estimate]] = defaultdict(list)
     for f, (train, test) in enumerate(known.folds(profile)):
         for name, estimate in _fold(run, f, train, test):
             rows[name].append(estimate)
     for name, estimates in rows.items():
-        if len(estimates) == profile.folds:
+        if len(estimates) == profile.teachers[0].parts.folds:
             yield name, mean_of_folds(estimates)
 
 
 def _fold(run: Run, f: int, train: np.ndarray, test: np.ndarray) -> Iterator[tuple[Name, Estimate]]:
-    profile, known = run.profile, judgments()
+    profile, known = run.profile, things()
     answers, features = known.answers[test], known.features[test]
-    weights = resamples(len(test), profile.bootstrap_draws, profile.seed * 1000 + f)
+    weights = resamples(len(test), profile.evaluation.bootstrap_draws, profile.seed * 1000 + f)
     centre = known.features[train].mean(0)
     heat = uncertainty.fit_temperature(known.features[train][None], known.answers[train])
     raw = {"teacher-base": features, "teacher-centred": features - centre}
     own = {stage: people.pair_values(cosines(x), answers.triplets) for stage, x in raw.items()}
     matrices = {"teacher-base": cosines(features)}
     chances = {"teacher-base": softmax(own["teacher-base"] / heat, axis=1)}
-    for stage in FITTED:
-        teacher = AffineTeacher.load(run.path(f"teacher/fold{f}-{stage}.safetensors"))
+    for stage in teach.ANSWERS:
+        teacher = teach.fitted(run, run.profile.teachers[0], f"fold{f}", stage)
         places = teacher.transform(features)
         # A map towards places has an origin that means something; the pull keeps a map of the features, which cosines compare.
         cosine = people.pair_values(cosines(places), answers.triplets)
@@ -63,9 +62,7 @@ def _fold(run: Run, f: int, train: np.ndarray, test: np.ndarray) -> Iterator[tup
                 yield (CLIP, stage, "odd-one-out", "unseen objects", f"accuracy-above-{reference}"), estimate - found[reference]
     published = people.pair_values(people.dot_similarity(known.published[test]), answers.triplets)
     yield ("vice-published", "observer", "odd-one-out", "unseen objects", "accuracy"), people.accuracy(published, answers, weights)
-    before, after = (
-        people.by_category(own[stage], answers, known.categories.iloc[test], weights) for stage in ("teacher-base", "teacher")
-    )
+    before, after = (people.by_category(own[stage], answers, known.categories.iloc[test], weights) for stage in ("teacher-base", "teacher"))
     for (category, base), (_, estimate) in zip(before, after, strict=True):
         if estimate.n >= 200:
             yield (CLIP, "teacher-base", "odd-one-out", f"category/{category}", "accuracy"), base
@@ -98,11 +95,11 @@ def cosines(features: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
     return np.asarray(unit @ unit.T, dtype=float)
 
 
-def _observers(run: Run) -> Iterator[tuple[Name, Estimate]]:
+def observers(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """What people agree on, and how well models of the observers predict it; answers resampled by object, shares by triplet."""
-    profile, known = run.profile, judgments()
-    objects = resamples(len(known.features), profile.bootstrap_draws, profile.seed)
-    triplets = resamples(len(known.repeated), profile.bootstrap_draws, profile.seed)
+    profile, known = run.profile, things()
+    of_objects = resamples(len(known.features), profile.evaluation.bootstrap_draws, profile.seed)
+    triplets = resamples(len(known.repeated), profile.evaluation.bootstrap_draws, profile.seed)
     validation = ByObject.of(known.validation, len(known.features))
 
     def ceiling(values: np.ndarray) -> Estimate:
@@ -110,10 +107,10 @@ def _observers(run: Run) -> Iterator[tuple[Name, Estimate]]:
 
     yield ("people", "ceiling", "odd-one-out", "repeated triplets", "accuracy"), ceiling(majority_share(known.repeated.counts))
     whole = len(known.training)
-    fits = {f"{round(share * whole)} answers": [f"share{share:g}"] for share in profile.vice_shares}
+    fits = {f"{round(share * whole)} answers": [f"share{share:g}"] for share in profile.observer.shares}
     fits |= {f"{whole} answers": ["seed0"]}
-    if profile.vice_seeds > 1:
-        fits["all seeds"] = [f"seed{seed}" for seed in range(profile.vice_seeds)]
+    if profile.observer.seeds > 1:
+        fits["all seeds"] = [f"seed{seed}" for seed in range(profile.observer.seeds)]
     predicted: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
     for split, names in fits.items():
         several = [observer(run, name) for name in names]
@@ -135,18 +132,18 @@ def _observers(run: Run) -> Iterator[tuple[Name, Estimate]]:
         softmax(people.pair_values(placed, rows.triplets), axis=1) for rows in (validation, known.repeated)
     )
     for (model, stage, split), (answered, shares) in predicted.items():
-        yield (model, stage, "observer-model", split, "accuracy"), people.accuracy(answered, validation, objects)
+        yield (model, stage, "observer-model", split, "accuracy"), people.accuracy(answered, validation, of_objects)
         for metric, estimate in people.repeated(shares, known.repeated, triplets).items():
             yield (model, stage, "observer-model", split, metric), estimate
 
 
-def _curves(run: Run) -> Iterator[tuple[Name, Estimate]]:
+def learning_curves(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Accuracy of the teacher on unseen objects by the number of answers, and by the number of objects, that it is fitted to."""
-    profile, known = run.profile, judgments()
-    notes = json.loads(run.path("teacher/fit.json").read_text())["folds"]
+    profile, known = run.profile, things()
+    notes = [teach.notes(run, profile.teachers[0], f"fold{f}") for f in range(profile.teachers[0].parts.folds)]
     for kind in ("answers", "objects"):
         reached: dict[str, Estimate] = {}
-        for share in (*profile.shares, 1.0):
+        for share in (*profile.evaluation.curve_shares, 1.0):
             estimates, counts = [], []
             for f, (train, test) in enumerate(known.folds(profile)):
                 rng = stream(profile, 4, f)
@@ -161,7 +158,7 @@ def _curves(run: Run) -> Iterator[tuple[Name, Estimate]]:
                 counts.append(len(answers.triplets) if kind == "answers" else len(features))
                 teacher = MixedEffectsTeacher(**notes[f]["teacher"]).fit(features, answers)
                 rows = known.answers[test]
-                weights = resamples(len(test), profile.bootstrap_draws, profile.seed * 1000 + f)
+                weights = resamples(len(test), profile.evaluation.bootstrap_draws, profile.seed * 1000 + f)
                 estimates.append(people.accuracy(teacher.choice_probabilities(known.features[test], rows.triplets), rows, weights))
             reached[f"{round(np.mean(counts))} {kind}"] = everything = mean_of_folds(estimates)
         for split, estimate in reached.items():
@@ -170,33 +167,35 @@ def _curves(run: Run) -> Iterator[tuple[Name, Estimate]]:
                 yield (CLIP, "teacher", "learning-curve", split, "accuracy-above-all"), estimate - everything
 
 
-def _recovery(run: Run) -> Iterator[tuple[Name, Estimate]]:
+def recovery(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Simulated answers by a known affine map: how near the fitted similarities of unseen objects come to the truth as answers grow."""
-    profile, known = run.profile, judgments()
+    profile, known = run.profile, things()
     train, test = known.folds(profile)[0]
     rng = stream(profile, 6)
     centred = known.features - known.features[train].mean(0)
     # The directions that vary most over the objects, turned at random, at a scale that makes the answers as sure as people's.
     _, _, directions = np.linalg.svd(centred[train], full_matrices=False)
-    space = centred @ directions[: profile.recovery_dim].T @ np.linalg.qr(rng.standard_normal((profile.recovery_dim,) * 2))[0]
+    space = (
+        centred
+        @ directions[: profile.evaluation.recovery_dim].T
+        @ np.linalg.qr(rng.standard_normal((profile.evaluation.recovery_dim,) * 2))[0]
+    )
     space *= 2.0 / np.sqrt((space[train] ** 2).sum(1).mean())
     truth = people.dot_similarity(space[test])
-    weights = resamples(len(test), profile.bootstrap_draws, profile.seed)
-    for answers in profile.recovery_answers:
+    weights = resamples(len(test), profile.evaluation.bootstrap_draws, profile.seed)
+    for answers in profile.evaluation.recovery_answers:
         asked = random_triplets(np.arange(len(train)), answers, rng)
         chances = softmax(people.pair_values(people.dot_similarity(space[train]), asked), axis=1)
         choices = Choices(asked, rng.multinomial(1, chances).astype(np.int64))
-        teacher = MixedEffectsTeacher(dim=2 * profile.recovery_dim, residual=0.05, ridge=1e-4).fit(known.features[train], choices)
+        teacher = MixedEffectsTeacher(dim=2 * profile.evaluation.recovery_dim, residual=0.05, ridge=1e-4).fit(
+            known.features[train], choices
+        )
         found = people.dot_similarity(teacher.transform(known.features[test]))
         correlation = Estimate.of(matrix_pearson(found, truth, weights), len(test))
         yield (CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson"), correlation
 
 
-def _shown(run: Run) -> Iterator[tuple[Name, Estimate]]:
+def examples(run: Run) -> Iterator[tuple[Name, Estimate]]:
     """Single triplets and dimensions, for the book to show."""
-    yield from people_shown.triplets(run, judgments(), CLIP)
-    yield from people_shown.dimensions(run, judgments(), observer(run, "seed0"))
-
-
-# What is scored of the objects, part by part.
-PARTS = (_things, _observers, _curves, _recovery, _shown)
+    yield from people_shown.triplets(run, things(), CLIP)
+    yield from people_shown.dimensions(run, things(), observer(run, "seed0"))

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from humalign.data.decoding import as_seen
 from humalign.data.images import ImageSet
 from humalign.errors import HumalignError, nearest
 
@@ -101,7 +102,7 @@ def corrupt(picture: Image.Image, corruption: str, severity: int, rng: np.random
 
 
 def _pixels(picture: Image.Image) -> Pixels:
-    return np.asarray(picture.convert("RGB"), dtype=float) / 255
+    return np.asarray(as_seen(picture), dtype=float) / 255
 
 
 def _picture(pixels: Pixels) -> Image.Image:

@@ -7,25 +7,36 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import functools
 import itertools
-import math
 import re
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32, Int, Int64
-from scipy.io import loadmat
+from jaxtyping import Int64
 
 from humalign.errors import HumalignError
 
 AGAIN = "download it again"
+MAT = ".mat"
+CONVERT = "convert it, or name another file"
+# The first bytes of files, what they are, and what such files are called.
+MAGIC = (
+    (b"\x93NUMPY", "an array of NumPy (.npy)", (".npy",)),
+    (b"PK\x03\x04", "an archive (.zip, .npz, .xlsx)", (".npz", ".zip")),
+    (b"\x1f\x8b", "a gzip archive", (".gz", ".tgz")),
+    (b"\x89HDF", "a file of HDF5 (.h5, .nc, .mat of version 7.3)", (".h5", ".hdf5", ".nc", MAT)),
+    (b"MATLAB", "a file of MATLAB (.mat)", (MAT,)),
+    (b"\x80\x02", "a pickle", (".pkl", ".pickle")),
+    (b"\x80\x03", "a pickle", (".pkl", ".pickle")),
+    (b"\x80\x04", "a pickle", (".pkl", ".pickle")),
+    (b"\x80\x05", "a pickle", (".pkl", ".pickle")),
+    (b"\x89PNG", "a picture", ()),
+    (b"\xff\xd8\xff", "a picture", ()),
+    (b"%PDF", "a PDF", ()),
+)
 # What a cell may hold, by the words that a message uses for it.
 WHOLE, REAL, BIT, PLAIN, NAME, TIME = "a whole number", "a finite number", "0 or 1", "a plain name", "a name", "milliseconds or NaN"
 NOUN = "a WordNet id of a noun, or nothing"
@@ -39,19 +50,6 @@ KINDS = {
     NOUN: "(n[0-9]{8})?",
     TIME: f"{NUMBER}|NaN|nan|NA|",
 }
-
-# The classes of MATLAB that are read, and numpy's types for them; scipy gives logical values as uint8, too.
-MATLAB_CLASSES = {"double": "f8", "single": "f4", "logical": "u1", "char": "U1", "cell": "O", "struct": "O"}
-MATLAB_CLASSES |= {np.dtype(code).name: code for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}
-
-# Types of the data elements of MATLAB's version 5: numbers, texts, matrices, compressed elements.
-NUMBERS, TEXTS = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13}), frozenset({16, 17, 18})
-MATRIX, PACKED = 14, 15
-TOP = frozenset({MATRIX, PACKED})
-# Classes of matrices that hold numbers only, and the flag of those that hold imaginary parts, too.
-PLAIN_CLASSES, SPARSE, COMPLEX = frozenset({4, *range(6, 16)}), 5, 0x800
-# What else than numbers may stand in a matrix of a class: cell, struct, object, char, function, opaque.
-HELD = {1: {MATRIX}, 2: {MATRIX}, 3: {MATRIX}, 4: TEXTS, 16: {MATRIX}, 17: {MATRIX}}
 
 
 def checked(path: str | Path) -> Path:
@@ -69,172 +67,90 @@ def checked(path: str | Path) -> Path:
     return path
 
 
-def parsed(path: str | Path, parse: Callable[[Path], Any]) -> Any:
-    """Return what numpy, scipy or h5py makes of a binary file; a damaged one is one line."""
+def parsed(path: str | Path, parse: Callable[[Path], Any], kind: str = "") -> Any:
+    """Return what numpy, scipy or h5py makes of a binary file; a damaged one, or one of another kind, is one line.
+
+    Args:
+        kind: ``.mat`` where that is read; else what the file's own name says, which is no ``.mat``.
+    """
     path = checked(path)
     try:
         return parse(path)
     except HumalignError:
         raise
     except Exception:  # They raise a dozen kinds on a damaged file.
-        raise HumalignError(f"{path} is cut short, damaged or of another layout: {AGAIN}") from None
+        raise HumalignError(f"{path} is {_of_another_kind(path, kind) or f'cut short, damaged or of another layout: {AGAIN}'}") from None
 
 
-# ---- MATLAB ----------------------------------------------------------------------------------------------------------
-
-class Variables(dict[str, Any]):
-    """The variables of a MATLAB file by name, and one line for each that is asked for and is not there."""
-
-    def __init__(self, path: Path, found: Iterable[tuple[str, Callable[[], Any]]]) -> None:
-        self.path, self.unread = path, set()
-        for name, value in found:
-            try:
-                self[name] = value()
-            except NotRead:
-                self.unread.add(name)
-
-    def __missing__(self, name: str) -> Any:
-        if name in self.unread:
-            mend = "save it in MATLAB as numbers, char, cell or struct"
-            raise HumalignError(f"{self.path} is of another layout: {name!r} holds what is not read here; {mend}")
-        among = ", ".join([*self, *sorted(self.unread)][:8]) or "none"
-        raise HumalignError(f"{self.path} is of another layout: no variable {name!r} among {among}; {AGAIN}")
-
-
-class NotRead(Exception):
-    """Signal a variable of a class of MATLAB that no file read here needs: table, string, sparse, complex."""
-
-
-def matlab(path: str | Path) -> Variables:
-    """Read the variables of a MATLAB file, the same whichever version wrote it: 4 to 7, or 7.3, which is HDF5.
-
-    Returns:
-        By name: a matrix of numbers with MATLAB's shape (at least two axes; logical values as uint8); a text as
-        str (of several rows as an array of str); a cell array as an object array of these; a struct, or an array
-        of structs, as an object array of dictionaries, of shape (1, 1) for a single one.
-
-    Raises:
-        HumalignError: a file cut short or damaged; later, a variable that is asked for and is not there.
-    """
-    return parsed(path, lambda path: _matlab_hdf5(path) if h5py.is_hdf5(path) else _matlab_old(path))
-
-
-def _matlab_old(path: Path) -> Variables:
-    content = path.read_bytes()
-    if 0 not in content[:4]:  # the first four bytes of version 4 are a number below 5000, those of version 5 text
-        _check_elements(memoryview(content)[128:], {b"IM": "<", b"MI": ">"}[content[126:128]])
-    found = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
-    return Variables(path, ((name, functools.partial(_plain, value)) for name, value in found.items()))
-
-
-def _check_elements(content: memoryview, order: str, allowed: frozenset[int] = TOP) -> None:
-    """Check that data elements of version 5 have types that can stand there, and end within their parent.
-
-    scipy (1.17) checks none of this, and a damaged file can end the whole process, or fill its memory.
-
-    Source: MAT-File Format (MathWorks), "Level 5 MAT-File Format": tags, small data elements, miMATRIX.
-    """
-    at, number, here, flags = 0, 0, allowed, 0
-    while at < len(content):
-        kind, size = struct.unpack_from(f"{order}II", content, at)
-        small = kind >> 16
-        kind, size, start = (kind & 0xFFFF, small, at + 4) if small else (kind, size, at + 8)
-        if kind not in here or size > (4 if small else len(content) - start):
-            raise ValueError("no data element")
-        if kind == MATRIX:
-            _check_elements(content[start : start + size], order, NUMBERS)
-        elif kind == PACKED:
-            _check_elements(memoryview(zlib.decompress(content[start : start + size])), order, frozenset({MATRIX}))
-        if allowed is NUMBERS and number == 0:
-            (flags,) = struct.unpack_from(f"{order}I", content, start)
-        if allowed is NUMBERS and number == 1 and flags & 0xFF != SPARSE:  # an item takes a byte at least
-            if math.prod(struct.unpack_from(f"{order}{size // 4}I", content, start)) > len(content):
-                raise ValueError("more items than bytes")
-        if allowed is NUMBERS and number == 2:  # after flags, dimensions and name
-            here = NUMBERS | HELD.get(flags & 0xFF, set())
-        number += 1
-        at = at + 8 if small else start + (size if kind == PACKED else -(-size // 8) * 8)
-    if flags & 0xFF in PLAIN_CLASSES and number != (5 if flags & COMPLEX else 4):
-        raise ValueError("a matrix of numbers without its numbers")
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as scipy gives it, texts and structs made plain."""
-    if type(value) is not np.ndarray or value.dtype.kind not in "OVUfiu":
-        raise NotRead
-    if value.dtype.kind == "U":
-        return value if value.size > 1 else "".join(value)
-    if value.dtype.names:
-        rows = ({field: _plain(row[field]) for field in value.dtype.names} for row in value.ravel())
-        return _objects(value.shape, rows)
-    return _objects(value.shape, map(_plain, value.ravel())) if value.dtype.kind == "O" else value
-
-
-def _matlab_hdf5(path: Path) -> Variables:
-    with h5py.File(path, "r") as file:
-        found = {name: value for name, value in file.items() if not name.startswith("#")}
-        return Variables(path, ((name, functools.partial(_held, file, value)) for name, value in found.items()))
-
-
-def _held(file: h5py.File, value: Any) -> Any:
-    """Return a variable, a cell or a field of MATLAB's HDF5 file, in which every array is transposed.
-
-    Source: the attributes ``MATLAB_class`` and ``MATLAB_empty`` of files that MATLAB writes (``save -v7.3``).
-    """
-    kind = value.attrs.get("MATLAB_class", b"")
-    kind = kind.decode() if isinstance(kind, bytes) else str(kind)
-    if kind == "struct" and isinstance(value, h5py.Group):
-        return _structs(file, value)
-    if kind not in MATLAB_CLASSES or isinstance(value, h5py.Group) or "MATLAB_object_decode" in value.attrs:
-        raise NotRead
-    if value.attrs.get("MATLAB_empty", 0):
-        shape = tuple(int(side) for side in value[()].ravel())
-        return "" if kind == "char" else np.empty(shape, MATLAB_CLASSES[kind])
-    found = np.atleast_2d(np.asarray(value[()])).T
-    if kind == "char":
-        rows = ["".join(map(chr, row)) for row in found]
-        return rows[0] if len(rows) == 1 else np.array(rows)
-    if kind in ("cell", "struct"):
-        return _objects(found.shape, (_held(file, file[cell]) for cell in found.ravel()))
-    if found.dtype.kind not in "fiu":
-        raise NotRead
-    return found.astype(MATLAB_CLASSES[kind])
-
-
-def _structs(file: h5py.File, group: h5py.Group) -> np.ndarray:
-    """Return a struct, or an array of structs: then each field holds references, and has no class of its own."""
-    if not any(isinstance(field, h5py.Dataset) and _refers(field) for field in group.values()):
-        return _objects((1, 1), [{field: _held(file, value) for field, value in group.items()}])
-    fields = {field: np.atleast_2d(value[()]).T for field, value in group.items()}
-    (shape,) = {value.shape for value in fields.values()}
-    values = ([_held(file, file[cell]) for cell in value.ravel()] for value in fields.values())
-    return _objects(shape, (dict(zip(fields, row, strict=True)) for row in zip(*values, strict=True)))
-
-
-def _refers(field: h5py.Dataset) -> bool:
-    return "MATLAB_class" not in field.attrs and h5py.check_ref_dtype(field.dtype) is h5py.Reference
-
-
-def _objects(shape: tuple[int, ...], values: Iterable[Any]) -> np.ndarray:
-    found = np.empty(int(np.prod(shape)), object)
-    for place, value in enumerate(values):
-        found[place] = value
-    return found.reshape(shape)
+def _of_another_kind(path: Path, kind: str) -> str:
+    """Say what a file is that could not be read, where it is sound or its first bytes and its name tell; else nothing."""
+    with open(path, "rb") as file:
+        start = file.read(8)
+    if start.startswith(b"\x93NUMPY"):
+        with contextlib.suppress(Exception):
+            held = np.load(path, mmap_mode="r", allow_pickle=False)
+            if path.suffix == ".npy":
+                mend = "save it with its name in an .npz, np.savez(file, **{'NAME': array})"
+                return f"a sound array of {held.dtype} and shape {held.shape}, but named arrays should stand here: {mend}"
+    for first, what, suffixes in MAGIC:
+        if start.startswith(first):
+            usual = kind in suffixes if kind else path.suffix.lower() in suffixes and path.suffix.lower() != MAT
+            return "" if usual else f"{what}, which is not read here: {CONVERT}"
+    return ""
 
 
 # ---- text ------------------------------------------------------------------------------------------------------------
 
+def separator_of(path: str | Path) -> str | None:
+    """Return what separates the cells of a table: a tab, a comma or a semicolon, whichever its first line has; else None, blanks."""
+    _, first = next(_filled(_unpacked(checked(path))))
+    return next((sign for sign in "\t,;" if sign in first), None)
+
+
 def lines(path: str | Path, separator: str | None = "\t", columns: int | None = None) -> Iterator[tuple[int, list[str]]]:
-    """Yield number and cells of every line that is not blank, all of as many columns (the first line's, where not given)."""
-    for number, line in _filled(_unpacked(checked(path))):
-        cells = line.split(separator)
+    """Yield number and cells of every line that is not blank, all of as many columns (the first line's, where not given).
+
+    Blanks around a cell are no part of it. Cells between commas or semicolons may be quoted, and hold line ends then.
+    """
+    for number, cells in _cells(_unpacked(checked(path)), separator):
         columns = columns or len(cells)
         if len(cells) != columns:
             raise HumalignError(f"{path}, line {number}: {len(cells)} columns instead of {columns}: cut short, or another file; {AGAIN}")
         yield number, cells
 
 
-def named(path: str | Path, kinds: dict[str, str], separator: str = "\t") -> Iterator[tuple[int, list[str]]]:
+def _cells(path: Path, separator: str | None) -> Iterator[tuple[int, list[str]]]:
+    if separator not in (",", ";"):
+        yield from ((number, [cell.strip(" ") for cell in line.split(separator)]) for number, line in _filled(path))
+        return
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        rows = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        number = 1
+        try:
+            for cells in rows:
+                if any(cell.strip() for cell in cells):
+                    yield number, [cell.strip(" ") for cell in cells]
+                number = rows.line_num + 1
+        except csv.Error as error:
+            raise HumalignError(f"{path}, line {number}: {error}: {AGAIN}") from None
+
+
+def name_list(path: str | Path) -> tuple[str, ...]:
+    """Read a list of names, one a line: a byte order mark, blanks around a name and blank lines at the end are no part of it.
+
+    Raises:
+        HumalignError: it is missing or empty, is no UTF-8, or has a blank line between names, which would move the numbers behind it.
+    """
+    try:
+        names = _unpacked(checked(path)).read_text("utf-8-sig").rstrip().splitlines()
+    except UnicodeDecodeError:
+        raise HumalignError(f"{path} is no text in UTF-8: save it so") from None
+    if "" in (found := [name.strip() for name in names]):
+        raise HumalignError(f"{path}, line {found.index('') + 1}: no name: take the line out, or write the name")
+    return tuple(found)
+
+
+def named(path: str | Path, kinds: dict[str, str], separator: str | None = "\t") -> Iterator[tuple[int, list[str]]]:
     """Yield number and cells of every line below the header: the columns of these names, each cell of its kind."""
     below = lines(path, separator)
     number, header = next(below)
@@ -259,15 +175,16 @@ def numbers(path: str | Path, kind: type, columns: int | None = None) -> Any:
 
 
 def integers(path: str | Path, columns: int) -> Int64[np.ndarray, "lines columns"]:
-    """Return rows of whole numbers separated by blanks, of a long file, whose last line must have an end.
+    """Return rows of whole numbers separated by blanks, commas or semicolons, of a long file, whose last line must have an end.
 
     The parser is pandas' (a tenth of the time of numpy's); the first faulty line is found by a slow one.
     """
-    table = pd.DataFrame()
+    table, separator = pd.DataFrame(), separator_of(path)
     with contextlib.suppress(ValueError, OverflowError):
-        table = pd.read_csv(checked(path), sep=r"\s+", header=None, dtype=np.int64, na_filter=False, quoting=csv.QUOTE_NONE)
+        blank = r"\s+" if separator in (None, "\t") else separator
+        table = pd.read_csv(path, sep=blank, header=None, dtype=np.int64, na_filter=False, quoting=csv.QUOTE_NONE)
     if table.shape[1] != columns:
-        listed = lines(path, None, columns)
+        listed = lines(path, separator if separator != "\t" else None, columns)
         raise at_fault(path, ([of_kind(path, line, cell, WHOLE) for cell in cells] for line, cells in listed))
     check_ended(path)
     return np.ascontiguousarray(table.to_numpy())
@@ -310,7 +227,9 @@ def at_fault(path: str | Path, found: Iterable[Any]) -> HumalignError:
 
 def line_of(path: str | Path, row: int, header: int = 0) -> str:
     """Return the place of a row of numbers (from 0) in a text file, blank lines and ``header`` lines counted."""
-    number, _ = next(itertools.islice(_filled(Path(path)), row + header, None))
+    if Path(path).suffix == ".npy":
+        return f"{path}, row {row + 1}"
+    number, _ = next(itertools.islice(_cells(Path(path), separator_of(path)), row + header, None))
     return f"{path}, line {number}"
 
 
@@ -333,65 +252,14 @@ def of_kind(path: str | Path, number: int, cell: str, kind: str) -> str:
 def _unpacked(path: Path) -> Path:
     """Return the path of a file that is no zip or gzip archive under the name of a text."""
     with open(path, "rb") as file:
-        if file.read(4).startswith((b"PK\x03\x04", b"\x1f\x8b")):
-            raise HumalignError(f"{path} is an archive, not text: unpack it, and put the file that is inside here")
+        start = file.read(4)
+    if start.startswith((b"PK\x03\x04", b"\x1f\x8b")):
+        raise HumalignError(f"{path} is an archive, not text: unpack it, and put the file that is inside here")
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise HumalignError(f"{path} is text in UTF-16: save it in UTF-8")
     return path
 
 
 def _filled(path: Path) -> Iterator[tuple[int, str]]:
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         yield from ((number, line.rstrip("\n")) for number, line in enumerate(file, 1) if line.strip(" \n"))
-
-
-# ---- arrays ----------------------------------------------------------------------------------------------------------
-
-def first(faulty: Bool[np.ndarray, "n columns"]) -> int | None:
-    """Return the first row (from 0) with anything at fault, or None."""
-    rows = np.flatnonzero(faulty.any(axis=1))
-    return int(rows[0]) if rows.size else None
-
-
-def vectors(path: str | Path, objects: int | None) -> Float32[np.ndarray, "objects dim"]:
-    """Return finite rows of numbers, one an object, of a ``.txt`` or ``.npy`` file."""
-    text = Path(path).suffix == ".txt"
-    found = numbers(path, np.float64) if text else parsed(path, lambda path: np.load(path, allow_pickle=False)[:])
-    if found.dtype.kind not in "fiu" or found.ndim != 2 or not found.size:
-        raise HumalignError(f"{path} holds {found.dtype} of shape {found.shape} instead of rows of numbers, one an object: {AGAIN}")
-    if objects not in (None, len(found)):
-        why = "is it transposed?" if found.shape[1] == objects else f"cut short, or of other objects; {AGAIN}"
-        raise HumalignError(f"{path}: {len(found):,} rows for the {objects:,} objects of unique_id.txt: {why}")
-    with np.errstate(over="ignore"):
-        found = found.astype(np.float32)
-    if (row := first(~np.isfinite(found))) is not None:
-        raise HumalignError(f"{path}, row {row + 1}: a value that is not finite: {AGAIN}")
-    return found
-
-
-def check_indices(indices: Int[np.ndarray, "n columns"], objects: int | None, base: int, at: Callable[[int], str]) -> None:
-    """Check that indices counted from ``base`` (0 or 1) name existing objects, and no row one of them twice.
-
-    Args:
-        at: gives the place of a row (from 0) in its file, for the message.
-    """
-    last = np.iinfo(np.int64).max if objects is None else objects - 1 + base
-    outside = (indices < base) | (indices > last)
-    if (row := first(outside)) is not None:
-        wrong = indices[row][outside[row]][0]
-        hint = "is it of the same edition as unique_id.txt?"
-        if (base, int(wrong)) == (1, 0):
-            hint = "are these 0-based?"
-        elif (base, int(wrong)) == (0, objects) and indices.min() > 0:
-            hint = "are these 1-based?"
-        raise HumalignError(f"{at(row)}: index {wrong} outside {base}..{'' if objects is None else last}; {hint}")
-    ordered = np.sort(indices, axis=1)
-    if (row := first(ordered[:, 1:] == ordered[:, :-1])) is not None:
-        raise HumalignError(f"{at(row)}: the same object twice in a triplet, {indices[row].tolist()}: {AGAIN}")
-
-
-def check_dissimilarities(path: str | Path, matrices: np.ndarray) -> None:
-    """Check that matrices (people, m, m) are finite and symmetric, with a zero diagonal."""
-    if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2]:
-        raise HumalignError(f"{path}: matrices of shape {matrices.shape[1:]} instead of square ones: {AGAIN}")
-    for number, matrix in enumerate(matrices, 1):
-        if not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T, atol=1e-9) or np.diag(matrix).any():
-            raise HumalignError(f"{path}, matrix {number}: not finite, not symmetric, or its diagonal is not zero: {AGAIN}")

@@ -138,7 +138,6 @@ COUNTS: dict[str, tuple[str, Callable[[Path], int]]] = {
     "things-ids": ("ids", lambda path: len(readers.object_ids(path))),
     "things-names": ("objects", lambda path: len(wordnet.things_ids(path, _ids()))),
     "things-categories": ("objects", lambda path: len(readers.categories(path, _ids()))),
-    "things-long-categories": ("objects", lambda path: len(readers.long_categories(path))),
     "things-answers": ("answers", lambda path: int(readers_answers.training(path, _ids()).counts.sum())),
     "things-validation-answers": ("answers", lambda path: int(readers_answers.validation(path, _ids()).counts.sum())),
     "things-repeated-answers": ("answers", lambda path: int(readers_answers.repeated(path, _ids()).counts.sum())),

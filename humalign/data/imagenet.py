@@ -4,6 +4,9 @@ The folder that HUMALIGN_IMAGENET names holds ``train/CLASS/PICTURE.JPEG`` or ``
 file of one tar file a class; and ``val/CLASS/PICTURE.JPEG`` or ``ILSVRC2012_img_val.tar`` with
 ``ILSVRC2012_devkit_t12.tar.gz``. Pictures are in the order of their classes and names, whichever of these they are
 read from, so that an index means the same picture in each.
+
+The pixels are as stored, as the official pipeline gives them: TensorFlow's decoder regards neither the EXIF
+orientation, which a few pictures have, nor transparency. A picture that people see otherwise is warned of.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import pandas as pd
 from PIL import Image
 
 from humalign.data import registry
-from humalign.data.images import open_image
+from humalign.data.images import file_stamp, open_image
 from humalign.data.registry.imagenet import (
     DEVKIT,
     PICTURES,
@@ -69,7 +72,14 @@ class ClassFolders:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.root / self._place(self.labels["file"].iloc[index]))
+        return open_image(self._path(index), stored=True)
+
+    def stamp(self, index: int) -> str:
+        """Return what changes when a picture is replaced."""
+        return file_stamp(self._path(index))
+
+    def _path(self, index: int) -> Path:
+        return self.root / self._place(self.labels["file"].iloc[index])
 
     def _place(self, file: str) -> str:
         return file
@@ -123,8 +133,12 @@ class InTar:
         with open(self.path, "rb") as file:
             file.seek(start)
             return open_image(
-                io.BytesIO(file.read(size)), f"{self.labels['file'].iloc[index]} in {self.path}"
+                io.BytesIO(file.read(size)), f"{self.labels['file'].iloc[index]} in {self.path}", stored=True
             )
+
+    def stamp(self, index: int) -> str:
+        """Return what changes when a picture is replaced by one of another place or size."""
+        return " ".join(map(str, self._places[index]))
 
 
 class ClassTars(InTar):

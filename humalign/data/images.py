@@ -7,29 +7,28 @@ row a picture. Nothing is augmented anywhere in this project, so a picture alway
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from humalign.data import listing
+from humalign.data.datafiles import name_list
+from humalign.data.decoding import as_seen, open_image
 from humalign.errors import HumalignError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-
-
-def hidden(name: str) -> bool:
-    """Return whether a file or folder is none of the data: those that systems leave beside it, ``.DS_Store``, ``__MACOSX``."""
-    return name.startswith(".") or name == "__MACOSX"
+Order = Iterable[Any] | str | Path | None
 
 
 @runtime_checkable
@@ -43,48 +42,90 @@ class ImageSet(Protocol):
 
 
 class FolderImages:
-    """Pictures in class folders (``root/class/picture.jpg``), or loose in one folder without labels."""
+    """Pictures in class folders (``root/class/picture.jpg``), or loose in one folder without labels.
 
-    def __init__(self, root: str | Path) -> None:
-        root = Path(root)
-        found = (p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
-        self.paths = sorted(p for p in found if not any(map(hidden, p.relative_to(root).parts)))
-        if not self.paths:
-            raise HumalignError(f"no pictures ({', '.join(SUFFIXES)}) under {root}: name the folder that holds them")
-        relative = [p.relative_to(root) for p in self.paths]
-        self.labels = pd.DataFrame({"file": map(str, relative), "class": [p.parts[0] if len(p.parts) > 1 else "" for p in relative]})
+    They stand in the order of their paths as text, from 0, or in the one that is given. Links to folders are
+    followed. ``file`` in the labels is the path below the root, ``class`` the first folder in it that does
+    not hold all pictures.
+
+    Args:
+        root: of the pictures.
+        order: names of all pictures, or the path of a list of them, one a line; see `listing.in_order`.
+        ground: colour behind transparent pixels.
+        stored: give the pixels as they are stored; see `decoding.open_image`.
+
+    Raises:
+        HumalignError: no picture, one of a kind that is not read, a link to nothing, or an order that is not
+            one of these pictures.
+    """
+
+    def __init__(
+        self, root: str | Path, order: Order = None, ground: str = "white", stored: bool = False
+    ) -> None:
+        found, self.ground, self.stored = listing.below(Path(root)), ground, stored
+        if not found:
+            raise HumalignError(f"no pictures ({listing.SAID}) under {root}: name the folder that holds them")
+        files = [parts for parts, _ in found]
+        rows = _rows(files, order, root)
+        self.paths = [found[row][1] for row in rows]
+        self.labels = _labels([files[row] for row in rows])
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.paths[index])
+        return open_image(self.paths[index], ground=self.ground, stored=self.stored)
+
+    def stamp(self, index: int) -> str:
+        """Return what changes when a picture is replaced."""
+        return file_stamp(self.paths[index])
 
 
 class ZipImages:
-    """Pictures read straight out of a zip archive, labelled by the folder that holds each; in the order of their names.
+    """Pictures read straight out of a zip archive, in the order and with the classes that a folder of them
+    has; see `FolderImages`.
 
     Args:
         path: of the archive.
+        inside: the folder of the archive to be read; without one all.
+        order: as of a folder.
+        ground: as of a folder.
 
     Raises:
-        HumalignError: the archive is missing, damaged or holds no picture; a damaged member is told when it is read.
+        HumalignError: the archive is missing, damaged or holds no picture, or as of a folder; a damaged
+            member is told when it is read.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(
+        self, path: str | Path, inside: str = "", order: Order = None, ground: str = "white"
+    ) -> None:
+        self.path, self.ground = Path(path), ground
         try:
             with zipfile.ZipFile(self.path) as archive:
-                members = [PurePosixPath(name) for name in sorted(archive.namelist())]
+                members = [name for name in archive.namelist() if not name.endswith(("/", "\\"))]
         except FileNotFoundError:
-            raise HumalignError(f"no archive at {self.path}: run `humalign doctor` to see what is missing") from None
+            raise HumalignError(
+                f"no archive at {self.path}: run `humalign doctor` to see what is missing"
+            ) from None
         except (OSError, zipfile.BadZipFile) as error:
             raise HumalignError(f"cannot read the archive {self.path} ({error}): fetch it again") from None
-        self.names = [str(name) for name in members if name.suffix.lower() in SUFFIXES and not any(map(hidden, name.parts))]
-        if not self.names:
-            raise HumalignError(f"no pictures ({', '.join(SUFFIXES)}) in {self.path}: name an archive that holds some")
-        self.labels = pd.DataFrame({"file": self.names, "class": [PurePosixPath(name).parent.name for name in self.names]})
+        found = sorted(self._found(members, listing.parts_of(inside)))
+        if not found:
+            where = f"{self.path}, folder {inside}" if inside else self.path
+            raise HumalignError(f"no pictures ({listing.SAID}) in {where}: name an archive that holds some")
+        files = [parts for parts, _ in found]
+        if twice := next((one for one, other in itertools.pairwise(files) if one == other), None):
+            raise HumalignError(f"{self.path} holds two pictures {'/'.join(twice)}: pack it again")
+        rows = _rows(files, order, self.path)
+        self.names = [found[row][1] for row in rows]
+        self.labels = _labels([files[row] for row in rows])
         self._open: tuple[int, zipfile.ZipFile] | None = None
+
+    def _found(self, members: list[str], inside: listing.Parts) -> Iterator[tuple[listing.Parts, str]]:
+        for name in members:
+            parts = listing.parts_of(name)
+            if parts[: len(inside)] == inside and listing.is_picture(parts, self.path):
+                yield parts[len(inside) :], name
 
     def __len__(self) -> int:
         return len(self.names)
@@ -92,18 +133,57 @@ class ZipImages:
     def __getitem__(self, index: int) -> Image.Image:
         name = self.names[index]
         try:
-            return open_image(io.BytesIO(self._archive().read(name)), f"{name} in {self.path}")
-        except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-            raise HumalignError(f"cannot read the picture {name} in {self.path} ({error}): replace it or take it out") from None
+            content = self._archive().read(name)
+        except (
+            OSError,
+            zipfile.BadZipFile,
+            zlib.error,
+            NotImplementedError,
+            RuntimeError,
+            EOFError,
+        ) as error:
+            raise HumalignError(
+                f"cannot read the picture {name} in {self.path} ({error}): replace it or take it out"
+            ) from None
+        return open_image(io.BytesIO(content), f"{name} in {self.path}", ground=self.ground)
+
+    def stamp(self, index: int) -> str:
+        """Return what changes when a picture is replaced."""
+        about = self._archive().getinfo(self.names[index])
+        return f"{about.file_size} {about.CRC}"
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_open": None}
 
     def _archive(self) -> zipfile.ZipFile:
-        # Loader processes that share one open file move its position under each other's hands: each opens its own.
+        # Loader processes that share one open file move its position under each other's hands: each opens its
+        # own.
         if self._open is None or self._open[0] != os.getpid():
             self._open = (os.getpid(), zipfile.ZipFile(self.path))
         return self._open[1]
+
+
+def _rows(files: Sequence[listing.Parts], order: Order, where: object) -> Sequence[int]:
+    """Return which file is each picture."""
+    if order is None:
+        listing.hint_at_numbers(files, where)
+        return range(len(files))
+    return listing.in_order(
+        files, name_list(order) if isinstance(order, str | Path) else order, where
+    ).tolist()
+
+
+def _labels(files: Sequence[listing.Parts]) -> pd.DataFrame:
+    return pd.DataFrame({"file": ["/".join(parts) for parts in files], "class": listing.classes(files)})
+
+
+def file_stamp(path: Path) -> str:
+    """Return size and time of a file; nothing of one that is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ""
+    return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 class Subset:
@@ -115,7 +195,9 @@ class Subset:
         labels: one row a picture of the subset; without them the whole's own.
     """
 
-    def __init__(self, whole: ImageSet, rows: Int[np.ndarray, " m"], labels: pd.DataFrame | None = None) -> None:
+    def __init__(
+        self, whole: ImageSet, rows: Int[np.ndarray, " m"], labels: pd.DataFrame | None = None
+    ) -> None:
         self.whole, self.rows = whole, rows
         self.labels = whole.labels.iloc[rows].reset_index(drop=True) if labels is None else labels
 
@@ -125,40 +207,38 @@ class Subset:
     def __getitem__(self, index: int) -> Image.Image:
         return self.whole[int(self.rows[index])]
 
+    def stamp(self, index: int) -> str:
+        """Return what changes when a picture is replaced; nothing where the whole set cannot tell."""
+        return stamp_of(self.whole, int(self.rows[index]))
+
+
+def stamp_of(images: ImageSet, index: int) -> str:
+    """Return what changes when a picture of a set is replaced; nothing of sets that cannot tell."""
+    stamp = getattr(images, "stamp", None)
+    return stamp(index) if stamp else ""
+
 
 class Files:
-    """Pictures named one by one."""
+    """Pictures named one by one.
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
-        self.labels = pd.DataFrame({"file": [path.name for path in self.paths]})
+    Args:
+        paths: of the pictures, in their order.
+        ground: colour behind transparent pixels.
+    """
+
+    def __init__(self, paths: Sequence[Path], ground: str = "white") -> None:
+        self.paths, self.ground = list(paths), ground
+        self.labels = pd.DataFrame({"file": [listing.plain(path.name) for path in self.paths]})
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.paths[index])
+        return open_image(self.paths[index], ground=self.ground)
 
-
-def open_image(source: str | Path | io.BytesIO, name: str = "", mode: str = "RGB") -> Image.Image:
-    """Decode one picture file whole.
-
-    Args:
-        source: a path, or a file's content.
-        name: of the picture in messages, where ``source`` has none.
-        mode: of its pixels.
-
-    Raises:
-        HumalignError: the file is missing, truncated or no picture.
-    """
-    name = name or str(source)
-    try:
-        with Image.open(source) as image:
-            return image.convert(mode)
-    except FileNotFoundError:
-        raise HumalignError(f"no picture at {name}: run `humalign doctor` to see what is missing") from None
-    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
-        raise HumalignError(f"cannot read the picture {name} ({error}): replace it or take it out") from None
+    def stamp(self, index: int) -> str:
+        """Return what changes when a picture is replaced."""
+        return file_stamp(self.paths[index])
 
 
 def squash(image: Image.Image, size: int) -> Float[Tensor, "3 size size"]:
@@ -167,7 +247,7 @@ def squash(image: Image.Image, size: int) -> Float[Tensor, "3 size size"]:
     Bicubic with a = -0.75 and no antialiasing, which is OpenCV's INTER_CUBIC; values in [0, 1], rounded
     to the 256 grey levels that OpenCV would give. Source: paper, Methods; official data pipeline.
     """
-    pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None].float()
+    pixels = torch.from_numpy(np.array(as_seen(image))).permute(2, 0, 1)[None].float()
     if pixels.shape[-2:] != (size, size):
         pixels = interpolate(pixels, (size, size), mode="bicubic", align_corners=False, antialias=False)
     return pixels[0].round().clamp(0, 255) / 255

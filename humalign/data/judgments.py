@@ -9,14 +9,71 @@ so that (i, j) is the pair kept together and k, in the last column, the odd one 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer, Num, Real
 
 from humalign.errors import HumalignError
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
+# Indices of any type that holds whole numbers, as views or lists; `check_triplets` makes one form of them.
+Triplets = Real[np.ndarray, "_ 3"] | Sequence[Sequence[int]]
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def floats(values: Any, what: str = "features") -> Real[np.ndarray, "*shape"]:
+    """Return numbers in single or double precision: half precision and whole numbers are widened, the others kept.
+
+    Raises:
+        HumalignError: text, complex or masked values, or rows of different lengths.
+    """
+    found = _numbers(values, what)
+    return found.astype(np.float64 if found.dtype.itemsize > 8 else np.result_type(found.dtype, np.float32), copy=False)
+
+
+def whole(values: Any, what: str) -> Int[np.ndarray, "*shape"]:
+    """Return whole numbers as int64, in one piece of memory.
+
+    Raises:
+        HumalignError: what ``floats`` refuses, and a value that is no whole number, with its row.
+    """
+    found = _numbers(values, what)
+    broken = ~np.isfinite(found) | (found != np.trunc(found)) | (found >= 2.0**63) if found.dtype.kind in "fu" else np.zeros(1, bool)
+    if broken.any():
+        place = np.unravel_index(int(broken.argmax()), broken.shape)
+        row = f"row {place[0]}: " if place else ""
+        raise HumalignError(f"{row}{what} hold {found[place]}: expected whole numbers")
+    return np.ascontiguousarray(found, dtype=np.int64)
+
+
+def number(name: str, value: Any, least: int = 1) -> int:
+    """Return a setting as a whole number.
+
+    Raises:
+        HumalignError: it is none, or below ``least``; the setting is named.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or value != value // 1 or value < least:
+        raise HumalignError(f"{name} = {value!r}: expected a whole number, {least} or more")
+    return int(value)
+
+
+def _numbers(values: Any, what: str) -> Num[np.ndarray, "*shape"]:
+    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
+        raise HumalignError(f"{what} hold masked values: leave them out, or fill them in")
+    try:
+        found = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise HumalignError(f"{what} are no array of numbers ({' '.join(str(error).split())[:120]})") from None
+    if found.dtype.kind not in "biuf":
+        raise HumalignError(f"{what} are of type {found.dtype}: expected real numbers")
+    return found
+
+
+# ---- answers ---------------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,15 +83,25 @@ class Choices:
     Attributes:
         triplets: (n, 3) indices of objects.
         counts: (n, 3) answers for the pairs (ij, ik, jk).
+
+    Both may be given as lists or arrays of any type; they are kept as int64.
+
+    Raises:
+        HumalignError: triplets that ``check_triplets`` refuses; counts that are negative, no whole numbers, of another shape, or
+            none in some row.
     """
 
     triplets: Int[np.ndarray, "n 3"]
     counts: Int[np.ndarray, "n 3"]
 
-    def __post_init__(self) -> None:
-        check_triplets(self.triplets)
+    def __init__(self, triplets: Any, counts: Any) -> None:
+        object.__setattr__(self, "triplets", check_triplets(triplets))
+        object.__setattr__(self, "counts", whole(counts, "counts of answers"))
         if self.counts.shape != self.triplets.shape:
             raise HumalignError(f"{self.triplets.shape[0]} triplets but counts of shape {self.counts.shape}: one row of three each")
+        negative = np.flatnonzero((self.counts < 0).any(1))
+        if len(negative):
+            raise HumalignError(f"row {negative[0]}: counts of answers below zero: {self.counts[negative[0]].tolist()}")
         unanswered = np.flatnonzero(self.counts.sum(1) < 1)
         if len(unanswered):
             raise HumalignError(f"row {unanswered[0]}: a triplet without an answer; leave it out")
@@ -59,18 +126,24 @@ class ByObject:
         triplets: (n, 3) indices of objects.
         shares: (n, 3) the share of people who kept each of the pairs (ij, ik, jk), or a choice distribution.
         objects: how many there are.
+
+    Raises:
+        HumalignError: triplets that ``check_triplets`` refuses, or shares that ``check_shares`` refuses.
     """
 
     triplets: Int[np.ndarray, "n 3"]
     shares: Float[np.ndarray, "n 3"]
     objects: int
 
+    def __init__(self, triplets: Any, shares: Any, objects: int) -> None:
+        object.__setattr__(self, "objects", number("objects", objects))
+        object.__setattr__(self, "triplets", check_triplets(triplets, self.objects))
+        object.__setattr__(self, "shares", check_shares(shares, len(self.triplets)))
+
     @classmethod
     def of(cls, choices: Answered, objects: int) -> ByObject:
         """Slice answers or choice distributions by object."""
-        triplets, shares = distributions(choices)
-        check_triplets(triplets, objects)
-        return cls(triplets, shares, objects)
+        return cls(*distributions(choices, objects), objects)
 
     def __len__(self) -> int:
         return self.objects
@@ -82,8 +155,7 @@ class ByObject:
 
     def __getitem__(self, rows: Any) -> ByObject:
         """Keep the triplets whose three objects are all among the given ones, renumbered to places in them."""
-        rows = np.asarray(rows[0] if isinstance(rows, tuple) else rows)
-        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        rows = np.arange(self.objects)[rows[0] if isinstance(rows, tuple) else rows]
         place = np.full(self.objects, -1)
         place[rows] = np.arange(len(rows))
         local = place[self.triplets]
@@ -94,30 +166,63 @@ class ByObject:
 
 
 # What a teacher is fitted to and scored on: answers, or triplets with choice distributions.
-Answered = Choices | ByObject | tuple[np.ndarray, np.ndarray]
+Answered = Choices | ByObject | tuple[Any, Any]
 
 
-def distributions(choices: Answered) -> tuple[Int[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
-    """Return triplets and the share of answers for each of their pairs."""
-    return choices if isinstance(choices, tuple) else (choices.triplets, choices.shares)
-
-
-def check_triplets(triplets: np.ndarray, objects: int | None = None) -> None:
-    """Check that every row names three different objects.
+def distributions(choices: Answered, objects: int | None = None) -> tuple[Int[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
+    """Return triplets and the share of answers for each of their pairs.
 
     Raises:
-        HumalignError: wrong shape, an index out of range, or an object twice in a row, with the row.
+        HumalignError: triplets that ``check_triplets`` refuses, or shares that ``check_shares`` refuses.
     """
+    triplets, shares = choices if isinstance(choices, tuple) else (choices.triplets, choices.shares)
+    triplets = check_triplets(triplets, objects)
+    return triplets, check_shares(shares, len(triplets))
+
+
+def check_triplets(triplets: Any, objects: int | None = None) -> Int[np.ndarray, "n 3"]:
+    """Return triplets as int64, after a check that every row names three different objects.
+
+    Args:
+        triplets: an array of any whole type, a view, or a list of rows.
+        objects: how many there are, where that is known.
+
+    Raises:
+        HumalignError: wrong shape, no whole numbers, an index out of range, or an object twice in a row, with the row.
+    """
+    triplets = whole(triplets, "triplets")
     if triplets.ndim != 2 or triplets.shape[1] != 3 or not len(triplets):
         raise HumalignError(f"triplets of shape {triplets.shape}: expected rows of three indices, and at least one")
     outside = (triplets < 0) | (triplets >= (np.inf if objects is None else objects))
     if outside.any():
         row = int(np.flatnonzero(outside.any(1))[0])
-        raise HumalignError(f"row {row}: index outside 0..{(objects or 0) - 1}: {triplets[row].tolist()}; are these 1-based?")
+        said = "an index below 0" if objects is None else f"index outside 0..{objects - 1}"
+        raise HumalignError(f"row {row}: {said}: {triplets[row].tolist()}" + ("" if objects is None else "; are these 1-based?"))
     i, j, k = triplets.T
     repeated = np.flatnonzero((i == j) | (i == k) | (j == k))
     if len(repeated):
         raise HumalignError(f"row {repeated[0]}: the same object twice in a triplet: {triplets[repeated[0]].tolist()}")
+    return triplets
+
+
+def check_shares(shares: Any, rows: int | None = None) -> Float[np.ndarray, "n 3"]:
+    """Return choice distributions in single or double precision, after a check that each row is one.
+
+    Raises:
+        HumalignError: wrong shape, or a row that is not finite, has a negative share or does not sum to 1, with the row.
+    """
+    shares = np.ascontiguousarray(floats(shares, "shares of answers"))
+    if shares.ndim != 2 or shares.shape[1] != 3 or rows not in (None, len(shares)):
+        raise HumalignError(f"shares of shape {shares.shape}: expected three for each of {rows or 'the'} triplets")
+    # Column by column, as in `agreement`. A NaN fails every comparison.
+    ij, ik, jk = shares.T
+    faulty = np.flatnonzero(~((np.minimum(np.minimum(ij, ik), jk) >= 0) & (np.abs(ij + ik + jk - 1) < 1e-3)))
+    if len(faulty):
+        raise HumalignError(
+            f"row {faulty[0]}: {np.round(shares[faulty[0]], 3).tolist()} is no distribution over the three pairs: give shares from 0 to 1 "
+            "that sum to 1, no percents and no logits, or counts as Choices(triplets, counts)"
+        )
+    return shares
 
 
 def majority_share(counts: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
@@ -125,36 +230,75 @@ def majority_share(counts: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
     return counts.max(1) / counts.sum(1)
 
 
-def entropy(shares: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+def entropy(shares: Real[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
     """Return the entropy of each distribution over three choices, in nats (0 to ln 3)."""
-    shares = np.asarray(shares, dtype=float)
+    shares = check_shares(shares).astype(float)
     return -np.sum(shares * np.log(np.where(shares > 0, shares, 1.0)), axis=1)
 
 
-def cosine_similarities(features: Float[np.ndarray, "objects dim"], triplets: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+def unit_rows(features: Real[np.ndarray, "rows dim"], what: str = "features") -> Float[np.ndarray, "rows dim"]:
+    """Return each row divided by its length, in single or double precision; a row of zeros stays one.
+
+    Raises:
+        HumalignError: no rows, or NaN or infinity, with the row.
+    """
+    features = floats(features, what)
+    if features.ndim != 2:
+        raise HumalignError(f"{what} of shape {features.shape}: expected one row an object")
+    faulty = np.flatnonzero(~np.isfinite(features).all(1))
+    if len(faulty):
+        raise HumalignError(f"{what} hold NaN or infinity, first in row {faulty[0]}: an odd one out cannot be told")
+    tiny = np.finfo(features.dtype).tiny
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    # The square of such a length leaves the range of the type.
+    extreme = ~np.isfinite(lengths) | (lengths < 1e3 * np.sqrt(tiny))
+    if extreme.any():
+        features = np.where(extreme, features / np.maximum(np.abs(features).max(1, keepdims=True), tiny), features)
+        lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.maximum(lengths, tiny)
+
+
+def cosine_similarities(features: Real[np.ndarray, "objects dim"], triplets: Triplets) -> Float[np.ndarray, "n 3"]:
     """Return cosines of the pairs (ij, ik, jk)."""
-    if not np.isfinite(features).all():
-        raise HumalignError("features hold NaN or infinity: an odd one out cannot be told")
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(features.dtype).tiny)
-    matrix, columns = (unit @ unit.T).ravel(), triplets.T
+    unit = unit_rows(features)
+    matrix, columns = (unit @ unit.T).ravel(), check_triplets(triplets, len(unit)).T
     return np.stack([matrix.take(columns[a] * len(unit) + columns[b]) for a, b in PAIRS], axis=1)
 
 
-def agreement(similarities: Float[np.ndarray, "n 3"], shares: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    """Return, for each triplet, the share of people who kept the most similar pair together; a tie is wrong."""
+def agreement(similarities: Real[np.ndarray, "n 3"], shares: Real[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    """Return, for each triplet, the share of people who kept the most similar pair together; a tie is wrong.
+
+    Raises:
+        HumalignError: similarities that hold NaN, or shares that ``check_shares`` refuses.
+    """
+    similarities, shares = floats(similarities, "similarities"), check_shares(shares, len(similarities))
     # Column by column: a reduction along rows of three costs several times as much.
     ij, ik, jk = similarities.T
     best = np.maximum(np.maximum(ij, ik), jk)
+    unknown = np.flatnonzero(np.isnan(best))
+    if len(unknown):
+        raise HumalignError(f"row {unknown[0]}: similarities hold NaN: an odd one out cannot be told")
     first, second, third = ij == best, ik == best, jk == best
     chosen = shares.ravel().take(similarities.argmax(1) + 3 * np.arange(len(shares)))
     return np.where((first & second) | (first & third) | (second & third), 0.0, chosen)
 
 
-def random_triplets(objects: Int[np.ndarray, " m"], n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
-    """Draw n triplets of three different objects, uniformly."""
+def random_triplets(objects: Integer[np.ndarray, " m"] | Sequence[int], n: int, rng: np.random.Generator) -> Integer[np.ndarray, "n 3"]:
+    """Draw n triplets of three different objects, uniformly.
+
+    Raises:
+        HumalignError: fewer than three objects, or one that is named twice.
+    """
+    objects = np.asarray(objects)
     if len(objects) < 3:
         raise HumalignError(f"a triplet needs three objects, there are {len(objects)}")
+    if not (objects[1:] > objects[:-1]).all() and len(np.unique(objects)) < len(objects):
+        raise HumalignError("an object is named twice: triplets of it would compare it with itself")
+    return _drawn(objects, number("n", n, least=0), rng)
+
+
+def _drawn(objects: Integer[np.ndarray, " m"], n: int, rng: np.random.Generator) -> Integer[np.ndarray, "n 3"]:
     drawn = rng.integers(len(objects), size=(int(n * (1 + 6 / len(objects))) + 16, 3))
     i, j, k = drawn.T
     drawn = drawn[(i != j) & (i != k) & (j != k)]
-    return objects[drawn[:n]] if len(drawn) >= n else np.concatenate([objects[drawn], random_triplets(objects, n - len(drawn), rng)])
+    return objects[drawn[:n]] if len(drawn) >= n else np.concatenate([objects[drawn], _drawn(objects, n - len(drawn), rng)])

@@ -1,83 +1,41 @@
-"""The three orders in which public files list the THINGS objects, and a check of which of them a file is in.
-
-The orders differ in 21 of 1,854 objects, whose ids hold a digit, a hyphen or a blank where others go on: camera1, hot-air_balloon,
-ice. All three follow from the ids alone. Inside humalign every row is in the order of ``unique_id.txt``.
+"""A check of which of the three orders of the THINGS objects a public file is in, by people's answers about
+the objects; see `orders`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Shaped
 from scipy.optimize import minimize_scalar
 
 from humalign.data.judgments import PAIRS, Choices
+from humalign.data.orders import OLD, ORDERS, SORTED, UNIQUE, Order, check_names, rows_in
 from humalign.errors import HumalignError
 
+__all__ = [
+    "OLD", "ORDERS", "SORTED", "UNIQUE", "Fit", "Order", "check_answers", "check_embedding", "check_names",
+    "check_odd_last", "rows_in",
+]  # fmt: skip
 
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """An order of the objects.
-
-    Attributes:
-        name: as messages call it.
-        key: what the ids are sorted by.
-    """
-
-    name: str
-    key: Callable[[str], str]
-
-
-# The ids as words, their blanks written as underscores: unique_id.txt itself, SPoSE, the categories, nearly all answers.
-UNIQUE = Order("the order of unique_id.txt", lambda name: name.replace("_", " "))
-# Names of picture files, the ending included: VICE's final_embedding.npy, and its test_triplets.csv.
-OLD = Order("the order of the picture files' names (ID.jpg)", lambda name: f"{name}.jpg")
-# The ids as Python sorts them: the public CLIP file.
-SORTED = Order("the order of the sorted ids", lambda name: name)
-ORDERS = (UNIQUE, OLD, SORTED)
-
-# Answers that touch moved objects below which an order is not judged, and those beyond which a part of them is enough.
+# Answers that touch moved objects below which an order is not judged, and those beyond which a part of them
+# is enough.
 FEWEST, ENOUGH = 200, 100_000
 # How clearly another order must fit better: standard errors of the difference in log-likelihood.
 CLEARLY = 2.0
 # Standard deviations by which the moved objects' agreement may lie below that of as many others.
 BELOW = 6.0
-# Nats an answer by which features must beat guessing: below, they say too little of the objects to tell two orders apart.
+# Nats an answer by which features must beat guessing: below, they say too little of the objects to tell two
+# orders apart.
 INFORMATIVE = 0.02
-
-
-def rows_in(names: Sequence[str], order: Order) -> Int[np.ndarray, " objects"]:
-    """Return the row of each object in a file in this order; ``file[rows]`` is in the order of ``unique_id.txt``.
-
-    For the old order these are the numbers of ``sortindex`` in github.com/LukasMut/VICE.
-    """
-    place = np.empty(len(names), dtype=np.int64)
-    place[sorted(range(len(names)), key=lambda row: order.key(names[row]))] = np.arange(len(names))
-    return place
-
-
-def check_names(path: object, names: Sequence[str]) -> None:
-    """Check that the ids are in the order of ``unique_id.txt``, which other files refer to by row.
-
-    Raises:
-        HumalignError: two ids the other way round, and the order in which they are, where it is known.
-    """
-    keys = [UNIQUE.key(name) for name in names]
-    wrong = next((row for row in range(1, len(keys)) if keys[row] < keys[row - 1]), None)
-    if wrong is not None:
-        fits = [order.name for order in ORDERS if list(names) == sorted(names, key=order.key)]
-        so = f": the ids are in {fits[0]}" if fits else ""
-        raise HumalignError(
-            f"{path}, line {wrong + 1}: {names[wrong]!r} after {names[wrong - 1]!r}{so}; answers refer to the objects by line, "
-            "so take the published unique_id.txt"
-        )
 
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """How a file's rows, taken in one order, fit answers that touch objects which the orders place differently.
+    """How a file's rows, taken in one order, fit answers that touch objects which the orders place
+    differently.
 
     Attributes:
         order: in which the file would be.
@@ -105,7 +63,8 @@ def check_embedding(
     cosine: bool = False,
     least: float = 0.0,
 ) -> None:
-    """Check that a file of one row an object was in the order in which it was read, by answers about the objects.
+    """Check that a file of one row an object was in the order in which it was read, by answers about the
+    objects.
 
     Args:
         path: of the file, for the message.
@@ -116,7 +75,8 @@ def check_embedding(
         cosine: compare by cosine, as features are; else by dot product, as people's dimensions are.
         least: agreement below which the rows are not those of the objects at all.
 
-    Nothing is claimed of rows that say next to nothing about the answers, nor where too few answers touch the moved objects.
+    Nothing is claimed of rows that say next to nothing about the answers, nor where too few answers touch the
+    moved objects.
 
     Raises:
         HumalignError: another order fits clearly better, or none fits.
@@ -124,8 +84,9 @@ def check_embedding(
     checker = _Checker.of(_products(rows, cosine), answers)
     if checker.agreement < least:
         raise HumalignError(
-            f"{path}: its rows agree with {checker.agreement:.3f} of people's answers (guessing: 0.333), and should with more than"
-            f" {least:.2f}: rows of other objects, or in an order of their own; {mend}"
+            f"{path}: its rows agree with {checker.agreement:.3f} of people's answers (guessing: 0.333), "
+            f"and should with more than {least:.2f}: rows of other objects, or in an order of their own; "
+            f"{mend}"
         )
     here = rows_in(names, expected)
     moves = {order: np.argsort(here)[rows_in(names, order)] for order in ORDERS if order is not expected}
@@ -136,9 +97,16 @@ def check_embedding(
 
 
 def check_answers(
-    path: object, rows: Shaped[np.ndarray, "objects dim"], answers: Choices, names: Sequence[str], expected: Order, *, mend: str
+    path: object,
+    rows: Shaped[np.ndarray, "objects dim"],
+    answers: Choices,
+    names: Sequence[str],
+    expected: Order,
+    *,
+    mend: str,
 ) -> None:
-    """Check that a file of answers refers to the objects in the order in which it was read, by rows that were checked before.
+    """Check that a file of answers refers to the objects in the order in which it was read, by rows that were
+    checked before.
 
     Args:
         path: of the file of answers.
@@ -170,12 +138,12 @@ def check_odd_last(path: object, rows: Shaped[np.ndarray, "objects dim"], answer
     if most[chosen] - most[0] > 5 * np.sqrt(most[chosen] + most[0]):
         where = {1: "in the middle", 2: "first"}[chosen]
         raise HumalignError(
-            f"{path}: the odd one stands {where}, not last: objects {PAIRS[chosen][0] + 1} and {PAIRS[chosen][1] + 1} of a line are the"
-            f" most similar ones in {most[chosen] / most.sum():.0%} of the answers; write the odd one last in each line"
+            f"{path}: the odd one stands {where}, not last: objects {PAIRS[chosen][0] + 1} and "
+            f"{PAIRS[chosen][1] + 1} of a line are the most similar ones in {most[chosen] / most.sum():.0%} "
+            "of the answers; write the odd one last in each line"
         )
 
-
-# ---- the comparison --------------------------------------------------------------------------------------------------
+# ---- the comparison -----------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,13 +171,16 @@ class _Checker:
         found = (self._fit(order, move) for order, move in moves.items())
         best = None
         for fit in (fit for fit in found if fit is not None and fit.z > CLEARLY):
-            # The other orders differ among themselves in fewer objects, so that their likelihoods are compared directly.
+            # The other orders differ among themselves in fewer objects, so that their likelihoods are
+            # compared directly.
             if best is None or self._likelier(moves[fit.order], moves[best.order]):
                 best = fit
         return best
 
     def below(self, moves: dict[Order, Int[np.ndarray, " objects"]]) -> str:
-        """Say how far the moved objects' agreement lies below that of others, where chance does not explain it; else nothing."""
+        """Say how far the moved objects' agreement lies below that of others, where chance does not explain
+        it; else nothing.
+        """
         moved = np.any([move != np.arange(len(move)) for move in moves.values()], axis=0)
         some = _some(self.answers, 3 * ENOUGH)
         right, asked = self._right(some), np.bincount(some.ravel(), minlength=len(moved))
@@ -222,8 +193,8 @@ class _Checker:
         if others.mean() - these.mean() <= BELOW * others.std() / np.sqrt(len(these)):
             return ""
         return (
-            f"the rows of {len(these)} objects, which the known orders place differently, agree with {these.mean():.3f} of the answers,"
-            f" those of all others with {others.mean():.3f}"
+            f"the rows of {len(these)} objects, which the known orders place differently, agree with "
+            f"{these.mean():.3f} of the answers, those of all others with {others.mean():.3f}"
         )
 
     def _fit(self, order: Order, move: Int[np.ndarray, " objects"]) -> Fit | None:
@@ -247,11 +218,15 @@ class _Checker:
         i, j, k = self.answers.T
         return _some(self.answers[moved[i] | moved[j] | moved[k]], ENOUGH)
 
-    def _values(self, answers: Int[np.ndarray, "m 3"], move: Int[np.ndarray, " objects"] | None = None) -> Float32[np.ndarray, "3 m"]:
+    def _values(
+        self, answers: Int[np.ndarray, "m 3"], move: Int[np.ndarray, " objects"] | None = None
+    ) -> Float32[np.ndarray, "3 m"]:
         i, j, k = (answers if move is None else move[answers]).T
         return np.stack([self.products[i, j], self.products[i, k], self.products[j, k]])
 
-    def _right(self, answers: Int[np.ndarray, "m 3"], move: Int[np.ndarray, " objects"] | None = None) -> Bool[np.ndarray, " m"]:
+    def _right(
+        self, answers: Int[np.ndarray, "m 3"], move: Int[np.ndarray, " objects"] | None = None
+    ) -> Bool[np.ndarray, " m"]:
         ij, ik, jk = self._values(answers, move)
         return (ij > ik) & (ij > jk)
 
@@ -271,16 +246,23 @@ class _Checker:
 
     @property
     def _fitted(self) -> tuple[float, float]:
-        """The inverse temperature at which the answers are likeliest, and how much likelier than by guessing."""
+        """The inverse temperature at which the answers are likeliest, and how much likelier than by guessing.
+        """
         if "fitted" not in self.__dict__:
             values = self._values(_some(self.answers, 20_000))
             spread = float(values.std()) or 1.0
-            best = minimize_scalar(lambda power: -_log_softmax(values, np.exp(power) / spread).mean(), bounds=(-6, 4), method="bounded")
+            best = minimize_scalar(
+                lambda power: -_log_softmax(values, np.exp(power) / spread).mean(),
+                bounds=(-6, 4),
+                method="bounded",
+            )
             object.__setattr__(self, "fitted", (float(np.exp(best.x) / spread), float(np.log(3) - best.fun)))
         return self.__dict__["fitted"]
 
 
-def _products(rows: Shaped[np.ndarray, "objects dim"], cosine: bool) -> Float32[np.ndarray, "objects objects"]:
+def _products(
+    rows: Shaped[np.ndarray, "objects dim"], cosine: bool
+) -> Float32[np.ndarray, "objects objects"]:
     rows = np.asarray(rows, dtype=np.float32)
     if cosine:
         rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -307,6 +289,7 @@ def _standard(gain: Float[np.ndarray, " m"]) -> float:
 
 def _said(found: Fit, expected: Order) -> str:
     return (
-        f"the objects are in {found.order.name}, not in {expected.name}: so they fit {found.agreement:.3f} of {found.answers:,}"
-        f" answers about objects that stand elsewhere there, as read {found.as_read:.3f} (z = {found.z:.1f})"
+        f"the objects are in {found.order.name}, not in {expected.name}: so they fit {found.agreement:.3f} "
+        f"of {found.answers:,} answers about objects that stand elsewhere there, as read "
+        f"{found.as_read:.3f} (z = {found.z:.1f})"
     )

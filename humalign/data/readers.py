@@ -14,29 +14,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 
-from humalign.data.datafiles import (
-    AGAIN,
-    BIT,
-    NAME,
-    PLAIN,
-    check_dissimilarities,
-    first,
-    lines,
-    matlab,
-    named,
-    of_kind,
-    once,
-    parsed,
-    vectors,
-)
-from humalign.data.object_order import Order, check_names, rows_in
+from humalign.data.arrays import check_dissimilarities, first, vectors
+from humalign.data.datafiles import AGAIN, BIT, MAT, PLAIN, lines, named, of_kind, once, parsed
+from humalign.data.matlab import matlab
+from humalign.data.orders import Order, check_names, rows_in
+from humalign.data.readers_photographs import ENDINGS, JUDGED, ReferencePhotographs, reference_photographs, things_photographs
 from humalign.errors import HumalignError
 
-# The ending of the name of a photograph that people judged, before the ending of a picture's file.
-JUDGED = "_01b"
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+__all__ = [
+    "ENDINGS", "FORTY_EIGHT", "JUDGED", "Judgments92", "ReferencePhotographs", "categories", "embedding", "features", "object_ids",
+    "reference_photographs", "similarity_judgments_92", "things48", "things_photographs",
+]  # fmt: skip
+
 # The objects of RDM48_triplet, row by row. The 27th is camera1 by the order of older files; camera2 fits the judgments about as well,
 # and words48.mat, which would tell, is read where it lies beside the matrix.
 FORTY_EIGHT = tuple(
@@ -120,10 +111,10 @@ def things48(matrix_path: str | Path, names: Sequence[str]) -> tuple[Float[np.nd
 
     Source: ``RDM48_triplet.mat`` and ``words48.mat`` of osf.io/z2784.
     """
-    matrix = parsed(matrix_path, lambda path: np.asarray(matlab(path)["RDM48_triplet"], dtype=float))
+    matrix = parsed(matrix_path, lambda path: np.asarray(matlab(path)["RDM48_triplet"], dtype=float), MAT)
     check_dissimilarities(matrix_path, matrix[None])
     words_path = Path(matrix_path).with_name("words48.mat")
-    words = parsed(words_path, _words) if words_path.exists() else list(FORTY_EIGHT)
+    words = parsed(words_path, _words, MAT) if words_path.exists() else list(FORTY_EIGHT)
     source = words_path if words_path.exists() else "the 48 objects that are known"
     if len(words) != len(matrix):
         raise HumalignError(f"{matrix_path}: {len(matrix)} rows for {len(words)} names ({source}): {AGAIN}")
@@ -169,11 +160,11 @@ def similarity_judgments_92(folder: str | Path) -> Judgments92:
         groups = pd.DataFrame(found["categoryVectors"] == 1, columns=found["categoryLabels"].ravel())
         return np.stack([one["image"] for one in found["stimuli_92objs"].ravel()]), groups
 
-    matrices, names = parsed(judged, people)
+    matrices, names = parsed(judged, people, MAT)
     check_dissimilarities(judged, matrices)
     if len(names) != len(matrices):
         raise HumalignError(f"{judged}: {len(matrices)} matrices of {len(names)} people: average each person's first")
-    images, groups = parsed(shown, pictures)
+    images, groups = parsed(shown, pictures, MAT)
     if images.dtype != np.uint8 or images.shape != (matrices.shape[1], 175, 175, 3) or len(groups) != len(images):
         raise HumalignError(f"{shown}: pixels {images.shape}, {len(groups)} images with categories, {matrices.shape[1]} judged: {AGAIN}")
     return Judgments92(images, matrices, groups)
@@ -215,97 +206,3 @@ def categories(path: str | Path, names: Sequence[str]) -> pd.DataFrame:
             why = f"{name} is not in {category!r}: the lines are not in the order of unique_id.txt"
             raise HumalignError(f"{path}, line {line}: {why}; {AGAIN}")
     return member
-
-
-def long_categories(path: str | Path) -> pd.DataFrame:
-    """Read ``category53_long-format.tsv``: one line a member of a category; an object may have several, or none.
-
-    Returns:
-        One row an object that has a category (index: its id, ascending), one yes-or-no column a category.
-
-    Raises:
-        HumalignError: no such column, an empty cell, or a member twice.
-    """
-    listed = named(path, {"uniqueID": PLAIN, "category": NAME})
-    table = pd.DataFrame(list(once(path, ((line, tuple(cells)) for line, cells in listed))))
-    return pd.crosstab(table[0], table[1]).astype(bool).rename_axis(index=None, columns=None)
-
-
-def things_photographs(folder: str | Path, names: Sequence[str]) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
-    """Find the photographs that a folder holds of the objects, one each: ``aardvark.jpg`` is of the object of that id.
-
-    Files that begin with a dot, and files that are no pictures, are passed over. A folder inside of the same name, which some programs
-    make when they unpack, is looked into.
-
-    Args:
-        names: ids of the objects.
-
-    Returns:
-        Paths and 0-based rows among ``names``, ascending by row.
-
-    Raises:
-        HumalignError: no photograph, one that is named after no object, or two of one object.
-    """
-    pictures = _pictures(_unpacked(folder))
-    if not pictures:
-        raise HumalignError(f"{folder} holds no photograph: expected files such as {names[0]}.jpg ({', '.join(ENDINGS)})")
-    row_of, found = {name: row for row, name in enumerate(names)}, dict[int, Path]()
-    for path in pictures:
-        if path.stem not in row_of:
-            raise HumalignError(f"{path}: {path.stem!r} is no id of unique_id.txt: take the file out, or name it by its object's id")
-        other = found.setdefault(row_of[path.stem], path)
-        if other != path:
-            raise HumalignError(f"{path}: a second photograph of {path.stem}, beside {other.name}: take one of them out")
-    rows = sorted(found)
-    return [found[row] for row in rows], np.array(rows, dtype=np.int64)
-
-
-@dataclasses.dataclass(frozen=True)
-class ReferencePhotographs:
-    """One photograph of each object: the one that people judged, or another where that is not public.
-
-    Attributes:
-        paths: of the photographs, in the order of the objects.
-        judged: whether it is the one that people judged.
-    """
-
-    paths: list[Path]
-    judged: Bool[np.ndarray, " objects"]
-
-
-def reference_photographs(folder: str | Path, names: Sequence[str]) -> ReferencePhotographs:
-    """Find the photographs that people judged, ``ID/ID_01b.jpg``; 191 of 1,854 were withheld.
-
-    In place of a withheld one stands the first other photograph of the object by name.
-
-    Args:
-        names: ids of the objects.
-
-    Raises:
-        HumalignError: no judged photograph at all, or an object without any photograph.
-    """
-    folder, paths, judged = _unpacked(folder), list[Path](), list[bool]()
-    for name in names:
-        of_object = _pictures(folder / name)
-        shown = next((path for path in of_object if path.stem == f"{name}{JUDGED}"), None)
-        if not of_object:
-            neither = f"neither {name}/{name}{JUDGED}.jpg nor another"
-            raise HumalignError(f"{folder}: no photograph of {name}, {neither}: unpack the archive again")
-        paths.append(shown or of_object[0])
-        judged.append(shown is not None)
-    if not any(judged):
-        raise HumalignError(f"{folder}: no photograph that people judged, such as {names[0]}/{names[0]}{JUDGED}.jpg: is this another set?")
-    return ReferencePhotographs(paths, np.array(judged))
-
-
-def _unpacked(folder: str | Path) -> Path:
-    """Return the folder of the same name inside a folder, if there is one, or else the folder."""
-    inside = Path(folder) / Path(folder).name
-    return inside if inside.is_dir() else Path(folder)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    """Return the pictures right in a folder by name; none where there is no such folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file())

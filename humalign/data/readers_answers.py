@@ -16,21 +16,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int, Int64
 
-from humalign.data.datafiles import (
-    AGAIN,
-    NAME,
-    WHOLE,
-    at_fault,
-    check_ended,
-    check_indices,
-    even,
-    first,
-    integers,
-    line_of,
-    lines,
-    named,
-    of_kind,
-)
+from humalign.data.arrays import check_indices, first, whole_numbers
+from humalign.data.datafiles import AGAIN, NAME, WHOLE, at_fault, check_ended, even, integers, line_of, lines, named, of_kind, separator_of
 from humalign.data.judgments import Choices
 from humalign.data.object_order import OLD, UNIQUE, Order, rows_in
 from humalign.errors import HumalignError
@@ -140,7 +127,7 @@ def order(path: str | Path) -> Order:
     That file has five columns and, as github.com/LukasMut/VICE gives it, no header; nothing else published has its layout.
     """
     layout = _layout(path)
-    return OLD if layout == LISTED or (layout == TABLE and PART not in next(lines(path))[1]) else UNIQUE
+    return OLD if layout == LISTED or (layout == TABLE and PART not in _first(path)) else UNIQUE
 
 
 def _asked_once(path: str | Path, names: Sequence[str], validating: bool) -> Choices:
@@ -173,15 +160,16 @@ def _for_validation(triplets: Int[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
 
 
 def triplets(path: str | Path, objects: int | None = None) -> Choices:
-    """Read three 0-based indices a line, the odd one last.
+    """Read three 0-based indices a line, the odd one last, between blanks or commas, or an ``.npy`` of such rows.
 
     Raises:
         HumalignError: not three whole numbers in a line, an index outside 0..objects-1, one object twice in a line, or a last line
             without an end; in many answers, none about the first object.
 
-    Source: ``trainset.txt`` and ``validationset.txt`` of osf.io/f5rn6.
+    Source: ``trainset.txt`` and ``validationset.txt`` of osf.io/f5rn6; ``train_90.npy`` and ``test_10.npy`` of
+    github.com/LukasMut/VICE.
     """
-    found = integers(path, 3)
+    found = whole_numbers(path, 3) if Path(path).suffix == ".npy" else integers(path, 3)
     check_indices(found, objects, 0, lambda row: line_of(path, row))
     if len(found) >= MANY and found.min() > 0:
         raise HumalignError(f"{path}: no index 0 in {len(found):,} answers; are these 1-based? Subtract 1 from each, or {AGAIN}")
@@ -189,7 +177,9 @@ def triplets(path: str | Path, objects: int | None = None) -> Choices:
 
 
 def answers(path: str | Path, names: Sequence[str], people: bool = True) -> Answers:
-    """Read a tab-separated table: 1-based ``image1`` to ``image3``; ``choice``, the place (1..3) of the odd one; perhaps ``subject_id``.
+    """Read a table between tabs, commas or semicolons.
+
+    Its columns are ``image1`` to ``image3``, 1-based; ``choice``, the place (1 to 3) of the odd one; and perhaps ``subject_id``.
 
     Args:
         names: ids of the objects.
@@ -207,8 +197,7 @@ def answers(path: str | Path, names: Sequence[str], people: bool = True) -> Answ
     """
     layout = _layout(path)
     if layout == SPLIT:
-        number, cells = next(lines(path))
-        raise HumalignError(f"{path}, line {number}: {len(cells)} columns instead of 5, or a header ({', '.join(SHOWN)}, choice): {AGAIN}")
+        raise HumalignError(f"{path}: {SPLIT}, instead of 5 columns, or a header ({', '.join(SHOWN)}, choice): {AGAIN}")
     listed = layout == LISTED
     table = _table(path, listed, people)
     shown, choice = table[list(SHOWN)].to_numpy(), table[["choice"]].to_numpy()
@@ -229,18 +218,26 @@ def _in_place(path: str | Path, shown: Int64[np.ndarray, "n 3"], names: Sequence
 
 def _layout(path: str | Path) -> str:
     """Tell the layouts apart by the first line."""
-    _, cells = next(lines(path, None))
+    if Path(path).suffix == ".npy":
+        return SPLIT
+    cells = _first(path)
     if any(name in cells for name in (*SHOWN, "choice", "subject_id")):
         return TABLE
-    tabs = len(next(lines(path))[1])
-    return SPLIT if tabs == 1 or len(cells) == 3 else LISTED if tabs == 5 else TABLE
+    return SPLIT if separator_of(path) is None or len(cells) == 3 else LISTED if len(cells) == 5 else TABLE
+
+
+def _first(path: str | Path) -> list[str]:
+    return next(lines(path, separator_of(path)))[1]
 
 
 def _table(path: str | Path, listed: bool, people: bool) -> pd.DataFrame:
     """Read the columns that are needed; of a faulty file, find the first faulty line."""
-    header = [*SHOWN, "choice", "subject_id"] if listed else next(lines(path))[1]
+    separator = separator_of(path)
+    header = [*SHOWN, "choice", "subject_id"] if listed else _first(path)
     kinds = dict.fromkeys((*SHOWN, "choice"), np.int64) | {PART: np.int64} | ({"subject_id": str} if people or listed else {})
     wanted = {name: WHOLE if kind is np.int64 else NAME for name, kind in kinds.items() if name in (*SHOWN, "choice") or name in header}
+    if separator != "\t":
+        return _quoted(path, separator, listed, wanted)
     # Identifiers are text: 7, 07 and 007 are three people.
     table, sound = pd.DataFrame(), False
     with contextlib.suppress(ValueError, OverflowError):
@@ -249,13 +246,24 @@ def _table(path: str | Path, listed: bool, people: bool) -> pd.DataFrame:
         sound = even(path, len(header))
         sound &= "subject_id" not in table or bool(table["subject_id"].str.strip().ne("").all())
     if not sound or table.empty or any(header.count(name) > 1 for name in wanted):
-        raise at_fault(path, _cells(path, wanted) if listed else named(path, wanted))
+        raise at_fault(path, _cells(path, "\t", wanted) if listed else named(path, wanted))
     check_ended(path)
+    if "subject_id" in table:
+        table["subject_id"] = table["subject_id"].str.strip(" ")
     return table
 
 
-def _cells(path: str | Path, kinds: dict[str, str]) -> list[list[str]]:
-    return [[of_kind(path, line, cell, kind) for cell, kind in zip(cells, kinds.values(), strict=True)] for line, cells in lines(path)]
+def _quoted(path: str | Path, separator: str | None, listed: bool, wanted: dict[str, str]) -> pd.DataFrame:
+    """Read a table whose cells may be quoted, line by line."""
+    rows = _cells(path, separator, wanted) if listed else [cells for _, cells in named(path, wanted, separator)]
+    check_ended(path)
+    table = pd.DataFrame(rows, columns=list(wanted), dtype=object)
+    return table.astype({name: np.int64 for name, kind in wanted.items() if kind == WHOLE})
+
+
+def _cells(path: str | Path, separator: str | None, kinds: dict[str, str]) -> list[list[str]]:
+    listed = lines(path, separator, len(kinds))
+    return [[of_kind(path, line, cell, kind) for cell, kind in zip(cells, kinds.values(), strict=True)] for line, cells in listed]
 
 
 def _kept(odd: Int[np.ndarray, " n"]) -> Int64[np.ndarray, "n 3"]:

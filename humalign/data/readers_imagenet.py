@@ -1,4 +1,4 @@
-"""Readers of image sets built on ImageNet's classes: BREEDS' superclasses, ImageNet-A, and pictures whose cues conflict."""
+"""Readers of image sets built on ImageNet's classes: BREEDS' superclasses and ImageNet-A."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -75,7 +74,7 @@ def imagenet_classes(path: str | Path) -> tuple[str, ...]:
     """
 
     def rows(path: Path) -> list[tuple[int, str]]:
-        return [(int(number), str(wnid)) for number, wnid, _ in json.loads(path.read_text("utf-8"))]
+        return [(int(number), str(wnid)) for number, wnid, _ in json.loads(path.read_text("utf-8-sig"))]
 
     found: list[tuple[int, str]] = parsed(path, rows)
     for row, (number, wnid) in enumerate(found):
@@ -173,9 +172,11 @@ def imagenet_a(folder: str | Path, classes: Sequence[str]) -> tuple[FolderImages
     Raises:
         HumalignError: a folder that is no class, or another number of classes.
 
+    The pixels are as stored: the official evaluation regards neither orientation nor transparency.
+
     Source: Hendrycks, Zhao, Basart, Steinhardt, Song (2021), Natural adversarial examples.
     """
-    images = FolderImages(folder)
+    images = FolderImages(folder, stored=True)
     held, labels = np.unique(images.labels["class"].to_numpy(dtype=str), return_inverse=True)
     place = {wnid: output for output, wnid in enumerate(classes)}
     unknown = [name for name in held.tolist() if name not in place]
@@ -185,21 +186,3 @@ def imagenet_a(folder: str | Path, classes: Sequence[str]) -> tuple[FolderImages
         raise HumalignError(f"{folder}: {len(held)} classes instead of {IMAGENET_A_CLASSES}: cut short, or of another set; {AGAIN}")
     allowed = np.array([place[name] for name in held.tolist()], dtype=np.int64)
     return images, allowed[labels], np.sort(allowed)
-
-
-def cue_conflict(files: Sequence[str]) -> pd.DataFrame:
-    """Return the ``shape`` and the ``texture`` that each picture shows, from its name (``cat3-oven2.png``) or its folder's (``cat-oven``).
-
-    Raises:
-        HumalignError: a picture whose name tells neither.
-
-    Source: Geirhos, Rubisch, Michaelis, Bethge, Wichmann, Brendel (2019), ImageNet-trained CNNs are biased towards texture.
-    """
-    rows: list[Any] = []
-    for file in files:
-        path = PurePosixPath(file)
-        found = re.fullmatch(r"([a-z]+)[0-9]*-([a-z]+)[0-9]*", path.stem) or re.fullmatch(r"([a-z]+)-([a-z]+)", path.parent.name)
-        if not found:
-            raise HumalignError(f"{file}: no shape-texture in the name of the picture or of its folder")
-        rows.append(found.groups())
-    return pd.DataFrame(rows, columns=["shape", "texture"])

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from humalign.data.datafiles import AGAIN, first, parsed
+from humalign.data.arrays import first
+from humalign.data.datafiles import AGAIN, parsed
 from humalign.errors import HumalignError
 
 # In the order of the columns of CIFAR-10H, which is CIFAR-10's own and ascending.

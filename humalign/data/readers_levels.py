@@ -190,6 +190,9 @@ def _trials(path: str | Path) -> Any:
     found = unpickled(path)
     if not isinstance(found, dict) or not all(isinstance(trials, list) for trials in found.values()):
         raise HumalignError(f"{path} holds no dictionary of lists, person by person: {AGAIN}")
+    twice = next((person for person in found if str(person) in found and person != str(person)), None)
+    if twice is not None:  # 7 and "7" would be one person
+        raise HumalignError(f"{path}: two people {twice}, as a number and as text: {AGAIN}")
     for person, trials in found.items():
         for number, trial in enumerate(trials, 1):
             if not isinstance(trial, dict):

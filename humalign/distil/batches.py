@@ -12,18 +12,26 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from humalign.data.judgments import random_triplets
 from humalign.errors import HumalignError
 from humalign.teach.objectives import pair_similarities
-from humalign.triplets import LabelledTriplets, cluster_border
+from humalign.triplets import LabelledTriplets
 from humalign.triplets.labelling import SORTED
+
+
+@runtime_checkable
+class Inputs(Protocol):
+    """What a student takes of each image, read by an array of indices: a tensor, or a ``PixelStore``."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any) -> Tensor: ...
+
 
 T = TypeVar("T")
 # Beyond this, a step's triplets alone would take gigabytes.
@@ -62,8 +70,16 @@ class FileRows:
         similarities = torch.from_numpy(np.asarray(self.labelled.similarities[rows], dtype=np.float32))
         return Step(images, torch.from_numpy(places.reshape(-1, 3)), similarities, self.batch)
 
+    def contents(self) -> dict[str, np.ndarray]:
+        """Return the arrays that decide what every step sees."""
+        return {"indices": self.labelled.indices, "similarities": self.labelled.similarities}
+
     def check(self, images: int, world: int) -> None:
-        """Refuse rows that name images which are not there, and fewer rows a step than processes."""
+        """Refuse no rows, rows that name images which are not there, and fewer rows a step than processes."""
+        if not len(self.labelled):
+            raise HumalignError("no triplets to train on: give at least one row")
+        if self.labelled.indices.min() < 0:
+            raise HumalignError(f"triplets name image {self.labelled.indices.min()}: images are counted from 0")
         if self.labelled.indices.max() >= images:
             raise HumalignError(f"triplets name image {self.labelled.indices.max()}, but there are {images}: another image list?")
         if self.batch < world:
@@ -82,47 +98,31 @@ class DenseTriplets:
     Attributes:
         embeddings: the teacher's, of every image; labels are their dot products.
         batch_images: images a step, drawn without replacement until an epoch has no full batch left.
-        triplets: draw so many of them a step; None takes all.
-        seed: of images and triplets.
-        clusters: of every image; only triplets with two images of one cluster and one of another are then taken.
+        seed: of the images.
     """
 
     embeddings: Float[np.ndarray, "images dim"]
     batch_images: int
-    triplets: int | None = None
     seed: int = 0
-    clusters: Int[np.ndarray, " images"] | None = None
     gathered = True
 
     def step(self, number: int, rank: int = 0, world: int = 1) -> Step:
         """Return a process's share of a step: a block of its images, and every ``world``-th triplet among all of them."""
         images = self.images_of_step(number)
-        triplets = self._among(images, number)
-        total = len(triplets)
-        if total < world:
-            raise HumalignError(f"step {number} has {total} triplets for {world} processes: raise `batch_images`, or take fewer clusters")
+        triplets = _every(len(images))
         teacher = torch.from_numpy(self.embeddings[images]).float()
         rows, similarities = _sorted(teacher, triplets[rank::world])
         share = len(images) // world
-        return Step(images[rank * share : (rank + 1) * share], rows, similarities, total)
+        return Step(images[rank * share : (rank + 1) * share], rows, similarities, len(triplets))
 
     def images_of_step(self, number: int) -> Int[np.ndarray, " batch"]:
         """Return the images of a step, in all processes."""
         epoch, place = divmod(number, len(self.embeddings) // self.batch_images)
         return _epoch(len(self.embeddings), self.seed, epoch)[place * self.batch_images : (place + 1) * self.batch_images]
 
-    def _among(self, images: Int[np.ndarray, " batch"], number: int) -> Int[Tensor, "n 3"]:
-        labels = None if self.clusters is None else self.clusters[images]
-        if self.triplets is not None:
-            rng = np.random.default_rng([self.seed, 1, number])
-            if labels is not None:
-                return torch.from_numpy(cluster_border(labels, self.triplets, rng))
-            return torch.from_numpy(random_triplets(np.arange(len(images)), self.triplets, rng))
-        every = _every(len(images))
-        if labels is None:
-            return every
-        i, j, k = torch.from_numpy(labels)[every].unbind(1)
-        return every[(i == j).int() + (i == k).int() + (j == k).int() == 1]
+    def contents(self) -> dict[str, np.ndarray]:
+        """Return the arrays that decide what every step sees."""
+        return {"embeddings": self.embeddings, "batch and seed": np.array([self.batch_images, self.seed])}
 
     def check(self, images: int, world: int) -> None:
         """Refuse a batch that the images cannot fill or processes cannot share, and more triplets than memory holds."""
@@ -132,8 +132,10 @@ class DenseTriplets:
             raise HumalignError(f"`batch_images` is {self.batch_images}: it must be 3 to {images:,}, the number of images")
         if self.batch_images % world:
             raise HumalignError(f"`batch_images` is {self.batch_images}: {world} processes need a multiple of {world}")
-        if self.triplets is None and math.comb(self.batch_images, 3) > MOST_TRIPLETS:
-            raise HumalignError(f"{math.comb(self.batch_images, 3):,} triplets a step: name how many to draw, with `triplets`")
+        triplets = math.comb(self.batch_images, 3)
+        if not world <= triplets <= MOST_TRIPLETS:
+            mend = "raise it" if triplets < world else "lower it"
+            raise HumalignError(f"`batch_images` is {self.batch_images}, with {triplets:,} triplets a step: {mend}")
 
 
 # A source of steps; ``gathered`` tells whether a process's triplets are among the outputs of all or of its own.

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,22 +23,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from humalign import triplets
-from humalign.artefacts import replacing
-from humalign.distil.batches import DenseTriplets, FileRows, Plan, Step, ahead
+from humalign.distil.batches import DenseTriplets, FileRows, Inputs, Plan, Step, ahead
+from humalign.distil.checkpoint import Checkpoint, Log
 from humalign.distil.optimiser import AdamTowardsInit, Pull, warmup_cosine
 from humalign.distil.ranks import Ranks, join
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError, complaint, nearest
 from humalign.models.student import Student
 from humalign.teach.objectives import OBJECTIVES
 from humalign.triplets import LabelledTriplets
-
-
-@runtime_checkable
-class Inputs(Protocol):
-    """What a student takes of each image, read by an array of indices: a tensor, or a ``PixelStore``."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: Any) -> Tensor: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +46,9 @@ class Distillation:
             parameters, as ``{"tail": 1.0, "head": 0.0}``.
         batch_triplets: rows of the triplet file a step, in their order, from the start again at the end.
         checkpoint_every: steps between checkpoints.
+
+    Raises:
+        HumalignError: a setting out of its range.
     """
 
     objective: str = "jsd"
@@ -66,6 +63,17 @@ class Distillation:
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise HumalignError(f"unknown objective {self.objective!r}: {nearest(self.objective, OBJECTIVES)}")
+        _refuse_counts(self, steps=1, warmup=0, batch_triplets=1, checkpoint_every=1)
+        if self.warmup >= self.steps:
+            mend = "it must be less, or the learning rate never reaches its peak"
+            raise HumalignError(f"`warmup` is {self.warmup:,} of {self.steps:,} `steps`: {mend}")
+        pulls = self.decay_to_init if isinstance(self.decay_to_init, Mapping) else {"": self.decay_to_init}
+        for name, value in {"temperature": self.temperature, "learning_rate": self.learning_rate}.items():
+            if not _finite(value) or value <= 0:
+                raise HumalignError(f"`{name}` is {value!r}: it must be a number above 0")
+        for group, pull in pulls.items():
+            if not _finite(pull) or pull < 0:
+                raise HumalignError(f"`decay_to_init`{f' of {group}' if group else ''} is {pull!r}: it must be a number, 0 or more")
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
@@ -92,13 +100,22 @@ class Engine:
     compile: str | None = None
     prefetch: int = 2
 
+    def __post_init__(self) -> None:
+        _refuse_counts(self, passes=1, prefetch=0)
+        # What a backend is called is known without importing all of them where none is asked for.
+        if self.compile is not None and self.compile not in (known := torch.compiler.list_backends(exclude_tags=())):
+            raise HumalignError(f"unknown `compile` backend {self.compile!r}: {nearest(self.compile, known)}")
 
-@dataclasses.dataclass
-class Log:
-    """What a run tells: the mean divergence (nats) of every step before its update, and evaluations by finished steps."""
 
-    divergence: list[float] = dataclasses.field(default_factory=list)
-    evaluations: dict[int, dict[str, float]] = dataclasses.field(default_factory=dict)
+def _refuse_counts(settings: Any, **least: int) -> None:
+    for name, low in least.items():
+        value = getattr(settings, name)
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < low:
+            raise HumalignError(f"`{name}` is {value!r}: it must be a whole number, {low} or more")
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def distill(
@@ -106,7 +123,7 @@ def distill(
     inputs: Inputs,
     labelled: LabelledTriplets | DenseTriplets,
     settings: Distillation,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: Callable[[int], None] = lambda step: None,
     *,
     engine: Engine = Engine(),
@@ -123,49 +140,57 @@ def distill(
         labelled: rows of a triplet file over ``inputs``, or all triplets among batches of them.
         settings: of the run.
         checkpoint: written every ``checkpoint_every`` steps; where it exists, training goes on from it and
-            ends exactly as it would have without the stop. Several processes must see the same file.
-        progress: called with each finished step.
+            ends exactly as it would have without the stop. One of another training is refused, see
+            `humalign.distil.checkpoint`. Several processes must see the same file.
+        progress: called with each finished step, and first with those that a resumed training finished before.
         engine: how to compute it.
         evaluate: called with the student every ``evaluate_every`` steps; what it returns is kept in the log.
         embeddings: any backbone's, of the images: with them the audit tests the order of the file's columns.
         unsound: train even on a triplet file whose audit fails.
 
     Raises:
-        HumalignError: a file that fails its audit, triplets and images that don't fit, a damaged checkpoint or one of another
-            run, a divergence that is not finite.
+        HumalignError: a file that fails its audit, which compares its names with those of a ``PixelStore``; triplets, images and
+            student that don't fit; a damaged checkpoint or one of another run; a divergence that is not finite.
     """
+    if evaluate and (not isinstance(evaluate_every, numbers.Integral) or evaluate_every < 1):
+        raise HumalignError(f"`evaluate_every` is {evaluate_every!r}: it must be a whole number, 1 or more")
     plan: Plan = labelled if isinstance(labelled, DenseTriplets) else FileRows(labelled, settings.batch_triplets)
     ranks = join(engine.device)
     if engine.passes > 1 and plan.gathered:
         raise HumalignError(f"{engine.passes} passes: only rows of a file can be taken in parts, dense triplets need all images of a step")
     plan.check(len(inputs), ranks.world)
     if isinstance(labelled, LabelledTriplets) and not unsound:
-        refuse_unsound(labelled, len(inputs), embeddings)
+        refuse_unsound(labelled, len(inputs), embeddings, getattr(inputs, "names", None))
     student.to(ranks.device)
     student.recompute(engine.recompute)
+    _refuse_inputs(student, inputs, ranks.device)
     model: nn.Module = torch.compile(student, backend=engine.compile) if engine.compile else student  # type: ignore[assignment]
     model = ranks.share(model)
     trained = [(name, parameter) for name, parameter in student.named_parameters() if parameter.requires_grad]
     optimiser = AdamTowardsInit(trained, settings.decay_to_init)
-    state = _Checkpoint(checkpoint, settings, trained, optimiser)
+    state = Checkpoint.of(checkpoint, dataclasses.asdict(settings), student, optimiser, plan, inputs)
     log = state.resume()
     steps = range(len(log.divergence), settings.steps)
+    for number in range(steps.start if ranks.rank == 0 else 0):
+        progress(number)
     batches = ahead(functools.partial(load_step, plan, inputs, ranks), steps, engine.prefetch)
-    for number, (pixels, batch) in zip(steps, batches, strict=True):
-        optimiser.zero_grad()
-        seen = ranks.mean(_backward(model, pixels, batch, plan.gathered, settings, engine, ranks))
-        if not np.isfinite(seen):
-            mend = "lower `learning_rate`, or audit the triplets (`humalign audit`)"
-            raise HumalignError(f"the objective is {seen} at step {number}: {mend}")
-        optimiser.step(settings.learning_rate_at(number))
-        log.divergence.append(seen)
-        if ranks.rank == 0:
-            finished = number + 1
-            if evaluate and finished % evaluate_every == 0:
-                log.evaluations[finished] = {name: float(value) for name, value in evaluate(student).items()}
-            if finished % settings.checkpoint_every == 0:
-                state.save(log)
-            progress(number)
+    try:
+        for number, (pixels, batch) in zip(steps, batches, strict=True):
+            optimiser.zero_grad()
+            seen = ranks.mean(_backward(model, pixels, batch, plan.gathered, settings, engine, ranks))
+            if not np.isfinite(seen):
+                raise HumalignError(f"the objective is {seen} at step {number}: {_mend(pixels, batch)}")
+            optimiser.step(settings.learning_rate_at(number))
+            log.divergence.append(seen)
+            if ranks.rank == 0:
+                finished = number + 1
+                if evaluate and finished % evaluate_every == 0:
+                    log.evaluations[finished] = {name: float(value) for name, value in evaluate(student).items()}
+                if finished % settings.checkpoint_every == 0:
+                    state.save(log)
+                progress(number)
+    finally:
+        state.leave()
     return log
 
 
@@ -194,9 +219,48 @@ def _backward(
     return seen
 
 
-def refuse_unsound(labelled: LabelledTriplets, images: int, embeddings: Float[np.ndarray, "images dim"] | None = None) -> None:
-    """Refuse to train on a triplet file whose audit fails; with embeddings, the order of its columns is audited too."""
-    for finding in triplets.audit(labelled, images, embeddings):
+def _refuse_inputs(student: Student, inputs: Inputs, device: torch.device) -> None:
+    """Refuse inputs that the student does not take: pictures of another size, activations of another stage."""
+    one = inputs[np.arange(1)].to(device)
+    try:
+        with torch.no_grad():
+            student(one)
+    except (HumalignError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # each network raises its own
+        mend = "give pictures of its size, or activations after the same `frozen_stages`"
+        shape = tuple(one.shape[1:])
+        raise HumalignError(f"the student takes no inputs of {shape} ({complaint(error)}): {mend}") from None
+
+
+def _mend(pixels: Tensor, batch: Step) -> str:
+    """Say what makes an objective that is not finite."""
+    if not torch.isfinite(pixels).all():
+        return "its inputs hold NaN or infinity, embed these images again"
+    if not torch.isfinite(batch.similarities).all():
+        return "the teacher's similarities hold NaN or infinity, audit the triplets or the teacher's embeddings"
+    return "lower `learning_rate`, or audit the triplets (`humalign audit`)"
+
+
+def refuse_unsound(
+    labelled: LabelledTriplets,
+    images: int,
+    embeddings: Float[np.ndarray, "images dim"] | None = None,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Refuse to train on a triplet file whose audit fails.
+
+    Args:
+        labelled: the file's content.
+        images: how many there are.
+        embeddings: of the images; with them the order of the columns is audited too.
+        names: of the images in their order; with them the file's names are audited too.
+
+    Raises:
+        HumalignError: a check fails.
+    """
+    listed = None if names is None else np.asarray(names, dtype=str)
+    for finding in triplets.audit(labelled, images, embeddings, listed):
         if not finding.ok:
             raise HumalignError(f"the triplet file fails its audit ({finding.check}: {finding.seen}): see `humalign audit FILE`")
 
@@ -215,52 +279,3 @@ def load_step(plan: Plan, inputs: Inputs, ranks: Ranks, number: int) -> tuple[Te
     batch = plan.step(number, ranks.rank, ranks.world)
     triplets, similarities = sent(batch.triplets), sent(batch.similarities)
     return sent(inputs[batch.images]), dataclasses.replace(batch, triplets=triplets, similarities=similarities)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Checkpoint:
-    """What a resumed run needs, at one path or, without one, nowhere."""
-
-    path: Path | None
-    settings: Distillation
-    trained: list[tuple[str, nn.Parameter]]
-    optimiser: AdamTowardsInit
-
-    def save(self, log: Log) -> None:
-        if self.path is None:
-            return
-        state = {
-            "settings": dataclasses.asdict(self.settings),
-            "parameters": {name: parameter.detach() for name, parameter in self.trained},
-            "optimiser": self.optimiser.state_dict(),
-            "log": dataclasses.asdict(log),
-        }
-        with replacing(self.path) as part:
-            torch.save(state, part)
-
-    def resume(self) -> Log:
-        if self.path is None:
-            return Log()
-        try:
-            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-            other = [name for name, value in dataclasses.asdict(self.settings).items() if state["settings"][name] != value]
-            if not other:
-                self._restore(state)
-                return Log(**state["log"])
-        except FileNotFoundError:
-            return Log()
-        except Exception as error:  # a checkpoint cut short, or of another student: training starts afresh, losing only time
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-            raise HumalignError(
-                f"the checkpoint {self.path} was unreadable ({type(error).__name__}) and is removed: run the same command again"
-            ) from None
-        raise HumalignError(f"the checkpoint {self.path} is of a run with another `{other[0]}`: delete it, or give this run its own")
-
-    @torch.no_grad()
-    def _restore(self, state: dict[str, Any]) -> None:
-        if {name: p.shape for name, p in self.trained} != {name: p.shape for name, p in state["parameters"].items()}:
-            raise ValueError("the parameters of another student")
-        for name, parameter in self.trained:
-            parameter.copy_(state["parameters"][name])
-        self.optimiser.load_state_dict(state["optimiser"])

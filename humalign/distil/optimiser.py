@@ -47,7 +47,7 @@ class AdamTowardsInit(torch.optim.Adam):
         if empty:
             raise HumalignError(f"decay_to_init: no parameter is in {empty[0]!r}: {nearest(empty[0], groups)}")
         super().__init__(
-            [{"params": members, "pull": pulls[prefix]} for prefix, members in groups.items()], lr=0.0, betas=(0.9, 0.999), eps=1e-8
+            [{"params": members, "pull": float(pulls[prefix])} for prefix, members in groups.items()], lr=0.0, betas=(0.9, 0.999), eps=1e-8
         )
         for group in self.param_groups:
             group["initial"] = [p.detach().clone() for p in group["params"]]
@@ -56,7 +56,8 @@ class AdamTowardsInit(torch.optim.Adam):
     def step(self, learning_rate: float) -> None:  # type: ignore[override]
         """Make one update."""
         for group in self.param_groups:
-            group["lr"] = learning_rate
+            # A number of NumPy in the state could not be read back.
+            group["lr"] = float(learning_rate)
             # Adam's direction does not look at the parameters, so what is pulled before it ends where both would together.
             for parameter, initial in zip(group["params"], group["initial"], strict=True):
                 parameter.lerp_(initial, learning_rate * group["pull"])

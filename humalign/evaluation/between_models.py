@@ -7,18 +7,18 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from humalign.errors import HumalignError
 from humalign.evaluation import rsa
 from humalign.evaluation.checks import check_features
 from humalign.evaluation.scores import Estimate, mean_of_folds
 
-# How far from every image once to a draw of them the first-order part of a draw is taken.
+# The step h of the numerical derivative of a draw: weights 1 + h (w - 1).
 STEP = 1e-3
 
 
-def linear_cka(x: Float[np.ndarray, "n a"], y: Float[np.ndarray, "m b"], weights: Float[np.ndarray, "draws n"]) -> Estimate:
+def linear_cka(x: Real[np.ndarray, "n a"], y: Real[np.ndarray, "m b"], weights: Float[np.ndarray, "draws n"]) -> Estimate:
     """Return the debiased linear centred kernel alignment of two models' features of the same images (unit: image).
 
     One for features that differ by a rotation, a shift and a scale; about zero, and not above it, for unrelated ones, however many
@@ -30,18 +30,21 @@ def linear_cka(x: Float[np.ndarray, "n a"], y: Float[np.ndarray, "m b"], weights
     Source: Kornblith, Norouzi, Lee, Hinton (2019), Similarity of neural network representations revisited; the unbiased estimator is
     that of Song, Smola, Gretton, Bedo, Borgwardt (2012), equation 5.
     """
-    for features in (x, y):
-        check_features(features, weights.shape[1])
+    x, y = (check_features(features, weights.shape[1]) for features in (x, y))
     if len(x) < 4:
         raise HumalignError(f"{len(x)} images: CKA needs four")
     one, other = _gram(x), _gram(y)
-    found, near = (_cka(one, other, 1 + (np.asarray(weights, dtype=float) - 1) * step) for step in (1, STEP))
-    # So near to no draw at all a pair's weight is the sum of what its two images add to it.
-    return Estimate.of(found, len(x), found[0] + (near - found[0]) / STEP)
+    beyond_once = np.asarray(weights, dtype=float) - 1
+    drawn = _cka(one, other, 1 + beyond_once)
+    near = _cka(one, other, 1 + beyond_once * STEP)
+    # For small steps a pair's weight w_i w_j = (1 + h a_i)(1 + h a_j) is linear in the weights, so the finite difference
+    # (f(1 + h a) - f(1)) / h is the first-order influence of each image. The first row of weights is all ones.
+    influence = (near - drawn[0]) / STEP
+    return Estimate.of(drawn, len(x), drawn[0] + influence)
 
 
 def _cka(
-    one: Float[np.ndarray, "n n"], other: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+    one: Real[np.ndarray, "n n"], other: Real[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
 ) -> Float[np.ndarray, " draws"]:
     """Return the alignment of two kernels under each row of weights; NaN where one is constant."""
     cross, own_x, own_y = (_hsic(*pair, weights) for pair in ((one, other), (one, one), (other, other)))
@@ -49,7 +52,7 @@ def _cka(
     return np.divide(cross, np.sqrt(np.where(defined, own_x * own_y, 1)), out=np.full(len(weights), np.nan), where=defined)
 
 
-def _gram(features: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
+def _gram(features: Real[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
     centred = np.asarray(features, dtype=float) - features.mean(0)
     centred /= np.sqrt((centred**2).sum(1).mean())
     gram = centred @ centred.T
@@ -58,7 +61,7 @@ def _gram(features: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
 
 
 def _hsic(
-    one: Float[np.ndarray, "n n"], other: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+    one: Real[np.ndarray, "n n"], other: Real[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
 ) -> Float[np.ndarray, " draws"]:
     """Return the unbiased Hilbert-Schmidt independence criterion of two kernels without their diagonals, under each row of weights."""
     n = weights.sum(1)
@@ -68,7 +71,7 @@ def _hsic(
     return (trace + total_one * total_other / ((n - 1) * (n - 2)) - 2 * both / (n - 2)) / (n * (n - 3))
 
 
-def alike(models: dict[str, Float[np.ndarray, "n _"]], weights: Float[np.ndarray, "draws n"]) -> Iterator[tuple[str, str, Estimate]]:
+def alike(models: dict[str, Real[np.ndarray, "n _"]], weights: Float[np.ndarray, "draws n"]) -> Iterator[tuple[str, str, Estimate]]:
     """Yield ``name & name``, ``cka`` or ``rsa-spearman``, and the estimate for every two models; then their means, named ``all pairs``.
 
     Args:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from humalign.data.judgments import floats
 from humalign.errors import HumalignError
 
 
-def check_features(features: np.ndarray, rows: int | None = None) -> None:
-    """Check that features are finite rows, not all equal, and as many as asked for.
+def check_features(features: np.ndarray, rows: int | None = None) -> np.ndarray:
+    """Return features in single or double precision, after a check that they are finite rows, not all equal, as many as asked for.
 
     Raises:
         HumalignError: none of that, with the first faulty row (from 0).
     """
+    features = floats(features)
     if features.ndim != 2 or not features.size:
         raise HumalignError(f"features of shape {features.shape}: expected one row a picture")
     if rows not in (None, len(features)):
@@ -22,6 +24,7 @@ def check_features(features: np.ndarray, rows: int | None = None) -> None:
         raise HumalignError(f"features of picture {faulty[0]} hold NaN or infinity ({len(faulty)} pictures in all): did training diverge?")
     if len(features) > 1 and (features == features[0]).all():
         raise HumalignError(f"the features of all {len(features)} pictures are equal: the model tells nothing apart")
+    return features
 
 
 def check_labels(labels: np.ndarray) -> np.ndarray:
@@ -38,15 +41,17 @@ def check_labels(labels: np.ndarray) -> np.ndarray:
     return classes
 
 
-def check_probabilities(probabilities: np.ndarray, shares: np.ndarray) -> None:
-    """Check that probabilities (draws, images, classes) and shares (images, classes) are distributions over the same things.
+def check_probabilities(probabilities: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities (draws, images, classes) and shares (images, classes), checked to be distributions over the same things.
 
     Raises:
         HumalignError: shapes that differ, or a row that is no distribution, with its place (from 0).
     """
+    probabilities, shares = floats(probabilities, "probabilities"), floats(shares, "people's shares")
     if probabilities.shape[1:] != shares.shape:
         raise HumalignError(f"probabilities of {probabilities.shape[1:]} pictures and classes, people's shares of {shares.shape}")
     for name, rows in (("probabilities", probabilities.reshape(-1, shares.shape[1])), ("people's shares", shares)):
         faulty = np.flatnonzero(~(np.isfinite(rows).all(1) & (rows >= 0).all(1) & (np.abs(rows.sum(1) - 1) < 1e-3)))
         if len(faulty):
             raise HumalignError(f"{name} of picture {faulty[0] % len(shares)} are no distribution: {np.round(rows[faulty[0]], 3).tolist()}")
+    return probabilities, shares

@@ -9,15 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
+
+from humalign.errors import HumalignError
 
 
 class Ranked:
-    """Values, sorted once."""
+    """Values, sorted once.
 
-    def __init__(self, values: Float[np.ndarray, " n"]) -> None:
+    Raises:
+        HumalignError: NaN among them.
+    """
+
+    def __init__(self, values: Real[np.ndarray, " n"]) -> None:
+        values = np.asarray(values)
+        if np.isnan(values).any():
+            raise HumalignError(f"value {int(np.isnan(values).argmax())} of {len(values)} is NaN: it has no rank")
         self.order: Int[np.ndarray, " n"] = np.argsort(values, kind="stable")
-        ordered = np.asarray(values)[self.order]
+        ordered = values[self.order]
         # Equal values share one group, and so one rank.
         self.group = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])])
 
@@ -35,7 +44,7 @@ def spearman(x: Ranked, y: Ranked, weights: Iterable[Float[np.ndarray, " n"]]) -
     return np.array([weighted_pearson(x.midranks(w), y.midranks(w), np.asarray(w, dtype=float)) for w in weights])
 
 
-def spearman_parts(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> tuple[float, Float[np.ndarray, " n"]]:
+def spearman_parts(x: Real[np.ndarray, " n"], y: Real[np.ndarray, " n"]) -> tuple[float, Float[np.ndarray, " n"]]:
     """Return Spearman's correlation, average ranks for ties, and how much each item moves it: its influence, zero on average.
 
     To first order, the correlation of other items is that of these plus the mean influence; so an interval of a mean becomes one of the
@@ -60,7 +69,7 @@ def spearman_parts(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> tu
     return float(found), parts / np.sqrt(own_x * own_y) - found / 2 * (parts_x / own_x + parts_y / own_y)
 
 
-def _above(ranked: Ranked, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def _above(ranked: Ranked, values: Real[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Return for each item the mean over all items of a value, counted where the item's rank is lower, and half where it is the same."""
     total = np.bincount(ranked.group, weights=values[ranked.order])
     above = total.sum() - np.cumsum(total) + total / 2
@@ -80,7 +89,7 @@ def weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float
 
 
 def matrix_pearson(
-    x: Float[np.ndarray, "n n"], y: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+    x: Real[np.ndarray, "n n"], y: Real[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
 ) -> Float[np.ndarray, " draws"]:
     """Return Pearson's correlation of two symmetric matrices off their diagonals; a pair is drawn as often as its two items together."""
     apart = 1.0 - np.eye(len(x))
@@ -91,5 +100,5 @@ def matrix_pearson(
     return (xy - mean_x * mean_y) / np.sqrt((xx - mean_x**2) * (yy - mean_y**2))
 
 
-def _over_pairs(matrix: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
+def _over_pairs(matrix: Real[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
     return np.asarray(((weights @ matrix) * weights).sum(1))

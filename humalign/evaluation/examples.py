@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
-from humalign.data.judgments import PAIRS, Choices, entropy
+from humalign.data.judgments import PAIRS, Choices, entropy, floats
 from humalign.evaluation.scores import Estimate
 
 # Where a shown triplet stands when all are ordered by the entropy of their answers.
@@ -41,18 +41,19 @@ def answer_shares(counts: Int[np.ndarray, " 3"], draws: int, seed: int) -> list[
     return [Estimate(float(share), column, total) for share, column in zip(shares, drawn.T, strict=True)]
 
 
-def highest(strength: Float[np.ndarray, " objects"], names: Sequence[str], top: int) -> str:
+def highest(strength: Real[np.ndarray, " objects"], names: Sequence[str], top: int) -> str:
     """Name the objects that are highest on one dimension, the highest first."""
     return ", ".join(names[o].replace("_", " ") for o in np.argsort(-strength, kind="stable")[:top])
 
 
 def nearest_dimension(
-    strength: Float[np.ndarray, " objects"], others: Float[np.ndarray, "objects dims"], weights: Float[np.ndarray, "draws objects"]
+    strength: Real[np.ndarray, " objects"], others: Real[np.ndarray, "objects dims"], weights: Float[np.ndarray, "draws objects"]
 ) -> Estimate:
     """Return Pearson's correlation of a dimension with the one that is nearest to it in another embedding (unit: object).
 
     Which one is nearest is decided on all objects, once.
     """
+    strength, others = (floats(each, "strengths") for each in (strength, others))
     whole = [float(np.corrcoef(strength, other)[0, 1]) for other in others.T]
     other = others[:, int(np.argmax(whole))]
     total = weights.sum(1, dtype=float)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -20,6 +20,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from humalign.data.judgments import floats, number
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation.checks import check_features, check_labels
 from humalign.evaluation.scores import Estimate, few
@@ -47,15 +48,16 @@ class CommonScale(TransformerMixin, BaseEstimator):
     drown the others in every other picture.
     """
 
-    def fit(self, features: Float[np.ndarray, "rows dim"], y: object = None) -> CommonScale:
+    def fit(self, features: Real[np.ndarray, "rows dim"], y: object = None) -> CommonScale:
         """Take mean and scale from the rows; labels, which scikit-learn calls y, are not used."""
+        features = floats(features)
         self.mean_ = features.mean(0)
         self.scale_ = float(np.sqrt(features.var(0).mean()))
         return self
 
-    def transform(self, features: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows dim"]:
+    def transform(self, features: Real[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows dim"]:
         """Return other rows on that scale."""
-        return (features - self.mean_) / self.scale_
+        return (floats(features) - self.mean_) / self.scale_
 
 
 CLASSIFIERS: dict[str, Callable[[int], BaseEstimator]] = {
@@ -73,6 +75,7 @@ def supports(
     Raises:
         HumalignError: fewer than two classes, or a class with no more than ``shots`` members.
     """
+    shots, draws = number("shots", shots), number("draws", draws)
     allowed = np.ones(len(labels), dtype=bool) if among is None else among
     classes = check_labels(labels)
     counts = np.array([int((labels[allowed] == name).sum()) for name in classes])
@@ -86,7 +89,7 @@ def supports(
 
 
 def teach(
-    features: Float[np.ndarray, "rows dim"], labels: np.ndarray, support: Bool[np.ndarray, "draws items"], classifier: str = "logistic"
+    features: Real[np.ndarray, "rows dim"], labels: np.ndarray, support: Bool[np.ndarray, "draws items"], classifier: str = "logistic"
 ) -> list[Pipeline]:
     """Return one fitted classifier of scikit-learn a draw.
 
@@ -101,7 +104,7 @@ def teach(
     """
     if classifier not in CLASSIFIERS:
         raise HumalignError(f"unknown classifier {classifier!r}: {nearest(classifier, CLASSIFIERS)}")
-    check_features(features, len(labels))
+    features = check_features(features, len(labels))
     check_labels(labels)
     return [_taught(features[each], labels[each], classifier) for each in support]
 
@@ -121,7 +124,7 @@ def _taught(features: np.ndarray, labels: np.ndarray, classifier: str) -> Pipeli
 
 
 def image_mean(
-    values: Float[np.ndarray, "draws items"],
+    values: Real[np.ndarray, "draws items"],
     tested: Bool[np.ndarray, "draws items"],
     weights: Float[np.ndarray, "draws_and_one items"],
     taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
@@ -135,9 +138,9 @@ def image_mean(
         taught_weights: of the draws, from ``resamples``: the interval then speaks of other sets of taught items too (the rest of
             ``tested`` are those). Without them it is for these taught items.
 
-    Items and draws vary apart from each other, and the two parts are added. All draws teach from the same items, so that they vary less
-    than draws from other items would: by the share that two of them have in common, the second part is made wider. As the draws are
-    few, the whole is widened as Student's t is against the normal, by Satterthwaite's (1946) degrees of freedom.
+    The interval adds the variance over items and the variance over support sets. The support sets are drawn from the same items and
+    overlap, which understates the variance between support sets: we inflate it by their overlap (see ``_overlap_factor``). The draws are
+    few, so the whole is widened with Student's t, at Satterthwaite's (1946) degrees of freedom.
     """
     draws = len(values)
     of_items = _means(values, tested, weights, np.ones((1, draws), dtype=np.float32))
@@ -145,16 +148,37 @@ def image_mean(
     if taught_weights is None or draws == 1:
         return Estimate.of(of_items, count)
     of_draws = _means(values, tested, np.ones((1, len(tested.T)), dtype=np.float32), taught_weights)
-    taught = (~tested).astype(float)
-    common = float(((taught.sum(0) ** 2).sum() / taught.sum() - 1) / (draws - 1)) if taught.any() else 0.0
-    wider = np.sqrt((1 / draws + common * (1 - 1 / draws)) / (1 - common) * draws**2 / (draws - 1)) if common < 1 else 1.0
-    apart, second = of_items[1:] - of_items[0], wider * (of_draws[1:] - of_draws[0])
-    freedom = (draws - 1) * (1 + apart.var() / second.var()) ** 2 if second.any() else np.inf
-    return Estimate(float(of_items[0]), of_items[0] + (apart + second) * few(freedom), count)
+    by_items = of_items[1:] - of_items[0]
+    by_draws = _overlap_factor(~tested) * (of_draws[1:] - of_draws[0])
+    # Satterthwaite: V² / freedom = V_draws² / (draws - 1), with V = V_items + V_draws and V_items known well.
+    freedom = (draws - 1) * (1 + by_items.var() / by_draws.var()) ** 2 if by_draws.any() else np.inf
+    return Estimate(float(of_items[0]), of_items[0] + (by_items + by_draws) * few(freedom), count)
+
+
+def _overlap_factor(support: Bool[np.ndarray, "draws items"]) -> float:
+    """Return by how much the bootstrap over D support sets is to be widened, as they overlap and are few.
+
+    Let v be the variance of the accuracy from one support set to another, of which sets with an overlap c share the part c v. The mean
+    over the D sets varies by
+
+        V = v (1/D + c (1 - 1/D)) .
+
+    Among the D sets themselves only (1 - c) v is seen, and the bootstrap takes it with a divisor of D where D - 1 is unbiased, so that
+    it gives
+
+        B = v (1 - c) (D - 1) / D² .
+
+    The factor is sqrt(V / B) = sqrt((1/D + c (1 - 1/D)) / (1 - c) · D² / (D - 1)). It is 1 where all sets are the same one: then
+    nothing is seen of v.
+    """
+    taught, draws = support.astype(float), len(support)
+    # Σ n_i² / Σ n_i, for an item in n_i sets, is how many sets hold a taught item on average: 1 + c (D - 1).
+    overlap = float(((taught.sum(0) ** 2).sum() / taught.sum() - 1) / (draws - 1)) if taught.any() else 0.0
+    return np.sqrt((1 / draws + overlap * (1 - 1 / draws)) / (1 - overlap) * draws**2 / (draws - 1)) if overlap < 1 else 1.0
 
 
 def _means(
-    values: Float[np.ndarray, "draws items"],
+    values: Real[np.ndarray, "draws items"],
     tested: Bool[np.ndarray, "draws items"],
     weights: Float[np.ndarray, "several items"],
     of_draws: Float[np.ndarray, "some draws"],
@@ -166,18 +190,18 @@ def _means(
     return np.asarray((counted * score).sum(1) / counted.sum(1))
 
 
-def correct(models: list[Pipeline], features: Float[np.ndarray, "items dim"], labels: np.ndarray) -> Float[np.ndarray, "draws items"]:
+def correct(models: list[Pipeline], features: Real[np.ndarray, "items dim"], labels: np.ndarray) -> Float[np.ndarray, "draws items"]:
     """Return whether each fitted classifier names each item rightly, as 0 or 1."""
     return np.stack([model.predict(features) == labels for model in models]).astype(float)
 
 
-def probabilities(models: list[Pipeline], features: Float[np.ndarray, "items dim"]) -> Float[np.ndarray, "draws items classes"]:
+def probabilities(models: list[Pipeline], features: Real[np.ndarray, "items dim"]) -> Float[np.ndarray, "draws items classes"]:
     """Return the class probabilities of each fitted classifier, classes in ascending order of their names."""
     return np.stack([model.predict_proba(features) for model in models])
 
 
 def of_images(
-    features: Float[np.ndarray, "rows dim"],
+    features: Real[np.ndarray, "rows dim"],
     labels: np.ndarray,
     support: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
@@ -193,7 +217,7 @@ def of_images(
 
 
 def accuracy(
-    features: Float[np.ndarray, "styles concepts dim"],
+    features: Real[np.ndarray, "styles concepts dim"],
     labels: Int[np.ndarray, " concepts"] | np.ndarray,
     support: Bool[np.ndarray, "draws concepts"],
     weights: Float[np.ndarray, "draws_and_one concepts"],

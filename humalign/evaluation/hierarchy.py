@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Real
 
 from humalign.errors import HumalignError
 from humalign.evaluation.checks import check_features, check_labels
@@ -18,7 +18,7 @@ PATHS = {"path 0-5": (0, 6), "path 6-9": (6, 10), "path 10-13": (10, 14), "path 
 
 
 def distances_by_relation(
-    distance: Float[np.ndarray, "n n"], related: dict[str, Bool[np.ndarray, "n n"]], weights: Float[np.ndarray, "draws n"]
+    distance: Real[np.ndarray, "n n"], related: dict[str, Bool[np.ndarray, "n n"]], weights: Float[np.ndarray, "draws n"]
 ) -> dict[str, Estimate]:
     """Return the mean distance of pairs in each relation, in standard deviations from the mean of all related pairs.
 
@@ -51,7 +51,7 @@ def distances_by_relation(
 
 
 def standardised_distances(
-    features: Float[np.ndarray, "styles concepts dim"], taxonomy: pd.DataFrame, weights: Float[np.ndarray, "draws concepts"]
+    features: Real[np.ndarray, "styles concepts dim"], taxonomy: pd.DataFrame, weights: Float[np.ndarray, "draws concepts"]
 ) -> dict[str, Estimate]:
     """Return the mean distance, 1 - Pearson averaged over styles, of pairs in each relation of a taxonomy (unit: concept).
 
@@ -67,7 +67,7 @@ def standardised_distances(
 
 
 def of_categories(
-    features: Float[np.ndarray, "rows dim"], categories: Bool[np.ndarray, "things categories"], weights: Float[np.ndarray, "draws things"]
+    features: Real[np.ndarray, "rows dim"], categories: Bool[np.ndarray, "things categories"], weights: Float[np.ndarray, "draws things"]
 ) -> dict[str, Estimate]:
     """Return the mean standardised distance of things that share a category, and of those that share none (unit: thing).
 
@@ -84,7 +84,7 @@ def of_categories(
 
 
 def of_classes(
-    features: Float[np.ndarray, "rows dim"],
+    features: Real[np.ndarray, "rows dim"],
     labels: np.ndarray,
     weights: Float[np.ndarray, "draws images"],
     superclasses: np.ndarray | None = None,
@@ -112,7 +112,7 @@ def of_classes(
 
 
 def of_paths(
-    features: Float[np.ndarray, "rows dim"], steps: Float[np.ndarray, "things things"], weights: Float[np.ndarray, "draws things"]
+    features: Real[np.ndarray, "rows dim"], steps: Real[np.ndarray, "things things"], weights: Float[np.ndarray, "draws things"]
 ) -> dict[str, Estimate]:
     """Return how distances follow the steps between things in a hierarchy (unit: thing).
 
@@ -142,7 +142,7 @@ def of_paths(
 
 
 def maps(
-    stages: dict[str, Float[np.ndarray, "things dim"]],
+    stages: dict[str, Real[np.ndarray, "things dim"]],
     categories: Bool[np.ndarray, "things categories"],
     weights: Float[np.ndarray, "draws things"],
 ) -> dict[str, list[tuple[Estimate, Estimate]]]:
@@ -175,7 +175,7 @@ def maps(
     }
 
 
-def _plane(distance: Float[np.ndarray, "n n"], member: Float[np.ndarray, "n categories"]) -> Float[np.ndarray, "categories 2"]:
+def _plane(distance: Real[np.ndarray, "n n"], member: Float[np.ndarray, "n categories"]) -> Float[np.ndarray, "categories 2"]:
     """Return the two widest coordinates of the categories by classical scaling (Torgerson, 1952)."""
     share = member / member.sum(0)
     between = share.T @ distance @ share

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 from scipy.sparse import csr_array
 
 from humalign.data.judgments import agreement, entropy
@@ -111,9 +111,9 @@ def asked(answers: LevelAnswers) -> Asked:
 
 
 def accuracy(
-    similar: Float[np.ndarray, "m 3"],
+    similar: Real[np.ndarray, "m 3"],
     pool: Asked,
-    people: Float[np.ndarray, "draws_and_one people"],
+    people: Real[np.ndarray, "draws_and_one people"],
     triplets: Float[np.ndarray, "draws_and_one m"],
 ) -> Estimate:
     """Return how often a model keeps the pair that a person kept; a tie is wrong (units: person and triplet)."""
@@ -121,7 +121,7 @@ def accuracy(
 
 
 def majority_ceiling(
-    pool: Asked, people: Float[np.ndarray, "draws_and_one people"], triplets: Float[np.ndarray, "draws_and_one m"]
+    pool: Asked, people: Real[np.ndarray, "draws_and_one people"], triplets: Float[np.ndarray, "draws_and_one m"]
 ) -> Estimate:
     """Return the share of answers that are the most frequent one to their triplet (units: person and triplet).
 
@@ -132,7 +132,7 @@ def majority_ceiling(
 
 
 def leave_one_out_ceiling(
-    pool: Asked, people: Float[np.ndarray, "draws_and_one people"], triplets: Float[np.ndarray, "draws_and_one m"]
+    pool: Asked, people: Real[np.ndarray, "draws_and_one people"], triplets: Float[np.ndarray, "draws_and_one m"]
 ) -> Estimate:
     """Return how often an answer is the most frequent one of the others to its triplet: the mean over triplets (units: person, triplet).
 
@@ -153,11 +153,11 @@ def leave_one_out_ceiling(
 
 
 def answer_mean(
-    values: Float[np.ndarray, " n"],
+    values: Real[np.ndarray, " n"],
     pool: Asked,
-    people: Float[np.ndarray, "draws_and_one people"],
+    people: Real[np.ndarray, "draws_and_one people"],
     triplets: Float[np.ndarray, "draws_and_one m"],
-    each: Float[np.ndarray, " n"] | None = None,
+    each: Real[np.ndarray, " n"] | None = None,
 ) -> Estimate:
     """Return the mean of a value of answers, each drawn as often as its person times its triplet (units: person and triplet).
 
@@ -173,14 +173,14 @@ def answer_mean(
     place, shape = (pool.person[rows], pool.row[rows]), (pool.people, len(pool.triplets))
     total, number = (csr_array((one[rows], place), shape=shape) for one in (values * each, each))
 
-    def mean(people: Float[np.ndarray, "draws people"], triplets: Float[np.ndarray, "draws m"]) -> Float[np.ndarray, " draws"]:
+    def mean(people: Real[np.ndarray, "draws people"], triplets: Float[np.ndarray, "draws m"]) -> Float[np.ndarray, " draws"]:
         return np.asarray(((people @ total) * triplets).sum(1) / ((people @ number) * triplets).sum(1))
 
     return Estimate.of(mean(people, triplets), len(rows), mean(people, np.ones_like(triplets)), mean(np.ones_like(people), triplets))
 
 
 def response_times(
-    uncertainty: Float[np.ndarray, " m"], pool: Asked, triplets: Float[np.ndarray, "draws_and_one m"]
+    uncertainty: Real[np.ndarray, " m"], pool: Asked, triplets: Float[np.ndarray, "draws_and_one m"]
 ) -> Estimate:
     """Return Spearman's correlation of a triplet's uncertainty with people's mean log time on it (unit: triplet).
 
@@ -202,7 +202,7 @@ def response_times(
     return Estimate.of(spearman(Ranked(uncertainty[which]), Ranked(mean_log), triplets[:, which]), len(which))
 
 
-def median_seconds(answers: LevelAnswers, level: str, people: Float[np.ndarray, "draws_and_one people"]) -> Estimate:
+def median_seconds(answers: LevelAnswers, level: str, people: Real[np.ndarray, "draws_and_one people"]) -> Estimate:
     """Return the median over people of a person's median response time at a level, in seconds (unit: person).
 
     Times above ten seconds are dropped. Of what is left of a person, whatever the level, the first 330 trials in the order of the file
@@ -225,7 +225,7 @@ def median_seconds(answers: LevelAnswers, level: str, people: Float[np.ndarray, 
     return Estimate.of(_weighted_median(medians, people[:, who]), len(who))
 
 
-def _weighted_median(values: Float[np.ndarray, " n"], weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
+def _weighted_median(values: Real[np.ndarray, " n"], weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
     """Return the median of values of which each is there as often as its weight says; NaN where none is."""
     order = np.argsort(values, kind="stable")
     mass = np.cumsum(weights[:, order], axis=1)

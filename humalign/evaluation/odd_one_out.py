@@ -6,10 +6,20 @@ import zlib
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer, Real
 
-from humalign.data.judgments import Choices, agreement, cosine_similarities, random_triplets
-from humalign.errors import HumalignError
+from humalign.data.judgments import (
+    Choices,
+    Triplets,
+    agreement,
+    check_triplets,
+    cosine_similarities,
+    floats,
+    number,
+    random_triplets,
+    whole,
+)
+from humalign.errors import HumalignError, nearest
 from humalign.evaluation.scores import Estimate, few
 
 LEVELS = ("global-coarse", "local-fine", "class-boundary")
@@ -18,25 +28,32 @@ CHUNK = 8192
 
 
 def triplet_mean(
-    values: Float[np.ndarray, " n"], triplets: Int[np.ndarray, "n 3"], weights: Float[np.ndarray, "draws concepts"]
+    values: Real[np.ndarray, " n"], triplets: Triplets, weights: Float[np.ndarray, "draws concepts"]
 ) -> Estimate:
     """Return the mean of a value of triplets, as it would be for other concepts and other triplets of them (unit: concept).
 
-    The mean varies with the concepts, and with what is left to each triplet alone. Drawing a triplet as often as its three concepts
-    together would count the second part seven times, and an interval be twice too wide where answers are few. Here a draw adds, for
-    each concept, the sum over its triplets of their distance from the mean, as often as it is drawn beyond once; the sums are shrunk
-    by what chance alone puts into them. Each triplet's own distance is added times a normal number. Models that are scored on the same
-    triplets with the same weights share those numbers, so that their differences stay paired. Where concepts are few, how much they
-    vary is itself uncertain: draws are widened as Student's t is against the normal, by Satterthwaite's (1946) degrees of freedom.
+    The model is y_t - mean = Σ (effects of the triplet's three concepts) + (the triplet's own residual). A bootstrap that draws a triplet
+    as often as its three concepts together would count the residual seven times, and the interval would be twice too wide where answers
+    are few. So each draw adds two parts to the mean:
+
+        Σ_concepts (w_c - 1) · s_c · shrinkage  +  Σ_triplets (y_t - mean) / n · N(0, 1) ,
+
+    where w_c is how often the concept is drawn and s_c the sum of (y_t - mean) / n over its triplets, shrunk by the residual variance
+    that is in it. Models that are scored on the same triplets with the same weights share the normal numbers, so that their differences
+    stay paired. Where concepts are few, their variance is itself uncertain: draws are widened with Student's t, at Satterthwaite's (1946)
+    degrees of freedom.
     Source: the first term of Hoeffding's (1948) decomposition; `benchmarks/coverage.py` measures how often the interval holds the truth.
     """
-    return Estimate.of(triplet_means(values[None], triplets, weights)[0], len(values))
+    return Estimate.of(triplet_means(np.asarray(values)[None], triplets, weights)[0], len(values))
 
 
 def triplet_means(
-    values: Float[np.ndarray, "several n"], triplets: Int[np.ndarray, "n 3"], weights: Float[np.ndarray, "draws concepts"]
+    values: Real[np.ndarray, "several n"], triplets: Triplets, weights: Float[np.ndarray, "draws concepts"]
 ) -> Float[np.ndarray, "several draws"]:
     """Return the means of several values of the same triplets, as they vary together from draw to draw (see ``triplet_mean``)."""
+    values, triplets = floats(values, "values of triplets"), check_triplets(triplets, weights.shape[1])
+    if values.shape[1] != len(triplets) or not np.isfinite(values).all():
+        raise HumalignError(f"{values.shape[1]} values for {len(triplets)} triplets, or not finite: give one a triplet")
     rng = np.random.default_rng([zlib.crc32(triplets.tobytes()), zlib.crc32(weights.tobytes())])
     apart = (values - values.mean(1, keepdims=True)) / values.shape[1]
     parts = [_of_concepts(each, triplets, weights) for each in apart]
@@ -50,25 +67,25 @@ def triplet_means(
 def _of_concepts(
     apart: Float[np.ndarray, " n"], triplets: Int[np.ndarray, "n 3"], weights: Float[np.ndarray, "draws concepts"]
 ) -> tuple[Float[np.ndarray, " draws"], float]:
-    """Return what is due to the concepts that are drawn, and how much wider all draws must be, since it is estimated from few."""
+    """Return the part of each draw that is due to its concepts, and the factor of Student's t by which all draws are widened."""
     concepts = weights.shape[1]
     sums = np.sum([np.bincount(column, weights=apart, minlength=concepts) for column in triplets.T], axis=0)
     alone, together = float((apart**2).sum()), float((sums**2).sum())
-    # Of the sums' variance, each triplet's own part is in three of them. And a sum falls short of its concept's part: the mean that is
-    # taken off holds it too, and a concept with a high value leaves lower ones to stand beside it.
+    # Each triplet's residual enters three concept sums, so subtract 3σ² (σ² = `alone`). Centring shrinks a concept's effect; `short`
+    # corrects for it.
     n = len(np.unique(triplets))
     short = (n - 1) / max(n - 3, 1) * np.sqrt(n / (n - 1))
     if together == 0:
         return np.zeros(len(weights)), 1.0
     shared = short**2 * max(0.0, together - 3 * alone)
-    # By how much the concepts' variance may be too small: by its standard error, but not by more than is there.
+    # The standard error of the concepts' variance, but no more than the variance itself.
     unsure = min(shared, short**2 * together * np.sqrt(2 / (n - 1)))
     freedom = 2 * ((shared + alone) / unsure) ** 2 if unsure else np.inf
     return np.asarray(np.sqrt(shared / together) * ((weights - 1) @ sums)), few(freedom)
 
 
 def accuracy(
-    features: Float[np.ndarray, "styles concepts dim"], choices: Choices, weights: Float[np.ndarray, "draws concepts"]
+    features: Real[np.ndarray, "styles concepts dim"], choices: Choices, weights: Float[np.ndarray, "draws concepts"]
 ) -> Estimate:
     """Return odd-one-out accuracy against the observers' answers (unit: concept)."""
     chosen = [agreement(cosine_similarities(style, choices.triplets), choices.shares) for style in features]
@@ -81,13 +98,16 @@ def noise_ceiling(choices: Choices, weights: Float[np.ndarray, "draws concepts"]
 
 
 def level_triplets(
-    level: str, taxonomy: pd.DataFrame, concepts: Int[np.ndarray, " m"], n: int, rng: np.random.Generator
+    level: str, taxonomy: pd.DataFrame, concepts: Integer[np.ndarray, " m"], n: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "n 3"]:
     """Draw triplets at one level of abstraction, the subgroup in the place of the paper's class.
 
     ``global-coarse``: three subgroups; ``local-fine``: three concepts of one; ``class-boundary``: two of one, the
     third of another. The first concept is uniform over those that have the mates they need, then its mates over those.
     """
+    if level not in LEVELS:
+        raise HumalignError(f"unknown level {level!r}: {nearest(level, LEVELS)}")
+    n, concepts = number("n", n), whole(concepts, "concepts")
     subgroup = pd.factorize(taxonomy["subgroup"])[0]
     if level == "global-coarse":
         drawn = np.empty((0, 3), dtype=int)

@@ -10,11 +10,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Real
 
-from humalign.data.judgments import PAIRS, ByObject, Choices, agreement, cosine_similarities, entropy
+from humalign.data.judgments import (
+    PAIRS,
+    ByObject,
+    Choices,
+    Triplets,
+    agreement,
+    check_shares,
+    check_triplets,
+    cosine_similarities,
+    entropy,
+    floats,
+    number,
+)
+from humalign.errors import HumalignError
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.odd_one_out import triplet_mean, triplet_means
+from humalign.evaluation.rsa import correlations
 from humalign.evaluation.scores import Estimate, resamples
 from humalign.teach.mixed_effects import MixedEffectsTeacher
 from humalign.teach.teacher import AffineTeacher
@@ -23,18 +37,19 @@ from humalign.teach.teacher import AffineTeacher
 BINS = np.linspace(1 / 3, 1, 9)
 
 
-def pair_values(matrix: Float[np.ndarray, "n n"], triplets: Int[np.ndarray, "m 3"]) -> Float[np.ndarray, "m 3"]:
+def pair_values(matrix: Real[np.ndarray, "n n"], triplets: Triplets) -> Real[np.ndarray, "m 3"]:
     """Return the entries of a similarity matrix for the pairs (ij, ik, jk) of each triplet."""
+    triplets = check_triplets(triplets, len(matrix))
     return np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1)
 
 
-def accuracy(similarities: Float[np.ndarray, "m 3"], answers: ByObject, weights: Float[np.ndarray, "draws objects"]) -> Estimate:
+def accuracy(similarities: Real[np.ndarray, "m 3"], answers: ByObject, weights: Float[np.ndarray, "draws objects"]) -> Estimate:
     """Return the odd-one-out accuracy of given similarities; ties are wrong (unit: object)."""
     return triplet_mean(agreement(similarities, answers.shares), answers.triplets, weights)
 
 
 def by_category(
-    similarities: Float[np.ndarray, "m 3"], answers: ByObject, categories: pd.DataFrame, weights: Float[np.ndarray, "draws objects"]
+    similarities: Real[np.ndarray, "m 3"], answers: ByObject, categories: pd.DataFrame, weights: Float[np.ndarray, "draws objects"]
 ) -> Iterator[tuple[str, Estimate]]:
     """Yield the accuracy on triplets that hold an object of a category, for each category (unit: object)."""
     for name in categories:
@@ -46,7 +61,7 @@ def by_category(
 
 
 def calibration(
-    probabilities: Float[np.ndarray, "m 3"], answers: ByObject, weights: Float[np.ndarray, "draws objects"]
+    probabilities: Real[np.ndarray, "m 3"], answers: ByObject, weights: Float[np.ndarray, "draws objects"]
 ) -> tuple[Estimate, dict[int, tuple[Estimate, Estimate]]]:
     """Return the expected calibration error, and (confidence, accuracy) of each step of confidence (unit: object).
 
@@ -54,6 +69,7 @@ def calibration(
     of a mean over triplets: how far the model is too sure, or not sure enough where its step is on that side. It takes the sides as found,
     so that it is too narrow for a model that is calibrated within chance.
     """
+    probabilities = check_shares(probabilities, len(answers.triplets))
     confidence, right = probabilities.max(1), agreement(probabilities, answers.shares)
     step = np.clip(np.digitize(confidence, BINS) - 1, 0, len(BINS) - 2)
     member = step == np.arange(len(BINS) - 1)[:, None]
@@ -71,10 +87,13 @@ def calibration(
 
 
 def shared_dimension(
-    similarity: Float[np.ndarray, "n n"], strength: Float[np.ndarray, " n"], weights: Float[np.ndarray, "draws n"], top: int = 30
+    similarity: Real[np.ndarray, "n n"], strength: Real[np.ndarray, " n"], weights: Float[np.ndarray, "draws n"], top: int = 30
 ) -> Estimate:
     """Return how similar a model finds the objects that are highest on one dimension, in s.d. from the mean of all pairs (unit: object)."""
+    similarity = floats(similarity, "similarities")
     pairs = similarity[np.triu_indices(len(similarity), k=1)]
+    if not (np.isfinite(pairs).all() and np.isfinite(strength).all() and np.ptp(pairs) > 0):
+        raise HumalignError("similarities or strengths that are not finite, or all equal: no standard deviation can be told")
     standard = (similarity - pairs.mean()) / pairs.std()
     high = np.zeros(len(strength))
     high[np.argsort(-strength, kind="stable")[:top]] = 1
@@ -83,13 +102,14 @@ def shared_dimension(
     return Estimate.of(total / weight, top)
 
 
-def repeated(probabilities: Float[np.ndarray, "m 3"], choices: Choices, weights: Float[np.ndarray, "draws m"]) -> dict[str, Estimate]:
+def repeated(probabilities: Real[np.ndarray, "m 3"], choices: Choices, weights: Float[np.ndarray, "draws m"]) -> dict[str, Estimate]:
     """Compare choice distributions with the shares of people on repeated triplets: Pearson of shares and of entropies (unit: triplet)."""
+    probabilities = check_shares(probabilities, len(choices))
     each = {"share-pearson": (probabilities, choices.shares), "entropy-pearson": (entropy(probabilities), entropy(choices.shares))}
     return {name: Estimate.of(_pearson(np.atleast_2d(a.T), np.atleast_2d(b.T), weights), len(choices)) for name, (a, b) in each.items()}
 
 
-def _pearson(x: Float[np.ndarray, "columns m"], y: Float[np.ndarray, "columns m"], weights: Float[np.ndarray, "draws m"]) -> np.ndarray:
+def _pearson(x: Real[np.ndarray, "columns m"], y: Real[np.ndarray, "columns m"], weights: Float[np.ndarray, "draws m"]) -> np.ndarray:
     """Return Pearson's correlation over all columns together, under each row of weights."""
     w = weights.astype(float)
     total = w.sum(1) * len(x)
@@ -106,14 +126,15 @@ def _pearson(x: Float[np.ndarray, "columns m"], y: Float[np.ndarray, "columns m"
 Judge = Callable[[np.ndarray], np.ndarray]
 
 
-def backbone_similarity(features: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
+def backbone_similarity(features: Real[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
     """Return Pearson's correlation between the features of every two images."""
-    return np.corrcoef(np.asarray(features, dtype=float))
+    return correlations(features)
 
 
-def dot_similarity(features: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
+def dot_similarity(features: Real[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
     """Return the dot products of every two images: the teacher's own similarity."""
-    return np.asarray(features, dtype=float) @ np.asarray(features, dtype=float).T
+    features = np.asarray(floats(features), dtype=float)
+    return features @ features.T
 
 
 def image_folds(images: int, folds: int, repeats: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -124,7 +145,7 @@ def image_folds(images: int, folds: int, repeats: int, seed: int) -> list[tuple[
 
 
 def tuned(
-    features: Float[np.ndarray, "n dim"], answers: ByObject, grids: Sequence[Mapping[str, Sequence[float]]], seed: int, dim: int
+    features: Real[np.ndarray, "n dim"], answers: ByObject, grids: Sequence[Mapping[str, Sequence[float]]], seed: int, dim: int
 ) -> MixedEffectsTeacher:
     """Fit a teacher whose settings are cross-validated over the given images alone, one grid after the other."""
     from sklearn.model_selection import GridSearchCV
@@ -139,9 +160,9 @@ def tuned(
 
 
 def unseen_images(
-    features: Float[np.ndarray, "n dim"],
+    features: Real[np.ndarray, "n dim"],
     answers: ByObject,
-    judged: Float[np.ndarray, "n n"],
+    judged: Real[np.ndarray, "n n"],
     folds: list[tuple[np.ndarray, np.ndarray]],
     fit: Callable[[np.ndarray, ByObject], AffineTeacher],
     draws: int,
@@ -189,50 +210,67 @@ def _all_draws(estimate: Estimate) -> np.ndarray:
 
 
 def matrix_agreement(
-    similarity: Float[np.ndarray, "n n"], judged: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+    similarity: Real[np.ndarray, "n n"], judged: Real[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
 ) -> Float[np.ndarray, " draws"]:
     """Return Spearman's correlation of two similarity matrices, upper triangles, under each row of weights."""
     i, j = np.triu_indices(len(judged), k=1)
     return spearman(Ranked(similarity[i, j]), Ranked(judged[i, j]), (w[i] * w[j] for w in weights))
 
 
-def group_choices(matrices: Float[np.ndarray, "people n n"]) -> Choices:
-    """Return the pair that the people together find most similar, for every triplet of images."""
+def group_choices(matrices: Real[np.ndarray, "people n n"]) -> Choices:
+    """Return the pair that the people together find most similar, for every triplet of images.
+
+    Raises:
+        HumalignError: fewer than three images, or dissimilarities that are not finite.
+    """
+    if matrices.shape[1] < 3 or not np.isfinite(matrices).all():
+        raise HumalignError(f"dissimilarities of {matrices.shape[1]} images, or not finite: triplets need three images and every pair")
     mean = -matrices.mean(0)
     triplets = np.array(list(itertools.combinations(range(mean.shape[0]), 3)))
     return Choices(triplets, np.eye(3, dtype=int)[pair_values(mean, triplets).argmax(1)])
 
 
 def across_people_and_images(
-    similarity: Float[np.ndarray, "n n"], matrices: Float[np.ndarray, "people n n"], draws: int, seed: int
+    similarity: Real[np.ndarray, "n n"], matrices: Real[np.ndarray, "people n n"], draws: int, seed: int
 ) -> Estimate:
     """Return Spearman's correlation of a model's similarities with the people's mean (units: person and image, drawn together).
 
-    A mean of people of whom some are drawn twice is less steady than that of all, and every draw lower for it: the interval is about
-    the value, not about the mean of the draws.
+    Three bootstraps: people and images together, images alone (the mean of all people), people alone (all images once). A two-way
+    bootstrap counts the person x image interaction three times, which ``Estimate.interval`` corrects with the one-way draws
+    (Owen, 2007): Var = 2 (Var_images + Var_people) - Var_together.
+
+    The mean of a draw with repeated people is less reliable than the mean of all people, which lowers every draw. The interval is
+    therefore centred on the value, not on the mean of the draws.
     """
     i, j = np.triu_indices(len(similarity), k=1)
     model, pairs = Ranked(similarity[i, j]), -matrices[:, i, j]
     images, people = resamples(len(similarity), draws, seed), resamples(len(pairs), draws, seed + 1)
-    times, means = [w[i] * w[j] for w in images], [Ranked(p @ pairs) for p in people]
-    together, of_images, of_people = (
-        np.concatenate([spearman(model, mean, [pair]) for mean, pair in zip(some, drawn, strict=True)])
-        for some, drawn in ((means, times), ([means[0]] * len(times), times), (means, [times[0]] * len(times)))
-    )
-    return Estimate.of(together, len(similarity), of_images, of_people)
+    means = [Ranked(weights @ pairs) for weights in people]
+    drawn_pairs = [weights[i] * weights[j] for weights in images]
+    # The first row of weights is all ones: everybody, and every image once.
+    everybody, every_image = means[0], drawn_pairs[0]
+
+    def correlation(mean: Ranked, pair_weights: np.ndarray) -> float:
+        return float(spearman(model, mean, [pair_weights])[0])
+
+    together = np.array([correlation(mean, drawn) for mean, drawn in zip(means, drawn_pairs, strict=True)])
+    images_alone = np.array([correlation(everybody, drawn) for drawn in drawn_pairs])
+    people_alone = np.array([correlation(mean, every_image) for mean in means])
+    return Estimate.of(together, len(similarity), images_alone, people_alone)
 
 
 def leave_three_out(
-    features: Float[np.ndarray, "n dim"],
+    features: Real[np.ndarray, "n dim"],
     answers: ByObject,
     fit: Callable[[Bool[np.ndarray, " n"]], AffineTeacher],
     groups: int,
     weights: Float[np.ndarray, "draws n"],
     seed: int,
 ) -> dict[str, Estimate]:
-    """Score every answer by a teacher that saw none of its three images: their groups are left out together (unit: image).
+    """Score every answer by a teacher that saw none of its three images: agreement on held-out objects (unit: image).
 
-    Few answers lie wholly inside a fold; this uses all of them.
+    The groups of a triplet's three images are left out of the fit together. Few answers lie wholly inside a fold; this uses all of
+    them, at one fit for every three groups that an answer spans.
 
     Args:
         features: of all images.
@@ -241,7 +279,19 @@ def leave_three_out(
         groups: of images.
         weights: of the images.
         seed: of the groups.
+
+    Returns:
+        Odd-one-out accuracy of ``teacher-base``, the features as they are, and of ``teacher``; subtract them for a paired difference.
+
+    Raises:
+        HumalignError: fewer than four groups, or more than images.
+
+    Example:
+        ``answers = ByObject.of(choices, len(features))``, then
+        ``leave_three_out(features, answers, lambda kept: AffineTeacher(pull=0.1).fit(features[kept], answers[kept]), 6, weights, 0)``.
     """
+    if not 4 <= number("groups", groups) <= len(features):
+        raise HumalignError(f"{groups} groups of {len(features)} images: three are left out at a time, so give four or more")
     group = np.random.default_rng(seed).permutation(len(features)) % groups
     held = np.sort(group[answers.triplets], axis=1)
     predicted = np.empty(answers.shares.shape)

@@ -1,7 +1,7 @@
 """One person at a time: people scored as models are scored.
 
-A model is compared with the mean of several people, which is steadier than any one of them. How well a person who was left out
-does in the same place is the mark of human level; it is no bound. A correlation with single people, and its bounds, are in
+A model is compared with the mean of several people, which is more reliable than any one of them. A left-out person's score against
+the mean of the others is a human reference level, not an upper limit. Correlations with single people, and their bounds, are in
 ``rsa.with_people``.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from scipy.stats import rankdata
 
 from humalign.data.judgments import agreement
@@ -19,7 +19,7 @@ from humalign.evaluation.people import group_choices, pair_values
 from humalign.evaluation.scores import Estimate, jackknifed, resamples
 
 
-def ceilings(matrices: Float[np.ndarray, "people n n"], draws: int, seed: int) -> dict[str, Estimate]:
+def ceilings(matrices: Real[np.ndarray, "people n n"], draws: int, seed: int) -> dict[str, Estimate]:
     """Return the noise ceilings of similarity judgments: each person against the others' mean, and against everybody's (unit: person).
 
     Raises:
@@ -36,7 +36,7 @@ def ceilings(matrices: Float[np.ndarray, "people n n"], draws: int, seed: int) -
 
 
 def left_out(
-    matrices: Float[np.ndarray, "people n n"], tests: Sequence[Int[np.ndarray, " _"]], draws: int, seed: int
+    matrices: Real[np.ndarray, "people n n"], tests: Sequence[Int[np.ndarray, " _"]], draws: int, seed: int
 ) -> dict[str, Estimate]:
     """Score each person against the mean of the others, as a model is scored against the mean of all (unit: person).
 
@@ -53,13 +53,13 @@ def left_out(
         HumalignError: fewer than three people.
     """
 
-    def statistics(people: Float[np.ndarray, "people n n"]) -> Float[np.ndarray, " metrics"]:
+    def statistics(people: Real[np.ndarray, "people n n"]) -> Float[np.ndarray, " metrics"]:
         return np.asarray(np.mean([_of_one(own, np.delete(people, person, axis=0), tests) for person, own in enumerate(people)], axis=0))
 
     return _of_people(("accuracy", "rsa-spearman"), statistics, matrices, draws, seed)
 
 
-def _of_one(own: Float[np.ndarray, "n n"], others: Float[np.ndarray, "others n n"], tests: Sequence[Int[np.ndarray, " _"]]) -> np.ndarray:
+def _of_one(own: Float[np.ndarray, "n n"], others: Real[np.ndarray, "others n n"], tests: Sequence[Int[np.ndarray, " _"]]) -> np.ndarray:
     """Return one person's accuracy and rank correlation: means over tests."""
     mean, found = others.mean(0), []
     for images in tests:
@@ -72,7 +72,7 @@ def _of_one(own: Float[np.ndarray, "n n"], others: Float[np.ndarray, "others n n
 
 
 def _of_people(
-    metrics: tuple[str, ...], statistics: Callable[[np.ndarray], np.ndarray], people: Float[np.ndarray, "people ..."], draws: int, seed: int
+    metrics: tuple[str, ...], statistics: Callable[[np.ndarray], np.ndarray], people: Real[np.ndarray, "people ..."], draws: int, seed: int
 ) -> dict[str, Estimate]:
     if len(people) < 3:
         raise HumalignError(f"judgments of {len(people)} people: how people agree can be told of three or more")

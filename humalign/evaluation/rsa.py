@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from scipy.stats import rankdata
 
+from humalign.data.judgments import floats
 from humalign.errors import HumalignError
 from humalign.evaluation.correlation import Ranked, spearman, weighted_pearson
 from humalign.evaluation.scores import Estimate
@@ -16,37 +17,47 @@ from humalign.evaluation.scores import Estimate
 CEILINGS = ("lower", "upper")
 
 
-def dissimilarities(features: Float[np.ndarray, "concepts dim"]) -> Float[np.ndarray, "concepts concepts"]:
-    """Return 1 - Pearson's correlation between the features of every two concepts.
+def dissimilarities(features: Real[np.ndarray, "concepts dim"]) -> Float[np.ndarray, "concepts concepts"]:
+    """Return 1 - Pearson's correlation between the features of every two concepts; see ``correlations``."""
+    return 1 - correlations(features)
+
+
+def correlations(features: Real[np.ndarray, "concepts dim"]) -> Float[np.ndarray, "concepts concepts"]:
+    """Return Pearson's correlation between the features of every two concepts.
 
     Raises:
         HumalignError: features that are not finite, or the same in every dimension: neither has a correlation.
     """
-    features = np.asarray(features, dtype=float)
+    features = np.asarray(floats(features), dtype=float)
     faulty = np.flatnonzero(~np.isfinite(features).all(1) | (np.ptp(features, axis=1) == 0))
     if len(faulty):
         raise HumalignError(f"features of row {faulty[0]} hold NaN or infinity, or one value only: they have no correlation")
-    return 1 - np.corrcoef(features)
+    return np.corrcoef(features)
 
 
 def agreement(
-    features: Float[np.ndarray, "styles concepts dim"],
-    judged: Float[np.ndarray, "concepts concepts"],
+    features: Real[np.ndarray, "styles concepts dim"],
+    judged: Real[np.ndarray, "concepts concepts"],
     weights: Float[np.ndarray, "draws concepts"],
 ) -> Estimate:
     """Return Spearman's correlation of a model's dissimilarities, averaged over styles, with judged ones.
 
     Upper triangles, average ranks; unit: concept. A pair of two copies of one concept is no pair and is left out.
     Source: gLocal's protocol for similarity judgments.
+
+    Raises:
+        HumalignError: features or judgments that have no correlation, or are of different things.
     """
+    if features.shape[1] != len(judged):
+        raise HumalignError(f"features of {features.shape[1]} concepts, judgments of {len(judged)}: both must be of the same things")
     i, j = np.triu_indices(len(judged), k=1)
     model = np.mean([dissimilarities(style)[i, j] for style in features], axis=0)
     pairs = (w[i] * w[j] for w in weights)
-    return Estimate.of(spearman(Ranked(model), Ranked(judged[i, j]), pairs), len(judged))
+    return Estimate.of(spearman(Ranked(model), Ranked(_pairs("the judged matrix", judged[i, j])), pairs), len(judged))
 
 
 def matrices(
-    model: Float[np.ndarray, "m m"], judged: Float[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+    model: Real[np.ndarray, "m m"], judged: Real[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
 ) -> dict[str, Estimate]:
     """Return Pearson's and Spearman's correlation of two matrices, both of similarities or both of dissimilarities (unit: thing).
 
@@ -67,7 +78,8 @@ def matrices(
     }
 
 
-def _pairs(name: str, values: Float[np.ndarray, " pairs"]) -> Float[np.ndarray, " pairs"]:
+def _pairs(name: str, values: Real[np.ndarray, " pairs"]) -> Float[np.ndarray, " pairs"]:
+    values = floats(values, name)
     if not np.isfinite(values).all() or np.ptp(values) == 0:
         raise HumalignError(f"{name} holds NaN or infinity, or one value only: it has no correlation")
     return values.astype(float)
@@ -76,13 +88,15 @@ def _pairs(name: str, values: Float[np.ndarray, " pairs"]) -> Float[np.ndarray, 
 # ---- several people --------------------------------------------------------------------------------------------------
 
 
-def choice_dissimilarities(similarity: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+def choice_dissimilarities(similarity: Real[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     """Return 1 - the chance that two things are kept together, over every third thing that may stand beside them.
 
     The chance is a softmax of the three similarities: what a triplet experiment that asks for every triplet would show, so that an
     embedding can be compared with its matrix. Source: Hebart, Zheng, Pereira, Baker (2020).
     """
-    n = len(similarity)
+    n, similarity = len(similarity), np.asarray(floats(similarity, "similarities"), dtype=float)
+    if n < 3 or similarity.shape != (n, n) or not np.isfinite(similarity).all():
+        raise HumalignError(f"similarities of shape {similarity.shape}, or not finite: expected a square matrix of three things or more")
     total = np.zeros((n, n))
     for k in range(n):
         beside = np.logaddexp.reduce([similarity, np.tile(similarity[:, [k]], n), np.tile(similarity[[k]], (n, 1))], axis=0)
@@ -95,8 +109,8 @@ def choice_dissimilarities(similarity: Float[np.ndarray, "n n"]) -> Float[np.nda
 
 
 def with_people(
-    models: dict[str, Float[np.ndarray, "n n"]],
-    people: Float[np.ndarray, "people n n"],
+    models: dict[str, Real[np.ndarray, "n n"]],
+    people: Real[np.ndarray, "people n n"],
     things_weights: Float[np.ndarray, "draws n"],
     people_weights: Float[np.ndarray, "draws people"],
     ceilings: bool = True,
@@ -167,7 +181,7 @@ def _correlations(ranks: _Ranks, times: Float[np.ndarray, " people"], ceilings: 
     if not ceilings:
         return
     total = sum(times[q] * own for q, own in people.items())
-    # All copies of a person are left out together, so that nobody is compared with himself; above, each is there once, as among all.
+    # For the lower bound we drop every bootstrap copy of the person. For the upper bound we count the person once.
     others = {q: total - times[q] * own for q, own in people.items()}
     yield "lower", mean({q: correlation(others[q], own) for q, own in people.items()}) if len(people) > 1 else np.nan
     yield "upper", mean({q: correlation(others[q] + own, own) for q, own in people.items()})

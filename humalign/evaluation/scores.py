@@ -3,14 +3,23 @@
 A score is one number with its 95 % interval: which profile and model, at which stage of alignment,
 on which task and split, by which metric, over how many items, and on whose evidence. Figures, tables
 and prose read this table and nothing else, so a GPU machine hands back one small file.
+
+Four further columns are derived from task, split and metric, here and nowhere else (``complete``):
+``set``, what was judged or classified; ``item``, one of several things inside the set, such as a category,
+a relation or a corruption, empty where the set is taken whole; ``x``, the number that a curve runs along
+(shots, severity, steps of training or of WordNet, images, answers, objects) or the rank in a list, NaN
+where there is none; and ``reference``, the stage that a paired difference is taken from, empty where the
+row is no difference.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +32,36 @@ from humalign.artefacts import replacing, write_dataset
 from humalign.errors import HumalignError
 
 COLUMNS = ("profile", "model", "stage", "task", "split", "metric", "value", "low", "high", "n", "seed", "evidence")
+DERIVED = ("set", "item", "x", "reference")
 EVIDENCE = ("human", "simulated", "taxonomy", "labels")
 NUMBERS = ("value", "low", "high")
+# How the split of a task is written, with the groups ``set``, ``item`` and ``x``: the first form that fits
+# counts, those of the task before those of any task. A split that fits none is a set taken whole.
+WRITTEN = {
+    "calibration": (r"step (?P<x>\d+)",),
+    "corruption": (r"(?P<set>.+)/(?P<item>severity (?P<x>\d+)|.+)",),
+    "dense-against-sparse": (r"(?P<set>.+)/(?P<x>\d+) images",),
+    "dimensions": (r"(?P<item>.+)",),
+    "disagreement": (r"(?P<x>\d+): (?P<item>.+)",),
+    "distillation": (r"step (?P<x>\d+)", r"(?P<set>.+), step (?P<x>\d+)"),
+    "example-triplet": (r"(?P<set>.+?): (?P<item>.+)",),
+    "hierarchy": (
+        r"((?P<set>.+)(/|, ))?(?P<item>path (?P<x>\d+)(-\d+|\+)|WordNet|(same|other|different)-\w+)",
+    ),
+    "map": (r"(?P<set>.+?)/(?P<item>.+)",),
+    "odd-one-out": (r"category/(?P<item>.+)", r"(?P<set>.+)/(?P<item>.+)"),
+    "pull-selection": (r"(?P<x>[\d.e-]+)",),
+    "subpopulation-shift": (r"(?P<set>.+)/(?P<x>\d+)-shot, (?P<item>.+)",),
+    "vice-dimensions": (r"(?P<x>\d+): (?P<item>.+)",),
+}
+ANYWHERE = (r"(?P<set>.+)/(?P<x>\d+)-shot", r"(?P<x>\d+) (?P<set>answers|objects)", r"(?P<set>[^,]+), .+")
+# What is judged where the split names only a step, a rank or an item.
+UNNAMED = {
+    "calibration": "unseen objects", "dimensions": "dimensions of the published VICE",
+    "disagreement": "pairs of THINGS photographs", "distillation": "training triplets",
+    "hierarchy": "held-out", "odd-one-out": "unseen objects", "pull-selection": "hidden training concepts",
+    "vice-dimensions": "dimensions of our VICE",
+}
 # The upper end of a central 95 % interval.
 HIGH = 0.975
 
@@ -59,7 +96,34 @@ def table(scores: dict[tuple[str, str], list[Score]], profile: str, seed: int) -
     if frame.duplicated(key).any():
         raise ValueError(f"two scores of one name: {frame[frame.duplicated(key)][key].iloc[0].to_dict()}")
     # Six decimals: far below every interval, far above the rounding of one machine against another.
-    return frame.assign(**{c: frame[c].astype(float).round(6) for c in NUMBERS})
+    return complete(frame.assign(**{c: frame[c].astype(float).round(6) for c in NUMBERS}))
+
+
+def complete(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of scores with the four derived columns last, made where a table lacks them."""
+    if not set(DERIVED) <= set(frame.columns):
+        names = frame[["task", "split", "metric"]].itertuples(index=False, name=None)
+        read_out = [_derived(*each) for each in names]
+        columns: list[Any] = list(zip(*read_out, strict=True)) if read_out else [()] * len(DERIVED)
+        frame = frame.assign(**{name: pd.Series(list(cells), frame.index, type(cells[0]) if cells else object)
+                                for name, cells in zip(DERIVED, columns, strict=True)})
+    return frame[[*COLUMNS, *DERIVED]]
+
+
+@functools.cache
+def _derived(task: str, split: str, metric: str) -> tuple[str, str, float, str]:
+    forms = (*WRITTEN.get(task, ()), *ANYWHERE)
+    found = next(filter(None, (re.fullmatch(form, split) for form in forms)), None)
+    named = found.groupdict() if found else {"set": split}
+    x = named.get("x") or (0.0 if (task, named.get("item")) == ("corruption", "clean") else np.nan)
+    reference = re.fullmatch(r"(?:.+-above|change-from)-(.+)", metric)
+    known = named.get("set") or UNNAMED[task]
+    return known, named.get("item") or "", float(x), reference[1] if reference else ""
+
+
+def above(metric: str, reference: str) -> str:
+    """Return the metric's name for the paired difference from a reference; without one, the metric itself."""
+    return f"{metric}-above-{reference}" if reference else metric
 
 
 def write(frame: pd.DataFrame, folder: Path, attrs: dict[str, Any]) -> None:
@@ -68,7 +132,8 @@ def write(frame: pd.DataFrame, folder: Path, attrs: dict[str, Any]) -> None:
 
     with replacing(folder / "scores.csv") as part:
         frame.to_csv(part, index=False, lineterminator="\n")
-    dataset = xr.Dataset.from_dataframe(frame.rename_axis("row").astype({c: object for c in frame if c not in (*NUMBERS, "n", "seed")}))
+    texts = {column: object for column in frame if column not in (*NUMBERS, "n", "seed", "x")}
+    dataset = xr.Dataset.from_dataframe(frame.rename_axis("row").astype(texts))
     write_dataset(folder / "scores.nc", dataset.assign_attrs(attrs))
 
 
@@ -85,21 +150,25 @@ def read(path: str | Path) -> pd.DataFrame:
         frame = pd.read_csv(path)
     except (ValueError, UnicodeDecodeError) as error:
         raise HumalignError(f"{path} is no table of scores ({error}): delete it and run `make reproduce`") from None
-    if tuple(frame.columns) != COLUMNS:
-        raise HumalignError(f"{path} has columns {list(frame.columns)}, expected {list(COLUMNS)}")
+    if tuple(frame.columns) not in (COLUMNS, (*COLUMNS, *DERIVED)):
+        raise HumalignError(f"{path} has columns {list(frame.columns)}, expected {[*COLUMNS, *DERIVED]}")
+    for name in {"item", "reference"} & set(frame.columns):  # an empty name is read as NaN
+        frame[name] = frame[name].astype(object).fillna("").astype(str)
+    frame = complete(frame)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # `origins.read` is what complains of a damaged file
         frame.attrs["sources"] = json.loads(path.with_name("provenance.json").read_text("utf-8"))["sources"]
     return frame
 
 
-def pick(frame: pd.DataFrame, **where: str | Sequence[str]) -> pd.DataFrame:
+def pick(frame: pd.DataFrame, **where: Any) -> pd.DataFrame:
     """Return the rows in which every named column has the given value, or one of the given values."""
     for column, wanted in where.items():
-        frame = frame[frame[column].isin([wanted] if isinstance(wanted, str) else list(wanted))]
+        several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
+        frame = frame[frame[column].isin(list(wanted) if several else [wanted])]
     return frame
 
 
-def one(frame: pd.DataFrame, **where: str) -> pd.Series:
+def one(frame: pd.DataFrame, **where: Any) -> pd.Series:
     """Return the single row that fits; none or several is an error, so prose cannot quote a wrong number."""
     rows = pick(frame, **where)
     if len(rows) != 1:

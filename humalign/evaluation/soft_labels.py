@@ -8,8 +8,9 @@ distributions: Peterson, Battleday, Griffiths, Russakovsky (2019), Human uncerta
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Real
 
+from humalign.data.judgments import floats, number
 from humalign.evaluation.checks import check_probabilities
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.few_shot import image_mean
@@ -18,44 +19,30 @@ from humalign.evaluation.scores import Estimate
 BINS = 15
 
 
-def majority(shares: Float[np.ndarray, "images classes"]) -> Float[np.ndarray, "images classes"]:
-    """Return the distribution that is all on people's most frequent label, split evenly where several are."""
-    most = shares == shares.max(1, keepdims=True)
-    return most / most.sum(1, keepdims=True)
-
-
-def entropies(shares: Float[np.ndarray, "*any classes"]) -> Float[np.ndarray, "*any"]:
+def entropies(shares: Real[np.ndarray, "*any classes"]) -> Float[np.ndarray, "*any"]:
     """Return the entropy of each distribution, in nats."""
+    shares = floats(shares, "shares")
     return -np.sum(shares * np.log(np.where(shares > 0, shares, 1.0)), axis=-1)
 
 
 def cross_entropy(
-    probabilities: Float[np.ndarray, "draws rows classes"],
-    shares: Float[np.ndarray, "images labels"],
+    probabilities: Real[np.ndarray, "draws rows classes"],
+    shares: Real[np.ndarray, "images labels"],
     tested: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
 ) -> Estimate:
     """Return the mean surprise of people's labels under the classifier, in nats (unit: image).
 
-    Its least possible value is ``people_entropy``. Raises `HumalignError` where either side is no distribution.
+    Its least possible value is the mean entropy of people's labels. Raises `HumalignError` where either side is no distribution.
     """
-    check_probabilities(probabilities, shares)
+    probabilities, shares = check_probabilities(probabilities, shares)
     surprise = -(shares * np.log(np.maximum(probabilities, np.finfo(probabilities.dtype).tiny))).sum(-1)
     return image_mean(surprise, tested, weights)
 
 
-def people_entropy(
-    shares: Float[np.ndarray, "images classes"],
-    tested: Bool[np.ndarray, "draws images"],
-    weights: Float[np.ndarray, "draws_and_one images"],
-) -> Estimate:
-    """Return the mean entropy of people's labels, in nats: no classifier's cross-entropy is below it (unit: image)."""
-    return image_mean(np.broadcast_to(entropies(shares), tested.shape), tested, weights)
-
-
 def calibration_error(
-    probabilities: Float[np.ndarray, "draws rows classes"],
-    shares: Float[np.ndarray, "images labels"],
+    probabilities: Real[np.ndarray, "draws rows classes"],
+    shares: Real[np.ndarray, "images labels"],
     tested: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
     bins: int = BINS,
@@ -63,15 +50,16 @@ def calibration_error(
     """Return the expected calibration error of each classifier's most probable class, mean over draws (unit: image).
 
     Images are put into bins of equal width by confidence; the error is the distance in each bin of mean confidence and mean hit,
-    weighed by its share of the images. A hit is the share of people who gave the predicted label: pass people's distributions, or
-    what ``majority`` makes of them. Source: Guo, Pleiss, Sun, Weinberger (2017), On calibration of modern neural networks.
+    weighed by its share of the images. A hit is the share of people who gave the predicted label.
+
+    Source: Guo, Pleiss, Sun, Weinberger (2017), On calibration of modern neural networks.
 
     Sampling alone makes each bin's distance positive, so that a perfectly calibrated classifier has an error above zero; and
     resampling adds as much again. The added part is estimated from the draws and taken off them, so that the interval is about
     the error that is reported.
     """
-    check_probabilities(probabilities, shares)
-    found = []
+    probabilities, shares = check_probabilities(probabilities, shares)
+    bins, found = number("bins", bins), []
     for rows, used in zip(probabilities, tested, strict=True):
         confidence = rows[used].max(1)
         hit = np.take_along_axis(shares[used], rows[used].argmax(1)[:, None], axis=1)[:, 0]
@@ -85,13 +73,13 @@ def calibration_error(
 
 
 def entropy_agreement(
-    probabilities: Float[np.ndarray, "draws rows classes"],
-    shares: Float[np.ndarray, "images labels"],
+    probabilities: Real[np.ndarray, "draws rows classes"],
+    shares: Real[np.ndarray, "images labels"],
     tested: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
 ) -> Estimate:
     """Return Spearman's correlation over images of the classifier's entropy with people's, mean over draws (unit: image)."""
-    check_probabilities(probabilities, shares)
+    probabilities, shares = check_probabilities(probabilities, shares)
     people = entropies(shares)
     found = [
         spearman(Ranked(entropies(rows[used])), Ranked(people[used]), weights[:, used])

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from jaxtyping import Float, Float16
+from torch import Tensor
 
 from humalign.artefacts import write_dataset
 from humalign.data.images import ImageSet
@@ -18,6 +20,8 @@ from humalign.models.backbones import Backbone
 
 # On two cores, small batches in channels-last order are twice as fast as large ones: they stay in the cache.
 BATCH = 16
+# Axes of what is kept, by their number.
+AXES = {2: ("image", "channel"), 3: ("image", "token", "channel"), 4: ("image", "channel", "y", "x")}
 
 
 @torch.inference_mode()
@@ -35,8 +39,17 @@ def embed(
 
     Returns:
         ``features`` (image, feature) float32, and ``activations`` float16 where asked for: (image, channel, y, x), of a
-        transformer (image, token, channel); every column of the labels is a coordinate along ``image``.
+        transformer (image, token, channel), behind the pooling (image, channel); every column of the labels is a coordinate
+        along ``image``.
+
+    Raises:
+        HumalignError: no pictures, more frozen stages than there are, or values that are not finite or too large
+            to be kept.
     """
+    if not sum(map(len, images)):
+        raise HumalignError(f"no pictures for {backbone.name}: give at least one")
+    if frozen_stages is not None:
+        backbone.refuse_cut(frozen_stages)
     backbone = backbone.to(memory_format=torch.channels_last)
     features, activations = [], []
     for one_set in images:
@@ -45,7 +58,7 @@ def embed(
             hidden = backbone.normalise(pixels).contiguous(memory_format=torch.channels_last)
             for number, stage in enumerate(backbone.stages):
                 if number == frozen_stages:
-                    activations.append((hidden if number else pixels).half().contiguous().numpy())
+                    activations.append(_halved(hidden if number else pixels, backbone.name, number))
                 hidden = stage(hidden)
             features.append(hidden.numpy())
             progress(len(pixels))
@@ -56,15 +69,26 @@ def embed(
     data: dict[str, Any] = {"features": (("image", "feature"), found)}
     if activations:
         kept = np.concatenate(activations)
-        data["activations"] = (("image", "token", "channel") if kept.ndim == 3 else ("image", "channel", "y", "x"), kept)
+        data["activations"] = (AXES[kept.ndim], kept)
     return xr.Dataset(
         data, coords={name: ("image", labels[name].to_numpy(dtype=object)) for name in labels}, attrs={"backbone": backbone.name}
     )
 
 
-def write(path: Path, dataset: xr.Dataset, attrs: dict[str, Any]) -> None:
+def _halved(activations: Float[Tensor, "batch ..."], name: str, stages: int) -> Float16[np.ndarray, "batch ..."]:
+    """Return activations in half precision, whose largest number is 65,504."""
+    kept = activations.half().contiguous()
+    if not torch.isfinite(kept).all():
+        largest = float(activations.abs().max())
+        mend = "train from another stage on, or from the pictures (`frozen_stages=0`)"
+        end = "half precision ends at 65,504"
+        raise HumalignError(f"{name} gives values up to {largest:,.0f} after {stages} stages, and {end}: {mend}")
+    return kept.numpy()
+
+
+def write(path: str | Path, dataset: xr.Dataset, attrs: dict[str, Any]) -> None:
     """Write embeddings with their provenance."""
-    write_dataset(path, dataset.assign_attrs(attrs))
+    write_dataset(Path(path), dataset.assign_attrs(attrs))
 
 
 def read(path: str | Path) -> xr.Dataset:
@@ -76,9 +100,9 @@ def read(path: str | Path) -> xr.Dataset:
         raise HumalignError(f"cannot read embeddings at {path} ({type(error).__name__}): run `humalign run embeddings`") from None
 
 
-def made_with(path: Path, key: str) -> bool:
+def made_with(path: str | Path, key: str) -> bool:
     """Tell whether a file was written by a stage under this very key, so that a stopped stage need not make it again."""
     try:
-        return path.is_file() and bool(read(path).attrs.get("key") == key)
+        return Path(path).is_file() and bool(read(path).attrs.get("key") == key)
     except HumalignError:
         return False

@@ -17,13 +17,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from humalign.artefacts import write_error
 from humalign.errors import HumalignError
 from humalign.models.backbones import Backbone
 from humalign.models.student import Student
+from humalign.models.weights import save_file
 
 HEAD, CLASSIFIER = "triplet_head.safetensors", "i1k_head.safetensors"
 ABOUT_HEADS = {
@@ -71,7 +71,7 @@ def trained(backbone: Backbone, student: Student) -> Backbone:
     return result
 
 
-def save_pretrained(folder: Path, backbone: Backbone, student: Student, card: Card) -> Path:
+def save_pretrained(folder: str | Path, backbone: Backbone, student: Student, card: Card) -> Path:
     """Write a student as a model of its backbone's library, whole or not at all.
 
     Args:
@@ -87,7 +87,7 @@ def save_pretrained(folder: Path, backbone: Backbone, student: Student, card: Ca
     Raises:
         HumalignError: the folder holds something, cannot be written, or the student is of another backbone.
     """
-    refuse_filled(folder)
+    refuse_filled(Path(folder))
     return save(folder, trained(backbone, student), {HEAD: student.head.state_dict()}, card)
 
 
@@ -97,7 +97,7 @@ def refuse_filled(folder: Path) -> None:
         raise HumalignError(f"{folder} holds something already: name a folder that is new or empty")
 
 
-def save(folder: Path, backbone: Backbone, heads: dict[str, dict[str, Tensor]], card: Card) -> Path:
+def save(folder: str | Path, backbone: Backbone, heads: dict[str, dict[str, Tensor]], card: Card) -> Path:
     """Write a backbone and the heads behind it as a model of its library, whole or not at all.
 
     Args:
@@ -107,6 +107,7 @@ def save(folder: Path, backbone: Backbone, heads: dict[str, dict[str, Tensor]], 
     Raises:
         HumalignError: the folder holds something, or cannot be written.
     """
+    folder = Path(folder)
     refuse_filled(folder)
     # Training stores convolutions channels last, and safetensors takes tensors in their plain order only.
     net = backbone.net.to(memory_format=torch.contiguous_format)
@@ -118,7 +119,7 @@ def save(folder: Path, backbone: Backbone, heads: dict[str, dict[str, Tensor]], 
             inside.mkdir()
             write(net, backbone, inside)
             for name, state in heads.items():
-                save_file({key: value.contiguous() for key, value in state.items()}, inside / name, card.provenance)
+                save_file(state, inside / name, card.provenance)
             (inside / "README.md").write_text(_readme(backbone, card, load, list(heads)), encoding="utf-8")
             os.replace(inside, folder)
     except OSError as error:
@@ -130,16 +131,17 @@ def save(folder: Path, backbone: Backbone, heads: dict[str, dict[str, Tensor]], 
 
 
 def _timm(net: Any, backbone: Backbone, folder: Path) -> None:
-    from timm.models import save_for_hf
+    from timm.models._hub import save_config_for_hf
 
     net.reset_classifier(0)
     net.pretrained_cfg = net.pretrained_cfg | _timm_input(backbone) | {"tag": "humalign"}
-    save_for_hf(net, str(folder), safe_serialization=True)
+    save_file(net.state_dict(), folder / "model.safetensors")
+    save_config_for_hf(net, str(folder / "config.json"))
 
 
 def _timm_input(backbone: Backbone) -> dict[str, Any]:
     recipe = backbone.recipe
-    picture = {"input_size": (3, recipe.size, recipe.size), "interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "squash"}
+    picture = {"input_size": (3, recipe.size, recipe.size), "interpolation": recipe.interpolation, "crop_pct": 1.0, "crop_mode": "squash"}
     return picture | {"mean": recipe.mean, "std": recipe.std, "license": recipe.licence}
 
 
@@ -149,15 +151,16 @@ def _open_clip(net: Any, backbone: Backbone, folder: Path) -> None:
     recipe = backbone.recipe
     architecture = recipe.model.partition("/")[0] if not recipe.model.startswith(("local-dir:", "hf-hub:")) else recipe.model
     config = {"model_cfg": open_clip.get_model_config(architecture) | recipe.options}
-    config["preprocess_cfg"] = {"mean": recipe.mean, "std": recipe.std, "interpolation": "bicubic", "resize_mode": "squash"}
-    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, folder / "open_clip_model.safetensors")
+    picture = {"mean": recipe.mean, "std": recipe.std, "interpolation": recipe.interpolation, "resize_mode": "squash"}
+    config["preprocess_cfg"] = picture
+    save_file(net.state_dict(), folder / "open_clip_model.safetensors")
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
 def _module(net: Any, backbone: Backbone, folder: Path) -> None:
     recipe = backbone.recipe
     config = {"architecture": recipe.model, "input_size": [3, recipe.size, recipe.size], "mean": recipe.mean, "std": recipe.std}
-    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, folder / "model.safetensors")
+    save_file(net.state_dict(), folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
@@ -180,7 +183,7 @@ def _readme(backbone: Backbone, card: Card, load: str, heads: list[str]) -> str:
         "backbone": f"{backbone.name} ({recipe.library}, {recipe.model})",
         "features": recipe.penultimate or "penultimate layer",
         "before alignment trained on": recipe.trained_on,
-        "input": f"the whole picture squashed to {recipe.size} × {recipe.size}, bicubic, values in [0, 1]",
+        "input": f"the whole picture squashed to {recipe.size} × {recipe.size}, {recipe.interpolation}, values in [0, 1]",
         "normalisation": f"mean {list(recipe.mean)}, standard deviation {list(recipe.std)}",
     } | card.provenance
     parts = [

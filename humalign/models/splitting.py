@@ -75,10 +75,17 @@ def _open_clip_timm(net: Any) -> list[nn.Module]:
 
 
 def _open_clip_vit(net: Any) -> list[nn.Module]:
-    if net.attn_pool is not None or net.output_tokens or not net.transformer.batch_first:
+    if net.output_tokens:
+        # The tower of a CoCa model gives its tokens beside its features.
+        return [Part(net, [*net._modules, *net._parameters], _open_clip_features)]
+    if net.attn_pool is not None or not net.transformer.batch_first:
         return [net]
     first = ("conv1", "class_embedding", "positional_embedding", "patch_dropout", "ln_pre")
     return [Part(net, first, _open_clip_tokens), *net.transformer.resblocks, Part(net, ("ln_post", "proj"), _open_clip_pooled)]
+
+
+def _open_clip_features(net: Any, pixels: Tensor) -> Tensor:
+    return net(pixels)[0]
 
 
 def _open_clip_tokens(net: Any, pixels: Tensor) -> Tensor:

@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from jaxtyping import Float, Num
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from humalign.artefacts import replacing
 from humalign.errors import HumalignError
-from humalign.models.backbones import Backbone
+from humalign.models.backbones import Backbone, keep_no_biases, refuse_unscaled
+from humalign.models.weights import save_file
 
 HEAD_DIM = 1024
 
@@ -39,7 +40,12 @@ class Normalise(nn.Module):
         self.register_buffer("std", std.clone(), persistent=False)
 
     def forward(self, pixels: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 3 size size"]:
-        """Return normalised pictures."""
+        """Return normalised pictures.
+
+        Raises:
+            HumalignError: values in 0 to 255, or normalised already.
+        """
+        refuse_unscaled(pixels)
         return (pixels - self.mean) / self.std
 
 
@@ -55,6 +61,15 @@ class Centre(nn.Module):
     def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Return centred features."""
         return features - self.mean
+
+
+def _strided_point(module: nn.Module) -> bool:
+    """Tell whether a module is a convolution of single pixels that leaves some out.
+
+    Its gradient in the layout channels last writes beyond its memory on some processors (PyTorch 2.14 with oneDNN;
+    RepVGG, FastViT).
+    """
+    return isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.stride != (1, 1)
 
 
 class Student(nn.Module):
@@ -81,19 +96,27 @@ class Student(nn.Module):
     ) -> None:
         super().__init__()
         self.entry = entry or nn.Identity()
-        self.tail = copy.deepcopy(tail).requires_grad_(True).to(memory_format=torch.channels_last)
+        self.tail = copy.deepcopy(tail).requires_grad_(True)
+        points: list[Any] = [module for module in self.tail.modules() if _strided_point(module)]
+        self._plain = bool(points)
+        self.tail.to(memory_format=torch.contiguous_format if points else torch.channels_last)
+        for module in points:
+            # The weights of a single pixel are in order in both layouts; only a copy has the strides of the plain one.
+            weight = module.weight.data
+            module.weight.data = torch.empty_like(weight, memory_format=torch.contiguous_format).copy_(weight)
+        keep_no_biases(self.tail)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.head = nn.Linear(dim, head_dim) if head is None else head
         self._recompute = False
+        # Where a training left it, and where that began: see humalign.distil.checkpoint.
+        self.left: tuple[str, str] | None = None
         self.eval()
 
     @classmethod
     def of(cls, backbone: Backbone, frozen_stages: int, seed: int = 0, head: nn.Module | None = None) -> Student:
         """Return a student whose first ``frozen_stages`` stages stay outside, as cached activations."""
-        stages = len(backbone.stages)
-        if not 0 <= frozen_stages < stages:
-            raise HumalignError(f"{backbone.name} has {stages} stages: `frozen_stages` must be 0..{stages - 1}, not {frozen_stages}")
+        backbone.refuse_cut(frozen_stages)
         with torch.no_grad():
             dim = backbone(torch.zeros(1, 3, backbone.size, backbone.size)).shape[1]
         entry = None if frozen_stages else Normalise(backbone.mean, backbone.std)
@@ -118,7 +141,9 @@ class Student(nn.Module):
     def features_of(self, inputs: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch dim"]:
         """Return penultimate features of a batch of pictures or cached inputs (any precision; bytes are 0 to 255)."""
         inputs = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()
-        hidden = self.entry(inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs)
+        plain = self._plain and inputs.device.type == "cpu"
+        layout = torch.channels_last if inputs.ndim == 4 and not plain else torch.contiguous_format
+        hidden = self.entry(inputs.contiguous(memory_format=layout))
         for stage in self._stages():
             again = self._recompute and torch.is_grad_enabled() and not hasattr(stage, "set_grad_checkpointing")
             hidden = recomputed(stage, hidden, use_reentrant=False) if again else stage(hidden)
@@ -131,12 +156,12 @@ class Student(nn.Module):
         parts = (inputs[start : start + batch].to(device) for start in range(0, len(inputs), batch))
         return torch.cat([self.features_of(part).cpu() for part in parts])
 
-    def save(self, path: Path, metadata: dict[str, Any] | None = None) -> None:
+    def save(self, path: str | Path, metadata: dict[str, Any] | None = None) -> None:
         """Write trained stages and head as safetensors."""
-        with replacing(path) as part:
-            save_file({k: v.contiguous() for k, v in self.state_dict().items()}, part, {k: str(v) for k, v in (metadata or {}).items()})
+        with replacing(Path(path)) as part:
+            save_file(self.state_dict(), part, metadata)
 
-    def load(self, path: Path) -> Student:
+    def load(self, path: str | Path) -> Student:
         """Read what ``save`` wrote into this student.
 
         Raises:

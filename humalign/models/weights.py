@@ -6,14 +6,16 @@ before arrays of NumPy are copied in, every parameter is made NaN, so that one w
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from humalign.errors import HumalignError, complaint, listed
@@ -64,6 +66,31 @@ def named(path: str | Path) -> Path:
     if path.suffix not in SUFFIXES:
         raise HumalignError(f"{path} is no file of weights that can be read: known are {', '.join(SUFFIXES)}")
     return path
+
+
+def config(path: Path, name: str) -> dict[str, Any]:
+    """Return the configuration of that name beside a file of weights; nothing where there is none.
+
+    Raises:
+        HumalignError: it cannot be read.
+    """
+    file = path.parent / name
+    if not file.is_file():
+        return {}
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise HumalignError(f"cannot read {file}, the configuration of {path.name} ({complaint(error)}): bring it again") from None
+    return found if isinstance(found, dict) else {}
+
+
+def save_file(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write tensors as safetensors, in a file that the umask says who may read.
+
+    Safetensors' own function lets only the owner read it, and refuses a network that has a tensor under several names.
+    """
+    whole = {name: value.detach().contiguous().clone() for name, value in tensors.items()}
+    path.write_bytes(serialised(whole, {name: str(value) for name, value in (metadata or {}).items()}))
 
 
 def load_into_timm(net: Any, path: Path) -> None:

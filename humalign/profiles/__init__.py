@@ -3,214 +3,214 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import json
+import math
+import typing
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError
+from humalign.profiles.schema import Profile, Student, Teacher, Within
+
+__all__ = ["Profile", "Student", "Teacher", "as_settings", "changed", "load", "names", "parse"]
+
+FOLDER = files("humalign.profiles")
+ENDINGS = (".yaml", ".yml")
+# What a file without this says is inherited from, and no run of its own.
+RUNS = "about"
+# Lists that must have an entry.
+NOT_EMPTY = ("evaluation.names", "evaluation.shots", "data.judged")
 
 
-@dataclasses.dataclass(frozen=True)
-class Profile:
-    """The settings of the whole chain, on simulated judgments; the file says what each means."""
-
-    name: str
-    seed: int
-    threads: int
-    teacher_backbone: str
-    student_backbone: str
-    frozen_stages: int
-    folds: int
-    whole_subgroups: int
-    observers: int
-    individuality: float
-    space_dim: int
-    group_share: float
-    subgroup_share: float
-    concept_share: float
-    answers: int
-    people_per_triplet: int
-    test_triplets: int
-    vice_dim: int
-    vice_steps: int
-    vice_batch: int
-    distilled_triplets: int
-    border_share: float
-    vice_clusters: int
-    pulls: tuple[float, ...]
-    pull_folds: int
-    teacher_rank: int
-    teacher_iterations: int
-    clusters: int
-    triplets: int
-    block_images: int
-    objective: str
-    temperature: float
-    steps: int
-    warmup: int
-    learning_rate: float
-    decay_to_init: float
-    batch_triplets: int
-    checkpoint_every: int
-    shots: tuple[int, ...]
-    few_shot_draws: int
-    bootstrap_draws: int
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key may stand once."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Things:
-    """The settings of teachers and students on real human judgments; the file says what each means."""
-
-    name: str
-    seed: int
-    threads: int
-    backbones: tuple[str, ...]
-    further_backbones: tuple[str, ...]
-    students: tuple[str, ...]
-    vice_dim: int
-    vice_steps: int
-    vice_batch: int
-    vice_seeds: int
-    vice_shares: tuple[float, ...]
-    shares: tuple[float, ...]
-    folds: int
-    residuals: tuple[float, ...]
-    ridges: tuple[float, ...]
-    pulls: tuple[float, ...]
-    pull_folds: int
-    distilled_triplets: int
-    image_residuals: tuple[float, ...]
-    image_ridges: tuple[float, ...]
-    image_keeps: tuple[float, ...]
-    image_folds: int
-    image_repeats: int
-    image_triplets: int
-    trained_stages: int
-    objective: str
-    temperature: float
-    steps: int
-    warmup: int
-    learning_rate: float
-    decay_to_init: float
-    batch_images: int
-    checkpoint_every: int
-    curve_seeds: int
-    curve_steps: int
-    curve_sparse_steps: int
-    curve_every: int
-    curve_images: int
-    curve_held_out: int
-    curve_triplets: int
-    clusters: int
-    labelled_images: int
-    corrupted_images: int
-    shots: tuple[int, ...]
-    few_shot_draws: int
-    recovery_answers: tuple[int, ...]
-    recovery_dim: int
-    bootstrap_draws: int
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in found:
+            raise HumalignError(f"line {key_node.start_mark.line + 1}: the key {key!r} stands twice: take one of them out")
+        found[key] = loader.construct_object(value_node, deep=True)
+    return found
 
 
-@dataclasses.dataclass(frozen=True)
-class Released:
-    """The settings of what scores models at the paper's scale; as they are, of the models that the authors released."""
-
-    name: str
-    seed: int
-    threads: int
-    evidence: str
-    imagenet_pictures: int
-    imagenet_validation: int
-    students: tuple[str, ...]
-    device: str
-    precision: str
-    workers: int
-    batch_images: int
-    evaluations: tuple[str, ...]
-    labelled_images: int
-    shots: tuple[int, ...]
-    few_shot_draws: int
-    compared_images: int
-    bootstrap_draws: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Paper(Released):
-    """The settings of the paper's own chain, at its own scale or in small; the file says what each means and where it is from."""
-
-    teacher_backbone: str
-    compile: str
-    processes: int
-    folds: int
-    vice_dim: int
-    vice_steps: int
-    vice_batch: int
-    distilled_triplets: int
-    pulls: tuple[float, ...]
-    pull_folds: int
-    teacher_rank: int
-    teacher_iterations: int
-    triplets_from: str
-    sampling: str
-    clusters: int
-    triplets: int
-    validation_triplets: int
-    objective: str
-    temperature: float
-    steps: int
-    warmup: int
-    learning_rate: float
-    decay_to_init: float
-    batch_triplets: int
-    checkpoint_every: int
-    evaluate_every: int
-
-
-Settings = Profile | Things | Released
-# Which settings a profile has; those not named here have the chain's.
-KINDS: dict[str, type[Settings]] = {"things": Things, "paper": Paper, "rehearsal": Paper, "released": Released}
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
 def names() -> list[str]:
-    """Return the profiles that exist."""
-    return sorted(path.name.removesuffix(".yaml") for path in files("humalign.profiles").iterdir() if path.name.endswith(".yaml"))
+    """Return the profiles that come with the package and can be run."""
+    every = (path.name.removesuffix(".yaml") for path in FOLDER.iterdir() if path.name.endswith(".yaml"))
+    return sorted(name for name in every if RUNS in _ours(name))
 
 
-def load(name: str) -> Settings:
-    """Read a profile by name.
+def load(name: str) -> Profile:
+    """Read a profile by name, or one of your own by the path of its file (``mine.yaml``).
 
     Raises:
-        HumalignError: unknown profile, or a key that is unknown, missing or of the wrong type.
+        HumalignError: unknown profile, a file that cannot be read, or a key that is unknown, missing, twice, of the wrong type or out of
+            its range.
     """
+    if name.endswith(ENDINGS):
+        path = Path(name)
+        return parse(path.stem, _read(path), str(path.resolve()))
     if name not in names():
-        raise HumalignError(f"unknown profile {name!r}: {nearest(name, names())}")
-    return parse(name, yaml.safe_load((files("humalign.profiles") / f"{name}.yaml").read_text("utf-8")))
+        close = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names())}"
+        raise HumalignError(f"unknown profile {name!r}: {hint}; or give the path of a file of your own, mine.yaml")
+    return parse(name, _ours(name))
 
 
-def parse(name: str, settings: dict[str, Any]) -> Settings:
-    """Check the settings of a profile, key by key."""
-    kind = KINDS.get(name, Profile)
-    expected = {field.name: str(field.type) for field in dataclasses.fields(kind) if field.name != "name"}
-    for key in settings:
-        if key not in expected:
-            raise HumalignError(f"profile {name}: unknown key {key!r}: {nearest(key, expected)}")
-    missing = sorted(expected.keys() - settings.keys())
+def parse(name: str, settings: Any, source: str = "") -> Profile:
+    """Check the settings of a profile, section by section, on top of what they inherit."""
+    where = f"profile {name}"
+    if not isinstance(settings, dict) or not settings:
+        raise HumalignError(f"{where}: no settings: start it with `inherits: demo`, and change what differs")
+    given = _inherited(settings, where)
+    profile: Profile = _build(Profile, given | {"name": name, "source": source or name}, where, "")
+    return _consistent(profile, where)
+
+
+def changed(profile: Profile, **sections: Any) -> Profile:
+    """Return a profile with other settings: sections are merged into those that it has, lists and single values replaced."""
+    return parse(profile.name, _laid(as_settings(profile), sections), profile.source)
+
+
+def as_settings(profile: Profile) -> dict[str, Any]:
+    """Return all settings of a profile as a file of it would hold them."""
+    whole: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(profile)))
+    return {key: value for key, value in whole.items() if key not in ("name", "source")}
+
+
+def _consistent(profile: Profile, where: str) -> Profile:
+    """Check what one setting asks of another."""
+    taught = profile.distillation
+    for wrong, line in (
+        (taught.warmup >= taught.steps, f"distillation.warmup = {taught.warmup} of {taught.steps} steps: take fewer than there are"),
+        (not profile.students, "students: name at least one backbone"),
+        (
+            sorted(set(profile.backbones)) != sorted(profile.backbones),
+            f"students: {max(profile.backbones, key=profile.backbones.count, default='')} stands twice: name each backbone once",
+        ),
+    ):
+        if wrong:
+            raise HumalignError(f"{where}: {line}")
+    parts = profile.labeller.parts if profile.teachers else None
+    for student in profile.students if parts else ():
+        lacking = [kind for kind in student.parts if not getattr(parts, kind, False)]
+        if lacking or not student.parts:
+            has = [kind for kind in ("all", "folds", "halves") if getattr(parts, kind)]
+            raise HumalignError(
+                f"{where}: students.parts = {list(student.parts)} of {student.backbone}: the last teacher has the parts {', '.join(has)}"
+            )
+    return profile
+
+
+# ---- files and what they inherit ---------------------------------------------------------------------------------------------------------
+
+
+def _ours(name: str) -> Any:
+    return _parsed((FOLDER / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return _parsed(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise HumalignError(f"cannot read the profile {path} ({error}): give the path of a YAML file") from None
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise HumalignError(f"{where} is no YAML: {' '.join(str(error).split())}") from None
+    except HumalignError as error:
+        raise HumalignError(f"{where}, {error}") from None
+
+
+def _inherited(settings: Any, where: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Lay settings over those that they inherit: sections are merged, lists and single values replaced."""
+    rest = {key: value for key, value in settings.items() if key != "inherits"}
+    if "inherits" not in settings:
+        return rest
+    base = str(settings["inherits"])
+    if base in above:
+        raise HumalignError(f"{where}: inherits itself by way of {base}: take one `inherits` out")
+    if base.endswith(ENDINGS):
+        found = _read(Path(base))
+    elif (FOLDER / f"{base}.yaml").is_file():
+        found = _ours(base)
+    else:
+        raise HumalignError(f"{where}: inherits {base!r}, which is no profile: known are {', '.join(['official', *names()])}")
+    return _laid(_inherited(found, where, (*above, base)), rest)
+
+
+def _laid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _laid(merged[key], value) if both else value
+    return merged
+
+
+# ---- values ------------------------------------------------------------------------------------------------------------------------------
+
+
+def _build(kind: Any, given: Any, where: str, place: str) -> Any:
+    """Make a section of a mapping, key by key."""
+    if not isinstance(given, dict):
+        raise HumalignError(f"{where}: {place} = {given!r}: a section, with a key in each line")
+    wanted, prefix = typing.get_type_hints(kind, include_extras=True), f"{place}." if place else ""
+    for key in given:
+        if key not in wanted:
+            close = difflib.get_close_matches(str(key), wanted, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(sorted(wanted))}"
+            raise HumalignError(f"{where}: unknown key {f'{prefix}{key}'!r}: {hint}")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in given]
     if missing:
-        raise HumalignError(f"profile {name}: key {missing[0]!r} is missing")
-    return kind(name=name, **{key: _typed(name, key, expected[key], value) for key, value in settings.items()})
+        raise HumalignError(f"{where}: key {f'{prefix}{missing[0]}'!r} is missing")
+    return kind(**{key: _value(wanted[key], value, where, f"{prefix}{key}") for key, value in given.items()})
 
 
-def _typed(name: str, key: str, wanted: str, value: Any) -> Any:
-    checks = {
-        "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
-        "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool),
-        "str": lambda v: isinstance(v, str),
-    }
-    if wanted.startswith("tuple"):
-        item = wanted[len("tuple[") :].split(",")[0]
-        if isinstance(value, list) and value and all(checks[item](v) for v in value):
-            return tuple(float(v) for v in value) if item == "float" else tuple(value)
-    elif checks[wanted](value):
-        return float(value) if wanted == "float" else value
-    raise HumalignError(f"profile {name}: {key} = {value!r} is no {wanted}")
+def _value(wanted: Any, value: Any, where: str, place: str) -> Any:
+    """Check and convert one value: a number, a text, a list of these, a section, or a list of sections."""
+    if typing.get_origin(wanted) is tuple:
+        if not isinstance(value, list):
+            raise HumalignError(f"{where}: {place} = {value!r}: a list, in brackets or a line each")
+        if not value and place.endswith(NOT_EMPTY):
+            raise HumalignError(f"{where}: {place} = []: one or more")
+        return tuple(_value(typing.get_args(wanted)[0], each, where, place) for each in value)
+    if dataclasses.is_dataclass(wanted):
+        return _build(wanted, value, where, place)
+    within: tuple[Within, ...] = typing.get_args(wanted)[1:] if typing.get_origin(wanted) is typing.Annotated else ()
+    kind = typing.get_args(wanted)[0] if within else wanted
+    found = _plain(kind, value)
+    if found is None:
+        raise HumalignError(f"{where}: {place} = {value!r} is no {NAMED[kind]}")
+    for condition in within:
+        if not condition.holds(found):
+            raise HumalignError(f"{where}: {place} = {value!r}: it must be {condition.said}")
+    return found
+
+
+NAMED = {int: "whole number", float: "finite number", str: "text", bool: "true or false"}
+
+
+def _plain(kind: type, value: Any) -> Any:
+    """Return a value as the wanted kind, none where it is not one; ``3e-4``, which YAML takes for a text, is a number."""
+    if isinstance(value, bool) or kind is bool:
+        return value if isinstance(value, kind) and kind is bool else None
+    if kind is float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return None
+        return number if math.isfinite(number) else None
+    return value if isinstance(value, kind) else None

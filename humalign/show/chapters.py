@@ -9,15 +9,10 @@ from humalign.chain import origins, steps
 from humalign.chain.pipeline import Run, Stage
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
-from humalign.profiles import Released, Settings, Things
+from humalign.profiles import Profile
 
 ROOT = PACKAGE.parent
 PAPER_CHAPTER = "10_paper_scale.ipynb"
-
-
-def of(profile: Settings) -> dict[str, Stage]:
-    """Return the steps of a profile, the execution of the chapters last."""
-    return steps.of(profile) | {"notebooks": NOTEBOOKS}
 
 
 def chapters() -> list[str]:
@@ -31,22 +26,37 @@ def chapters() -> list[str]:
 def shown(run: Run) -> dict[str, str | Path]:
     """Return the parameters of all chapters: a table of scores that is not this run's is the one recorded in the repository.
 
-    ``results`` is of simulated observers, of the profile ``profile``; ``people_results`` is of people.
+    ``results`` is of simulated observers, of the profile ``profile``; ``people_results`` is of people, of the profile
+    ``people_profile``.
 
     Raises:
         HumalignError: there are no recorded scores.
     """
     fresh = run.path(origins.TABLE)
-    kept: dict[str, str | Path] = {"profile": "demo", "results": origins.recorded("demo"), "people_results": origins.recorded("things")}
-    if isinstance(run.profile, Released):
-        return kept
-    own = {"people_results": fresh} if isinstance(run.profile, Things) else {"profile": run.profile.name, "results": fresh}
-    return kept | own
+    kept: dict[str, str | Path] = {
+        "profile": "demo",
+        "results": origins.recorded("demo"),
+        "people_profile": "things",
+        "people_results": origins.recorded("things"),
+    }
+    own: dict[str, dict[str, str | Path]] = {
+        PAPER_CHAPTER: {},
+        "people": {"people_profile": run.profile.source, "people_results": fresh},
+        "simulated": {"profile": run.profile.source, "results": fresh},
+    }
+    return kept | own[_shows(run.profile)]
+
+
+def _shows(profile: Profile) -> str:
+    """Say which chapters a run's scores are for: that on ImageNet's scale, those on people, or those on simulated observers."""
+    if profile.data.pool == "imagenet-train":
+        return PAPER_CHAPTER
+    return "people" if profile.evidence == "human" else "simulated"
 
 
 def paper_results(run: Run) -> Path:
     """Return the table that the chapter at the paper's scale shows: this run's, or the recorded one, which need not be there."""
-    return run.path(origins.TABLE) if isinstance(run.profile, Released) else origins.RECORDED / "paper" / origins.TABLE
+    return run.path(origins.TABLE) if _shows(run.profile) == PAPER_CHAPTER else origins.RECORDED / "paper" / origins.TABLE
 
 
 def execute_notebooks(run: Run, provenance: Provenance) -> None:
@@ -62,13 +72,13 @@ def render(run: Run) -> Path:
 
     The first page has two figures: one of simulated observers and one of real people.
     """
-    from humalign.show import book, figures, figures_people
+    from humalign.show import book, figures
 
     tables = shown(run)
     table, people = scores.read(tables["results"]), scores.read(tables["people_results"])
     drawn = {
         "overview": lambda path: figures.save(figures.overview(table), path),
-        "across_experiments": lambda path: figures.save(figures_people.across_experiments(people), path),
+        "across_experiments": lambda path: figures.save(figures.across_experiments(people), path),
     }
     return book.render(ROOT, run.folder, run.path("notebooks"), drawn)
 
@@ -81,3 +91,5 @@ NOTEBOOKS = Stage(
     make=execute_notebooks,
     files=("notebooks/*.ipynb", "book/recorded/*/scores.csv", "book/recorded/*/provenance.json"),
 )
+# The whole chain, down to the executed chapters.
+STEPS = steps.STEPS | {"notebooks": NOTEBOOKS}

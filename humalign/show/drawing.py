@@ -1,263 +1,207 @@
-"""How figures are drawn: one style, one colour and one marker for a stage, intervals as bars.
+"""How figures look: one style, a colour and a marker for every stage, and the same bytes on every run.
 
-No two markers are alike, so that nothing is told by colour alone. A bar is a 95 % interval, or a range over folds where
-the axis says so. The dashed line is the noise ceiling.
+Colours have a contrast of at least 3 to 1 on white. Markers differ too: colour is never the only sign.
+The ground of a figure stays white on a dark page.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from humalign.evaluation.scores import pick
-from humalign.show.tables import STAGES
+from humalign.errors import HumalignError, nearest
+from humalign.show.stages import WHO, in_order
 
-WIDTH = 5.8
+# Inches, and how many letters of 10 points fill them. On a phone, 390 pixels wide, they are 9 pixels high.
+WIDTH, LETTERS = 5.4, 64
 STYLE: Any = {
-    "figure.dpi": 150, "figure.constrained_layout.use": True, "font.family": "DejaVu Sans", "font.size": 9, "axes.labelsize": 9,
-    "axes.titlesize": 9, "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "xtick.labelsize": 9,
-    "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False, "axes.axisbelow": True, "figure.facecolor": "white",
+    "figure.constrained_layout.use": True, "figure.facecolor": "white", "font.family": "DejaVu Sans",
+    "font.size": 10, "axes.labelsize": 10, "axes.titlesize": 10, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "grid.color": "#e5e5e5",
+    "xtick.labelsize": 10, "ytick.labelsize": 10, "legend.fontsize": 10, "legend.frameon": False,
+    "svg.hashsalt": "humalign", "svg.fonttype": "path",
 }
-# Of the Okabe-Ito family, each line of models from light to dark, for print in grey.
-COLOURS = {
-    "base": "#7d7d7d", "base-centred": "#b4b4b4", "unaligned": "#e69f00", "aligned": "#005a94", "aligned-head": "#56b4e9",
-    "teacher-base": "#e694bd", "teacher-centred": "#f2b48a", "teacher": "#8a2c0d", "ceiling": "#000000",
-    "predecessor": "#7570b3", "teacher-one-hot": "#d55e00", "teacher-distilled": "#b5871a", "teacher-published": "#5c5200",
-    "ridge-strict": "#7fc8ae", "ridge": "#00735a", "observer": "#4a9fd4", "dense": "#009e73", "sparse": "#cc79a7",
+# The Okabe-Ito family, darkened. Of a stage and its reference the stage is darker, for print in grey.
+LOOKS: dict[str, tuple[str, Any]] = {
+    "base": ("#6e6e6e", "o"), "base-centred": ("#949494", "p"), "unaligned": ("#c77700", "s"),
+    "aligned-head": ("#2f93d0", "H"), "aligned": ("#004b87", "D"),
+    "teacher-base": ("#d0679f", "^"), "teacher-centred": ("#b07aa1", "v"), "teacher": ("#8a2c0d", "X"),
+    "predecessor": ("#7570b3", (3, 1, 0)), "ridge-strict": ("#2f9e80", "h"), "ridge": ("#00604d", "8"),
+    "teacher-one-hot": ("#d55e00", "<"), "teacher-distilled": ("#a8780f", "P"),
+    "teacher-published": ("#5c5200", ">"), "observer": ("#3d8fd1", "*"), "ceiling": ("#000000", "d"),
+    "people": ("#000000", (4, 0, 45)), "observers": ("#000000", (8, 1, 0)),
+    "dense": ("#00735a", (5, 0, 180)), "sparse": ("#c0569b", (6, 1, 0)),
 }
-MARKERS: dict[str, Any] = {
-    "base": "o", "base-centred": "p", "unaligned": "s", "aligned": "D", "aligned-head": "H",
-    "teacher-base": "^", "teacher-centred": "v", "teacher": "X", "ceiling": "d",
-    "predecessor": (3, 1, 0),
-    "teacher-one-hot": "<", "teacher-distilled": "P", "teacher-published": ">", "ridge-strict": "h", "ridge": "8", "observer": "*",
-    "dense": (5, 0, 180), "sparse": (6, 1, 0),
-}
-TITLE: Any = {"weight": "bold", "size": 9}
-CHANCE, UNIFORM = 1 / 3, float(np.log(3))
-DASHED: Any = (0, (4, 3))
-LINES = "dashed: noise ceiling of the simulated observers; dotted: chance"
-FOLDS = "bars: range over folds"
-EMPTY = "no score: within one subgroup\nthe observers' truth is a random\nvector of each concept's own,\nwhich no picture can show"
+Line = tuple[float, str]
+POINT: Any = {"markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.6}
+DOTTED: Any = {"color": "#555555", "linestyle": ":", "linewidth": 1.2, "zorder": 0}
+DASHED: Any = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 1, "zorder": 0}
+BAND: Any = {"facecolor": "#e4e4e4", "edgecolor": "#767676", "linewidth": 0.8, "zorder": 0}
+
+
+class Drawing(Figure):
+    """A figure that a notebook shows as SVG."""
+
+    def _repr_svg_(self) -> str:
+        with io.BytesIO() as made:
+            save(self, made)
+            return made.getvalue().decode()
+
+
+def save(figure: Figure, path: str | Path | io.BytesIO) -> None:
+    """Write a figure as SVG, or as PNG (150 dots an inch) to a path ``*.png``; always the same bytes."""
+    png = str(path).endswith(".png")
+    metadata: dict[str, Any] = {"Software": None} if png else {"Date": None, "Creator": None}
+    with rc_context(STYLE):
+        figure.savefig(path, format="png" if png else "svg", dpi=150, metadata=metadata)
+
+
+def look(stage: str) -> tuple[str, Any]:
+    """Return the colour and the marker of a stage.
+
+    Raises:
+        HumalignError: no stage has such a name.
+    """
+    if stage not in LOOKS:
+        raise HumalignError(f"no colour is known for the stage {stage!r}: {nearest(stage, LOOKS)}")
+    return LOOKS[stage]
+
+
+def wrapped(text: str, letters: int = LETTERS) -> str:
+    """Return a text in lines of at most so many letters; its own line breaks stay."""
+    wrapper = textwrap.TextWrapper(letters, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapper.fill(line) for line in text.split("\n"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """One pair of axes: rows with a ``label`` each, what is counted, and a line or a band to compare them with."""
+    """One pair of axes: scores with their ``label`` and its ``place``, and what they are compared with."""
 
     title: str
     rows: pd.DataFrame
     axis: str
-    counted: str = "concepts"
-    line: float | None = None
-    note: str = ""
-    band: tuple[float, float] | None = None
+    unit: str
+    line: Line | None
+    band: tuple[float, float, str] | None
+    note: str
+
+    @property
+    def ceiling(self) -> pd.DataFrame:
+        """The rows of the ceiling."""
+        return self.rows[self.rows["stage"] == "ceiling"]
+
+    @property
+    def models(self) -> pd.DataFrame:
+        """The rows that have a value and are not the ceiling's."""
+        return self.rows[(self.rows["stage"] != "ceiling") & self.rows["value"].notna()]
+
+    def head(self, letters: int) -> str:
+        """Return the title and n, that of the models or, where there are none, of the ceiling."""
+        counts = sorted(set((self.ceiling if self.models.empty else self.models)["n"]))
+        said = f"n = {counts[0]:,}" + (f" to {counts[-1]:,}" if len(counts) > 1 else "") + f" {self.unit}"
+        beside = len(self.title) + len(said) < letters - 2 and not self.title.endswith("?")
+        return wrapped(self.title + (", " if beside else "\n") * bool(self.title) + said, letters)
+
+    def check(self, column: str) -> None:
+        """Check that a stage has one score for each value of a column.
+
+        Raises:
+            HumalignError: it has several, which would cover each other, or one without a value of the column.
+        """
+        bad = self.models[self.models.duplicated(["stage", column]) | self.models[column].isna()]
+        for row in bad.head(1).to_dict("records"):
+            where = f"task {row['task']!r}, {column} {row[column]!r}"
+            raise HumalignError(f"not one score for each {column} of the stage {row['stage']!r} ({where}): "
+                                f"name the set, item or model of the panel")
+
+    def compare(self, axes: Axes, along: bool = False) -> None:
+        """Draw ceiling, line and band across the values, which are y where a panel runs ``along`` x."""
+        across, span = (axes.axhline, axes.axhspan) if along else (axes.axvline, axes.axvspan)
+        for value in self.ceiling["value"].dropna():
+            across(value, **DASHED)
+        if self.line:
+            across(self.line[0], **DOTTED)
+        if self.band:
+            span(*self.band[:2], **BAND)
 
 
-def stage_rows(scores: pd.DataFrame, stages: Sequence[str] = STAGES, **where: str) -> pd.DataFrame:
-    """Pick rows in the order of the stages, each labelled with its stage; none at all is an error."""
-    found = pick(scores, **where)
-    found = found[found["stage"].isin(stages)]
-    if found.empty:
-        raise KeyError(f"no scores of stages {', '.join(stages)} fit {where}")
-    order = found["stage"].map(list(stages).index)
-    return found.assign(label=found["stage"]).iloc[np.argsort(order.to_numpy(), kind="stable")]
+def heading(rows: pd.DataFrame, who: str = "") -> str:
+    """Say on whose evidence scores stand, or ``who`` where they do not say enough, and which profile was run.
+
+    Raises:
+        HumalignError: people's judgments and other evidence, which must not share a figure.
+    """
+    kinds = in_order(rows["evidence"], WHO)
+    if "human" in kinds and len(kinds) > 1:
+        raise HumalignError(f"a figure has evidence of several kinds, {', '.join(kinds)}: "
+                            f"draw people's judgments in a figure of their own")
+    said = who or "; ".join(WHO[kind] for kind in kinds)
+    return f"{said[0].upper()}{said[1:]}; run of the profile {', '.join(sorted(set(rows['profile'])))}"
 
 
-def _count(panel: Panel) -> str:
-    counts = sorted(set(panel.rows.loc[panel.rows["value"].notna(), "n"]))
-    if not counts:
-        return ""
-    return f"n = {counts[0]:,}" + (f" to {counts[-1]:,}" if len(counts) > 1 else "") + f" {panel.counted}"
+def frame(figure: Figure, panels: Sequence[Panel], who: str, foot: str, key: bool) -> None:
+    """Write the evidence and a key of the stages above a figure, and the meaning of its lines below it."""
+    said = wrapped(heading(pd.concat([each.rows for each in panels]), who), LETTERS - 6)
+    stages = in_order(stage for each in panels for stage in each.models["stage"])
+    bold: Any = {"weight": "bold", "size": 10}
+    if key and len(stages) > 1:
+        looks = [dict(zip(("color", "marker"), look(stage), strict=True)) for stage in stages]
+        handles = [Line2D([], [], linewidth=2.2, **each, **POINT) for each in looks]
+        figure.legend(handles, stages, title=said, title_fontproperties=bold, loc="outside upper center",
+                      ncols=min(3, len(stages)), columnspacing=1, handlelength=1.5)
+    else:
+        figure.suptitle(said, **bold)
+    tops = [label for each in panels for label in each.ceiling["label"]]
+    meant = {
+        "dashed": ["noise ceiling" if label == "ceiling" else label for label in tops],
+        "dotted": [each.line[1] for each in panels if each.line],
+        "grey": [each.band[2] for each in panels if each.band],
+    }
+    drawn = [f"{what}: {', '.join(dict.fromkeys(means))}" for what, means in meant.items() if means]
+    figure.supxlabel(wrapped("; ".join(filter(None, [foot, *drawn]))), fontsize=10)
 
 
-def _interval(axes: Axes, row: pd.Series, y: int | float, said: bool = True, bound: bool | None = None) -> None:
-    """Draw one value with its interval, and print it at the right; a ceiling of odd-one-out, or of any ``bound``, is a line too."""
-    colour = COLOURS[row["stage"]]
-    axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
-    axes.plot(row["value"], y, marker=MARKERS[row["stage"]], color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.6)
-    if row["stage"] == "ceiling" and (row["task"] == "odd-one-out" if bound is None else bound):
-        axes.axvline(row["value"], color="black", linestyle=DASHED, linewidth=1, zorder=0)
-    if said:
-        value = f"{row['value']:.3f}".replace("-", "\N{MINUS SIGN}")
-        axes.text(1.01, y, value, transform=axes.get_yaxis_transform(), va="center", ha="left")
-
-
-def _draw(axes: Axes, panel: Panel, labels: Sequence[str]) -> None:
-    shown = panel.rows[panel.rows["value"].notna()]
-    for _, row in shown.iterrows():
-        _interval(axes, row, list(labels).index(row["label"]))
-    if panel.band is not None:
-        axes.axvspan(*panel.band, color="#e4e4e4", linewidth=0, zorder=0)
-    if panel.line is not None:
-        axes.axvline(panel.line, color="#555555", linestyle=":", linewidth=1, zorder=0)
-    if panel.note:
-        axes.text(0.45, (len(labels) - 2) / 2, panel.note, transform=axes.get_yaxis_transform(), va="center", ha="left", color="#444444",
-                  backgroundcolor="white")
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(-0.6, len(labels) - 0.4)
-    axes.grid(axis="y", color="#eeeeee", linewidth=0.8)
+def points(axes: Axes, rows: pd.DataFrame, places: Mapping[tuple[str, str], float], printed: bool) -> None:
+    """Draw scores as points with intervals, at the heights of their labels and stages, and their values."""
+    for row in rows.dropna(subset="value").to_dict("records"):
+        y, (colour, marker) = places[row["label"], row["stage"]], look(row["stage"])
+        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
+        axes.plot(row["value"], y, color=colour, marker=marker, **POINT)
+        if printed:
+            value = f"{row['value']:.3f}".replace("-", "\N{MINUS SIGN}")
+            axes.text(1.01, y, value, transform=axes.get_yaxis_transform(), va="center")
+    heights = {label: [y for (of, _), y in places.items() if of == label] for label, _ in places}
+    axes.set_yticks([float(np.mean(found)) for found in heights.values()], list(heights))
+    axes.set_ylim(min(places.values()) - 0.7, 0.7)
     axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y")
     axes.margins(x=0.08)
-    axes.set_title(panel.title + f"\n{_count(panel)}" if panel.title else _count(panel))
-    axes.set_xlabel(panel.axis)
 
 
-def draw_panels(
-    panels: Sequence[Panel], labels: Sequence[str] = STAGES, columns: int = 2, same_scale: bool = False, foot: str = "",
-    heading: str = "",
-) -> Figure:
-    """Draw panels line by line; those of a line share their labels, from bottom to top, as far as one of them uses them.
-
-    ``same_scale`` gives the panels of a column one scale, ``foot`` is said once below all, ``heading`` above.
-    """
-    lines = [panels[start : start + columns] for start in range(0, len(panels), columns)]
-    used = [[label for label in labels if any((panel.rows["label"] == label).any() for panel in line)] for line in lines]
-    heights = [0.75 + 0.25 * len(names) for names in used]
-    with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            len(lines), columns, figsize=(WIDTH, sum(heights) + 0.3 * bool(foot)), height_ratios=heights, squeeze=False,
-            sharey="row", sharex="col" if same_scale else "none")
-        for drawn, line, names in zip(grid, lines, used, strict=True):
-            for axes, panel in zip(drawn, line, strict=True):
-                _draw(axes, panel, names)
-                axes.locator_params(axis="x", nbins=6 - columns)
-                if same_scale:
-                    axes.label_outer()
-                    axes.tick_params(axis="x", labelbottom=True)
-        _say(figure, heading, foot)
-        plt.close(figure)
-    return figure
-
-
-@dataclasses.dataclass(frozen=True)
-class Course:
-    """One pair of axes on which a value runs along a number that the split names."""
-
-    title: str
-    rows: pd.DataFrame
-    across: Callable[[str], float]
-    axis: str
-    value: str
-    counted: str
-    ticks: Sequence[float] | None = None
-    line: float | None = None
-    ceiling: float | None = None
-
-
-def draw_courses(
-    courses: Sequence[Course], x_scale: str = "linear", y_scale: str = "linear", foot: str = "", heading: str = "", same_scale: bool = True
-) -> Figure:
-    """Draw values along a number, a line a stage, with a common key; ``foot`` is said below all, ``heading`` above.
-
-    All share one scale of values, unless ``same_scale`` is false: each then has its own, and its title says what they are.
-    """
-    with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(1, len(courses), figsize=(WIDTH, 3.4), squeeze=False, sharey=same_scale)
-        for axes, course in zip(grid.flat, courses, strict=True):
-            for place, (stage, rows) in enumerate(course.rows.groupby("stage", sort=False)):
-                x = np.array([course.across(split) for split in rows["split"]])
-                # A little to each side, so that intervals of one x do not cover each other.
-                x = x * 1.05 ** (place - 2) if x_scale == "log" and course.rows["stage"].nunique() > 1 else x
-                spread = np.abs(rows[["low", "high"]].to_numpy().T - rows["value"].to_numpy())
-                axes.errorbar(x, rows["value"], spread, color=COLOURS[str(stage)], marker=MARKERS[str(stage)], markersize=6, linewidth=1.2,
-                              elinewidth=1.8, markeredgecolor="white", markeredgewidth=0.6, label=stage)
-            axes.set(xscale=x_scale, yscale=y_scale, xlabel=course.axis)
-            if course.ticks is not None:
-                axes.set_xticks(course.ticks, [f"{tick:g}" for tick in course.ticks])
-                axes.minorticks_off()
-            if course.line is not None:
-                axes.axhline(course.line, color="#555555", linestyle=":", linewidth=1, zorder=0)
-            if course.ceiling is not None:
-                axes.axhline(course.ceiling, color="black", linestyle=DASHED, linewidth=1, zorder=0)
-            count = _count(Panel("", course.rows, "", course.counted))
-            axes.set_title(f"{course.title}\n{count}" if course.title else count)
-            axes.grid(axis="y", color="#eeeeee", linewidth=0.8)
-        grid[0, 0].set_ylabel(courses[0].value)
-        handles, names = grid[0, 0].get_legend_handles_labels()
-        if len(names) > 1:
-            figure.legend(handles, names, title=heading, title_fontproperties=TITLE, loc="outside upper center",
-                          ncols=min(5, len(names)), columnspacing=1, handlelength=1.5)
-        _say(figure, heading if len(names) == 1 else "", foot)
-        plt.close(figure)
-    return figure
-
-
-def draw_groups(
-    panels: Sequence[Panel], stages: Sequence[str], columns: int = 1, slot: float = 0.17, foot: str = "", heading: str = "",
-    ceiling: str = "ceiling",
-) -> Figure:
-    """Draw items one below the other, in the order of a panel's rows, the stages of an item close together, with a common key.
-
-    A stage takes ``slot`` inches of height; where that leaves room for text, its value stands at the right. A panel whose row of the
-    stage ``ceiling`` is all that its item has draws the dashed line there; ``ceiling`` is that stage's name in the key.
-    """
-    lines = [panels[start : start + columns] for start in range(0, len(panels), columns)]
-    heights = [max(_slots(panel.rows) for panel in line) * slot + 0.75 for line in lines]
-    with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            len(lines), columns, figsize=(WIDTH, sum(heights) + 0.3 * bool(foot) + 0.6), height_ratios=heights, squeeze=False)
-        for axes, panel in zip(grid.flat, panels, strict=False):
-            _draw_groups(axes, panel, stages, slot)
-        for axes in grid.flat[len(panels) :]:
-            axes.remove()
-        found = [stage for stage in stages if any((panel.rows["stage"] == stage).any() for panel in panels)]
-        keys = [Line2D([], [], color=COLOURS[stage], marker=MARKERS[stage], markersize=5.5, linewidth=2.2) for stage in found]
-        names = [ceiling if stage == "ceiling" else stage for stage in found]
-        figure.legend(keys, names, title=heading, title_fontproperties=TITLE, loc="outside upper center",
-                      ncols=min(4, len(found)), columnspacing=1, handlelength=1.5)
-        _say(figure, "", foot)
-        plt.close(figure)
-    return figure
-
-
-def _slots(rows: pd.DataFrame) -> float:
-    return len(rows) + 0.6 * rows["label"].nunique()
-
-
-def _draw_groups(axes: Axes, panel: Panel, stages: Sequence[str], slot: float) -> None:
-    y, ticks = 0.0, []
-    for label, rows in panel.rows.groupby("label", sort=False):
-        rows = rows.iloc[np.argsort([list(stages).index(stage) for stage in rows["stage"]], kind="stable")]
-        ticks.append((y - (len(rows) - 1) / 2, str(label)))
-        for _, row in rows.iterrows():
-            _interval(axes, row, y, said=slot >= 0.15, bound=len(rows) == 1)
-            y -= 1
-        axes.axhline(y + 0.2, color="#eeeeee", linewidth=0.8, zorder=0)
-        y -= 0.6
-    if panel.line is not None:
-        axes.axvline(panel.line, color="#555555", linestyle=":", linewidth=1, zorder=0)
-    axes.set_yticks(*zip(*ticks, strict=True))
-    axes.set_ylim(y + 0.8, 0.8)
-    axes.tick_params(axis="y", length=0)
-    axes.margins(x=0.08)
-    items = dataclasses.replace(panel, rows=panel.rows[panel.rows["stage"] != "ceiling"])
-    axes.set_title("\n".join(filter(None, (panel.title, _count(items)))))
-    axes.set_xlabel(panel.axis)
-
-
-def _say(figure: Figure, heading: str, foot: str) -> None:
-    if heading:
-        figure.suptitle(heading, fontsize=9, fontweight="bold")
-    if foot:
-        figure.supxlabel(foot, fontsize=9)
-
-
-def level_panel(scores: pd.DataFrame, split: str, stages: Sequence[str], title: str) -> Panel:
-    """Odd-one-out accuracy of one split, below its ceiling."""
-    rows = stage_rows(scores, (*stages, "ceiling"), task="odd-one-out", split=split, metric="accuracy")
-    note = EMPTY if rows.loc[rows["stage"] != "ceiling", "value"].isna().all() else ""
-    return Panel(title, rows, "odd-one-out accuracy", "triplets", CHANCE, note)
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG, 150 dots an inch, the same bytes each time: neither date nor version of the software is in it."""
-    figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
+def lines(axes: Axes, rows: pd.DataFrame, log: str) -> None:
+    """Draw a line for each stage along ``x``, its intervals as bars and as a band."""
+    stages, ticks = in_order(rows["stage"]), sorted(set(rows["x"]))
+    for place, stage in enumerate(stages):
+        found, (colour, marker) = rows[rows["stage"] == stage].sort_values("x"), look(stage)
+        # A little to each side, so that intervals at one x do not cover each other.
+        aside = place - (len(stages) - 1) / 2
+        x = found["x"] * 1.04**aside if "x" in log else found["x"] + 0.008 * aside * (ticks[-1] - ticks[0])
+        axes.fill_between(x, found["low"], found["high"], color=colour, alpha=0.12, linewidth=0)
+        axes.vlines(x, found["low"], found["high"], color=colour, linewidth=1.6)
+        axes.plot(x, found["value"], color=colour, marker=marker, linewidth=1.2, **POINT)
+    axes.set(xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
+    if len(ticks) <= 6:
+        axes.set_xticks(ticks, [f"{tick:g}" if tick < 10_000 else f"{tick / 1000:.3g}k" for tick in ticks])
+        axes.set_xticks([], minor=True)
+    axes.grid(axis="y")

@@ -1,207 +1,289 @@
-"""The figures of the book, in its order: each a pure function of the scores."""
+"""The figures of the book: ``dots``, ``curves`` and ``groups`` of panels, each a pure function of the scores.
+
+A panel is one pair of axes. The notebook's cell says which scores it draws and what its rows are called.
+Stages have the same order and colour in all figures. n, the interval and any ceiling are always drawn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib import rc_context
 
-from humalign.data.emoji import STYLES, EmojiImages, concepts
-from humalign.data.simulate import THINGS_CHOICE_ENTROPY, THINGS_MAJORITY_SHARE
-from humalign.errors import HumalignError, nearest
-from humalign.evaluation.scores import pick
-from humalign.show.drawing import (
-    CHANCE,
-    FOLDS,
-    LINES,
-    STYLE,
-    UNIFORM,
-    WIDTH,
-    Course,
-    Panel,
-    draw_courses,
-    draw_panels,
-    level_panel,
-    save,
-    stage_rows,
-)
-from humalign.show.tables import MAIN, PAIRS, SHOWN_LEVELS, STAGES
+from humalign.errors import HumalignError
+from humalign.evaluation.scores import above, pick
+from humalign.show import drawing
+from humalign.show.drawing import LETTERS, STYLE, WIDTH, Drawing, Line, Panel, save, wrapped
+from humalign.show.stages import ACROSS, SCORED_LEVELS, STAGES, in_order, models, short
 
-__all__ = ["save"]
+__all__ = ["across_experiments", "by_size", "curves", "dots", "groups", "overview", "panel", "save"]
 
-SUBSETS = {"": "all held-out", "/unseen-concepts": "unseen concepts", "/unseen-subgroups": "unseen subgroups"}
-RELATIONS = {"same-subgroup": "same subgroup", "same-group": "same group", "different-group": "different groups"}
+Pair = tuple[str, str]
+Names = Mapping[Any, str] | Callable[[Any], str]
+CHANCE: Line = (1 / 3, "chance")
+GUESS = "a uniform guess"
+NONE: Line = (0.0, "no correlation")
+MEAN: Line = (0.0, "mean of all pairs")
+# What a metric is called, what n counts, and the line it is compared with: of a task, or of any task.
+MEASURES: dict[str, tuple[str, str, Line | None]] = {
+    "odd-one-out accuracy": ("odd-one-out accuracy", "triplets", CHANCE),
+    "learning-curve accuracy": ("odd-one-out accuracy", "triplets", None),
+    "pull-selection accuracy": ("odd-one-out accuracy", "folds", CHANCE),
+    "distillation agreement-with-teacher": ("agreement with the teacher", "triplets", CHANCE),
+    "distillation divergence": ("Jensen-Shannon divergence (nats)", "folds", None),
+    "dense-against-sparse agreement-with-teacher": ("agreement with the teacher", "training runs", None),
+    "uncertainty entropy-spearman": ("correlation of entropies (Spearman)", "triplets", NONE),
+    "uncertainty cross-entropy": ("cross-entropy (nats)", "triplets", (math.log(3), GUESS)),
+    "soft-labels cross-entropy": ("cross-entropy (nats; less is better)", "images", (math.log(10), GUESS)),
+    "soft-labels expected-calibration-error": ("calibration error (less is better)", "images", None),
+    "soft-labels entropy-spearman": ("correlation of entropies (more is better)", "images", NONE),
+    "recovery similarity-pearson": ("correlation with the truth (Pearson)", "objects", (1.0, "the truth")),
+    "dimensions similarity": ("similarity (standard deviations from the mean)", "objects a fold", MEAN),
+    "hierarchy path-spearman": ("correlation of distance with steps (Spearman)", "things", NONE),
+    "between-models cka": ("linear CKA", "images", None),
+    "between-models rsa-spearman": ("correlation of distances (Spearman)", "images", None),
+    "standardised-distance": ("standardised distance", "pairs", MEAN),
+    "change-from-base": ("change from the base", "pairs", (0.0, "no change")),
+    "rsa-spearman": ("correlation of similarities (Spearman)", "images", NONE),
+    "accuracy-nearest-mean": ("accuracy", "images", None),
+}
 
 
-def overview(scores: pd.DataFrame) -> Figure:
-    """Draw the main figure: odd-one-out at both levels, representational similarity and five-shot classes, five stages each."""
-    similarity_rows = stage_rows(scores, MAIN, task="similarity-judgments", metric="rsa-spearman")
-    taught = stage_rows(scores, MAIN, task="few-shot", split="group/5-shot", metric="accuracy")
-    figure = draw_panels([
-        *(level_panel(scores, level, MAIN, level) for level in SHOWN_LEVELS),
-        Panel("similarity judgments", similarity_rows, "Spearman correlation", line=0.0),
-        Panel("five-shot classes (5 groups)", taught, "accuracy", line=0.2),
-    ], labels=(*MAIN, "ceiling"), foot=LINES)
-    figure.suptitle("Simulated observers, not people", fontsize=9, fontweight="bold")
-    return figure
+def panel(
+    scores: pd.DataFrame, title: str = "", *, task: str, metric: str | Sequence[str] = "accuracy",
+    by: str = "stage", names: Names = str, stages: Sequence[str] = (), compared: Sequence[Pair] = (),
+    also: pd.DataFrame | None = None, ceiling: str = "ceiling", axis: str = "", unit: str = "",
+    line: Line | None = None, band: tuple[float, float, str] | None = None, note: str = "", **where: Any,
+) -> Panel:
+    """Return one panel: the scores that fit, those of the ceiling included.
 
-
-def pictures(names: Sequence[str]) -> Figure:
-    """Draw each named concept in both drawing styles.
+    Args:
+        scores: the table.
+        title: text above the panel, before n.
+        task: the task of the scores.
+        metric: their metric, or several.
+        by: column that names the rows; stages come in their order, other values in that of the scores.
+        names: what a value is called; a mapping also says which values are drawn, and in which order.
+        stages: the stages that are drawn; without any, all that have scores.
+        compared: pairs of a stage and its reference; their paired differences are drawn, where there are any.
+        also: further scores, such as a ceiling that was measured elsewhere.
+        ceiling: what the row of the ceiling is called; ``{n}`` is its number of items.
+        axis, unit, line: name of the values, what n counts, and a dotted line with its meaning, in place of
+            those in ``MEASURES``.
+        band: both ends of a grey band, and its meaning.
+        note: text in a panel where no model has a value.
+        where: further columns of the scores, each with a value or several.
 
     Raises:
-        HumalignError: no concept has such a name.
+        HumalignError: scores that were asked for are not there.
     """
-    known = concepts()["concept"].tolist()
-    for name in names:
-        if name not in known:
-            raise HumalignError(f"no concept {name!r}: {nearest(name, known)}")
-    with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(len(STYLES), len(names), figsize=(WIDTH, 2.15 * WIDTH / max(len(names), 3) + 0.5), squeeze=False)
-        for line, style in zip(grid, STYLES, strict=True):
-            drawings = EmojiImages(style, size=160)
-            for axes, name in zip(line, names, strict=True):
-                axes.imshow(np.asarray(drawings[known.index(name)]))
-                axes.set(xticks=[], yticks=[])
-                axes.spines[:].set_visible(False)
-            line[0].set_ylabel(style)
-        for axes, name in zip(grid[0], names, strict=True):
-            axes.set_title(name.replace("_", "\n"), loc="center")
-        plt.close(figure)
+    where = {"task": task, "metric": metric, **where}
+    found = _differences(scores, compared, where) if compared else pick(scores, **where)
+    found = pick(found, stage=[*stages, "ceiling"]) if stages else found
+    absent = [stage for stage in stages if stage not in set(found["stage"])]
+    if found.empty or absent:
+        raise _missing(f"of the stage {absent[0]!r} " if absent else "", where)
+    rows = _labelled(pd.concat([found, also]), "label" if compared else by, names, ceiling, where)
+    said, counted, meant = _measure(task, metric if isinstance(metric, str) else metric[0], bool(compared))
+    return Panel(title, rows, axis or said, unit or counted, line or meant, band, note)
+
+
+def _missing(what: str, where: Mapping[str, Any]) -> HumalignError:
+    asked = ", ".join(f"{column} {value!r}" for column, value in where.items())
+    return HumalignError(f"no scores {what}to draw with {asked}: "
+                         f"mend the names in this cell, or make the scores with `humalign run scores`")
+
+
+def _differences(scores: pd.DataFrame, compared: Sequence[Pair], where: Mapping[str, Any]) -> pd.DataFrame:
+    def rows(stage: str, reference: str) -> pd.DataFrame:
+        return pick(scores, **{**where, "stage": stage, "metric": above(where["metric"], reference)})
+
+    return pd.concat([rows(*pair).assign(label=" − ".join(pair)) for pair in compared])
+
+
+def _labelled(
+    rows: pd.DataFrame, by: str, names: Names, ceiling: str, where: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Give every row its label and its place among the labels; the ceiling's is the last."""
+    top, rows = rows[rows["stage"] == "ceiling"], rows[rows["stage"] != "ceiling"]
+    values: list[Any] = in_order([*STAGES, *rows[by]]) if by == "stage" else list(dict.fromkeys(rows[by]))
+    if isinstance(names, Mapping):
+        absent = [value for value in names if value not in set(rows[by])]
+        if absent:
+            raise _missing(f"of the {by} {absent[0]!r} ", where)
+        values, names = list(names), names.__getitem__
+    rows = rows[rows[by].isin(values)]
+    labels, places = [names(value) for value in rows[by]], [float(values.index(value)) for value in rows[by]]
+    top = top.assign(label=[ceiling.format(n=n) for n in top["n"]], place=math.inf)
+    return pd.concat([rows.assign(label=labels, place=places), top])
+
+
+def _measure(task: str, metric: str, compared: bool) -> tuple[str, str, Line | None]:
+    first, _, reference = metric.partition("-above-")
+    unknown = (first.replace("-", " "), "images", None)
+    said, counted, line = MEASURES.get(f"{task} {first}") or MEASURES.get(first) or unknown
+    if reference or compared:
+        said, line = f"{said}, difference" + f" from {reference}" * bool(reference), (0.0, "no difference")
+    return said, counted, line
+
+
+@rc_context(STYLE)
+def dots(
+    *panels: Panel, columns: int = 1, same_scale: bool = False, slot: float = 0.0, who: str = "",
+    foot: str = "",
+) -> Drawing:
+    """Draw scores as points with their 95 % intervals, and print their values at the right.
+
+    Stages that share a label stand together, and a key names them.
+
+    Args:
+        panels: from left to right and from top to bottom; those side by side share their labels.
+        columns: number of panels side by side.
+        same_scale: whether panels above each other share their scale.
+        slot: inches of height for a row; below .15 the value is not printed.
+        who: on whose evidence the figure stands, where the scores do not say enough.
+        foot: text below, before the meaning of the lines.
+
+    Raises:
+        HumalignError: people's judgments share the figure with other evidence, or two scores one place.
+    """
+    for each in panels:
+        each.check("label")
+    lines = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    placed = [_places(line) for line in lines]
+    several = any(len(places) > len({label for label, _ in places}) for places in placed)
+    slot = slot or (0.19 if several else 0.25)
+    longest = [max(len(part) for label, _ in places for part in label.split("\n")) for places in placed]
+    room = [(LETTERS - letters) // columns for letters in longest]
+    said = [[(each.head(letters), wrapped(each.axis, letters)) for each in line]
+            for line, letters in zip(lines, room, strict=True)]
+    heights = [slot * (1.4 - min(places.values())) for places in placed]
+    around = [0.74 + 0.34 * max(text.count("\n") for texts in line for text in texts) for line in said]
+    figure = Drawing(figsize=(WIDTH, sum(heights) + sum(around) + 0.8))
+    grid = figure.subplots(len(lines), columns, height_ratios=heights, squeeze=False, sharey="row",
+                           sharex="col" if same_scale else False)
+    for line, places, letters, texts, row in zip(lines, placed, room, said, grid, strict=True):
+        for each, (head, axis), axes in zip(line, texts, row, strict=False):
+            drawing.points(axes, each.rows, places, printed=slot >= 0.15)
+            each.compare(axes)
+            axes.set(title=head, xlabel=axis)
+            axes.tick_params(axis="x", labelbottom=True)
+            axes.locator_params(axis="x", nbins=min(5, letters // 7))
+            if each.models.empty:
+                axes.text(0.5, 0.5, wrapped(each.note, letters // 2), transform=axes.transAxes, va="center",
+                          backgroundcolor="white")
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    drawing.frame(figure, panels, who, foot, key=several)
     return figure
 
 
-def calibration(scores: pd.DataFrame) -> Figure:
-    """Draw majority share and choice entropy of the simulated observers against those of people on THINGS (dotted)."""
-    def panel(metric: str, axis: str, people: float) -> Panel:
-        rows = stage_rows(scores, ("ceiling",), task="calibration", metric=metric).assign(label="simulated\nobservers")
-        return Panel(f"dotted: people on THINGS, {people:.3f}", rows, axis, "triplets", people)
-
-    return draw_panels([
-        panel("majority-share", "majority share", THINGS_MAJORITY_SHARE),
-        panel("choice-entropy", "choice entropy (nats)", THINGS_CHOICE_ENTROPY),
-    ], labels=("simulated\nobservers",))
+def _places(line: Sequence[Panel]) -> dict[tuple[str, str], float]:
+    """Return the height of every label and stage of panels side by side, downwards from zero."""
+    rows = pd.concat([each.rows for each in line])
+    labels = rows.groupby("label")["place"].min().sort_values(kind="stable").index
+    stages = {label: in_order(rows.loc[rows["label"] == label, "stage"]) for label in labels}
+    gap = 0.6 if any(len(found) > 1 for found in stages.values()) else 0.0
+    every = [(label, stage, number) for number, label in enumerate(labels) for stage in stages[label]]
+    return {(label, stage): -row - gap * number for row, (label, stage, number) in enumerate(every)}
 
 
-def pull_selection(scores: pd.DataFrame) -> Figure:
-    """Draw the accuracy on hidden training concepts by the weight of the pull; bars are ranges over folds."""
-    rows = stage_rows(scores, task="pull-selection", metric="accuracy")
-    rows = rows.iloc[np.argsort(rows["split"].astype(float).to_numpy())]
-    ticks = sorted(rows["split"].astype(float))
-    return draw_courses([Course(
-        f"{FOLDS}; dotted: chance", rows, float, "weight of the pull λ", "odd-one-out accuracy", "folds",
-        ticks, CHANCE)], x_scale="log")
+@rc_context(STYLE)
+def groups(
+    scores: pd.DataFrame, across: str, values: Sequence[Any] | Mapping[Any, str] = (), *, columns: int = 1,
+    same_scale: bool = False, who: str = "", foot: str = "", otherwise: str = "", **given: Any,
+) -> Drawing:
+    """Draw one measure in panels of dots, one for each relation, category, level or set.
+
+    Args:
+        scores: the table.
+        across: column with one panel for each of its values.
+        values: these values only; a mapping also gives their titles.
+        columns, same_scale, who, foot: as in ``dots``.
+        otherwise: text of an empty figure, where there are no such scores; with it, values may lack scores.
+        given: as in ``panel``.
+
+    Raises:
+        HumalignError: scores that were asked for are not there.
+    """
+    where = {name: value for name, value in given.items() if name in scores.columns}
+    found = pick(scores, **where).dropna(subset="value")
+    if otherwise and found.empty:
+        figure = Drawing(figsize=(WIDTH, 0.6))
+        figure.text(0.5, 0.5, wrapped(otherwise), ha="center", va="center")
+        return figure
+    values = values or list(found[across])
+    titles = values if isinstance(values, Mapping) else {value: str(value) for value in values}
+    if otherwise:
+        titles = {value: title for value, title in titles.items() if value in set(found[across])}
+    drawn = [panel(scores, title, **{across: value}, **given) for value, title in titles.items()]
+    return dots(*drawn, columns=columns, same_scale=same_scale, who=who, foot=foot)
 
 
-def teacher_gain(scores: pd.DataFrame) -> Figure:
-    """Draw the teacher beside its backbone, centred and not, by level and by what was withheld from the fit."""
-    stages = ("teacher-base", "teacher-centred", "teacher")
-    return draw_panels([
-        level_panel(scores, level + subset, stages, f"{level}\n{name}") for subset, name in SUBSETS.items() for level in SHOWN_LEVELS
-    ], labels=(*stages, "ceiling"), same_scale=True, foot=LINES)
+@rc_context(STYLE)
+def curves(
+    *panels: Panel, along: str, log: str = "", columns: int = 2, same_scale: bool = True, who: str = "",
+    foot: str = "",
+) -> Drawing:
+    """Draw scores along their ``x``, a line for each stage, their 95 % intervals as bars and as a band.
+
+    Args:
+        panels: from left to right and from top to bottom.
+        along: name of x.
+        log: the axes that are logarithmic: ``x``, ``y`` or ``xy``.
+        columns: number of panels side by side.
+        same_scale: whether panels side by side share the scale of their values.
+        who, foot: as in ``dots``.
+
+    Raises:
+        HumalignError: people's judgments share the figure with other evidence, or two scores one place.
+    """
+    columns = min(columns, len(panels))
+    lines = math.ceil(len(panels) / columns)
+    figure = Drawing(figsize=(WIDTH, 2.9 * lines + 0.8))
+    grid = figure.subplots(lines, columns, squeeze=False, sharey="row" if same_scale else False)
+    for number, (axes, each) in enumerate(zip(grid.flat, panels, strict=False)):
+        each.check("x")
+        drawing.lines(axes, each.models, log)
+        each.compare(axes, along=True)
+        named = number % columns == 0 or not same_scale
+        axes.set(title=each.head((LETTERS - 10) // columns), xlabel=along,
+                 ylabel=wrapped(each.axis, 30) if named else "")
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    drawing.frame(figure, panels, who, foot, key=True)
+    return figure
 
 
-def triplet_labels(scores: pd.DataFrame) -> Figure:
-    """Draw how sure the triplets' labels are, how often they follow the taxonomy, and how often both labellings agree."""
-    def panel(metric: str, title: str, axis: str, line: float | None = None) -> Panel:
-        rows = stage_rows(scores, task="triplets", split="cluster-border", metric=metric)
-        return Panel(title, rows, axis, "folds", line)
+# ---- the first page ----------------------------------------------------------------------------------------
 
-    return draw_panels([
-        panel("label-entropy", "entropy of a label", "nats (dotted: uniform)", UNIFORM),
-        panel("pair-in-one-subgroup", "pair in one subgroup", "share of rows"),
-        panel("same-choice", "same as backbone", "share of rows"),
-    ], columns=3, foot=FOLDS)
-
-
-def training_curves(scores: pd.DataFrame) -> Figure:
-    """Draw the divergence from the labels along the training of both students; bars are ranges over folds."""
-    rows = stage_rows(scores, task="distillation", metric="divergence")
-    return draw_courses([Course(FOLDS, rows, lambda split: float(split.split()[-1]), "step of training",
-                             "Jensen-Shannon divergence (nats)", "folds")], y_scale="log")
+def overview(scores: pd.DataFrame) -> Drawing:
+    """Draw the results of the simulated check: odd-one-out, similarity and five-shot classes."""
+    given: dict[str, Any] = {"stages": ("base", "unaligned", "aligned", "teacher-base", "teacher")}
+    similarity: dict[str, Any] = {"task": "similarity-judgments", "metric": "rsa-spearman"}
+    return dots(
+        *(panel(scores, level, task="odd-one-out", set=level, item="", **given) for level in SCORED_LEVELS),
+        panel(scores, "similarity", unit="concepts", **similarity, **given),
+        panel(scores, "five-shot classes", task="few-shot", set="group", x=5, unit="concepts",
+              line=(0.2, "chance"), **given),
+        columns=2)
 
 
-def teacher_agreement(scores: pd.DataFrame) -> Figure:
-    """Draw how often a student keeps the pair that the teacher keeps, on held-out concepts."""
-    rows = stage_rows(scores, task="distillation", split="held-out", metric="agreement-with-teacher")
-    return draw_panels([Panel("", rows, "share of triplets on which student and teacher agree (dotted: chance)", "triplets", CHANCE)],
-                   columns=1)
+def across_experiments(scores: pd.DataFrame) -> Drawing:
+    """Draw teachers of THINGS photographs on 92 others, which other people judged in another task."""
+    names = {model: short(model) for model in by_size(models(scores, "teacher"))}
+    given: dict[str, Any] = {"split": ACROSS, "by": "model", "names": names, "ceiling": "one of {n} people",
+                             "stages": ("teacher-base", "ridge", "teacher")}
+    similarity: dict[str, Any] = {"task": "similarity-judgments", "metric": "rsa-spearman"}
+    return dots(
+        panel(scores, "Which of three is the odd one out?", task="odd-one-out", **given),
+        panel(scores, "How similar are two pictures?", **similarity, **given),
+        foot="one person: against the mean of the others")
 
 
-def levels(scores: pd.DataFrame) -> Figure:
-    """Draw odd-one-out accuracy of every stage at the three levels, with the ceiling; ``local-fine`` has the ceiling only."""
-    return draw_panels([level_panel(scores, level, STAGES, level) for level in (*SHOWN_LEVELS, "local-fine")],
-                   labels=(*STAGES, "ceiling"), columns=1, same_scale=True, foot=LINES)
-
-
-def gains(scores: pd.DataFrame) -> Figure:
-    """Draw paired differences of accuracy at both levels, with the line of no difference."""
-    names = {f"{stage} − {reference}": (stage, f"accuracy-above-{reference}") for stage, reference in PAIRS}
-
-    def panel(level: str) -> Panel:
-        found = [pick(scores, task="odd-one-out", split=level, stage=stage, metric=metric).assign(label=name)
-                 for name, (stage, metric) in names.items()]
-        return Panel(level, pd.concat(found), "difference of accuracy", "triplets", 0.0)
-
-    return draw_panels([panel(level) for level in SHOWN_LEVELS], labels=list(names), foot="dotted: no difference")
-
-
-def similarity(scores: pd.DataFrame) -> Figure:
-    """Draw the rank correlation of each stage's dissimilarities with the observers' own."""
-    rows = stage_rows(scores, task="similarity-judgments", metric="rsa-spearman")
-    return draw_panels([Panel("", rows, "Spearman with the observers' similarity (dotted: none)", line=0.0)], columns=1)
-
-
-def uncertainty(scores: pd.DataFrame) -> Figure:
-    """Draw agreement of entropies, and the cross-entropy of the observers' answers, at both levels."""
-    def panel(level: str, metric: str, axis: str, line: float) -> Panel:
-        return Panel(level, stage_rows(scores, task="uncertainty", split=level, metric=metric), axis, "triplets", line)
-
-    return draw_panels([
-        *(panel(level, "entropy-spearman", "Spearman of entropies", 0.0) for level in SHOWN_LEVELS),
-        *(panel(level, "cross-entropy", "cross-entropy (nats)", UNIFORM) for level in SHOWN_LEVELS),
-    ], foot="dotted: no correlation, and the cross-entropy of a uniform guess")
-
-
-def hierarchy(scores: pd.DataFrame) -> Figure:
-    """Draw mean standardised distances by relation in the taxonomy, and their change from the untransformed stage."""
-    def panels(split: str, name: str) -> list[Panel]:
-        shown = {"standardised-distance": "standardised distance", "change-from-base": "change from untransformed"}
-        found = {axis: stage_rows(scores, task="hierarchy", split=split, metric=metric) for metric, axis in shown.items()}
-        return [Panel(name, rows, axis, "pairs", 0.0) for axis, rows in found.items()]
-
-    return draw_panels([panel for split, name in RELATIONS.items() for panel in panels(split, name)], same_scale=True,
-                   foot="dotted: mean over all pairs, and no change")
-
-
-def _shots(scores: pd.DataFrame, task: str) -> Figure:
-    def course(level: str, classes: str, chance: float | None) -> Course:
-        rows = stage_rows(scores, MAIN, task=task, metric="accuracy")
-        rows = rows[rows["split"].str.startswith(f"{level}/")]
-        ticks = sorted({_shot(split) for split in rows["split"]})
-        return Course(classes, rows, _shot, "pictured concepts a class (k)", "accuracy", "concepts", ticks, chance)
-
-    return draw_courses([course("group", "5 groups (dotted: chance)", 0.2), course("subgroup", "subgroups", None)], x_scale="log")
-
-
-def _shot(split: str) -> float:
-    return float(split.split("/")[1].removesuffix("-shot"))
-
-
-def few_shot(scores: pd.DataFrame) -> Figure:
-    """Draw accuracy of classes learned from k concepts, tested in the same drawing style."""
-    return _shots(scores, "few-shot")
-
-
-def style_shift(scores: pd.DataFrame) -> Figure:
-    """Draw accuracy of classes learned from k concepts in one drawing style, tested in the other."""
-    return _shots(scores, "style-shift")
-
-
-def same_concept(scores: pd.DataFrame) -> Figure:
-    """Draw how often a picture's nearest neighbour in the other drawing style shows the same concept."""
-    rows = stage_rows(scores, task="style-shift", split="same-concept", metric="nearest-neighbour")
-    return draw_panels([Panel("", rows, "share of pictures that find their concept in the other style")], columns=1)
+def by_size(names: Sequence[str]) -> list[str]:
+    """Return backbones in the order of their names, several side by side last."""
+    return sorted(names, key=lambda name: (name.count("+"), name))

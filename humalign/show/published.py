@@ -1,12 +1,13 @@
 """The numbers of the paper and of what surrounds it, each with its source and how far it can be trusted.
 
-None of them is a result of this project. They stand beside ours in a column of their own, and ``different`` says why a row of the
-demo is another experiment. Accuracies are shares (0 to 1), as in the table of scores.
+None of them is a result of this project. They stand beside ours in a column of their own, and ``DIFFERENT``
+says why a row of the demo is another experiment. Accuracies are shares (0 to 1), as in the table of scores.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pandas as pd
 
@@ -21,7 +22,8 @@ TRUST = {
     "issue": "reported in the issue tracker of the official code",
     "open": "not known to us",
 }
-DIFFERENT = "no: simulated observers over drawings"
+DIFFERENT, SAME = "no: simulated observers over drawings", "yes, see the deviations"
+NO_RUN = "empty: no run yet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,24 +182,28 @@ EMPTY_BECAUSE: tuple[tuple[dict[str, str], str], ...] = (
 )
 
 
-def beside(scores: pd.DataFrame) -> list[tuple[Published, pd.Series | None, str]]:
-    """Return every published number with this run's row on real people, if there is one, and what is to be said of the two.
+def beside(scores: pd.DataFrame, **where: Any) -> list[tuple[Published, pd.DataFrame, str]]:
+    """Return published numbers, this run's rows in the place of each, and what is to be said of the two.
+
+    Where ``HERE`` names no such place, it is the same task, split, metric and stage.
 
     Raises:
-        KeyError: nothing is said of a published number, or a run has several rows for it.
+        KeyError: nothing published fits, nothing is said of one, or several rows fit a place of ``HERE``.
     """
-    found: list[tuple[Published, pd.Series | None, str]] = []
-    for row in PUBLISHED:
-        for fields, where, said in HERE:
-            ours = pick(scores, **where)
-            if len(ours) and _fits(row, fields):
-                if len(ours) > 1:
-                    raise KeyError(f"{len(ours)} scores fit {where}, expected one")
-                found.append((row, ours.iloc[0], said))
-                break
-        else:
-            found.append((row, None, _why_empty(row)))
-    return found
+    return [(row, *_ours(scores, row)) for row in published(**where)]
+
+
+def _ours(scores: pd.DataFrame, row: Published) -> tuple[pd.DataFrame, str]:
+    for fields, where, said in HERE:
+        ours = pick(scores, **where)
+        if len(ours) and _fits(row, fields):
+            if len(ours) > 1:
+                raise KeyError(f"{len(ours)} scores fit {where}, expected one")
+            return ours, said
+    ours = pick(scores, task=row.task, split=row.split, metric=row.metric, stage=row.stage)
+    if ours.empty:
+        return ours, _why_empty(row) if len(scores) else NO_RUN
+    return ours, DIFFERENT if set(ours["evidence"]) == {"simulated"} else SAME
 
 
 def _fits(row: Published, fields: dict[str, str]) -> bool:
@@ -213,13 +219,14 @@ def _why_empty(row: Published) -> str:
     raise KeyError(f"nothing is said of {row}")
 
 
-def published(**where: str) -> tuple[Published, ...]:
-    """Return the published numbers whose named fields have the given values.
+def published(**where: Any) -> tuple[Published, ...]:
+    """Return the published numbers whose named fields have the given value, or one of the given values.
 
     Raises:
         KeyError: none fits, so that a misspelt name cannot leave a column empty.
     """
-    found = tuple(row for row in PUBLISHED if all(getattr(row, field) == wanted for field, wanted in where.items()))
+    asked = {field: (wanted,) if isinstance(wanted, str) else wanted for field, wanted in where.items()}
+    found = tuple(row for row in PUBLISHED if all(getattr(row, field) in asked[field] for field in asked))
     if not found:
         raise KeyError(f"no published number fits {where}")
     return found

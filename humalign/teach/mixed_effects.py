@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import Tensor
 
-from humalign.data.judgments import Answered, Choices, agreement, check_triplets, distributions
+from humalign.data.judgments import Answered, Choices, agreement, distributions, floats, number
 from humalign.errors import HumalignError
 from humalign.teach.devices import named
 from humalign.teach.objectives import cross_entropy, pair_similarities
@@ -49,7 +49,13 @@ class MixedEffectsTeacher(AffineTeacher):
     """
 
     def __init__(
-        self, dim: int = 60, residual: float = 0.3, ridge: float = 2e-3, keep: float = 0.0, iterations: int = 60, device: str = "cpu"
+        self,
+        dim: int = 60,
+        residual: float | int = 0.3,
+        ridge: float | int = 2e-3,
+        keep: float | int = 0.0,
+        iterations: int = 60,
+        device: str = "cpu",
     ) -> None:
         self.dim = dim
         self.residual = residual
@@ -58,23 +64,25 @@ class MixedEffectsTeacher(AffineTeacher):
         self.iterations = iterations
         self.device = device
 
-    def fit(  # type: ignore[override]  # it has no use for unlabelled images
-        self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered
-    ) -> MixedEffectsTeacher:
+    def fit(self, embeddings: Real[np.ndarray, "objects dim"], choices: Answered) -> MixedEffectsTeacher:
         """Fit the map to answers, or to choice distributions (each counts as one answer).
 
         Args:
             embeddings: one row an object.
             choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
+
+        Raises:
+            HumalignError: embeddings or choices that cannot be, or a setting out of its range.
         """
-        triplets, targets = distributions(choices)
-        check_triplets(triplets, len(embeddings))
-        if not (self.residual > 0 and self.ridge > 0):
+        triplets, targets = distributions(choices, len(embeddings))
+        if not (0 < self.residual < np.inf and 0 < self.ridge < np.inf):
             raise HumalignError(f"residual = {self.residual} and ridge = {self.ridge}: both must be above zero")
-        if self.keep < 0:
+        if not 0 <= self.keep < np.inf:
             raise HumalignError(f"keep = {self.keep}: it must be no less than zero")
+        number("dim", self.dim)
+        number("iterations", self.iterations)
         answers = float(choices.counts.sum() if isinstance(choices, Choices) else len(triplets))
-        self.mean_, self.scale_, centred = standardised(np.asarray(embeddings, dtype=float))
+        self.mean_, self.scale_, centred = standardised(np.asarray(floats(embeddings, "embeddings"), dtype=float))
 
         left, singular, right = np.linalg.svd(centred, full_matrices=False)
         kept = singular**2 / (singular**2 + self.ridge * len(embeddings))
@@ -135,9 +143,9 @@ class MixedEffectsTeacher(AffineTeacher):
         with torch.no_grad():
             return places.double().cpu().numpy(), objective().item()
 
-    def score(self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered) -> float:
+    def score(self, embeddings: Real[np.ndarray, "objects dim"], choices: Answered) -> float:
         """Return the odd-one-out accuracy: the mean share of answers that keep the pair together which the teacher finds most likely."""
-        triplets, shares = distributions(choices)
+        triplets, shares = distributions(choices, len(embeddings))
         return float(agreement(self.choice_probabilities(embeddings, triplets), shares).mean())
 
 

@@ -13,20 +13,20 @@ import math
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 from torch.nn.functional import normalize
 
 PairSimilarities = Float[Tensor, "batch 3"]
 
 
-def pair_similarities(embeddings: Float[Tensor, "images dim"], triplets: Int[Tensor, "batch 3"]) -> PairSimilarities:
+def pair_similarities(embeddings: Float[Tensor, "images dim"], triplets: Integer[Tensor, "batch 3"]) -> PairSimilarities:
     """Return dot products of the pairs (ij, ik, jk) of each triplet.
 
     Reads them off the images-by-images matrix, so that an image in a thousand triplets is multiplied once.
     """
     images = len(embeddings)
-    i, j, k = triplets.unbind(1)
+    i, j, k = triplets.long().unbind(1)  # a smaller type cannot hold a place in the matrix
     places = torch.stack([torch.add(column, row, alpha=images) for row, column in ((i, j), (i, k), (j, k))])
     # Unlike indexing, index_select adds up its gradient on a CPU in the order of the rows: the same bits in every run.
     return (embeddings @ embeddings.T).flatten().index_select(0, places.flatten()).view(places.shape).T
@@ -92,21 +92,3 @@ def pull_to_scaled_identity(matrix: Float[Tensor, "dim dim"]) -> Float[Tensor, "
     Source: the predecessor's (gLocal) regulariser; it depends on the matrix only up to rotation.
     """
     return matrix.square().sum() - matrix.diagonal().sum().square() / len(matrix)
-
-
-def neighbour_cross_entropy(
-    before: Float[Tensor, "images images"], after: Float[Tensor, "images images"], temperature: float
-) -> Float[Tensor, " images"]:
-    """Return, for each image, the cross-entropy of its neighbour distribution after a map to the one before, in nats.
-
-    The distribution of an image is the softmax of its similarities to all other images. Source: the predecessor's (gLocal) local loss,
-    which divides by the number of images less one besides: a constant, so that only the weight of the term is another.
-
-    Args:
-        before, after: similarities, cosines as a rule.
-        temperature: τ, divides both.
-    """
-    itself = torch.eye(len(before), dtype=torch.bool, device=before.device)
-    wanted = torch.softmax((before / temperature).masked_fill(itself, -math.inf), dim=1)
-    found = torch.log_softmax((after / temperature).masked_fill(itself, -math.inf), dim=1)
-    return -(wanted * found.masked_fill(itself, 0.0)).sum(1)

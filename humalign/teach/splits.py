@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Integer
 from sklearn.model_selection import BaseCrossValidator
 
-from humalign.data.judgments import Choices
+from humalign.data.judgments import Choices, number, whole
 from humalign.errors import HumalignError
 
 
@@ -22,7 +22,9 @@ def concept_folds(
     Every fold holds out ``whole_subgroups`` subgroups entire, and its share of the other concepts one by one.
     """
     codes, names = pd.factorize(taxonomy["subgroup"])
-    if folds < 2 or folds * whole_subgroups >= len(names):
+    if folds < 2:
+        raise HumalignError(f"folds = {folds}: concepts are held out in two folds or more")
+    if folds * whole_subgroups >= len(names):
         raise HumalignError(f"{folds} folds of {whole_subgroups} whole subgroups, but there are {len(names)}: lower `whole_subgroups`")
     fold = np.full(len(taxonomy), -1)
     order = rng.permutation(len(names))
@@ -51,11 +53,21 @@ class ObjectFolds(BaseCrossValidator):
         return self.n_splits
 
     def _iter_test_indices(self, X: Any = None, y: object = None, groups: object = None) -> Iterator[Int[np.ndarray, " m"]]:
+        if not 2 <= number("n_splits", self.n_splits) <= len(X):
+            raise HumalignError(f"{self.n_splits} folds of {len(X)} objects: give two folds or more, and no more than objects")
         yield from np.array_split(np.random.RandomState(self.seed).permutation(len(X)), self.n_splits)
 
 
-def inside(choices: Choices, objects: Int[np.ndarray, " m"]) -> Choices:
-    """Keep the triplets whose three objects are all among the given ones, renumbered to places in them."""
+def inside(choices: Choices, objects: Integer[np.ndarray, " m"] | Bool[np.ndarray, " m"] | Sequence[int]) -> Choices:
+    """Keep the triplets whose three objects are all among the given ones, renumbered to places in them.
+
+    Raises:
+        HumalignError: objects that are no indices, or named twice; no triplet lies inside them.
+    """
+    objects = np.asarray(objects)
+    objects = np.flatnonzero(objects) if objects.dtype == bool else whole(objects, "objects")
+    if not len(objects) or objects.min() < 0 or len(np.unique(objects)) < len(objects):
+        raise HumalignError("objects to keep: give each one's index from 0 once, and at least one")
     place = np.full(int(max(choices.triplets.max(), objects.max())) + 1, -1)
     place[objects] = np.arange(len(objects))
     local = place[choices.triplets]

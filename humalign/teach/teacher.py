@@ -2,30 +2,39 @@
 
 z = W (x - mean) / scale + b; the dot products of z, through a softmax, give the choice distribution of a triplet.
 W is fitted by the cross-entropy to target distributions (uncertainty distillation) with a pull towards its own mean
-diagonal times the identity: what the judgments do not ask for stays as the backbone had it.
+diagonal times the identity: directions that the judgments do not constrain keep the backbone's geometry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real, Shaped
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.linear_model import RidgeCV
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from humalign.artefacts import replacing
-from humalign.data.judgments import Answered, agreement, check_triplets, cosine_similarities, distributions
+from humalign.data.judgments import (
+    Answered,
+    Triplets,
+    agreement,
+    check_triplets,
+    cosine_similarities,
+    distributions,
+    floats,
+    number,
+)
 from humalign.errors import HumalignError
+from humalign.models.weights import save_file
 from humalign.teach.devices import named
-from humalign.teach.locality import Neighbourhood, checked_pool, neighbourhoods
 from humalign.teach.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
 
 # A direction with less than this share of the largest singular value is noise of the arithmetic.
@@ -36,64 +45,44 @@ RIDGES = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 class AffineTeacher(TransformerMixin, BaseEstimator):
     """An affine map fitted to choice distributions.
 
-    It minimises (1 - α)·(cross-entropy of the choices) + α·(cross-entropy of unlabelled images' neighbours) + λ‖W - mean(diag W)·I‖².
+    It minimises (cross-entropy of the choices) + λ‖W - mean(diag W)·I‖².
 
     Args:
-        pull: weight λ; infinite keeps W a scaled identity, which only sets how sure the untransformed backbone is.
+        pull: weight λ, 0 or more; infinite keeps W a scaled identity, which only sets how sure the untransformed backbone is.
         rank: principal directions of the training embeddings in which W may differ from the scaled identity.
         iterations: of L-BFGS at most.
-        locality: weight α, from 0 to below 1, of the neighbourhoods of unlabelled images; above 0, ``fit`` needs
-            a pool of them.
-        locality_temperature: τ of the neighbour distributions, the softmax of cosines / τ.
-        locality_batch: unlabelled images among which neighbours are told apart, at most.
         bias: whether z has an origin of its own, b, which dot products feel. Without it the origin is the mean of the embeddings.
         device: where the map is solved; what is fitted comes back as arrays of the processor. Away from it sums may be taken in another
             order in every run.
 
     Attributes (after ``fit``): ``matrix_`` (dim, dim) acts on row vectors, ``mean_`` (dim,), ``scale_``, ``bias_`` (dim,), ``loss_``.
 
-    Source: paper, Methods (teacher); both regularisers are the predecessor's (gLocal).
+    Source: paper, Methods (teacher); the regulariser is the predecessor's (gLocal).
     """
 
     def __init__(
-        self,
-        pull: float = 1e-3,
-        rank: int = 300,
-        iterations: int = 50,
-        locality: float = 0.0,
-        locality_temperature: float = 0.5,
-        locality_batch: int = 1024,
-        bias: bool = False,
-        device: str = "cpu",
+        self, pull: float | int = 1e-3, rank: int = 300, iterations: int = 50, bias: bool = False, device: str = "cpu"
     ) -> None:
         self.pull = pull
         self.rank = rank
         self.iterations = iterations
-        self.locality = locality
-        self.locality_temperature = locality_temperature
-        self.locality_batch = locality_batch
         self.bias = bias
         self.device = device
 
-    def fit(
-        self,
-        embeddings: Float[np.ndarray, "objects dim"],
-        choices: Answered,
-        pool: Float[np.ndarray, "images features"] | None = None,
-    ) -> AffineTeacher:
+    def fit(self, embeddings: Real[np.ndarray, "objects dim"], choices: Answered) -> AffineTeacher:
         """Fit the map.
 
         Args:
             embeddings: one row an object.
             choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
-            pool: embeddings of unlabelled images by the same backbone, whose neighbourhoods are kept where ``locality`` is above 0.
+
+        Raises:
+            HumalignError: embeddings or choices that cannot be, or a setting out of its range.
         """
-        triplets, targets = distributions(choices)
-        check_triplets(triplets, len(embeddings))
-        if not (0 <= self.locality < 1 and self.locality_temperature > 0):
-            raise HumalignError(
-                f"locality = {self.locality} at temperature {self.locality_temperature}: a share below 1, and a temperature above 0"
-            )
+        triplets, targets = distributions(choices, len(embeddings))
+        if not self.pull >= 0:
+            raise HumalignError(f"pull = {self.pull}: it must be 0 or more, or infinite")
+        number("iterations", self.iterations)
         place = named(self.device)
         self.mean_, self.scale_, centred = standardised(embeddings)
 
@@ -101,17 +90,12 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         # the problem is solved in the principal directions, and is the identity's multiple everywhere else. A part of the bias that
         # lies outside them would add the same to all three pairs of every triplet.
         _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-        rank = min(self.rank, int((singular > NEGLIGIBLE * singular[0]).sum()))
+        rank = min(number("rank", self.rank), int((singular > NEGLIGIBLE * singular[0]).sum()))
         basis = directions[:rank]
-        images: list[Neighbourhood] = []
-        if self.locality:
-            pool = checked_pool(pool, len(self.mean_), self.locality_batch)
-            images = neighbourhoods((pool - self.mean_) / self.scale_, basis, self.locality_batch, place)
         core, shift, self.loss_ = self._solve(
             torch.from_numpy(centred @ basis.T).float().to(place),
             torch.from_numpy(triplets).to(place),
             torch.from_numpy(targets).float().to(place),
-            images,
         )
         level = core.trace() / rank
         inside = core - level * np.eye(rank)
@@ -120,11 +104,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         return self
 
     def _solve(
-        self,
-        inputs: Float[Tensor, "objects rank"],
-        triplets: Int[Tensor, "n 3"],
-        targets: Float[Tensor, "n 3"],
-        images: list[Neighbourhood],
+        self, inputs: Float[Tensor, "objects rank"], triplets: Int[Tensor, "n 3"], targets: Float[Tensor, "n 3"]
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Return W and b in the principal directions, and the objective there."""
         identity = torch.eye(inputs.shape[1], device=inputs.device)
@@ -136,29 +116,24 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
             [variable, origin] if self.bias else [variable], max_iter=self.iterations, line_search_fn="strong_wolfe"
         )
 
-        def terms() -> Iterator[Tensor]:
+        def objective() -> Tensor:
             matrix = variable if free else variable * identity
             places = inputs @ matrix if shift is None else inputs @ matrix + shift
-            fit = (1 - self.locality) * cross_entropy(targets, pair_similarities(places, triplets)).mean()
-            yield fit + self.pull * pull_to_scaled_identity(matrix) if free else fit
-            for each in images:
-                matrix = variable if free else variable * identity
-                yield self.locality * each.share * each.cross_entropy(matrix, shift, self.locality_temperature)
+            fit = cross_entropy(targets, pair_similarities(places, triplets)).mean()
+            return fit + self.pull * pull_to_scaled_identity(matrix) if free else fit
 
         def closure() -> Tensor:
             optimiser.zero_grad()
-            total = torch.zeros((), device=inputs.device)
-            for term in terms():  # each forgotten before the next, so that a large pool takes no more memory than a batch
-                term.backward()
-                total += term.detach()
-            return total
+            loss = objective()
+            loss.backward()
+            return loss
 
         optimiser.step(closure)
         with torch.no_grad():
             matrix = variable if free else variable * identity
-            return matrix.double().cpu().numpy(), origin.double().cpu().numpy(), sum(term.item() for term in terms())
+            return matrix.double().cpu().numpy(), origin.double().cpu().numpy(), objective().item()
 
-    def transform(self, embeddings: Float[np.ndarray, "objects dim"]) -> Float[np.ndarray, "objects places"]:
+    def transform(self, embeddings: Real[np.ndarray, "objects dim"]) -> Float[np.ndarray, "objects places"]:
         """Map embeddings to the teacher's space.
 
         Raises:
@@ -166,6 +141,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
             HumalignError: embeddings of another width than the fitted ones.
         """
         check_is_fitted(self, "matrix_")
+        embeddings = floats(embeddings, "embeddings")
         if embeddings.shape[1] != len(self.mean_):
             raise HumalignError(
                 f"embeddings have {embeddings.shape[1]} features, the teacher was fitted to {len(self.mean_)}: are they of its backbone?"
@@ -173,31 +149,31 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         return ((embeddings - self.mean_) / self.scale_ @ self.matrix_ + self.bias_).astype(np.float32)
 
     def choice_probabilities(
-        self, embeddings: Float[np.ndarray, "objects dim"], triplets: Int[np.ndarray, "n 3"]
+        self, embeddings: Real[np.ndarray, "objects dim"], triplets: Triplets
     ) -> Float[np.ndarray, "n 3"]:
         """Return how likely the teacher finds each of the pairs (ij, ik, jk): the softmax of their dot products."""
-        check_triplets(triplets, len(embeddings))
+        triplets = check_triplets(triplets, len(embeddings))
         similarities = pair_similarities(torch.from_numpy(self.transform(embeddings)), torch.from_numpy(triplets))
         # Along the long rows of the transpose: over rows of three, a softmax costs several times as much.
         return torch.softmax(similarities.T, dim=0).T.numpy()
 
-    def score(self, embeddings: Float[np.ndarray, "objects dim"], choices: Answered) -> float:
+    def score(self, embeddings: Real[np.ndarray, "objects dim"], choices: Answered) -> float:
         """Return the odd-one-out accuracy: the mean share of answers that keep the pair of greatest cosine together."""
-        triplets, shares = distributions(choices)
-        check_triplets(triplets, len(embeddings))
+        triplets, shares = distributions(choices, len(embeddings))
         return float(agreement(cosine_similarities(self.transform(embeddings), triplets), shares).mean())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what defines the map, to be saved."""
         return {"matrix": self.matrix_, "mean": self.mean_.astype(np.float32), "scale": np.array([self.scale_]), "bias": self.bias_}
 
-    def save(self, path: Path, metadata: dict[str, Any] | None = None) -> None:
+    def save(self, path: str | Path, metadata: dict[str, Any] | None = None) -> None:
         """Write the map as safetensors."""
-        with replacing(path) as part:
-            save_file(self.arrays(), part, {k: str(v) for k, v in (metadata or {}).items()})
+        check_is_fitted(self, "matrix_")
+        with replacing(Path(path)) as part:
+            save_file({name: torch.from_numpy(np.asarray(array)) for name, array in self.arrays().items()}, part, metadata)
 
     @classmethod
-    def load(cls, path: Path) -> AffineTeacher:
+    def load(cls, path: str | Path) -> AffineTeacher:
         """Read a map written by ``save``."""
         try:
             found = load_file(path)
@@ -209,24 +185,31 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         return teacher
 
 
-def standardised(embeddings: Float[np.ndarray, "objects dim"]) -> tuple[np.ndarray, float, Float[np.ndarray, "objects dim"]]:
+def standardised(embeddings: Real[np.ndarray, "objects dim"]) -> tuple[np.ndarray, float, Float[np.ndarray, "objects dim"]]:
     """Return the mean, the root mean square distance from it, and the embeddings without both.
 
     Raises:
         HumalignError: NaN, infinity, or nothing but one point.
     """
-    if not np.isfinite(embeddings).all():
-        raise HumalignError("embeddings hold NaN or infinity: was the backbone's input normalised?")
-    mean = embeddings.mean(0)
-    centred = embeddings - mean
-    scale = float(np.sqrt((centred**2).sum(1).mean()))
-    if scale == 0:
-        raise HumalignError("all embeddings are equal: there is nothing to map")
+    embeddings = floats(embeddings, "embeddings")
+    if embeddings.ndim != 2 or not embeddings.size:
+        raise HumalignError(f"embeddings of shape {embeddings.shape}: expected one row an object")
+    faulty = np.flatnonzero(~np.isfinite(embeddings).all(1))
+    if len(faulty):
+        raise HumalignError(f"embeddings hold NaN or infinity, first in row {faulty[0]}: was the backbone's input normalised?")
+    with np.errstate(over="ignore"):
+        mean = embeddings.mean(0)
+        centred = embeddings - mean
+        scale = float(np.sqrt((centred**2).sum(1).mean()))
+    if not np.isfinite(scale) and embeddings.dtype == np.float32:
+        return standardised(embeddings.astype(float))
+    if not 0 < scale < np.inf:
+        raise HumalignError("all embeddings are equal: there is nothing to map" if scale == 0 else "embeddings are too large to be squared")
     return mean, scale, centred / scale
 
 
 def regressed(
-    embeddings: Float[np.ndarray, "objects dim"], space: Float[np.ndarray, "objects places"], ridges: tuple[float, ...] = RIDGES
+    embeddings: Real[np.ndarray, "objects dim"], space: Real[np.ndarray, "rows places"], ridges: tuple[float, ...] = RIDGES
 ) -> AffineTeacher:
     """Fit the map by ridge regression onto places that are known, such as the dimensions of VICE.
 
@@ -234,21 +217,29 @@ def regressed(
         embeddings: one row an object.
         space: where each object lies.
         ridges: penalties as shares of the embeddings' squared length, of which leave-one-out chooses (scikit-learn's ``RidgeCV``).
+
+    Raises:
+        HumalignError: embeddings that cannot be mapped, places of other objects or not finite, or a ridge that is not above zero.
     """
     teacher = AffineTeacher()
-    teacher.mean_, teacher.scale_, centred = standardised(np.asarray(embeddings, dtype=float))
-    model = RidgeCV(alphas=[ridge * len(centred) for ridge in ridges]).fit(centred, np.asarray(space, dtype=float))
+    teacher.mean_, teacher.scale_, centred = standardised(np.asarray(floats(embeddings, "embeddings"), dtype=float))
+    places = np.asarray(floats(space, "places"), dtype=float)
+    if len(places) != len(centred) or not np.isfinite(places).all():
+        raise HumalignError(f"places of {len(places)} objects for {len(centred)} embeddings, or not finite: give one row an object")
+    if not ridges or not all(0 < ridge < np.inf for ridge in ridges):
+        raise HumalignError(f"ridges = {ridges}: give numbers above zero")
+    model = RidgeCV(alphas=[ridge * len(centred) for ridge in ridges]).fit(centred, places)
     teacher.matrix_, teacher.bias_ = model.coef_.T.astype(np.float32), model.intercept_.astype(np.float32)
     teacher.loss_ = -float(model.best_score_)
     return teacher
 
 
 def try_pulls(
-    embeddings: Float[np.ndarray, "objects dim"],
+    embeddings: Real[np.ndarray, "objects dim"],
     choices: Answered,
     *,
-    groups: Int[np.ndarray, " objects"],
-    pulls: tuple[float, ...],
+    groups: Shaped[np.ndarray, " rows"],
+    pulls: Sequence[float],
     teacher: AffineTeacher,
     progress: Callable[[], object] = lambda: None,
 ) -> dict[float, float]:
@@ -265,14 +256,28 @@ def try_pulls(
     Returns:
         Mean odd-one-out accuracy on hidden objects for each pull; take the largest. Accuracy and not likelihood, because
         likelihood also asks how sure the map is where it errs, and buys that with a pull under which it errs more often.
+
+    Raises:
+        HumalignError: groups of other rows, fewer than two of them, no pull, or a group without triplets to fit or to validate on.
     """
-    triplets, shares = distributions(choices)
-    check_triplets(triplets, len(embeddings))
+    triplets, shares = distributions(choices, len(embeddings))
+    groups = np.asarray(groups)
+    if groups.shape != (len(embeddings),) or len(np.unique(groups)) < 2:
+        raise HumalignError(
+            f"groups of shape {groups.shape} for {len(embeddings)} rows of embeddings: give one a row, and two different ones at least"
+        )
+    if not len(pulls):
+        raise HumalignError("no pull to try: give `pulls`, such as (1e-3, 1e-2)")
     found: dict[float, list[float]] = {pull: [] for pull in pulls}
     for hidden in np.unique(groups):
         kept = np.flatnonzero(groups != hidden)
         fitting = (groups[triplets] != hidden).all(1)
         validating = (groups[triplets] == hidden).all(1)
+        if not (fitting.any() and validating.any()):
+            raise HumalignError(
+                f"group {hidden}: {fitting.sum()} triplets lie wholly outside it and {validating.sum()} wholly inside: "
+                "give fewer groups, or more answers"
+            )
         local = np.searchsorted(kept, triplets[fitting])
         for pull in pulls:
             trial = clone(teacher).set_params(pull=pull).fit(embeddings[kept], (local, shares[fitting]))

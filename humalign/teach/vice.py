@@ -12,6 +12,8 @@ import contextlib
 import dataclasses
 import hashlib
 import math
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +23,40 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from humalign.artefacts import fingerprint, replacing
-from humalign.data.judgments import Choices, check_triplets
+from humalign.data.judgments import Choices, Triplets, check_triplets, number
 from humalign.errors import HumalignError
 from humalign.teach.devices import named
 from humalign.teach.objectives import cross_entropy, pair_similarities
 
+# A dimension stays where so many objects are surely above zero on it: the published value, which is for 1,854 objects.
+SURE_OBJECTS = 5
+# In a small set a dimension of few objects is a larger part: so many objects in all ask for one sure object.
+OBJECTS_EACH = 40
+# Surely above zero: the posterior puts 95 % there.
+SURE = 1.645
+# By how much more, in nats an answer, the answers may cost without the dimensions that are dropped by default.
+NEGLIGIBLE = 0.005
+# Answers on which that is measured, at most.
+SAMPLE = 100_000
+# Answers that VICE needs for each object, as a rule of thumb: what its prior costs is shared among them.
+ANSWERS_EACH = 50
+
 
 @dataclasses.dataclass(frozen=True)
 class Prior:
-    """A mixture of a narrow and a wide Gaussian, both around zero (values of the published code)."""
+    """A mixture of a narrow and a wide Gaussian, both around zero (values of the published code).
+
+    Raises:
+        HumalignError: a width that is not above 0, or a share that is not between 0 and 1.
+    """
 
     spike: float = 0.25
     slab: float = 1.0
     spike_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0 < self.spike < math.inf and 0 < self.slab < math.inf and 0 < self.spike_share < 1):
+            raise HumalignError(f"{self}: give spike and slab above 0, and a share between 0 and 1")
 
     def log_density(self, x: Float[Tensor, "objects dim"]) -> Float[Tensor, "objects dim"]:
         """Return the log density of unrectified weights, up to a constant."""
@@ -44,33 +67,48 @@ class Prior:
 
 @dataclasses.dataclass(frozen=True)
 class ViceEmbedding:
-    """The posterior of an embedding: mean and standard deviation of each unrectified weight."""
+    """The posterior of an embedding: mean and standard deviation of each unrectified weight.
+
+    Attributes:
+        mean, std: of each weight.
+        dropped: of each dimension that was left out and has sure objects, how many: objects whose posterior puts at least 95 % above
+            zero. The largest dimension comes first.
+    """
 
     mean: Float[Tensor, "objects dim"]
     std: Float[Tensor, "objects dim"]
+    dropped: Int[Tensor, " others"] = dataclasses.field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "objects dim"]:
         """Draw one non-negative embedding."""
         return torch.relu(self.mean + self.std * torch.randn(self.mean.shape, generator=generator))
 
-    def predict(self, triplets: Int[np.ndarray, "n 3"], samples: int = 30, seed: int = 0) -> Float[np.ndarray, "n 3"]:
+    def predict(self, triplets: Triplets, samples: int = 30, seed: int = 0) -> Float[np.ndarray, "n 3"]:
         """Return the posterior predictive distribution over the pairs (ij, ik, jk) of each triplet."""
-        check_triplets(triplets, len(self.mean))
-        rows, generator = torch.from_numpy(triplets), torch.Generator().manual_seed(seed)
-        total = torch.zeros(rows.shape)
-        for _ in range(samples):
+        rows = torch.from_numpy(check_triplets(triplets, len(self.mean)))
+        generator, total = torch.Generator().manual_seed(number("seed", seed, 0)), torch.zeros(rows.shape)
+        for _ in range(number("samples", samples)):
             total += torch.softmax(pair_similarities(self.sample(generator), rows), dim=1)
         return (total / samples).numpy()
 
-    def pruned(self, objects: int = 5) -> ViceEmbedding:
-        """Keep the dimensions on which at least ``objects`` objects are surely above zero, largest first.
+    @property
+    def sure(self) -> Int[Tensor, " dim"]:
+        """On how many objects each dimension is surely above zero."""
+        return (self.mean / self.std > SURE).sum(0)
 
-        Surely: the posterior puts at least 95 % above zero.
-        """
-        sure = (self.mean / self.std > 1.645).sum(0)
-        mass = torch.relu(self.mean).sum(0)
-        keep = [int(d) for d in mass.argsort(descending=True) if sure[d] >= objects]
-        return ViceEmbedding(self.mean[:, keep], self.std[:, keep])
+    def pruned(self, objects: int = SURE_OBJECTS) -> ViceEmbedding:
+        """Keep the dimensions on which at least ``objects`` objects are surely above zero, largest first."""
+        sure = self.sure
+        order = [int(d) for d in torch.relu(self.mean).sum(0).argsort(descending=True)]
+        keep = [d for d in order if sure[d] >= objects]
+        dropped = torch.tensor([int(sure[d]) for d in order if 0 < sure[d] < objects], dtype=torch.int64)
+        return ViceEmbedding(self.mean[:, keep], self.std[:, keep], dropped)
+
+    def surprise(self, choices: Choices) -> float:
+        """Return the mean cross-entropy of answers at the posterior mean, in nats; of many, some evenly spread are taken."""
+        step = max(1, len(choices) // SAMPLE)
+        triplets, shares = torch.from_numpy(choices.triplets[::step].copy()), torch.from_numpy(choices.shares[::step].copy()).float()
+        return cross_entropy(shares, pair_similarities(torch.relu(self.mean), triplets)).mean().item()
 
 
 def fit(
@@ -80,11 +118,12 @@ def fit(
     dim: int,
     steps: int,
     batch: int,
-    learning_rate: float = 0.02,
+    learning_rate: float | int = 0.02,
     prior: Prior | None = None,
     seed: int,
+    sure_objects: int | None = None,
     device: str = "cpu",
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     checkpoint_every: int = 200,
 ) -> ViceEmbedding:
     """Fit the posterior to answers by stochastic variational inference, and prune it.
@@ -98,15 +137,28 @@ def fit(
         learning_rate: at the start.
         prior: spike and slab.
         seed: of initial values, batches and samples, which are drawn on the processor and so are the same on every device.
+        sure_objects: a dimension is dropped where fewer objects than this are surely above zero on it. By default it is one in forty
+            objects, from 2 to 5 (the published value), or fewer where the answers would otherwise cost ``NEGLIGIBLE`` more.
         device: where the steps are computed, as ``cpu`` or ``cuda``; the posterior comes back to the processor.
         checkpoint: written every ``checkpoint_every`` steps; where it exists, the fit goes on from it and ends exactly as it would have
             without the stop.
         checkpoint_every: steps between checkpoints.
 
+    Warns:
+        UserWarning: every dimension of the start is in use, so that a group of objects may have found none left; or a dimension was
+            dropped on which two objects or more are surely above zero: triplets of them are predicted as if nothing was known. Where
+            ``sure_objects`` is given, the second is said only if the answers cost ``NEGLIGIBLE`` more.
+
     Raises:
-        HumalignError: no dimension is left; the checkpoint is unreadable or of another fit (it is removed).
+        HumalignError: a setting out of its range; a fit that diverged; no dimension is left; the checkpoint is unreadable or of another
+            fit (it is removed).
     """
-    prior = prior or Prior()
+    prior, checkpoint = prior or Prior(), Path(checkpoint) if checkpoint else None
+    settings_checked = {"objects": (objects, 3), "dim": (dim, 1), "steps": (steps, 1), "batch": (batch, 1), "seed": (seed, 0)}
+    settings_checked |= {"checkpoint_every": (checkpoint_every, 1), "sure_objects": (0 if sure_objects is None else sure_objects, 0)}
+    objects, dim, steps, batch, seed, checkpoint_every, _ = (number(name, *each) for name, each in settings_checked.items())
+    if not 0 < learning_rate < math.inf:
+        raise HumalignError(f"learning_rate = {learning_rate}: expected a number above 0")
     check_triplets(choices.triplets, objects)
     generator, place = torch.Generator().manual_seed(seed), named(device)
     triplets, targets = torch.from_numpy(choices.triplets).to(place), torch.from_numpy(choices.shares).float().to(place)
@@ -126,10 +178,45 @@ def fit(
         schedule.step()
         if checkpoint and (step + 1) % checkpoint_every == 0:
             progress.save(checkpoint, settings, step + 1)
-    found = ViceEmbedding(mean.detach().cpu(), log_std.detach().exp().cpu()).pruned()
+    whole = ViceEmbedding(mean.detach().cpu(), log_std.detach().exp().cpu())
+    if not (torch.isfinite(whole.mean).all() and torch.isfinite(whole.std).all()):
+        raise HumalignError(f"VICE diverged at learning_rate = {learning_rate}: lower it")
+    found = _pruned(whole, choices, sure_objects)
     if not found.mean.shape[1]:
-        raise HumalignError("VICE found no dimension that the answers need: are they about these objects, and more than guesses?")
+        raise HumalignError(
+            f"VICE found no dimension that the {answers:,.0f} answers need, in {steps:,} steps: are they about these {objects:,} objects, "
+            f"and more than guesses? It takes some {ANSWERS_EACH * objects:,} answers ({ANSWERS_EACH} an object) and 1,000 steps. With "
+            "fewer answers, fit the teacher to them directly: AffineTeacher().fit(features, choices)"
+        )
     return found
+
+
+def _pruned(whole: ViceEmbedding, choices: Choices, sure_objects: int | None) -> ViceEmbedding:
+    """Drop the dimensions that the answers do not need, and warn where some objects lose by it."""
+    cost = whole.surprise(choices) + NEGLIGIBLE
+    for least in _candidates(len(whole.mean)) if sure_objects is None else (sure_objects,):
+        found = whole.pruned(least)
+        dear = found.surprise(choices) > cost
+        if not dear:
+            break
+    if whole.sure.all():
+        warnings.warn(
+            f"VICE uses all {len(whole.sure)} dimensions that it started from, and some objects may have found none left: raise `dim`",
+            stacklevel=3,
+        )
+    lost = [sure for sure in found.dropped.tolist() if sure >= 2]
+    if lost and (dear or sure_objects is None):
+        warnings.warn(
+            f"VICE dropped {len(lost)} dimensions of few objects (surely above zero on {min(lost)} to {max(lost)}, fewer than {least}): "
+            "triplets of those objects are predicted as if nothing was known; `sure_objects=2` keeps them",
+            stacklevel=3,
+        )
+    return found
+
+
+def _candidates(objects: int) -> Iterator[int]:
+    """Yield how many sure objects a dimension may be asked for, the most first."""
+    yield from range(min(SURE_OBJECTS, max(2, objects // OBJECTS_EACH)), 1, -1)
 
 
 def negative_bound(

@@ -11,10 +11,10 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from scipy.stats import spearmanr
 
-from humalign.data.judgments import PAIRS
+from humalign.data.judgments import PAIRS, floats
 from humalign.triplets.findings import Finding
 
 SAMPLE = 20_000
@@ -25,11 +25,18 @@ NAMES = ("s01", "s02", "s12")
 ORDERS = tuple(itertools.permutations(range(3)))
 
 
-def check(indices: Int[np.ndarray, "n 3"], similarities: Float[np.ndarray, "n 3"], embeddings: Float[np.ndarray, "images dim"]) -> Finding:
+def check(indices: Int[np.ndarray, "n 3"], similarities: Float[np.ndarray, "n 3"], embeddings: Real[np.ndarray, "images dim"]) -> Finding:
     """Check the columns, then the rows, on a random sample of triplets whose indices lie inside the list."""
     what = "columns agree with the images"
     sample = np.random.default_rng(0).permutation(len(indices))[:SAMPLE]
     rows, written = indices[sample], _row_centred(similarities[sample].astype(float))
+    looked_at = np.unique(rows)
+    faulty = looked_at[~np.isfinite(embeddings[looked_at]).all(1)]
+    if len(faulty):
+        said = f"the embeddings of {len(faulty):,} images hold NaN or infinity, first is image {faulty[0]}: embed these again"
+        return Finding(what, False, said)
+    if (embeddings[looked_at] == embeddings[looked_at[0]]).all():
+        return Finding(what, False, f"the embeddings of all {len(looked_at):,} images are equal: they tell nothing apart")
     seen = _row_centred(_cosines(embeddings, rows))
     fit = {order: _rank_correlation(seen, written[:, order]) for order in ORDERS}
     best = max(fit, key=lambda order: fit[order])
@@ -59,9 +66,9 @@ def _cosines(embeddings: np.ndarray, rows: np.ndarray) -> Float[np.ndarray, "n 3
     """Return cosines of the pairs, from the mean of the list; read are the images that occur, and for the mean some evenly spread."""
     images, places = np.unique(rows, return_inverse=True)
     places = places.reshape(rows.shape)
-    precision = np.result_type(embeddings.dtype, np.float32)
-    unit = embeddings[images].astype(precision) - embeddings[:: max(1, len(embeddings) // SPREAD)].astype(precision).mean(0)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    spread = floats(embeddings[:: max(1, len(embeddings) // SPREAD)])
+    unit = floats(embeddings[images]) - spread[np.isfinite(spread).all(1)].mean(0)
+    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), np.finfo(unit.dtype).tiny)
     return np.stack([np.vecdot(unit[places[:, a]], unit[places[:, b]]) for a, b in PAIRS], axis=1)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Real
 
 from humalign.errors import HumalignError
 from humalign.triplets import agreement, naming
@@ -20,8 +21,8 @@ DRAWS = 10
 def audit(
     triplets: LabelledTriplets,
     images: int | None = None,
-    embeddings: Float[np.ndarray, "images dim"] | None = None,
-    names: np.ndarray | None = None,
+    embeddings: Real[np.ndarray, "images dim"] | None = None,
+    names: np.ndarray | Sequence[str | Path] | None = None,
 ) -> list[Finding]:
     """Check triplets before anything is trained on them.
 
@@ -39,7 +40,7 @@ def audit(
 
 
 def audit_file(
-    path: str | Path, embeddings: Float[np.ndarray, "images dim"] | None = None, names: np.ndarray | None = None
+    path: str | Path, embeddings: Real[np.ndarray, "images dim"] | None = None, names: np.ndarray | Sequence[str | Path] | None = None
 ) -> list[Finding]:
     """Check a file as ``audit`` does, without ever holding all its file names."""
     with reading(path) as (indices, similarities, filenames):
@@ -52,8 +53,9 @@ def _findings(
     filenames: Names,
     images: int | None,
     embeddings: np.ndarray | None,
-    names: np.ndarray | None,
+    names: np.ndarray | Sequence[str | Path] | None,
 ) -> list[Finding]:
+    names = None if names is None else naming.as_names(names)
     listed = _listed(images, embeddings, names)
     shapes = {"indices": indices.shape, "similarities": similarities.shape, "filenames": filenames.shape}
     if len(set(shapes.values())) != 1 or indices.ndim != 2 or indices.shape[1:] != (3,) or not len(indices):
@@ -61,6 +63,7 @@ def _findings(
     findings = [Finding("shapes", True, f"{len(indices):,} triplets"), _types(indices, similarities, filenames)]
     if not findings[-1].ok:
         return findings
+    indices = indices.astype(np.int64, copy=False)  # numpy counts no unsigned numbers
     broken = ~np.isfinite(similarities).all(1)
     i, j, k = indices.T
     findings += [
@@ -76,7 +79,7 @@ def _findings(
     return findings
 
 
-def _listed(images: int | None, embeddings: np.ndarray | None, names: np.ndarray | None) -> int | None:
+def _listed(images: int | None, embeddings: np.ndarray | None, names: np.ndarray | Sequence[str | Path] | None) -> int | None:
     """Return the length of the image list, where anything tells it."""
     lengths = {what: len(rows) for what, rows in (("embeddings", embeddings), ("names", names)) if rows is not None}
     lengths |= {} if images is None else {"images": images}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 
 from humalign.artefacts import replacing, reserve
-from humalign.data.judgments import PAIRS, check_triplets
+from humalign.data.judgments import PAIRS, Triplets, check_triplets, floats, number
 from humalign.errors import HumalignError
 from humalign.triplets.layout import LabelledTriplets, write_blocks
+from humalign.triplets.naming import as_names
 
 # The pair kept together, moved to the front: which images of a row become (0, 1, 2), and which similarities [s01, s02, s12].
 SORTED = np.array([(0, 1, 2), (0, 2, 1), (1, 2, 0)])
@@ -28,8 +29,8 @@ MAPPED_ROWS = 2**13
 
 
 def mapped(
-    path: Path,
-    embeddings: Float[np.ndarray, "images dim"],
+    path: str | Path,
+    embeddings: Real[np.ndarray, "images dim"],
     transform: Callable[[np.ndarray], np.ndarray],
     dtype: np.typing.DTypeLike | None = None,
 ) -> Float[np.ndarray, "images places"]:
@@ -39,17 +40,20 @@ def mapped(
         path: of the file.
         embeddings: in memory, or a memory map.
         transform: a function of rows, such as ``AffineTeacher.transform``.
-        dtype: of the file; by default that of the embeddings.
+        dtype: of the file; by default that of the embeddings, or float32 where those are whole numbers.
 
     Raises:
-        HumalignError: a value that is not finite, or too large for the type.
+        HumalignError: no embeddings; a value that is not finite, or too large for the type.
     """
+    if not len(embeddings):
+        raise HumalignError("no embeddings to map: expected one row an image")
+    path, kept = Path(path), embeddings.dtype if embeddings.dtype.kind == "f" else np.float32
     with replacing(path) as part:
         found: np.ndarray | None = None
         for start in range(0, len(embeddings), MAPPED_ROWS):
             rows = transform(embeddings[start : start + MAPPED_ROWS])
             if found is None:
-                found = reserve(part, np.dtype(dtype or embeddings.dtype), (len(embeddings), rows.shape[1]))
+                found = reserve(part, np.dtype(dtype or kept), (len(embeddings), rows.shape[1]))
             with np.errstate(over="ignore"):
                 written = rows.astype(found.dtype)
             if not np.isfinite(written).all():
@@ -59,20 +63,35 @@ def mapped(
     return np.load(path, mmap_mode="r")
 
 
-def similarities(
-    embeddings: Float[np.ndarray, "images dim"], triplets: Int[np.ndarray, "n 3"], workers: int = 1
-) -> Float[np.ndarray, "n 3"]:
+def similarities(embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, workers: int = 1) -> Float[np.ndarray, "n 3"]:
     """Return dot products of the pairs (ij, ik, jk), float32, the same bits whatever the number of workers (threads).
 
     Beyond a few thousand images, pairs are sorted by the blocks in which their two images lie, and two blocks are held at a time:
     a file larger than memory is read front to back a few times, instead of one row at random for each image of each triplet.
+
+    Raises:
+        HumalignError: triplets that ``check_triplets`` refuses; a similarity that is not finite.
     """
-    check_triplets(triplets, len(embeddings))
-    if len(embeddings) <= ALL_PAIRS:
-        whole = np.asarray(embeddings, dtype=np.result_type(embeddings.dtype, np.float32))
+    triplets, workers = check_triplets(triplets, len(embeddings)), number("workers", workers)
+    found = _of_all_pairs(embeddings, triplets) if len(embeddings) <= ALL_PAIRS else _of_blocks(embeddings, triplets, workers)
+    broken = np.flatnonzero(~np.isfinite(found).all(1))
+    if len(broken):
+        images = triplets[broken[0]].tolist()
+        raise HumalignError(
+            f"{len(broken):,} rows have similarities that are not finite, first row {broken[0]} of images {images}: "
+            "their embeddings hold NaN or infinity, or are too large to be multiplied"
+        )
+    return found
+
+
+def _of_all_pairs(embeddings: np.ndarray, triplets: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    whole = floats(embeddings, "embeddings")
+    with np.errstate(over="ignore", invalid="ignore"):
         matrix = whole @ whole.T
         return np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1).astype(np.float32)
 
+
+def _of_blocks(embeddings: np.ndarray, triplets: Int[np.ndarray, "n 3"], workers: int) -> Float[np.ndarray, "n 3"]:
     block = max(1, BLOCK_VALUES // embeddings.shape[1])
     blocks = -(-len(embeddings) // block)
     # A dot product is the same both ways, so the image that comes first in the list is the left one.
@@ -126,22 +145,38 @@ def _dots(
     list(pool.map(run, np.array_split(pairs, workers)))
 
 
-def odd_last(triplets: Int[np.ndarray, "n 3"], similar: Float[np.ndarray, "n 3"]) -> tuple[np.ndarray, np.ndarray]:
+def odd_last(triplets: Triplets, similar: Float[np.ndarray, "n 3"]) -> tuple[np.ndarray, np.ndarray]:
     """Return triplets and similarities with each row sorted so that image 2 is the odd one out."""
+    triplets = np.asarray(triplets)
     kept = similar.argmax(1)
     return np.take_along_axis(triplets, SORTED[kept], axis=1), np.take_along_axis(similar, SORTED_PAIRS[kept], axis=1)
 
 
 def label(
-    embeddings: Float[np.ndarray, "images dim"], triplets: Int[np.ndarray, "n 3"], names: np.ndarray, workers: int = 1
+    embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, names: np.ndarray | Sequence[str | Path], workers: int = 1
 ) -> LabelledTriplets:
-    """Label triplets with dot-product similarities, and sort each row so that image 2 is the odd one out."""
+    """Label triplets with dot-product similarities, and sort each row so that image 2 is the odd one out.
+
+    Args:
+        embeddings: one row an image.
+        triplets: images of each row.
+        names: file name of each image.
+        workers: threads.
+
+    Raises:
+        HumalignError: what ``similarities`` refuses; names of another number of images, or a missing one.
+    """
+    listed = as_names(names, len(embeddings))
     indices, ordered = odd_last(triplets, similarities(embeddings, triplets, workers))
-    return LabelledTriplets(indices, ordered, names[indices])
+    return LabelledTriplets(indices, ordered, listed[indices])
 
 
 def label_file(
-    path: Path, embeddings: Float[np.ndarray, "images dim"], triplets: Int[np.ndarray, "n 3"], names: np.ndarray, workers: int = 1
+    path: str | Path,
+    embeddings: Real[np.ndarray, "images dim"],
+    triplets: Triplets,
+    names: np.ndarray | Sequence[str | Path],
+    workers: int = 1,
 ) -> None:
     """Label triplets as ``label`` does, straight into a file: for millions of rows, whose file names memory need not hold.
 
@@ -152,5 +187,6 @@ def label_file(
         names: file name of each image; as bytes (``names.astype("S")``) they take a quarter of the room.
         workers: threads.
     """
+    listed = as_names(names, len(embeddings))
     indices, ordered = odd_last(triplets, similarities(embeddings, triplets, workers))
-    write_blocks(path, indices, ordered, names.dtype, lambda rows: names[indices[rows]])
+    write_blocks(path, indices, ordered, listed.dtype, lambda rows: listed[indices[rows]])

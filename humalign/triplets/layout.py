@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 
 from humalign.artefacts import replacing
 from humalign.errors import HumalignError
@@ -26,7 +26,7 @@ QUICK = 1
 class LabelledTriplets:
     """Triplets of images with the similarities of their pairs; file names are text or, a quarter of the size, ASCII bytes."""
 
-    indices: Int[np.ndarray, "n 3"]
+    indices: Integer[np.ndarray, "n 3"]
     similarities: Float[np.ndarray, "n 3"]
     filenames: np.ndarray
 
@@ -39,16 +39,16 @@ def file_name(split: str, sampling: str, clusters: int | None = None) -> str:
     return "_".join([split, *sampling.split("-"), *([] if clusters is None else [str(clusters)])]) + ".npz"
 
 
-def write(path: Path, triplets: LabelledTriplets) -> None:
+def write(path: str | Path, triplets: LabelledTriplets) -> None:
     """Write the AligNet layout."""
     write_blocks(path, triplets.indices, triplets.similarities, triplets.filenames.dtype, lambda rows: triplets.filenames[rows])
 
 
 def write_blocks(
-    path: Path, indices: np.ndarray, similarities: np.ndarray, names: np.dtype, names_of: Callable[[slice], np.ndarray]
+    path: str | Path, indices: np.ndarray, similarities: np.ndarray, names: np.dtype, names_of: Callable[[slice], np.ndarray]
 ) -> None:
     """Write the AligNet layout from file names of the given type that are looked up a block of rows at a time."""
-    with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=QUICK) as archive:
+    with replacing(Path(path)) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=QUICK) as archive:
         for name, array in (("indices", indices), ("similarities", similarities)):
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:  # an entry of one's own is stored as it is
                 np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)

@@ -6,16 +6,40 @@ with a table that holds, for each index, the name that it had first: nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import unicodedata
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from humalign.errors import HumalignError
 from humalign.triplets.findings import Finding, none
 from humalign.triplets.layout import Names
 
 # A table of all numbers up to the largest index may be so many times as long as the indices; sparser ones are sorted first.
 SPARSEST = 4
+
+
+def as_names(names: Iterable[Any], images: int | None = None) -> np.ndarray:
+    """Return file names as one array of text or bytes, from a list, a column of a table, or paths.
+
+    Raises:
+        HumalignError: a missing name, one that is no text, or names of another number of images.
+    """
+    found = names if isinstance(names, np.ndarray) else np.array(list(names), dtype=object)
+    if found.dtype.kind not in "SU":
+        plain = [os.fspath(name) if isinstance(name, (str, bytes, os.PathLike)) else None for name in found.ravel().tolist()]
+        if None in plain:
+            raise HumalignError(f"name {plain.index(None)} of the images is missing or no text: {found.ravel()[plain.index(None)]!r}")
+        if len({type(name) for name in plain}) > 1:
+            plain = [os.fsdecode(name) for name in plain if name is not None]
+        found = np.array(plain, dtype=str if not plain or isinstance(plain[0], str) else bytes).reshape(found.shape)
+    if found.ndim != 1 or images not in (None, len(found)):
+        counted = "the" if images is None else f"{images:,}"
+        raise HumalignError(f"names of shape {found.shape} for {counted} images: give one an image, in their order")
+    return found
 
 
 def check(indices: Int[np.ndarray, "n 3"], filenames: Names, names: np.ndarray | None = None) -> list[Finding]:
@@ -32,7 +56,7 @@ def check(indices: Int[np.ndarray, "n 3"], filenames: Names, names: np.ndarray |
     own = "file names against indices"
     findings = [Finding(own, False, "one name stands for several indices") if several else none(own, wrong)]
     if names is not None and low >= 0:
-        findings.append(_against_list(used, said, _like(names, said)))
+        findings.append(_against_list(used, said, _like(as_names(names), said)))
     return findings
 
 
@@ -54,7 +78,10 @@ def _like(names: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return names as bytes where the others are, else as text."""
     if names.dtype.kind == others.dtype.kind:
         return names
-    return np.strings.encode(names, "utf-8") if others.dtype.kind == "S" else np.strings.decode(names, "utf-8")
+    # Names that are not UTF-8 keep their bytes.
+    if others.dtype.kind == "S":
+        return np.strings.encode(names, "utf-8", "surrogateescape")
+    return np.strings.decode(names, "utf-8", "surrogateescape")
 
 
 def _against_list(used: np.ndarray, said: np.ndarray, names: np.ndarray) -> Finding:
@@ -64,6 +91,9 @@ def _against_list(used: np.ndarray, said: np.ndarray, names: np.ndarray) -> Find
     differ = np.flatnonzero(listed != said)
     if not len(differ):
         return Finding(what, True, f"all {len(used):,} images that occur")
+    if all(_plain(listed[place]) == _plain(said[place]) for place in differ):
+        how = f"{len(differ):,} of them differ in blanks around the name, a byte order mark or the form of an accent"
+        return Finding(what, True, f"all {len(used):,} images that occur; {how}")
     first = differ[0]
     example = f"index {used[first]} is {_text(said[first])!r} in the file, {_text(listed[first])!r} in the list"
     unknown = f"{len(differ):,} of {len(used):,} images differ"
@@ -78,7 +108,12 @@ def _at(names: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def _text(name: np.bytes_ | np.str_) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
+    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name)
+
+
+def _plain(name: np.bytes_ | np.str_) -> str:
+    """Return a name without what editors and file systems add: a byte order mark, blanks around it, split accents (NFD)."""
+    return unicodedata.normalize("NFC", _text(name).removeprefix("\ufeff").strip())
 
 
 # Why names differ from the list's: each is tried on the indices that occur, their names in the file, and the list.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Real
 
-from humalign.data.judgments import random_triplets
+from humalign.data.judgments import number, random_triplets, whole
 from humalign.errors import HumalignError, nearest
 
 # Up to this many numbers (half a gigabyte), k-means holds all embeddings; beyond, it sees each once, in random batches.
@@ -21,22 +21,34 @@ SEEDS = 8
 BLOCK_ROWS = 2**18
 
 
-def clusters(embeddings: Float[np.ndarray, "images dim"], k: int, seed: int) -> Int[np.ndarray, " images"]:
+def clusters(embeddings: Real[np.ndarray, "images dim"], k: int, seed: int) -> Int[np.ndarray, " images"]:
     """Assign every image to one of k clusters (k-means of scikit-learn; in mini-batches where the embeddings are too many to hold).
 
     Raises:
-        HumalignError: fewer than two images a cluster.
+        HumalignError: fewer than one cluster or two images a cluster; embeddings that are no rows of finite numbers.
     """
     from sklearn.cluster import KMeans
 
+    k, seed = number("k, the number of clusters,", k), number("seed", seed, 0)
+    if embeddings.ndim != 2 or embeddings.dtype.kind not in "biuf":
+        raise HumalignError(f"embeddings of shape {embeddings.shape}, {embeddings.dtype}: expected one row of numbers an image")
     if len(embeddings) < 2 * k:
         raise HumalignError(f"{k} clusters of {len(embeddings)} images: a cluster needs two; lower `clusters` in the profile")
     if embeddings.size > WHOLE:
         return _streamed_clusters(embeddings, k, seed)
-    return KMeans(k, n_init=4, random_state=seed).fit_predict(embeddings)
+    return KMeans(k, n_init=4, random_state=seed).fit_predict(_finite(embeddings))
 
 
-def _streamed_clusters(embeddings: Float[np.ndarray, "images dim"], k: int, seed: int) -> Int[np.ndarray, " images"]:
+def _finite(embeddings: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
+    """Return embeddings after a check of every number; ``images`` says which they are, if not all from 0."""
+    faulty = np.flatnonzero(~np.isfinite(embeddings).all(1))
+    if len(faulty):
+        first = faulty[0] if images is None else images[faulty[0]]
+        raise HumalignError(f"the embedding of image {first} holds NaN or infinity: it belongs to no cluster")
+    return embeddings
+
+
+def _streamed_clusters(embeddings: Real[np.ndarray, "images dim"], k: int, seed: int) -> Int[np.ndarray, " images"]:
     """Cluster embeddings that need not fit in memory: image lists are sorted by class, so the batches are drawn at random."""
     from sklearn.cluster import MiniBatchKMeans
 
@@ -44,9 +56,13 @@ def _streamed_clusters(embeddings: Float[np.ndarray, "images dim"], k: int, seed
     model, drawn = MiniBatchKMeans(k, random_state=seed, batch_size=batch, init_size=SEEDS * k), rng.permutation(len(embeddings))
     # Full batches only: the first must hold enough images for the first centres.
     for start in range(0, max(1, len(drawn) - batch + 1), batch):
-        model.partial_fit(embeddings[np.sort(drawn[start : start + batch])].astype(np.float32))
-    parts = [model.predict(embeddings[start : start + BATCH].astype(np.float32)) for start in range(0, len(embeddings), BATCH)]
-    return np.concatenate(parts)
+        images = np.sort(drawn[start : start + batch])
+        model.partial_fit(_finite(embeddings[images], images).astype(np.float32))
+    blocks = (np.arange(start, min(start + BATCH, len(embeddings))) for start in range(0, len(embeddings), BATCH))
+    return np.concatenate([model.predict(_finite(embeddings[block[0] : block[-1] + 1], block).astype(np.float32)) for block in blocks])
+
+
+Labels = Real[np.ndarray, " images"] | Sequence[int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +82,15 @@ class Groups:
     starts: Int[np.ndarray, " groups"]
 
     @classmethod
-    def of(cls, labels: Int[np.ndarray, " images"]) -> Groups:
-        """Arrange images by their labels, whole numbers from 0."""
+    def of(cls, labels: Labels) -> Groups:
+        """Arrange images by their labels, whole numbers from 0.
+
+        Raises:
+            HumalignError: labels that are text, negative or no whole numbers, or none at all.
+        """
+        labels = whole(labels, "labels")
+        if labels.ndim != 1 or not len(labels) or labels.min() < 0:
+            raise HumalignError("labels: give the number of its group, from 0, for each image; `numpy.unique(names, return_inverse=True)`")
         order = np.argsort(labels, kind="stable")
         sizes, place = np.bincount(labels), np.empty(len(labels), dtype=int)
         place[order] = np.arange(len(labels))
@@ -134,7 +157,7 @@ SAMPLINGS: dict[str, Callable[[Groups, int, np.random.Generator], np.ndarray]] =
 }
 
 
-def draw(sampling: str, labels: Int[np.ndarray, " images"], n: int, seed: int, workers: int = 1) -> Int[np.ndarray, "n 3"]:
+def draw(sampling: str, labels: Labels, n: int, seed: int, workers: int = 1) -> Int[np.ndarray, "n 3"]:
     """Draw n triplets, the same ones for a seed whatever the number of workers (threads).
 
     Args:
@@ -146,6 +169,7 @@ def draw(sampling: str, labels: Int[np.ndarray, " images"], n: int, seed: int, w
     """
     if sampling not in SAMPLINGS:
         raise HumalignError(f"unknown sampling {sampling!r}: {nearest(sampling, SAMPLINGS)}")
+    n, seed, workers = number("n", n, 0), number("seed", seed, 0), number("workers", workers)
     groups, rows = Groups.of(labels), np.empty((n, 3), np.int32)
 
     def fill(block: int) -> None:
@@ -157,20 +181,21 @@ def draw(sampling: str, labels: Int[np.ndarray, " images"], n: int, seed: int, w
     return rows
 
 
-def cluster_border(labels: Int[np.ndarray, " images"], n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
+def cluster_border(labels: Labels, n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
     """Draw cluster-border triplets from one random stream."""
-    return two_and_one(Groups.of(labels), n, rng)
+    return two_and_one(Groups.of(labels), number("n", n, 0), rng)
 
 
 def cluster_border_blocks(
-    labels: Int[np.ndarray, " images"], n: int, block_images: int, block_rows: int, rng: np.random.Generator
+    labels: Labels, n: int, block_images: int, block_rows: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "n 3"]:
     """Draw cluster-border triplets in blocks of rows that share few images.
 
     Every block of ``block_rows`` rows stays within ``block_images`` images drawn anew, so that a training step over
     one block runs each of its images once and learns from all the triplets among them.
     """
-    rows = []
+    labels, rows = whole(labels, "labels"), []
+    n, block_images, block_rows = number("n", n), number("block_images", block_images, 3), number("block_rows", block_rows)
     for _ in range(-(-n // block_rows)):
         chosen = rng.permutation(len(labels))[:block_images]
         rows.append(chosen[cluster_border(labels[chosen], block_rows, rng)])

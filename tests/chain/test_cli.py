@@ -47,13 +47,6 @@ def execute(monkeypatch):
     return replace
 
 
-@pytest.fixture
-def few_answers(monkeypatch):
-    """A demo of which the first stage is a matter of a moment."""
-    small = profiles.parse("demo", DEMO | {"answers": 300, "observers": 20, "space_dim": 8})
-    monkeypatch.setattr(profiles, "load", lambda name: small)
-
-
 def one_line(error):
     """Return the line; what a stage said before is no error."""
     error = "".join(line for line in error.splitlines(keepends=True) if not line.startswith("["))
@@ -72,34 +65,84 @@ def test_every_profile_that_is_there_can_be_read():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"temprature": 3.0}, "profile p: unknown key 'temprature': did you mean 'temperature'"),
-        ({"name": "other"}, "profile p: unknown key 'name'"),
-        ({"steps": 1.5}, "profile p: steps = 1.5 is no int"),
-        ({"steps": "100"}, "profile p: steps = '100' is no int"),
-        ({"steps": True}, "profile p: steps = True is no int"),
-        ({"temperature": "hot"}, "profile p: temperature = 'hot' is no float"),
-        ({"objective": 3}, "profile p: objective = 3 is no str"),
-        ({"shots": 5}, "profile p: shots = 5 is no tuple"),
-        ({"shots": []}, "profile p: shots = .. is no tuple"),
-        ({"pulls": [0.1, "x"]}, "profile p: pulls = .*x.* is no tuple"),
-        ({"seed": None}, "profile p: seed = None is no int"),
+        ({"distillation": {"temprature": 3.0}}, "profile p: unknown key 'distillation.temprature': did you mean 'temperature'"),
+        ({"pools": "x"}, "profile p: unknown key 'pools'"),
+        ({"distillation": {"steps": 1.5}}, "profile p: distillation.steps = 1.5 is no whole number"),
+        ({"distillation": {"steps": "100"}}, "profile p: distillation.steps = '100' is no whole number"),
+        ({"distillation": {"steps": True}}, "profile p: distillation.steps = True is no whole number"),
+        ({"distillation": {"steps": -5}}, "profile p: distillation.steps = -5: it must be a whole number from 1 on"),
+        ({"distillation": {"checkpoint_every": 0}}, "profile p: distillation.checkpoint_every = 0: it must be"),
+        ({"distillation": {"warmup": 100}}, "profile p: distillation.warmup = 100 of 100 steps: take fewer"),
+        ({"distillation": {"temperature": "hot"}}, "profile p: distillation.temperature = 'hot' is no finite number"),
+        ({"distillation": {"temperature": 0}}, "profile p: distillation.temperature = 0: it must be a finite number above 0"),
+        ({"distillation": {"learning_rate": float("nan")}}, "profile p: distillation.learning_rate = nan is no finite number"),
+        ({"distillation": {"objective": 3}}, "profile p: distillation.objective = 3 is no text"),
+        ({"distillation": 3}, "profile p: distillation = 3: a section"),
+        ({"evaluation": {"shots": 5}}, "profile p: evaluation.shots = 5: a list"),
+        ({"evaluation": {"shots": []}}, "profile p: evaluation.shots = .*: one or more"),
+        ({"evaluation": {"shots": [0, 1]}}, "profile p: evaluation.shots = 0: it must be"),
+        ({"teachers": [{"judged": "emoji", "pulls": [0.1, "x"]}]}, "profile p: teachers.pulls = 'x' is no finite number"),
+        ({"teachers": [{"judged": "emoji", "parts": {"folds": 1}}]}, "profile p: teachers.parts.folds = 1: it must be 0, or"),
+        ({"teachers": [{"pulls": [0.1]}]}, "profile p: key 'teachers.judged' is missing"),
+        ({"students": []}, "profile p: students: name at least one backbone"),
+        ({"students": [{"backbone": "a"}]}, r"profile p: students.parts = \['all'\] of a: the last teacher has the parts folds"),
+        ({"students": [{"backbone": "a", "parts": ["fold"]}]}, r"profile p: students.parts = \['fold'\] of a"),
+        ({"students": [{"backbone": "a", "parts": ["folds"]}] * 2}, "profile p: students: a stands twice"),
+        ({"seed": None}, "profile p: seed = None is no whole number"),
+        ({"seed": -1}, "profile p: seed = -1: it must be"),
+        ({"threads": 0}, "profile p: threads = 0: it must be"),
+        ({"simulated": {"group_share": 1.5}}, "profile p: simulated.group_share = 1.5: it must be a share"),
+        ({"inherits": "demmo"}, "profile p: inherits 'demmo', which is no profile: known are official, demo"),
     ],
 )
 def test_a_setting_that_is_wrong_is_one_line_with_its_key(change, said):
     with pytest.raises(HumalignError, match=said) as caught:
-        profiles.parse("p", DEMO | change)
+        profiles.parse("p", {"inherits": "demo"} | change)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["seed", "temperature", "shots"])
+@pytest.mark.parametrize("key", ["seed", "data", "evaluation"])
 def test_a_setting_that_is_missing_is_named(key):
     with pytest.raises(HumalignError, match=f"profile p: key '{key}' is missing"):
         profiles.parse("p", {name: value for name, value in DEMO.items() if name != key})
 
 
-def test_whole_numbers_are_taken_where_a_fraction_may_stand():
-    assert profiles.parse("p", DEMO | {"temperature": 100}).temperature == 100.0
-    assert dataclasses.asdict(profiles.parse("demo", DEMO)) == dataclasses.asdict(profiles.load("demo"))
+def test_numbers_are_taken_as_they_are_written_in_yaml():
+    distillation = profiles.parse("p", {"inherits": "demo", "distillation": {"temperature": 100, "learning_rate": "3e-4"}}).distillation
+    assert (distillation.temperature, distillation.learning_rate) == (100.0, 3e-4)
+
+
+def test_a_profile_inherits_section_by_section_and_lists_are_replaced():
+    small = profiles.parse("small", {"inherits": "demo", "observer": {"dim": 9}, "evaluation": {"shots": [3]}})
+    demo = profiles.load("demo")
+    assert small.observer == dataclasses.replace(demo.observer, dim=9) and small.evaluation.shots == (3,)
+    assert small.evaluation.bootstrap_draws == demo.evaluation.bootstrap_draws and small.teachers == demo.teachers
+    assert profiles.changed(small, observer={"dim": 60}, evaluation={"shots": [1, 2, 5, 10]}).observer == demo.observer
+    assert profiles.parse("demo", profiles.as_settings(demo)) == demo
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "profile mine: no settings: start it with `inherits: demo`"),
+        ("seed: 1\nseed: 2\n", "mine.yaml, line 2: the key 'seed' stands twice"),
+        ("seed: [1\n", "mine.yaml is no YAML"),
+        ("inherits: mine.yaml\n", "cannot read the profile mine.yaml"),
+    ],
+)
+def test_a_file_of_ones_own_that_is_wrong_is_one_line(tmp_path, text, said):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(HumalignError, match=said) as caught:
+        profiles.load(str(tmp_path / "mine.yaml"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["demo", "things", "paper", "released", "rehearsal"])
+def test_a_copy_of_any_profile_under_another_name_and_path_is_the_same_run(tmp_path, name):
+    (tmp_path / "copy.yaml").write_text((files("humalign.profiles") / f"{name}.yaml").read_text("utf-8"))
+    copy, ours = profiles.load(str(tmp_path / "copy.yaml")), profiles.load(name)
+    assert (copy.name, copy.source) == ("copy", str(tmp_path / "copy.yaml"))
+    assert dataclasses.replace(copy, name=name, source=name) == ours
 
 
 # ---- run -------------------------------------------------------------------------------------------------------------
@@ -111,8 +154,6 @@ def test_whole_numbers_are_taken_where_a_fraction_may_stand():
         (["run", "xyzzy"], "unknown stage 'xyzzy': known are: .*students"),
         (["run", "all", "--profile", "dmeo"], "unknown profile 'dmeo': did you mean 'demo'"),
         (["run", "all", "--profile", "papre"], "unknown profile 'papre': did you mean 'paper'"),
-        (["run", "features", "--profile", "demo"], "the profile 'demo' has no stage 'features': .*students"),
-        (["run", "triplets", "--profile", "things"], "the profile 'things' has no stage 'triplets': .*judgments"),
         (["audit", "nowhere.npz"], "no triplet file at nowhere.npz"),
     ],
 )
@@ -125,14 +166,14 @@ def test_a_mistake_is_one_line_and_status_2(said, arguments, line):
 def test_stages_of_the_command_line_are_those_of_the_chain():
     from humalign.chain import steps as stages
 
-    assert set(cli.LAST) == {*stages.STAGES, *stages.PAPER, "notebooks", "book", "all"}
+    assert set(cli.LAST) == {*stages.STEPS, "notebooks", "book", "all"}
 
 
 def test_run_runs_the_profile_into_the_build_folder(said, execute, tmp_path):
     runs = []
     execute(lambda stages, last, run, *_: runs.append((last, run.profile.name, run.folder)))
-    status, out, error = said("run", "teacher", "--build", tmp_path)
-    assert (status, error) == (0, "") and runs == [("teacher", "demo", tmp_path.resolve() / "demo")]
+    status, out, error = said("run", "teachers", "--build", tmp_path)
+    assert (status, error) == (0, "") and runs == [("teachers", "demo", tmp_path.resolve() / "demo")]
     assert str(tmp_path) in out
 
 
@@ -148,7 +189,7 @@ def test_every_profile_goes_one_way_down_to_the_book(said, execute, monkeypatch,
     monkeypatch.setattr(chapters, "render", lambda run: run.path("book/html/index.html"))
     status, out, error = said("run", stage, "--profile", profile, "--build", tmp_path)
     assert (status, error) == (0, f"doctor: ready for the profile {profile}\n" if stage == "all" else "")
-    assert runs == [(chapters.of(profiles.load(profile)), last) for last in executed]
+    assert runs == [(chapters.STEPS, last) for last in executed]
     folder = tmp_path.resolve() / profile
     assert out.splitlines()[-1] == str(folder if stage == "scores" else folder / "book" / "html" / "index.html")
 
@@ -162,9 +203,9 @@ def test_the_paper_is_run_where_there_is_a_cuda_device(said, execute, monkeypatc
     assert (status, error, names) == (0, "", [profile])
 
 
-def test_a_build_folder_below_a_file_is_one_line(said, few_answers, tmp_path):
+def test_a_build_folder_below_a_file_is_one_line(said, tmp_path):
     (tmp_path / "file").write_text("")
-    status, _, error = said("run", "judgments", "--build", tmp_path / "file" / "build")
+    status, _, error = said("run", "pixels", "--build", tmp_path / "file" / "build")
     assert status == 2 and "cannot write" in one_line(error)
 
 
@@ -178,7 +219,7 @@ def test_a_build_folder_below_a_file_is_one_line(said, few_answers, tmp_path):
     ],
 )
 @pytest.mark.parametrize("where", ["artefact", "elsewhere"])
-def test_a_disk_that_is_full_or_closed_is_one_line(said, execute, few_answers, monkeypatch, tmp_path, number, line, where):
+def test_a_disk_that_is_full_or_closed_is_one_line(said, execute, monkeypatch, tmp_path, number, line, where):
     def fail(*_):
         raise OSError(number, os.strerror(number), None if where == "artefact" else str(tmp_path / "x"))
 
@@ -186,7 +227,7 @@ def test_a_disk_that_is_full_or_closed_is_one_line(said, execute, few_answers, m
         monkeypatch.setattr("humalign.artefacts.os.replace", fail)
     else:
         execute(fail)
-    status, _, error = said("run", "judgments", "--build", tmp_path / "build")
+    status, _, error = said("run", "pixels", "--build", tmp_path / "build")
     assert status == 2 and re.search(line, one_line(error))
     assert not [path for path in (tmp_path / "build").rglob("*") if path.is_file()], "no half-written file stays"
 

@@ -7,7 +7,7 @@ import pytest
 
 from humalign import cli
 from humalign.chain import encoders, photographs
-from humalign.chain.people import judgments
+from humalign.chain.judged import things
 from humalign.data.object_order import OLD, SORTED, rows_in
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
@@ -63,8 +63,8 @@ def test_features_without_a_row_for_each_thing_are_one_line(tmp_path, capsys):
 @here
 def test_known_features_get_their_known_scores(tmp_path, capsys):
     rng = np.random.default_rng(0)
-    files = np.array([f"{judgments().names[row]}.jpg" for row in photographs.objects()])
-    arrays = {"things-objects": judgments().features, "things-photographs": rng.standard_normal((len(files), 5)),
+    files = np.array([f"{things().names[row]}.jpg" for row in photographs.objects()])
+    arrays = {"things-objects": things().features, "things-photographs": rng.standard_normal((len(files), 5)),
               "things-photographs-names": files, "kriegeskorte-92": rng.standard_normal((92, 5))}
     np.savez(tmp_path / "clip.npz", **arrays)
     found = encoders.score(tmp_path / "clip.npz", "clip", draws=10)
@@ -84,7 +84,7 @@ def test_known_features_get_their_known_scores(tmp_path, capsys):
 
 @here
 def test_objects_in_any_order_score_the_same_with_their_names(tmp_path):
-    known, order = judgments(), np.random.default_rng(0).permutation(1854)
+    known, order = things(), np.random.default_rng(0).permutation(1854)
     np.savez(tmp_path / "plain.npz", **{"things-objects": known.features})
     named = {"things-objects": known.features[order], "things-objects-names": np.array(known.names)[order]}
     np.savez(tmp_path / "named.npz", **named)
@@ -95,7 +95,7 @@ def test_objects_in_any_order_score_the_same_with_their_names(tmp_path):
 @here
 @pytest.mark.parametrize("order", [OLD, SORTED])
 def test_objects_in_the_order_of_their_files_are_refused(order, tmp_path, capsys):
-    known = judgments()
+    known = things()
     np.savez(tmp_path / "mine.npz", **{"things-objects": known.features[np.argsort(rows_in(known.names, order))]})
     assert cli.main(["score", str(tmp_path / "mine.npz")]) == 2
     said = capsys.readouterr().err

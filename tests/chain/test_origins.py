@@ -117,7 +117,7 @@ def test_fresh_and_recorded_runs_are_told_apart(run, table, tmp_path):
 def test_absence_is_said_and_nothing_invented(run, table, tmp_path):
     bare = record(run, tmp_path, "scores.csv")
     assert origins.said(bare) == "a recorded run, of which no provenance was kept (day, machine and commit are not known)"
-    for shown in (tables.stages_run(bare), tables.files_used(bare)):
+    for shown in (tables.provenance(bare, "stages"), tables.provenance(bare, "files")):
         assert "no provenance was kept" in repr(shown) and "<table>" not in shown._repr_html_()
     # A run whose stamps are older than these fields.
     for name in CHAIN:
@@ -126,14 +126,14 @@ def test_absence_is_said_and_nothing_invented(run, table, tmp_path):
         stamp.write_text(json.dumps(old))
     pipeline.execute(CHAIN, "scores", run, lambda line: None)
     assert "a day that was not kept, a machine that was not kept, commit" in origins.said(table)
-    assert origins.read(table).sources is None and "was not kept" in repr(tables.files_used(table))
-    assert repr(tables.stages_run(table)).count("not kept") >= 6
+    assert origins.read(table).sources is None and "was not kept" in repr(tables.provenance(table, "files"))
+    assert repr(tables.provenance(table, "stages")).count("not kept") >= 6
 
 
 def test_tables_of_stages_and_files(run, table):
     rewritten(table, stages={"first": {"date": "2001-02-03", "seconds": 1234.5, "machine": dataclasses.asdict(GPUS), "commit": "abc"}})
-    assert tables.stages_run(table).frame.to_numpy().tolist() == [["first", "2001-02-03", "1,234 s", str(GPUS), "abc"]]
-    (row,) = tables.files_used(table).frame.to_dict("records")
+    assert tables.provenance(table, "stages").frame.to_numpy().tolist() == [["first", "2001-02-03", "1,234 s", str(GPUS), "abc"]]
+    (row,) = tables.provenance(table, "files").frame.to_dict("records")
     names = registry.source("emoji-names")
     assert (row["what"], row["licence"], row["from"], row["sha256"]) == (names.what, names.licence, names.home, names.sha256)
 

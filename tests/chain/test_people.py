@@ -1,6 +1,5 @@
 """The teacher on real people: each estimate against brute force, and the whole chain in small on the real files."""
 
-import dataclasses
 import itertools
 import json
 import os
@@ -11,9 +10,9 @@ from scipy.special import softmax
 from scipy.stats import pearsonr, spearmanr
 
 from humalign import profiles
-from humalign.chain import origins, photographs, pipeline, student_scores
+from humalign.chain import judged, origins, pipeline, student_scores
 from humalign.chain import steps as stages
-from humalign.data import editions, registry
+from humalign.data import editions, labelled_sets, registry
 from humalign.data.images import Subset
 from humalign.data.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.data.labelled_sets import pictures
@@ -198,38 +197,42 @@ def test_keeping_the_backbones_own_space_adds_its_similarities(space, answers):
 
 def test_a_missing_folder_of_human_data_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path))
-    stages.people.judgments.cache_clear()
+    judged.things.cache_clear()
     with pytest.raises(HumalignError, match="are missing: humalign fetch things-ids") as caught:
-        stages.people.judgments()
+        judged.things()
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")
 def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
-    stages.people.judgments.cache_clear()
+    judged.things.cache_clear()
     # Some photographs of each set, spread over its classes.
-    monkeypatch.setattr(photographs, "pictures", lambda name: (whole := pictures(name)) and Subset(whole, np.arange(3, len(whole), 29)))
-    few = {
-        "backbones": ("efficientnet-lite0",), "further_backbones": ("efficientnet-lite1",), "corrupted_images": 2,
-        "vice_dim": 12, "vice_steps": 60, "vice_batch": 4096, "vice_seeds": 1, "vice_shares": (0.5,),
-        "shares": (0.25,),
-        "residuals": (0.3,), "pulls": (0.01,), "pull_folds": 2, "distilled_triplets": 20000, "image_residuals": (1.0,),
-        "image_ridges": (0.005,), "image_keeps": (0.5,), "image_repeats": 1, "image_triplets": 4000, "recovery_answers": (500, 20000),
-        "trained_stages": 2, "steps": 12, "warmup": 2, "learning_rate": 3e-4,
-        "batch_images": 24, "checkpoint_every": 5, "curve_seeds": 2, "curve_steps": 4, "curve_sparse_steps": 8, "curve_every": 2,
-        "curve_images": 24,
-        "curve_held_out": 40, "curve_triplets": 500, "clusters": 6, "labelled_images": 40, "shots": (1,), "few_shot_draws": 2,
-        "bootstrap_draws": 20,
-    }  # fmt: skip
-    profile = dataclasses.replace(profiles.load("things"), **few)
+    monkeypatch.setattr(labelled_sets, "pictures", lambda name: (whole := pictures(name)) and Subset(whole, np.arange(3, len(whole), 29)))
+    profile = profiles.changed(
+        profiles.load("things"),
+        data={"labelled_images": 40, "corrupted_images": 2},
+        observer={"dim": 12, "steps": 60, "batch": 4096, "seeds": 1, "shares": [0.5]},
+        teachers=[
+            {"judged": "things", "learner": "answers", "parts": {"folds": 3}, "residuals": [0.3], "ridges": [0.002],
+             "pulls": [0.01], "pull_folds": 2, "triplets": 20000},
+            {"judged": "things-photographs", "learner": "photographs", "backbones": ["efficientnet-lite0"],
+             "further": ["efficientnet-lite1"], "parts": {"all": True, "halves": True},
+             "residuals": [1.0], "ridges": [0.005], "keeps": [0.5], "triplets": 4000},
+        ],
+        students=[{"backbone": f"efficientnet-lite{number}", "trained": 2, "scored": scored, "parts": ["all", "halves"], "head": "centre"}
+                  for number, scored in enumerate(("everything", "judgments"))],
+        distillation={"steps": 12, "warmup": 2, "learning_rate": 3e-4, "batch_images": 24, "checkpoint_every": 5},
+        curves={"seeds": 2, "steps": 4, "sparse_steps": 8, "every": 2, "images": 24, "held_out": 40, "triplets": 500, "clusters": 6},
+        evaluation={"curve_shares": [0.25], "recovery_answers": [500, 20000], "shots": [1], "few_shot_draws": 2, "bootstrap_draws": 20},
+    )  # fmt: skip
     run = pipeline.Run(profile, tmp_path)
     told = []
-    pipeline.execute(stages.PEOPLE, "scores", run, told.append)
+    pipeline.execute(stages.STEPS, "scores", run, told.append)
     table = scores.read(tmp_path / "things" / "scores.csv")
     before = (tmp_path / "things" / "scores.csv").read_bytes()
-    stamps = [json.loads(path.read_text()) for path in (tmp_path / "things" / "stamps").iterdir()]
+    stamps = [json.loads(path.read_text()) for path in (tmp_path / "things" / "stamps").glob("*.json")]
     read = {name for stamp in stamps for name in stamp["read"]}
-    assert read == set(pipeline.sources(stages.PEOPLE, profile)), "what doctor and fetch are about is what was read"
+    assert read == set(pipeline.sources(stages.STEPS, profile)), "what doctor and fetch are about is what was read"
     assert not any("undeclared" in line for line in told)
 
     def value(**where):
@@ -270,6 +273,6 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     assert read["things-answers"]["holds"] == editions.of("things-answers").holds
     said = []
     (tmp_path / "things" / "scores.csv").unlink()
-    pipeline.execute(stages.PEOPLE, "scores", run, said.append)
-    assert sum("reused" in line for line in said) == 4
+    pipeline.execute(stages.STEPS, "scores", run, said.append)
+    assert sum("reused" in line for line in said) == 7
     assert (tmp_path / "things" / "scores.csv").read_bytes() == before

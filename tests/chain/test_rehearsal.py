@@ -11,6 +11,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import golden
 import nbformat
 import numpy as np
 import pytest
@@ -21,19 +22,28 @@ from safetensors.numpy import load_file
 
 from humalign import profiles, triplets
 from humalign.artefacts import PACKAGE, Provenance, sha256
-from humalign.chain import doctor, pipeline
+from humalign.chain import distil, doctor, features, judged, label, pipeline
+from humalign.chain import sets as pictures
 from humalign.chain import steps as stages
-from humalign.chain.paper import embedding, features, labelling, pictures, students, teaching
 from humalign.data import imagenet
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
-from humalign.models import backbones
-from humalign.show import chapters, notebooks, tables_paper
+from humalign.models import backbones, embedding
+from humalign.show import chapters, notebooks
 
 ROOT = Path(__file__).parents[2]
 PROFILE = profiles.load("rehearsal")
-CHAIN = stages.CHAINS["rehearsal"]
+CHAIN = stages.STEPS
 KEY = "0123456789abcdef"
+# Task and metric of everything that chapter 10 shows of every model.
+MEASURES = (
+    ("odd-one-out", "accuracy"), ("similarity-judgments", "rsa-spearman"), ("uncertainty", "response-time-entropy-spearman"),
+    ("uncertainty", "entropy-spearman"), ("soft-labels", "cross-entropy"), ("hierarchy", "standardised-distance"),
+    ("hierarchy", "path-spearman"),
+    ("few-shot", "accuracy"), ("subpopulation-shift", "accuracy"), ("natural-adversarial", "accuracy"),
+    ("distillation", "agreement-with-labels"),
+)
+LEVELS = ("global-coarse", "local-fine", "class-boundary")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +59,7 @@ def found(inputs, monkeypatch):
     for name, place in rehearsal_inputs.environment(inputs).items():
         monkeypatch.setenv(name, place)
     pictures.training.cache_clear()
-    teaching.judgments.cache_clear()
+    judged.things.cache_clear()
 
 
 def command(build, stage):
@@ -65,8 +75,8 @@ def killed(inputs, tmp_path_factory):
     """A run that was killed while students were taught, and was then run again; with what it had finished when it was killed."""
     build = tmp_path_factory.mktemp("build")
     with subprocess.Popen(command(build, "scores"), env=environment(inputs), stderr=subprocess.PIPE, text=True) as process:
-        folder, until = build / "rehearsal" / "students", time.monotonic() + 600
-        while not any(folder.glob("timm-test_vit-unaligned.*.ckpt")) and process.poll() is None and time.monotonic() < until:
+        folder, until = build / "rehearsal" / "students" / "timm-test_vit", time.monotonic() + 600
+        while not any(folder.glob("all-unaligned.*.ckpt")) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         _, said = process.communicate(timeout=60)
@@ -83,7 +93,7 @@ def run(killed):
 
 
 def test_what_doctor_and_fetch_are_about_is_what_the_stages_read(run, killed):
-    stamps = [json.loads(path.read_text()) for path in run.path("stamps").iterdir()]
+    stamps = [json.loads(path.read_text()) for path in run.path("stamps").glob("*.json")]
     read, listed = {name for stamp in stamps for name in stamp["read"]}, set(pipeline.sources(CHAIN, PROFILE))
     # ImageNet is found by a folder of its own.
     assert read | {"imagenet-2012-training", "imagenet-2012-validation"} == listed
@@ -102,16 +112,16 @@ def test_every_stage_leaves_its_files(run):
 
 def test_a_run_that_was_killed_goes_on_where_it_was(run, killed):
     _, before, said = killed
-    assert "timm-test_vit-aligned.safetensors" in before and "timm-test_vit-unaligned.safetensors" not in before
-    assert run.path("students/timm-test_vit-aligned.safetensors").read_bytes() == before["timm-test_vit-aligned.safetensors"]
+    assert "all-aligned.safetensors" in before and "all-unaligned.safetensors" not in before
+    assert run.path("students/timm-test_vit/all-aligned.safetensors").read_bytes() == before["all-aligned.safetensors"]
     assert "[5/8] triplets: reused, nothing changed" in said
-    assert not list(run.path("students").glob("*.ckpt"))
+    assert not list(run.path("students").rglob("*.ckpt"))
 
 
 def test_a_run_that_was_killed_ends_as_one_that_was_not(run, inputs, tmp_path):
     # What came before the students is taken over; they, and all that follows, are made again without a stop.
     shutil.copytree(run.build, tmp_path / "build")
-    for name in ("students", "features", "scores"):
+    for name in ("students", "features", "scores", "stamps/parts"):
         shutil.rmtree(tmp_path / "build" / "rehearsal" / name)
     for name in ("stamps/students.json", "stamps/features.json", "stamps/scores.json", "scores.csv", "scores.nc"):
         (tmp_path / "build" / "rehearsal" / name).unlink()
@@ -124,20 +134,28 @@ def test_every_evaluation_has_rows_and_none_is_said_to_be_of_people(run):
     table = scores.read(run.path("scores.csv"))
     assert set(table["evidence"]) == {"simulated"}
     assert not table[["value", "low", "high"]].isna().any().any()
-    everyone = {(PROFILE.teacher_backbone, stage) for stage in features.TEACHERS}
-    everyone |= {(name, stage) for name in PROFILE.students for stage in features.STAGES}
-    for name, measure in tables_paper.MEASURES.items():
-        rows = measure.rows(table)
-        assert set(measure.splits) <= set(rows["split"]), name
-        if name == "training":
+    everyone = {(PROFILE.labeller.backbones[0], stage) for stage in features.TEACHERS}
+    everyone |= {(name, stage) for name in PROFILE.backbones for stage in features.STAGES}
+    for task, metric in MEASURES:
+        rows = scores.pick(table, task=task, metric=metric)
+        if task == "distillation":
             assert set(zip(rows["model"], rows["stage"], strict=True)) == {m for m in everyone if m[1] in ("aligned", "unaligned")}
-        elif name != "between-models":
-            assert everyone <= set(zip(rows["model"], rows["stage"], strict=True)), name
-    similar = set(tables_paper.MEASURES["similarity"].rows(table)["split"])
+        else:
+            assert everyone <= set(zip(rows["model"], rows["stage"], strict=True)), task
+    things = {"THINGS", "THINGS, photographs judged", "THINGS, unseen objects"}
+    assert {*things, *LEVELS} <= set(scores.pick(table, task="odd-one-out")["split"])
+    assert len(scores.pick(table, task="between-models", metric="cka"))
+    related = set(scores.pick(table, task="hierarchy", metric="standardised-distance")["split"])
+    assert {"THINGS, same-category", "ImageNet, other-superclass", "THINGS, path 0-5", "ImageNet, path 14+"} <= related
+    similar = set(scores.pick(table, task="similarity-judgments", metric="rsa-spearman")["split"])
     here = {f"peterson-{category}" for category in rehearsal_inputs.PETERSON}
     assert similar == {"92 photographs", *here, *pictures.CICHY, "king", "48 THINGS objects"}
     assert {f"{task}/2-shot, {domain}" for task in ("living-17", "nonliving-26", "entity-13", "entity-30")
             for domain in ("source", "target", "drop")} <= set(table["split"])
+
+
+def test_the_scores_are_those_that_a_refactoring_must_keep(run):
+    golden.check(run.path("scores.csv"), "rehearsal")
 
 
 def test_the_teacher_knows_more_of_the_objects_than_the_backbone_says(run):
@@ -149,8 +167,8 @@ def test_the_teacher_knows_more_of_the_objects_than_the_backbone_says(run):
 def test_training_moves_students_and_is_told(run):
     base = features.read(run, "timm:test_vit", "base", "things")
     for stage in ("aligned", "unaligned"):
-        log = json.loads(run.path(f"students/timm-test_vit-{stage}.json").read_text())
-        assert len(log["divergence"]) == PROFILE.steps
+        log = json.loads(run.path(f"students/timm-test_vit/all-{stage}.json").read_text())
+        assert len(log["divergence"]) == PROFILE.distillation.steps
         assert {int(step) for step in log["evaluations"]} == {3, 6}
         assert np.abs(features.read(run, "timm:test_vit", stage, "things") - base).max() > 1e-4
 
@@ -163,24 +181,24 @@ def test_the_chapter_shows_the_run_and_says_that_it_is_no_result(run, tmp_path, 
     (made,) = notebooks.run(tmp_path / "notebooks", chapters.shown(run), tmp_path / "out", own)
     said = "".join(str(cell.get("outputs", "")) for cell in nbformat.read(made, as_version=4).cells)
     assert "Evidence: simulated observers, not people; run of the profile rehearsal" in said
-    assert tables_paper.NO_RUN not in said and tables_paper.NOT_RUN not in said
+    assert "No run yet: see the head" not in said and "This run has no such evaluation" not in said
     assert "Evidence: people" not in said
 
 
 def test_without_a_run_the_chapter_says_so(tmp_path):
-    none = tables_paper.scores_of(tmp_path / "scores.csv")
-    assert tables_paper.where_from(tmp_path / "scores.csv").startswith("no run: no run of the profile paper")
-    for name in tables_paper.MEASURES:
-        for shown in (tables_paper.measure, tables_paper.differences):
-            assert tables_paper.NO_RUN in repr(shown(none, name))
-    assert set(tables_paper.beside_published(none).frame["here: range (models)"]) == {"—"}
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks" / chapters.PAPER_CHAPTER, tmp_path / "notebooks")
+    given = {"paper_results": tmp_path / "none.csv"}
+    (made,) = notebooks.run(tmp_path / "notebooks", given, tmp_path / "out")
+    said = "".join(str(cell.get("outputs", "")) for cell in nbformat.read(made, as_version=4).cells)
+    assert "no run: no run of the profile paper" in said and said.count("No run yet: see the head") > 20
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
 
 
 def test_imagenet_is_the_same_from_folders_as_from_the_tar_file(inputs, tmp_path, monkeypatch):
-    packed = imagenet.training(PROFILE.imagenet_pictures)
+    packed = imagenet.training(PROFILE.data.imagenet_pictures)
     for name in ("train", "val"):
         (tmp_path / name).mkdir()
     with tarfile.open(inputs / "imagenet" / imagenet.TAR) as outer:
@@ -188,7 +206,7 @@ def test_imagenet_is_the_same_from_folders_as_from_the_tar_file(inputs, tmp_path
             with tarfile.open(fileobj=outer.extractfile(member)) as inner:
                 inner.extractall(tmp_path / "train" / member.name.removesuffix(".tar"), filter="data")
     monkeypatch.setenv(imagenet.FOLDER, str(tmp_path))
-    unpacked = imagenet.training(PROFILE.imagenet_pictures)
+    unpacked = imagenet.training(PROFILE.data.imagenet_pictures)
     assert isinstance(packed, imagenet.ClassTars) and isinstance(unpacked, imagenet.ClassFolders)
     assert packed.labels.equals(unpacked.labels)
     for index in (0, 299, 599):
@@ -196,7 +214,7 @@ def test_imagenet_is_the_same_from_folders_as_from_the_tar_file(inputs, tmp_path
     for lost in list((tmp_path / "train").rglob("*_2.JPEG"))[:3]:
         lost.unlink()
     with pytest.raises(HumalignError, match=r"597 training pictures of ImageNet .* instead of 600: 3 are missing; unpack it again"):
-        imagenet.training(PROFILE.imagenet_pictures)
+        imagenet.training(PROFILE.data.imagenet_pictures)
 
 
 @pytest.mark.parametrize(
@@ -213,8 +231,8 @@ def test_an_imagenet_that_cannot_be_used_is_one_line(inputs, tmp_path, monkeypat
     monkeypatch.setenv(imagenet.FOLDER, str(tmp_path / "imagenet"))
     change(tmp_path / "imagenet")
     with pytest.raises(HumalignError, match=said) as caught:
-        imagenet.training(PROFILE.imagenet_pictures)
-        imagenet.validation(PROFILE.imagenet_validation)
+        imagenet.training(PROFILE.data.imagenet_pictures)
+        imagenet.validation(PROFILE.data.imagenet_validation)
     assert "\n" not in str(caught.value)
 
 
@@ -226,13 +244,12 @@ def test_imagenet_that_is_nowhere_is_one_line(monkeypatch, value):
 
 
 def test_made_up_inputs_are_refused_as_peoples():
-    as_if = dataclasses.replace(PROFILE, evidence="human")
     with pytest.raises(HumalignError, match=r"holds other ids than those of THINGS: .* or say `evidence: simulated`"):
-        teaching.judgments(as_if)
+        judged.things()
 
 
 def test_answers_that_are_scored_are_not_trained_on():
-    known = teaching.judgments(PROFILE)
+    known = judged.things(PROFILE.evidence)
     trained = {tuple(sorted(row)) for row in known.training.triplets.tolist()}
     asked = {tuple(sorted(row)) for row in (*known.validation.triplets.tolist(), *known.repeated.triplets.tolist())}
     assert trained and not trained & asked
@@ -240,7 +257,7 @@ def test_answers_that_are_scored_are_not_trained_on():
 
 def test_the_three_files_of_answers_refer_to_the_same_objects():
     """The table, the text and the older order of the repeated triplets: in each, the objects of one group are kept together."""
-    known = teaching.judgments(PROFILE)
+    known = judged.things(PROFILE.evidence)
     group = np.arange(rehearsal_inputs.OBJECTS) % 6
     last = rehearsal_inputs.OBJECTS - 3
     assert known.names[last:] == ("thing99", "thing99_c", "thing99-a_b")
@@ -269,15 +286,15 @@ def test_withheld_photographs_are_replaced_and_counted(capsys):
 def test_sets_that_are_not_here_are_left_out(inputs, tmp_path, monkeypatch):
     gated = set(pictures.GATED)
     assert pictures.left_out(PROFILE) == ["peterson-various"]
-    assert set(pictures.evaluated(PROFILE)) & gated == gated - {"peterson-various"}
+    assert set(pictures.asked(PROFILE)) & gated == gated - {"peterson-various"}
     without = shutil.ignore_patterns("king", "cichy", "animals.zip", "turkResults*2016.mat")
     shutil.copytree(inputs / "data", tmp_path / "data", ignore=without)
     monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path / "data"))
     assert pictures.left_out(PROFILE) == ["peterson-animals", "peterson-various", *pictures.CICHY, "king"]
     shutil.rmtree(tmp_path / "data" / "peterson")
-    assert not set(pictures.evaluated(PROFILE)) & gated
+    assert not set(pictures.asked(PROFILE)) & gated
     # The others are needed: that one is not there is said where it is read.
-    assert set(pictures.evaluated(PROFILE)) > {"things", "kriegeskorte-92", "levels"}
+    assert set(pictures.asked(PROFILE)) > {"things", "kriegeskorte-92", "levels"}
 
 
 def test_judged_photographs_are_those_of_their_rows(inputs):
@@ -291,7 +308,7 @@ def test_judged_photographs_are_those_of_their_rows(inputs):
 
 def test_an_unknown_evaluation_is_one_line():
     with pytest.raises(HumalignError, match="profile rehearsal: unknown evaluation 'level': did you mean 'levels'"):
-        pictures.evaluated(dataclasses.replace(PROFILE, evaluations=("level",)))
+        pictures.asked(profiles.changed(PROFILE, evaluation={"names": ["level"]}))
 
 
 def test_weights_are_read_from_the_folder_of_weights(inputs):
@@ -307,9 +324,13 @@ def test_weights_are_read_from_the_folder_of_weights(inputs):
 
 def test_embeddings_that_were_stopped_are_gone_on_with(tmp_path, monkeypatch):
     backbone, images = backbones.build("timm:test_vit"), pictures.SETS["things"](PROFILE)
-    settings = dataclasses.replace(PROFILE, batch_images=5)
+    compute = profiles.changed(PROFILE, compute={"batch_images": 5}).compute
     monkeypatch.setattr(embedding, "BLOCK", 10)
-    embedding.embed_to_file(images, backbone, tmp_path / "whole.npy", KEY, settings)
+
+    def embed(name, key=KEY, progress=lambda pictures: None):
+        embedding.to_files(images, backbone, None, [tmp_path / name], key, torch.device("cpu"), compute, progress)
+
+    embed("whole.npy")
 
     done = []
 
@@ -319,16 +340,37 @@ def test_embeddings_that_were_stopped_are_gone_on_with(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        embedding.embed_to_file(images, backbone, tmp_path / "parts.npy", KEY, settings, stop)
+        embed("parts.npy", progress=stop)
     seen = []
-    embedding.embed_to_file(images, backbone, tmp_path / "parts.npy", KEY, settings, seen.append)
+    embed("parts.npy", progress=seen.append)
     assert seen[0] == 20, "two blocks were finished"
     assert sha256(tmp_path / "parts.npy") == sha256(tmp_path / "whole.npy")
+    done.clear()
+    with pytest.raises(KeyboardInterrupt):
+        embed("other.npy", progress=stop)
     again = []
-    embedding.embed_to_file(images, backbone, tmp_path / "parts.npy", KEY, settings, again.append)
-    assert again == [len(images)]
-    embedding.embed_to_file(images, backbone, tmp_path / "parts.npy", "another key", settings, again.append)
-    assert again[1] == 0
+    embed("other.npy", "another key", again.append)
+    assert again[0] == 0, "what was begun under another key is begun anew"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.npy", "parts.npy", "whole.npy"]
+
+
+def test_activations_are_kept_beside_the_features_and_give_them_again(tmp_path):
+    backbone, images = backbones.build("efficientnet-lite0", pretrained=False), pictures.SETS["things"](PROFILE)
+    paths = [tmp_path / "features.npy", tmp_path / "activations.npy"]
+    embedding.to_files(images, backbone, 15, paths, KEY, torch.device("cpu"), PROFILE.compute)
+    kept, found = torch.from_numpy(np.load(paths[1])), np.load(paths[0])
+    assert kept.dtype == torch.float16 and len(kept) == len(found) == len(images)
+    with torch.no_grad():
+        again = backbone.stages[15:](kept.float().contiguous(memory_format=torch.channels_last)).numpy()
+    assert np.corrcoef(again.ravel(), found.ravel())[0, 1] > 0.999
+
+
+def test_activations_that_half_precision_cannot_hold_are_one_line(tmp_path):
+    backbone = backbones.build("timm:test_vit")
+    backbone.stages[0].register_forward_hook(lambda module, inputs, output: output * 1e9)
+    paths = [tmp_path / "features.npy", tmp_path / "activations.npy"]
+    with pytest.raises(HumalignError, match="activations beyond 65,504"):
+        embedding.to_files(pictures.SETS["things"](PROFILE), backbone, 1, paths, KEY, torch.device("cpu"), PROFILE.compute)
 
 
 def test_a_forward_pass_that_fills_a_gpu_is_made_smaller_and_said(capsys):
@@ -341,14 +383,15 @@ def test_a_forward_pass_that_fills_a_gpu_is_made_smaller_and_said(capsys):
         return pixels.mean((2, 3))
 
     store = torch.arange(12 * 3 * 4).reshape(12, 3, 2, 2).to(torch.uint8)
-    settings = dataclasses.replace(PROFILE, batch_images=12)
-    found = np.concatenate(list(embedding.forward(model, Stored(store), range(12), torch.device("cpu"), settings)))
+    compute = profiles.changed(PROFILE, compute={"batch_images": 12}).compute
+    parts = embedding.forward(lambda each: (model(each),), 2, Stored(store), range(12), torch.device("cpu"), compute)
+    found = np.concatenate([each for (each,) in parts])
     assert np.allclose(found, (store.float() / 255).mean((2, 3)).numpy())
     assert asked == [12, 6, 3, 3, 3, 3]
     assert capsys.readouterr().out.split("\n")[1].strip() == "out of GPU memory: 3 pictures at a time from here on"
 
 
-class Stored(students.PixelStore):
+class Stored(distil.PixelStore):
     """Pixels in memory."""
 
     def __init__(self, pixels):
@@ -362,7 +405,7 @@ class Stored(students.PixelStore):
 
 
 # As the released files are named.
-OFFICIAL = dataclasses.replace(PROFILE, triplets_from="official", clusters=500)
+OFFICIAL = profiles.changed(PROFILE, triplets={"source": "official", "clusters": 500})
 
 
 @pytest.fixture
@@ -373,13 +416,13 @@ def official(run, inputs, tmp_path, monkeypatch):
     build = pipeline.Run(OFFICIAL, tmp_path / "build")
     shutil.copytree(run.folder, build.folder)
     rng, places = np.random.default_rng(0), {}
-    for stage in labelling.LABELLINGS:
+    for stage in label.LABELLINGS:
         # Both released splits are of training pictures.
-        ours = triplets.read(labelling.triplet_path(run, stage, "train"))
-        for split in labelling.SPLITS:
-            other = rng.permutation(len(labelling.picture_names(run, pictures.TRAIN)))[ours.indices]
+        ours = triplets.read(label.triplet_path(run, "all", stage, "train"))
+        for split in label.splits(PROFILE):
+            other = rng.permutation(len(label.picture_names(run, pictures.TRAIN)))[ours.indices]
             names = np.array([[f"elsewhere/{Path(file.decode()).stem}" for file in row] for row in ours.filenames])
-            below = labelling.triplet_path(build, stage, split).relative_to(build.path("triplets"))
+            below = label.triplet_path(build, "all", stage, split).relative_to(build.path("triplets/all"))
             places[stage, split] = tmp_path / "data" / "alignet" / "release_1.1" / below
             triplets.write(places[stage, split], triplets.LabelledTriplets(other, ours.similarities, names))
     return build, places
@@ -387,14 +430,14 @@ def official(run, inputs, tmp_path, monkeypatch):
 
 def test_the_released_files_are_fitted_to_the_pictures_here(run, official):
     build, _ = official
-    labelling.label(build, Provenance("rehearsal", 42, KEY))
-    for stage in labelling.LABELLINGS:
-        ours = triplets.read(labelling.triplet_path(run, stage, "train"))
-        for split in labelling.SPLITS:
-            theirs = triplets.read(labelling.triplet_path(build, stage, split))
+    label.label(build, Provenance("rehearsal", 42, KEY))
+    for stage in label.LABELLINGS:
+        ours = triplets.read(label.triplet_path(run, "all", stage, "train"))
+        for split in label.splits(PROFILE):
+            theirs = triplets.read(label.triplet_path(build, "all", stage, split))
             assert np.array_equal(ours.indices, theirs.indices) and np.array_equal(ours.filenames, theirs.filenames)
             assert np.array_equal(ours.similarities, theirs.similarities)
-    assert "same-choice" not in json.loads(build.path("triplets/summary.json").read_text())["aligned"]
+    assert "same-choice" not in json.loads(build.path("triplets/all/summary.json").read_text())["aligned"]
 
 
 def test_a_released_file_of_other_pictures_or_with_wrong_columns_is_refused(official):
@@ -406,23 +449,24 @@ def test_a_released_file_of_other_pictures_or_with_wrong_columns_is_refused(offi
     ):
         triplets.write(places["aligned", "train"], changed)
         with pytest.raises(HumalignError, match=said):
-            labelling.label(build, Provenance("rehearsal", 42, KEY))
+            label.label(build, Provenance("rehearsal", 42, KEY))
 
 
 def test_an_unknown_origin_of_triplets_is_one_line(run):
-    with pytest.raises(HumalignError, match="triplets_from 'offical': did you mean 'official'"):
-        labelling.label(pipeline.Run(dataclasses.replace(PROFILE, triplets_from="offical"), run.build), Provenance("rehearsal", 42, KEY))
+    wrong = profiles.changed(PROFILE, triplets={"source": "offical"})
+    with pytest.raises(HumalignError, match=r"triplets\.source = 'offical': did you mean 'official'"):
+        label.label(pipeline.Run(wrong, run.build), Provenance("rehearsal", 42, KEY))
 
 
 @pytest.mark.parametrize("stage", pipeline.chain(CHAIN, "scores"))
 def test_a_disk_that_fills_up_in_a_stage_is_one_line_and_the_next_run_goes_on(run, disk, stage):
     place, leave = disk
     shutil.copytree(run.build, place / "build")
-    there = pipeline.Run(dataclasses.replace(PROFILE, processes=1), place / "build")
+    there = pipeline.Run(profiles.changed(PROFILE, compute={"processes": 1}), place / "build")
     for name in (*CHAIN[stage].outputs(PROFILE), f"stamps/{stage}.json"):
         there.path(name).unlink()
-    # Parts that a stage keeps for a run that was stopped would leave nothing to write.
-    for kept in ("scores", "pixels", "embeddings"):
+    # Parts that a step keeps for a run that was stopped would leave nothing to write.
+    for kept in ("scores", "pixels"):
         if stage == kept:
             shutil.rmtree(there.path(kept))
     leave(8 * 1024)
@@ -436,9 +480,9 @@ def test_a_disk_that_fills_up_in_a_stage_is_one_line_and_the_next_run_goes_on(ru
 
 # ---- the authors' own models ----------------------------------------------------------------------------------------
 
-RELEASED = {field.name: getattr(PROFILE, field.name) for field in dataclasses.fields(profiles.Released)}
 SHOWN = ("things", "levels", "labels", "models")
-AUTHORS = profiles.Released(**RELEASED | {"name": "released", "students": ("SigLIP2-B",), "evaluations": SHOWN})
+RELEASED = {"teachers": [], "students": [{"backbone": "SigLIP2-B"}], "evaluation": {"names": list(SHOWN)}}
+AUTHORS = dataclasses.replace(profiles.changed(PROFILE, **RELEASED), name="released")
 
 
 @pytest.fixture
@@ -459,23 +503,24 @@ def archives(inputs, tmp_path, monkeypatch):
 
 def test_released_models_are_scored_by_the_same_evaluations_and_nothing_is_taught(archives):
     _, run = archives
-    chain, said = stages.CHAINS["released"], []
-    assert not {"embeddings", "judgments", "teacher", "triplets"} & set(pipeline.chain(chain, "notebooks"))
+    chain, said = chapters.STEPS, []
+    assert not [name for step in ("embeddings", "observers", "teachers", "triplets") for name in chain[step].outputs(run.profile)]
     pipeline.execute(chain, "scores", run)
     table = scores.read(run.path("scores.csv"))
     models = {model for model in zip(table["model"], table["stage"], strict=True) if model != ("people", "ceiling")}
     assert models == {("SigLIP2-B", stage) for stage in features.STAGES}
     assert set(table["evidence"]) == {"simulated"} and not {"distillation", "triplets", "fit"} & set(table["task"])
-    for name in ("things", "levels", "times", "entropy", "soft-labels", "hierarchy", "wordnet", "steps", "few-shot"):
-        assert {"base", "unaligned", "aligned"} <= set(tables_paper.MEASURES[name].rows(table)["stage"]), name
+    for task, metric in MEASURES:
+        if task in ("odd-one-out", "uncertainty", "soft-labels", "hierarchy", "few-shot"):
+            assert {"base", "unaligned", "aligned"} <= set(scores.pick(table, task=task, metric=metric)["stage"]), (task, metric)
     shown = pictures.store(run, "things", test_released.SIDE)[:4]
     for stage in features.STAGES:
-        converted = students.authors.backbone(run, "SigLIP2-B", stage)
+        converted = distil.authors.backbone(run, "SigLIP2-B", stage)
         with torch.no_grad():
             wanted = converted(torch.as_tensor(shown).float() / 255).numpy()
         np.testing.assert_allclose(features.read(run, "SigLIP2-B", stage, "things")[:4], wanted, rtol=1e-4, atol=1e-5)
     pipeline.execute(chain, "scores", run, said.append)
-    assert len(said) == 4 and all("reused" in line for line in said)
+    assert len(said) == 8 and all("reused" in line for line in said)
     # A file that is no longer as it was written is converted again, and what stands on it stays.
     before = run.path("scores.csv").read_bytes()
     run.path("students/SigLIP2-B-aligned/model.safetensors").write_bytes(b"cut")
@@ -486,10 +531,11 @@ def test_released_models_are_scored_by_the_same_evaluations_and_nothing_is_taugh
 def test_a_released_model_that_is_missing_is_known_before_anything_is_taught(archives):
     folder, run = archives
     (folder / "SigLIP2-B-untransformed.tar.gz").unlink()
-    mixed = dataclasses.replace(PROFILE, students=("timm:test_vit", "SigLIP2-B"))
-    assert students.taught(mixed) == [("timm:test_vit", stage) for stage in students.LABELLINGS]
+    mixed = profiles.changed(PROFILE, students=[{"backbone": "timm:test_vit"}, {"backbone": "SigLIP2-B"}])
+    taught = [(student.backbone, *rest) for student, *rest in features.taught(mixed)]
+    assert taught == [("timm:test_vit", "all", stage) for stage in label.LABELLINGS]
     with pytest.raises(HumalignError, match="released checkpoint SigLIP2-B-untransformed are missing: humalign fetch alignet-SigLIP2-B-"):
-        students.train(pipeline.Run(mixed, run.build), Provenance("rehearsal", 42, KEY))
+        distil.train(pipeline.Run(mixed, run.build), Provenance("rehearsal", 42, KEY))
 
 
 def test_a_profile_of_released_models_needs_their_archives_and_no_weights():
@@ -510,9 +556,9 @@ def test_students_that_fill_a_gpu_are_taught_in_smaller_parts_and_it_is_said(mon
         if len(tried) < 4:
             raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(students, "teach_all", teach_all)
-    settings = dataclasses.replace(PROFILE, processes=1, batch_triplets=64)
-    students.train(pipeline.Run(settings, tmp_path), Provenance("rehearsal", 42, KEY))
+    monkeypatch.setattr(distil, "teach_all", teach_all)
+    settings = profiles.changed(PROFILE, compute={"processes": 1}, distillation={"batch_triplets": 64})
+    distil.train(pipeline.Run(settings, tmp_path), Provenance("rehearsal", 42, KEY))
     assert tried == [(1, False), (2, False), (4, False), (4, True)]
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
         "out of GPU memory: a step is taken in 2 passes from here on",
@@ -520,7 +566,7 @@ def test_students_that_fill_a_gpu_are_taught_in_smaller_parts_and_it_is_said(mon
         "out of GPU memory: activations are computed twice from here on, a third slower",
     ]
     tried.clear()
-    monkeypatch.setattr(students, "LEAST_ROWS", 64)
+    monkeypatch.setattr(distil, "LEAST_ROWS", 64)
     with pytest.raises(HumalignError, match="too little memory for a student"):
-        students.train(pipeline.Run(settings, tmp_path), Provenance("rehearsal", 42, KEY))
+        distil.train(pipeline.Run(settings, tmp_path), Provenance("rehearsal", 42, KEY))
     assert tried == [(1, False), (1, True)]

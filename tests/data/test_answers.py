@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from humalign.chain import people
+from humalign.chain import judged
 from humalign.chain.answers import answer_sets
 from humalign.data import readers
 from humalign.data.object_order import OLD, SORTED, UNIQUE, rows_in
@@ -93,7 +93,7 @@ def sorted_ids(path, names):
         ("vice/test_triplets.csv", renumbered, f"are in {UNIQUE.name}, not in {OLD.name}"),
         ("things/trainset.txt", odd_first, "the odd one stands first, not last"),
         ("things/validationset.txt", odd_first, "the odd one stands first, not last"),
-        ("things/unique_id.txt", fewer, r"line 146: index 1854 outside 1..1853; is it of the same edition as unique_id.txt"),
+        ("things/unique_id.txt", fewer, r"holds other ids than those of THINGS: bring the public file"),
         ("things/unique_id.txt", sorted_ids, f"the ids are in {SORTED.name}"),
     ],
 )
@@ -111,8 +111,8 @@ def test_one_file_in_another_order_than_the_others_is_named(file, change, said, 
     place.unlink()
     place.write_bytes(content)
     change(place, names)
-    people.judgments.cache_clear()
+    judged.things.cache_clear()
     with pytest.raises(HumalignError, match=said.replace("(ID.jpg)", r"\(ID\.jpg\)")) as caught:
-        people.judgments()
-    people.judgments.cache_clear()
+        judged.things().check_orders()
+    judged.things.cache_clear()
     assert "\n" not in str(caught.value)

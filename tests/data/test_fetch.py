@@ -1,7 +1,6 @@
 """Downloads and their faults, against a server of the test on the loopback device; the doctor's answers; ImageNet with files missing."""
 
 import contextlib
-import dataclasses
 import errno
 import hashlib
 import io
@@ -486,16 +485,16 @@ def test_a_model_of_the_hub_may_lie_in_the_folder_of_weights(tmp_path, monkeypat
 
 
 def needed(profile):
-    return set(pipeline.sources(stages.of(profile), profile))
+    return set(pipeline.sources(stages.STEPS, profile))
 
 
 def test_what_a_profile_needs_is_what_its_stages_read():
     paper = profiles.load("paper")
-    some = dataclasses.replace(paper, evaluations=("labels",), students=("siglip-b16",))
+    some = profiles.changed(paper, evaluation={"names": ["labels"]}, students=[{"backbone": "siglip-b16"}])
     assert {"things-answers", "cifar10h", "siglip-b16-weights", "imagenet-2012-training"} <= needed(some)
     assert not needed(some) & {"levels-answers", "clip-b16-weights", "alignet-triplets", "openmoji-font"}
     assert needed(paper) > needed(some) and "levels-answers" in needed(paper)
-    assert "alignet-triplets" in needed(dataclasses.replace(some, triplets_from="official"))
+    assert "alignet-triplets" in needed(profiles.changed(some, triplets={"source": "official"}))
     assert {"things-48", "breeds-hierarchy", "efficientnet-lite1-weights"} <= needed(profiles.load("things"))
     assert {"alignet-SigLIP-B-alignet"} <= needed(profiles.load("released"))
     assert all(name.endswith("-weights") or registry.source(name).package for name in needed(profiles.load("demo")))

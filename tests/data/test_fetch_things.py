@@ -18,7 +18,7 @@ import pytest
 from humalign import cli, profiles
 from humalign.chain import pipeline
 from humalign.chain import steps as stages
-from humalign.chain.people import judgments
+from humalign.chain.judged import things
 from humalign.data import registry
 from humalign.data.labelled_sets import CIFAR10, pictures
 from humalign.data.registry import fetching
@@ -76,7 +76,7 @@ def caltech(folder):
 def public(monkeypatch, tmp_path):
     """Serve every source of the profile under its registered address, and name an empty folder for the data; returns what was asked."""
     profile = profiles.load("things")
-    names = [name for name in pipeline.sources(stages.of(profile), profile) if not registry.source(name).package]
+    names = [name for name in pipeline.sources(stages.STEPS, profile) if not registry.source(name).package]
     archives = {"things-photographs": lambda: zipped(registry.locate("things-photographs"), "object_images_CC0")}
     made = batches()
     archives |= {"cifar10": lambda: tarred(made), "dtd": lambda: textures(registry.locate("dtd")),
@@ -132,6 +132,6 @@ def test_one_command_brings_everything_and_the_first_step_reads_it(public, tmp_p
     assert left == [], "archives and parts of downloads are gone"
     number = len(public)
     assert cli.main(["fetch", "--profile", "things"]) == 0 and len(public) == number, "nothing is asked for twice"
-    judgments.cache_clear()
-    assert len(judgments().training) > 200_000 and len(pictures("cifar10")) == 10_000
-    judgments.cache_clear()
+    things.cache_clear()
+    assert len(things().training) > 200_000 and len(pictures("cifar10")) == 10_000
+    things.cache_clear()

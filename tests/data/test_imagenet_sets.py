@@ -1,10 +1,9 @@
-"""BREEDS' superclasses, ImageNet-A, cue conflict, and the scores on them; the predecessor's transforms."""
+"""BREEDS' superclasses, ImageNet-A, cue conflict, and the scores on them."""
 
 import json
 import os
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -12,7 +11,6 @@ from humalign.data import readers_imagenet, registry
 from humalign.errors import HumalignError
 from humalign.evaluation import few_shot, shift
 from humalign.evaluation.scores import resamples
-from humalign.teach import predecessor
 
 
 def wnid(number):
@@ -100,25 +98,12 @@ def pictures(root, names):
         Image.new("RGB", (4, 4)).save(root / name)
 
 
-def test_imagenet_a_is_scored_among_its_own_classes(tmp_path):
+def test_imagenet_a_is_read_with_its_own_classes(tmp_path):
     held = range(3, 1000, 5)
     pictures(tmp_path, [f"{wnid(i)}/{j}.jpg" for i in held for j in range(1 + (i == 3))])
     (tmp_path / "README.txt").write_text("not a class")
     images, labels, allowed = readers_imagenet.imagenet_a(tmp_path, CLASSES)
     assert len(images) == 201 and allowed.tolist() == list(held) and labels[:3].tolist() == [3, 3, 8]
-    logits = np.zeros((201, 1000))
-    logits[:, 0] = 9.0  # no class of the set
-    logits[np.arange(201), labels] = 1.0
-    logits[:50, 998] = 2.0
-    weights = resamples(201, 4, seed=0)
-    found = shift.among_classes(logits, labels, allowed, weights)
-    right = (np.arange(201) >= 50).astype(float)
-    np.testing.assert_allclose([found.value, *found.draws], weights @ right / 201, rtol=1e-6)
-    assert shift.among_classes(np.zeros((201, 1000)), labels, allowed, weights).value == 0, "a tie is wrong"
-    with pytest.raises(HumalignError, match="outputs hold NaN"):
-        shift.among_classes(logits * np.nan, labels, allowed, weights)
-    with pytest.raises(HumalignError, match="100 outputs, but class 998 is asked for"):
-        shift.among_classes(logits[:, :100], labels, allowed, weights)
 
 
 @pytest.mark.parametrize(
@@ -130,27 +115,6 @@ def test_another_folder_than_imagenet_a_is_one_line(tmp_path, names, said):
     with pytest.raises(HumalignError, match=said) as caught:
         readers_imagenet.imagenet_a(tmp_path, CLASSES)
     assert "\n" not in str(caught.value)
-
-
-def test_cues_are_told_by_the_name_of_the_picture_or_of_its_folder():
-    found = readers_imagenet.cue_conflict(["cat/cat3-oven12.png", "set/bear-knife/7.png"])
-    assert found.to_dict("list") == {"shape": ["cat", "bear"], "texture": ["oven", "knife"]}
-    with pytest.raises(HumalignError, match=r"cat/3.png: no shape-texture in the name"):
-        readers_imagenet.cue_conflict(["cat/3.png"])
-
-
-def test_shape_bias_is_the_share_of_shape_among_decisions_for_either_cue():
-    cues = pd.DataFrame({"shape": list("aabbcc"), "texture": list("bcacab")})
-    decisions = np.array(list("abbcxx"))  # shape, neither, shape, texture, neither, neither
-    weights = resamples(6, 10, seed=0)
-    found = shift.shape_bias(decisions, cues, weights)
-    assert found["shape"].value == pytest.approx(2 / 6) and found["texture"].value == pytest.approx(1 / 6)
-    assert found["shape-bias"].value == pytest.approx(2 / 3) and found["shape-bias"].n == 3
-    agreeing = pd.concat([cues, pd.DataFrame({"shape": ["a"], "texture": ["a"]})])
-    more = shift.shape_bias(np.append(decisions, "a"), agreeing, np.ones((1, 7), np.float32))
-    assert more["shape"].value == pytest.approx(2 / 6), "a picture whose cues agree says nothing"
-    with pytest.raises(HumalignError, match="no decision follows either cue"):
-        shift.shape_bias(np.array(list("xxxxxx")), cues, weights)
 
 
 # ---- other classes of a superclass -----------------------------------------------------------------------------------
@@ -171,43 +135,3 @@ def test_superclasses_are_taught_on_some_classes_and_tested_on_others():
         shift.to_other_classes(features, superclass, source, few_shot.supports(superclass, 5, 4, rng), weights)
     with pytest.raises(HumalignError, match="has no picture to test"):
         shift.to_other_classes(features, superclass, np.ones(120, dtype=bool), support, weights)
-
-
-# ---- the predecessor's transforms ------------------------------------------------------------------------------------
-
-RNG = np.random.default_rng(5)
-TRANSFORM = {"weights": RNG.standard_normal((6, 6)), "bias": RNG.standard_normal(6), "mean": np.array(0.3), "std": np.array(1.7)}
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {"bias": None}, {"mean": RNG.standard_normal(6), "std": RNG.random(6) + 0.5}, {"mean": np.full((1, 6), 0.2)}],
-    ids=["scalars", "no-bias", "vectors", "row"],
-)
-def test_a_released_transform_maps_features_as_its_authors_do(tmp_path, changes):
-    arrays = {name: value for name, value in (TRANSFORM | changes).items() if value is not None}
-    np.savez(tmp_path / "transform.npz", **arrays)
-    features = RNG.standard_normal((9, 6))
-    wanted = (features - arrays["mean"]) / arrays["std"] @ arrays["weights"] + arrays.get("bias", 0)
-    np.testing.assert_allclose(predecessor.read(tmp_path / "transform.npz").transform(features), wanted, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"mean": None}, "no 'mean' among"),
-        ({"weights": None}, "no 'weights' among"),
-        ({"weights": TRANSFORM["weights"][:4]}, r"weights of shape \(4, 6\) instead of a square"),
-        ({"bias": np.zeros(5)}, r"bias of shape \(5,\) for 6 dimensions"),
-        ({"std": np.array(0.0)}, "std that is not above zero"),
-        ({"weights": TRANSFORM["weights"] * np.nan}, "weights that are not finite"),
-        ({"mean": np.array(np.inf)}, "mean of shape .* not finite"),
-        ({"bias": np.array([{}])}, "cut short, damaged or of another layout"),
-    ],
-)
-def test_a_transform_that_cannot_be_is_one_line(tmp_path, changes, said):
-    path = tmp_path / "transform.npz"
-    np.savez(path, **{name: value for name, value in (TRANSFORM | changes).items() if value is not None})
-    with pytest.raises(HumalignError, match=said) as caught:
-        predecessor.read(path)
-    assert "\n" not in str(caught.value) and str(path) in str(caught.value)

@@ -6,9 +6,20 @@ import pytest
 import torch
 
 from humalign.data import simulate
-from humalign.data.judgments import Choices, check_triplets, entropy, majority_share, random_triplets
+from humalign.data.judgments import (
+    ByObject,
+    Choices,
+    agreement,
+    check_triplets,
+    cosine_similarities,
+    entropy,
+    majority_share,
+    random_triplets,
+)
 from humalign.errors import HumalignError
 from humalign.teach import splits, vice
+from humalign.teach.mixed_effects import MixedEffectsTeacher
+from humalign.teach.teacher import AffineTeacher
 
 TAXONOMY = pd.DataFrame({
     "concept": [f"c{i}" for i in range(60)],
@@ -110,5 +121,114 @@ def test_vice_says_so_when_answers_are_guesses():
     rng = np.random.default_rng(4)
     triplets = random_triplets(np.arange(30), 2000, rng)
     guesses = Choices(triplets, np.eye(3, dtype=int)[rng.integers(3, size=2000)])
-    with pytest.raises(HumalignError, match="VICE found no dimension"):
+    with pytest.raises(HumalignError, match=r"VICE found no dimension .* 300 steps: .* some 1,500 answers .50 an object.") as caught:
         vice.fit(guesses, 30, dim=10, steps=300, batch=2000, seed=0)
+    assert "AffineTeacher().fit(features, choices)" in str(caught.value) and "\n" not in str(caught.value)
+
+
+# ---- what a user may give ---------------------------------------------------------------------------------------------
+
+ROWS = [[0, 1, 2], [5, 3, 4]]
+FORMS = {
+    **{dtype: lambda dtype=dtype: np.array(ROWS, dtype) for dtype in ("int8", "int16", "int32", "uint8", "uint16", "uint64", ">i4")},
+    "whole floats": lambda: np.array(ROWS, float),
+    "list": lambda: ROWS,
+    "reversed view": lambda: np.array([row[::-1] for row in ROWS])[:, ::-1],
+    "column by column": lambda: np.asfortranarray(ROWS),
+    "read-only": lambda: np.frombuffer(np.array(ROWS).tobytes(), dtype=int).reshape(2, 3),
+    "tensor": lambda: torch.tensor(ROWS),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_triplets_and_counts_of_any_form_are_the_same_answers(form):
+    choices = Choices(FORMS[form](), [[2, 1, 0], [0, 0, 1]])
+    assert choices.triplets.dtype == choices.counts.dtype == np.int64 and choices.triplets.tolist() == ROWS
+    assert choices.shares.tolist() == [[2 / 3, 1 / 3, 0], [0, 0, 1]]
+    again = ByObject(FORMS[form](), np.array([[0.5, 0.5, 0], [0, 0, 1]], np.float16), 6)
+    assert again.triplets.tolist() == ROWS and again.shares.dtype == np.float32
+    assert again[[3, 4, 5]].triplets.tolist() == [[2, 0, 1]] == again[np.array([3, 4, 5], np.uint8)].triplets.tolist()
+
+
+@pytest.mark.parametrize(
+    ("triplets", "counts", "said"),
+    [
+        (ROWS, [[2, -1, 0], [1, 0, 0]], "row 0: counts of answers below zero: .2, -1, 0."),
+        (ROWS, [[1, 0, 0], [0.5, 0.5, 0]], "row 1: counts of answers hold 0.5: expected whole numbers"),
+        (ROWS, [[1, 0, 0], [np.nan, 1, 0]], "row 1: counts of answers hold nan"),
+        (ROWS, [[np.inf, 0, 0], [1, 0, 0]], "row 0: counts of answers hold inf"),
+        ([[0, 1, 2.5], [1, 2, 3]], [[1, 0, 0]] * 2, "row 0: triplets hold 2.5: expected whole numbers"),
+        ([[0, 1, np.nan], [1, 2, 3]], [[1, 0, 0]] * 2, "row 0: triplets hold nan"),
+        ([[0, 1, -2]], [[1, 0, 0]], "row 0: an index below 0"),
+        ([[0, 1, 2], [1, 2]], [[1, 0, 0]] * 2, "triplets are no array of numbers"),
+        ([["a", "b", "c"]], [[1, 0, 0]], "triplets are of type <U1: expected real numbers"),
+        (np.array([[0, 1, 2**63]], np.uint64), [[1, 0, 0]], "row 0: triplets hold 9223372036854775808"),
+        (np.ma.masked_equal(ROWS, 4), [[1, 0, 0]] * 2, "triplets hold masked values"),
+        (ROWS, [[1, 0, 0]], "2 triplets but counts of shape"),
+    ],
+)
+def test_answers_that_cannot_be_are_one_line(triplets, counts, said):
+    with pytest.raises(HumalignError, match=said) as caught:
+        Choices(triplets, counts)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "shares", [[50.0, 30.0, 20.0], [1.2, -0.3, 0.1], [0.5, 0.5, 0.5], [np.nan, 0.5, 0.5], [3.0, 1.0, -2.0], [2, 1, 0], [0, 0, 0]], ids=str
+)
+def test_shares_that_are_no_distribution_are_refused_wherever_they_are_given(shares):
+    features, shares = np.eye(3, dtype=np.float32), np.array([shares])
+    for use in (
+        lambda: ByObject([[0, 1, 2]], shares, 3),
+        lambda: agreement(features, np.repeat(shares, 3, 0)),
+        lambda: entropy(shares),
+        lambda: AffineTeacher().fit(features, ([[0, 1, 2]], shares)),
+        lambda: MixedEffectsTeacher().fit(features, ([[0, 1, 2]], shares)),
+    ):
+        with pytest.raises(HumalignError, match=r"row 0: .* is no distribution over the three pairs: give shares from 0 to 1"):
+            use()
+
+
+def test_cosines_are_those_of_double_precision_whatever_the_type_and_the_scale():
+    rng = np.random.default_rng(0)
+    plain = np.maximum(rng.standard_normal((200, 1280)), 0) * 10
+    asked = random_triplets(np.arange(200), 500, rng)
+    wanted = cosine_similarities(plain, asked)
+    for features, tolerance in (
+        (plain.astype(np.float16), 1e-3),
+        (plain.astype(np.float32), 1e-5),
+        (plain.astype(">f4"), 1e-5),
+        ((1e25 * plain).astype(np.float32), 1e-5),
+        ((1e-30 * plain).astype(np.float32), 1e-5),
+        ((2 * plain).astype(np.uint8), 0.03),
+        (np.round(100 * plain).astype(np.int16), 1e-3),
+        (np.round(100 * plain).astype(int), 1e-3),
+    ):
+        for rows in (asked, asked.astype(np.uint8), asked[:, ::-1][:, ::-1]):
+            np.testing.assert_allclose(cosine_similarities(features, rows), wanted, atol=tolerance)
+    with pytest.raises(HumalignError, match=r"row 0: index outside 0\.\.199"):
+        cosine_similarities(plain, np.array([[0, 1, 200]]))
+    with pytest.raises(HumalignError, match="first in row 7"):
+        cosine_similarities(np.where(np.arange(200)[:, None] == 7, np.nan, plain), asked)
+
+
+def test_an_unknown_similarity_is_no_answer_and_no_object_is_compared_with_itself():
+    with pytest.raises(HumalignError, match="row 1: similarities hold NaN"):
+        agreement(np.array([[1.0, 0, 0], [np.nan, 1, 0]]), np.array([[1.0, 0, 0]] * 2))
+    with pytest.raises(HumalignError, match="named twice"):
+        random_triplets(np.array([0, 1, 1, 2]), 5, np.random.default_rng(0))
+    for objects in (np.arange(5, dtype=np.uint8), [0, 1, 2, 3, 4]):
+        wanted = random_triplets(np.arange(5), 9, np.random.default_rng(0))
+        assert (random_triplets(objects, 9, np.random.default_rng(0)) == wanted).all()
+
+
+@pytest.mark.parametrize(("objects", "said"), [([0, 1, 1], "once"), ([-1, 1, 2], "from 0"), ([], "at least one")])
+def test_objects_to_keep_are_indices(objects, said):
+    with pytest.raises(HumalignError, match=said):
+        splits.inside(Choices(ROWS, [[1, 0, 0]] * 2), objects)
+
+
+def test_objects_to_keep_may_be_a_mask_or_a_list():
+    choices = Choices(ROWS, [[1, 0, 0]] * 2)
+    for objects in ([3, 4, 5], np.array([3, 4, 5], np.uint8), np.arange(6) > 2):
+        assert splits.inside(choices, objects).triplets.tolist() == [[2, 0, 1]]

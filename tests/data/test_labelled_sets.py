@@ -234,6 +234,65 @@ def test_a_fault_of_the_shares_is_one_line(tmp_path, change, said):
     one_line(said, read, tmp_path, change(certain(CLASS_OF)))
 
 
+# ---- the Hugging Face hub, torchvision -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A function that saves a set of the hub with given columns beside its three pictures, and reads it."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+    def read(**columns):
+        rows = {"photo": [Image.new("RGB", (4, 3), (number,) * 3) for number in range(3)], **columns}
+        datasets.Dataset.from_dict(rows).cast_column("photo", datasets.Image()).save_to_disk(tmp_path / "set")
+        return labelled_sets.find(f"hf:{tmp_path}/set")
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("columns", "wanted"),
+    [
+        ({"animal": ["cat", "dog", "cat"]}, ["cat", "dog", "cat"]),
+        ({"label": ["7", "07", "007"]}, ["7", "07", "007"]),
+        ({"label": ["a", "b", "a"], "caption": ["x", "y", "z"]}, ["a", "b", "a"]),
+        ({"Class": [" a", "b ", "zoe\N{COMBINING DIAERESIS}"], "file": ["x", "y", "z"]}, ["a", "b", "zoë"]),
+        ({"animal": ["cat", "dog", "cat"], "width": [1, 2, 3]}, ["cat", "dog", "cat"]),
+    ],
+)
+def test_classes_of_the_hub_may_be_words(hub, columns, wanted):
+    found = hub(**columns)
+    assert found.labels["class"].tolist() == wanted
+    assert [found[row].getpixel((0, 0))[0] for row in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"one": ["a", "b", "c"], "other": ["d", "e", "f"]}, "several columns of text, one, other: keep the classes in one called label"),
+        ({"label": ["a", "b", "c"], "class": ["d", "e", "f"]}, "several columns of text, label, class"),
+        ({"label": ["a", None, "c"]}, "has 1 pictures without a class: name another split"),
+        ({"label": ["a", " ", ""]}, "has 2 pictures without a class"),
+        ({"label": [0, 1, 2]}, r"no column of classes \(ClassLabel\); its columns are photo \(Image\), label \(Value\)"),
+    ],
+)  # fmt: skip
+def test_words_that_are_no_classes_are_one_line(hub, columns, said):
+    one_line(said, lambda: hub(**columns))
+
+
+@pytest.mark.parametrize("left", [".ipynb_checkpoints/a.png", "@eaDir/a.png", "cat/._1.png", "cat/.ipynb_checkpoints/1.png"])
+def test_what_systems_leave_in_a_set_of_torchvision_is_no_class(tmp_path, monkeypatch, left):
+    monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path))
+    root = tmp_path / "torchvision" / "EuroSAT" / "eurosat" / "2750"
+    for name in ("cat/1.png", "dog/1.png"):
+        put(root / name)
+    assert labelled_sets.find("torchvision:EuroSAT").labels["class"].tolist() == ["cat", "dog"]
+    put(root / left)
+    part = next(part for part in left.split("/") if part[0] in ".@")
+    one_line(f"torchvision:EuroSAT holds {part}, which is none of its pictures: delete it", labelled_sets.find, "torchvision:EuroSAT")
+
+
 # ---- the real files --------------------------------------------------------------------------------------------------
 
 

@@ -1,20 +1,26 @@
 """MATLAB's files read the same whichever version wrote them; those of version 7.3 are made here as MATLAB lays them out in HDF5."""
 
+import gzip
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from made_matlab import write_hdf5
+from PIL import Image
 from scipy.io import loadmat, savemat
 from scipy.sparse import csc_array
 
 from humalign.data import readers
-from humalign.data.datafiles import matlab
+from humalign.data.arrays import vectors
+from humalign.data.datafiles import parsed
+from humalign.data.matlab import matlab
 from humalign.errors import HumalignError
 
 CONTENT = {
@@ -117,7 +123,7 @@ def test_a_file_cut_short_is_one_line(both):
 DAMAGE = """
 import sys
 import numpy as np
-from humalign.datafiles import matlab
+from humalign.data.matlab import matlab
 from humalign.errors import HumalignError
 whole = open(sys.argv[1], "rb").read()
 rng = np.random.default_rng(1)
@@ -198,6 +204,73 @@ def test_a_variable_of_another_class_is_refused_when_it_is_asked_for(tmp_path, w
         with pytest.raises(HumalignError, match=f"of another layout: {said}") as caught:
             found[name]
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_variable_of_version_7_3_that_cannot_be_read_says_nothing_of_the_others(tmp_path):
+    """An empty array of structs, text of three axes, a cell that refers to nothing: the file is not damaged."""
+    path = tmp_path / "held.mat"
+    write_hdf5(path, {"beside": np.eye(2)})
+    with h5py.File(path, "a") as file:
+        file.create_group("structs").attrs["MATLAB_class"] = np.bytes_("struct")
+        file["structs"].create_dataset("field", data=np.empty((0, 0), h5py.ref_dtype), dtype=h5py.ref_dtype)
+        file["structs"].create_dataset("other", data=np.empty((1, 0), h5py.ref_dtype), dtype=h5py.ref_dtype)
+        file["text"] = np.full((2, 2, 2), 65, np.uint16)
+        file["text"].attrs["MATLAB_class"] = np.bytes_("char")
+        file.create_dataset("cells", (1, 1), h5py.ref_dtype).attrs["MATLAB_class"] = np.bytes_("cell")
+    found = matlab(path)
+    np.testing.assert_array_equal(found["beside"], np.eye(2))
+    for name in ("structs", "text", "cells"):
+        with pytest.raises(HumalignError, match=f"of another layout: '{name}' holds what is not read here") as caught:
+            found[name]
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("save", [savemat, write_hdf5], ids=["version-5", "version-7.3"])
+@pytest.mark.parametrize("name", ["features.mat", "features.npy"])
+def test_a_sound_file_of_matlab_in_place_of_an_array_is_not_called_damaged(tmp_path, save, name):
+    save(tmp_path / "a.mat", {"features": np.eye(2)})
+    (tmp_path / "a.mat").rename(tmp_path / name)
+    for read in (vectors, lambda path, _: parsed(path, np.load)):
+        with pytest.raises(HumalignError, match=r"is a file of MATLAB \(\.mat\), which is not read here: convert it") as caught:
+            read(tmp_path / name, 2)
+        assert "damaged" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+OTHER = {
+    "a picture": lambda path: Image.new("RGB", (2, 2)).save(path, "PNG"),
+    "an archive": lambda path: zipfile.ZipFile(path, "w").writestr("a", "b"),
+    "a file of HDF5": lambda path: h5py.File(path, "w").create_dataset("a", data=1),
+    "a pickle": lambda path: path.write_bytes(pickle.dumps([1])),
+    "a PDF": lambda path: path.write_bytes(b"%PDF-1.4"),
+    "a gzip archive": lambda path: path.write_bytes(gzip.compress(b"a")),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path, kind):
+    path = tmp_path / "features.npy"
+    OTHER[kind](path)
+    for read in (lambda: vectors(path, None), lambda: parsed(path, np.load, ".mat")):
+        with pytest.raises(HumalignError, match=f"is {kind}.*, which is not read here|of another layout") as caught:
+            read()
+        assert f"is {kind}" in str(caught.value) or kind == "a file of HDF5", "which a .mat may be"
+        if kind == "an archive":
+            break  # numpy opens one
+
+
+def test_an_array_without_a_name_where_named_ones_should_stand_says_so(tmp_path):
+    np.save(tmp_path / "mine.npy", np.eye(3, dtype=np.float32))
+
+    def named(path):
+        with np.load(path) as file:
+            return file.files
+
+    with pytest.raises(HumalignError, match=r"mine\.npy is a sound array of float32 and shape \(3, 3\), but named arrays should") as caught:
+        parsed(tmp_path / "mine.npy", named)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "mine.npy").write_bytes((tmp_path / "mine.npy").read_bytes()[:-4])
+    with pytest.raises(HumalignError, match=r"mine\.npy is cut short, damaged or of another layout"):
+        parsed(tmp_path / "mine.npy", named)
 
 
 def test_the_92_photographs_are_the_same_from_both_layouts(tmp_path):

@@ -1,5 +1,7 @@
 """Pictures kept as bytes: the same as decoding each time, continued when stopped, and refused when damaged."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import torch
 from PIL import Image
 
 from humalign.data import pixels
-from humalign.data.images import squash
+from humalign.data.images import Files, FolderImages, squash
 from humalign.errors import HumalignError
 
 NAMES = [f"{i}.png" for i in range(11)]
@@ -51,7 +53,6 @@ def test_a_store_holds_what_decoding_each_time_would_give(tmp_path, processes):
     assert torch.equal(store[np.arange(11)].float() / 255, wanted)
     assert torch.equal(store[np.array([7, 2, 7])].float() / 255, wanted[[7, 2, 7]])
     assert torch.equal(store[3:5].float() / 255, wanted[3:5])
-    store.verify()
     assert sorted(path.name for path in store.folder.iterdir()) == ["pixels.json", "pixels.npy"]
 
 
@@ -81,16 +82,9 @@ def test_a_block_that_was_spoilt_while_the_writing_stood_still_is_written_again(
     spoilt[5] += 1
     spoilt.flush()
     pictures = Pictures()
-    pixels.write(pictures, tmp_path, 16, NAMES).verify()
+    store = pixels.write(pictures, tmp_path, 16, NAMES)
     assert pictures.decoded == [4, 5, 6, 7, 8, 9, 10]
-
-
-def test_a_damaged_store_is_found(folder):
-    spoilt = np.load(folder / "pixels.npy", mmap_mode="r+")
-    spoilt[6, 0, 0, 0] += 1
-    spoilt.flush()
-    with pytest.raises(HumalignError, match="damaged from number 4 on"):
-        pixels.PixelStore(folder).verify()
+    assert torch.equal(store[:].float() / 255, torch.stack([squash(pictures[i], 16) for i in range(11)]))
 
 
 @pytest.mark.parametrize("broken", ["cut", "missing", "html"])
@@ -105,18 +99,104 @@ def test_a_folder_without_a_whole_store_is_one_line(folder, broken):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("size", "names"), [(8, NAMES), (16, NAMES[::-1])])
+@pytest.mark.parametrize(
+    ("size", "names", "said"),
+    [
+        (8, NAMES, "holds other pictures, or this set at another size: choose another folder, or delete it"),
+        (16, NAMES[::-1], "holds these pictures in another order, number 0 is 0.png and not 10.png: choose"),
+        (16, [*NAMES[:5], "x.png", *NAMES[6:]], "holds other pictures, number 5 is 5.png and not x.png: choose"),
+    ],
+)
 @pytest.mark.parametrize("finished", [True, False])
-def test_a_folder_with_other_pictures_is_refused(tmp_path, size, names, finished):
+def test_a_folder_with_other_pictures_is_refused(tmp_path, size, names, said, finished):
     if finished:
         pixels.write(Pictures(), tmp_path, 16, NAMES)
     else:
         with pytest.raises(HumalignError):
             pixels.write(Pictures(broken=9), tmp_path, 16, NAMES)
-    with pytest.raises(HumalignError, match="holds other pictures, or this set at another size"):
+    with pytest.raises(HumalignError, match=said):
         pixels.write(Pictures(), tmp_path, size, names)
 
 
 def test_a_name_for_each_picture_is_asked_for(tmp_path):
     with pytest.raises(HumalignError, match="10 names for 11 pictures"):
         pixels.write(Pictures(), tmp_path, 16, NAMES[:10])
+
+
+# ---- names and sources -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [np.array(NAMES), np.array(NAMES, dtype=object), pd.Series(NAMES), np.array(NAMES, "S"), None], ids=str)
+def test_names_may_be_any_sequence_or_those_of_the_set(tmp_path, folder, names):
+    store = pixels.write(Pictures(), tmp_path / "again", 16, names)
+    assert store.names == NAMES and torch.equal(store[:], pixels.PixelStore(folder)[:])
+    assert len(pixels.write(Pictures(), folder, 16, names)) == 11, "the store of a list of names is the same"
+
+
+def test_a_store_can_be_asked_for_by_its_names(folder):
+    assert len(pixels.PixelStore(folder, np.array(NAMES))) == 11
+    for names, said in (
+        (NAMES[::-1], "these pictures in another order, number 0 is 0.png and not 10.png"),
+        (NAMES[1:], "11 pictures instead of 10"),
+        (["a", *NAMES[1:]], "other pictures, number 0 is 0.png and not a"),
+    ):
+        with pytest.raises(HumalignError, match=f"store holds {said}: choose another folder, or delete it"):
+            pixels.PixelStore(folder, names)
+
+
+def test_an_accent_of_two_signs_is_the_accent_of_one(tmp_path):
+    names = ["e\N{COMBINING ACUTE ACCENT}.png", *NAMES[1:]]
+    pixels.write(Pictures(), tmp_path, 16, names)
+    assert len(pixels.write(Pictures(), tmp_path, 16, ["é.png", *NAMES[1:]])) == 11
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Ten pictures in files, and a function that draws one of them anew."""
+    (tmp_path / "in").mkdir()
+
+    def draw(number, seed=0):
+        noise = np.random.default_rng([number, seed]).integers(0, 256, (9, 8, 3))
+        Image.fromarray(noise.astype(np.uint8)).save(tmp_path / "in" / f"{number}.png")
+
+    for number in range(10):
+        draw(number)
+    return tmp_path / "in", draw
+
+
+@pytest.mark.parametrize("kind", [FolderImages, lambda root: Files(sorted(root.iterdir()))], ids=["folder", "files"])
+def test_a_picture_that_was_replaced_since_is_named_and_one_that_was_touched_is_not(tmp_path, drawn, kind):
+    root, draw = drawn
+    store = pixels.write(kind(root), tmp_path / "store", 16)
+    assert store.sources and all(store.sources)
+    os.utime(root / "6.png", (1, 1))
+    assert torch.equal(pixels.write(kind(root), tmp_path / "store", 16)[:], store[:])
+    draw(6, seed=1)
+    with pytest.raises(HumalignError, match=r"^6.png is another picture than when .*store was written: delete the folder") as caught:
+        pixels.write(kind(root), tmp_path / "store", 16)
+    assert "\n" not in str(caught.value)
+    (root / "6.png").unlink()
+    with pytest.raises(HumalignError):
+        pixels.write(kind(root), tmp_path / "store", 16)
+
+
+def test_a_picture_that_was_replaced_while_the_writing_stood_still_is_written_anew(tmp_path, drawn):
+    root, draw = drawn
+    sound = (root / "9.png").read_bytes()
+    (root / "9.png").write_bytes(b"half")
+    with pytest.raises(HumalignError, match=r"9\.png"):
+        pixels.write(FolderImages(root), tmp_path / "store", 16)
+    draw(2, seed=1)
+    (root / "9.png").write_bytes(sound)
+    store = pixels.write(FolderImages(root), tmp_path / "store", 16)
+    wanted = torch.stack([squash(picture, 16) for picture in map(FolderImages(root).__getitem__, range(10))])
+    assert torch.equal(store[:].float() / 255, wanted)
+
+
+def test_a_store_of_an_older_version_without_sources_is_still_read(tmp_path, drawn):
+    root, _ = drawn
+    store = pixels.write(FolderImages(root), tmp_path / "store", 16)
+    about = tmp_path / "store" / "pixels.json"
+    text = about.read_text()
+    about.write_text(text[: text.index(', "sources"')] + "}")
+    assert torch.equal(pixels.write(FolderImages(root), tmp_path / "store", 16)[:], store[:])

@@ -4,15 +4,15 @@ Tests on the real files need HUMALIGN_DATA and are skipped without it.
 """
 
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.io import savemat
 from scipy.stats import spearmanr
 
-from humalign.data import readers, readers_answers
+from humalign.data import readers, readers_answers, readers_levels
 from humalign.data.judgments import Choices, entropy, majority_share
 from humalign.data.object_order import OLD, SORTED, UNIQUE, rows_in
 from humalign.errors import HumalignError
@@ -109,8 +109,6 @@ SOUND = {
     "ids": (saved("unique_id.txt", "\n".join(NAMES) + "\n"), readers.object_ids),
     "categories": (saved("category_mat_manual.tsv", "animal\tbody part\n" + "1\t0\n" * 4 + "0\t0\n1\t1\n"),
                    lambda path: readers.categories(path, NAMES)),
-    "long": (saved("category53.tsv", "category\tuniqueID\tWord\nsea animal\tbat1\tbat\nanimal\tant\tant\nanimal\tbat1\tbat\n"),
-             readers.long_categories),
     "judged92": (mat("92_behavRDMs.mat", judged_92, lambda folder: shown_92(folder / "Kriegeskorte_Neuron2008_supplementalData.mat")),
                  lambda path: readers.similarity_judgments_92(path.parent)),
     "shown92": (mat("Kriegeskorte_Neuron2008_supplementalData.mat", shown_92, lambda folder: judged_92(folder / "92_behavRDMs.mat")),
@@ -226,7 +224,10 @@ FAULTS = [
     ("triplets", "0 1 2\n3 4.5 5\n", "line 2: '4.5' where a whole number"),
     ("triplets", "0 1 99999999999999999999\n", "line 1: '99999999999999999999' where a whole number"),
     ("triplets", "i j k\n0 1 2\n", "line 1: 'i' where a whole number"),
-    ("triplets", "0,1,2\n", "line 1: 1 columns instead of 3"),
+    ("triplets", "0,1,2\n3,4\n", "line 2: 2 columns instead of 3"),
+    ("triplets", "0,1,2\n3,4,5.5\n", "line 2: '5.5' where a whole number"),
+    ("triplets", "0,1,2\n1,2,6\n", r"line 2: index 6 outside 0\.\.5"),
+    ("triplets", "0;1;2\n3;4;5", "line 2: the last line has no end: cut short"),
     ("triplets", "3 1 2\n\n1 2 6\n", r"line 3: index 6 outside 0\.\.5; are these 1-based\?"),
     ("triplets", "0 1 2\n1 2 6\n", r"line 2: index 6 outside 0\.\.5; is it of the same edition as unique_id\.txt\?"),
     ("triplets", "0 1 2\n1 -2 3\n", r"line 2: index -2 outside 0\.\.5"),
@@ -234,7 +235,7 @@ FAULTS = [
     ("triplets", "0 1 2\n1 2 3", "line 2: the last line has no end: cut short"),
     ("triplets", LISTED, "line 1: 5 columns instead of 3"),
     ("triplets", "PK\x03\x04\n", "is an archive, not text: unpack it"),
-    ("answers", "1 2 3\n4 5 6\n", "line 1: 1 columns instead of 5, or a header"),
+    ("answers", "1 2 3\n4 5 6\n", "three indices a line, the odd one last, instead of 5 columns, or a header"),
     ("answers", TABLE + ROW + ROW.strip(), "line 3: the last line has no end: cut short"),
     ("answers", TABLE + ROW.replace("\t0\t", "\t4\t"), "line 2: noise_ceiling 4; expected 0, 1, 2 or 3"),
     ("answers", TABLE + ROW.replace("\t0\t", "\t0.5\t"), "line 2: '0.5' where a whole number"),
@@ -246,7 +247,8 @@ FAULTS = [
     ("answers", ROW * 2, "line 1: 0 columns 'image1' in the header instead of one"),
     ("answers", TABLE.replace("choice", "answer") + ROW, "line 1: 0 columns 'choice'"),
     ("answers", TABLE.replace("noise_ceiling", "image1") + ROW, "line 1: 2 columns 'image1'"),
-    ("answers", TABLE.replace("\t", ",") + ROW.replace("\t", ","), "line 1: 1 columns instead of 5"),
+    ("answers", TABLE.replace("\t", ",") + ROW.replace("\t", ",") + "4,5,6,1\n", "line 3: 4 columns instead of 8"),
+    ("answers", TABLE.replace("\t", ",") + ROW.replace("\t", ",").replace("K7", " "), "line 2: '' where a name"),
     ("answers", TABLE, "holds a header and nothing below it"),
     ("answers", TABLE + ROW + "4\t5\t6\t1\t900\t0\n", "line 3: 6 columns instead of 8: cut short"),
     ("answers", TABLE + ROW[:-1] + "\tx\n" + ROW, "line 2: 9 columns instead of 8"),
@@ -285,10 +287,6 @@ FAULTS = [
     ("categories", "animal\tplant\n" + "1\t0\n" * 5, "5 lines for the 6 ids of unique_id.txt: cut short"),
     ("categories", "animal\tplant\n" + "1\t0\n" * 5 + "1\n", "line 7: 1 columns instead of 2: cut short"),
     ("categories", "animal\tplant\n", "holds a header and nothing below it"),
-    ("long", "animal\tant\n", "line 1: 0 columns 'uniqueID' in the header"),
-    ("long", "category\tuniqueID\nanimal\tant\nanimal\t\n", "line 3: '' where a plain name"),
-    ("long", "category\tuniqueID\nanimal\tant\nanimal", "line 3: 1 columns instead of 2: cut short"),
-    ("long", "category\tuniqueID\nanimal\tant\nanimal\tant\n", r"line 3: \('ant', 'animal'\) again, as in line 2"),
 ]
 
 
@@ -310,9 +308,9 @@ def lopsided(matrix):
 @pytest.mark.parametrize(
     ("matrix", "said"),
     [
-        (lopsided(symmetric(0, 3)), "matrix 1: not finite, not symmetric, or its diagonal is not zero"),
-        (symmetric(0, 3) + np.eye(3), "matrix 1: not finite"),
-        (symmetric(0, 3) * np.nan, "matrix 1: not finite"),
+        (lopsided(symmetric(0, 3)), "matrix 1: not symmetric, .* in row 2, column 3 and 0 the other way round: download it again"),
+        (symmetric(0, 3) + np.eye(3), "matrix 1: its diagonal is not zero: are these similarities"),
+        (symmetric(0, 3) * np.nan, "matrix 1: a value that is not finite"),
         (symmetric(0, 3)[:2], "instead of square ones"),
         (symmetric(0, 4), "4 rows for 3 names"),
     ],
@@ -363,7 +361,7 @@ def test_92_judgments_that_cannot_be(tmp_path):
     refused(read, path, "2 matrices of 1 people: average each person's first")
     one = np.array([(lopsided(symmetric(1, 92)), "one")], dtype=[("RDM", "O"), ("name", "O")])
     judged_92(path, rdms_behav_92=one)
-    refused(read, path, "matrix 1: not finite, not symmetric")
+    refused(read, path, "matrix 1: not symmetric")
     one[0]["RDM"] = symmetric(1, 91)
     judged_92(path, rdms_behav_92=one)
     with pytest.raises(HumalignError, match="92 images with categories, 91 judged"):
@@ -515,10 +513,6 @@ def test_categories_have_the_names_of_their_objects(tmp_path):
     found = read(make(tmp_path))
     assert tuple(found.index) == NAMES == readers.object_ids(SOUND["ids"][0](tmp_path)) and set(found.dtypes) == {np.dtype(bool)}
     assert found.loc["owl"].tolist() == [True, True] and found["animal"].sum() == 5
-    make, read = SOUND["long"]
-    found = read(make(tmp_path))
-    expected = pd.DataFrame({"animal": [True, True], "sea animal": [False, True]}, index=["ant", "bat1"])
-    pd.testing.assert_frame_equal(found, expected, check_names=False)
 
 
 def picture(path):
@@ -572,6 +566,14 @@ def test_92_judgments_are_read_with_pictures_and_categories(tmp_path):
     assert found.images.shape == (92, 175, 175, 3) and found.categories["animate"].tolist() == [True, False] * 46
 
 
+def test_two_people_of_one_name_are_not_one_person(tmp_path):
+    trial = dict.fromkeys(("image1Path", "image2Path", "image3Path"), "n1_1.JPEG") | {
+        "exp_trial_type": "training_trial", "selected_image": "", "rt": 1, "triplet_type": "between_class"
+    }  # fmt: skip
+    (tmp_path / "levels.pkl").write_bytes(pickle.dumps({7: [trial], "7": [trial]}))
+    refused(readers_levels.levels_answers, tmp_path / "levels.pkl", "two people 7, as a number and as text: download it again")
+
+
 # ---- the real files --------------------------------------------------------------------------------------------------
 
 def test_real_things_answers(things, data):
@@ -615,11 +617,7 @@ def test_real_objects_and_their_categories(things):
     names = readers.object_ids(things / "unique_id.txt")
     assert len(names) == 1854 and (names[0], names[-1]) == ("aardvark", "zucchini")
     wide = readers.categories(things / "category_mat_manual.tsv", names)
-    long = readers.long_categories(things / "category53_long-format.tsv")
-    assert wide.shape == (1854, 27) and long.shape == (1448, 53) and set(long.index) < set(names)
-    shared = wide.columns.intersection(long.columns)
-    differing = (wide[shared] != long.reindex(names, fill_value=False)[shared]).stack()
-    assert len(shared) == 27 and list(differing[differing].index) == [("gorilla", "food")]
+    assert wide.shape == (1854, 27)
 
 
 @pytest.mark.parametrize("order", [OLD, SORTED])

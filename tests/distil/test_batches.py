@@ -10,11 +10,11 @@ import torch
 from humalign.data.judgments import PAIRS, random_triplets
 from humalign.distil.batches import DenseTriplets, FileRows, ahead, rows_of_step
 from humalign.errors import HumalignError
-from humalign.triplets import label
+from humalign.triplets import LabelledTriplets, label
 
 RNG = np.random.default_rng(0)
 TEACHER = RNG.standard_normal((20, 4)).astype(np.float32)
-CLUSTERS = np.arange(20) % 4
+NONE = np.empty((0, 3), "U1")
 
 
 def named(step):
@@ -78,28 +78,8 @@ def test_an_epoch_shows_no_image_twice_and_the_next_has_another_order():
     assert np.array_equal(again.images_of_step(4), second[1]) and not np.array_equal(other.images_of_step(4), second[1])
 
 
-@pytest.mark.parametrize("triplets", [None, 40])
-def test_border_triplets_have_two_images_of_one_cluster_and_one_of_another(triplets):
-    step = DenseTriplets(TEACHER, 12, triplets, clusters=CLUSTERS).step(0)
-    rows = named(step)
-    assert (np.array([len(set(CLUSTERS[row])) for row in rows]) == 2).all()
-    if triplets is None:
-        every = itertools.combinations(step.images, 3)
-        assert len(rows) == sum(len(set(CLUSTERS[list(triplet)])) == 2 for triplet in every)
-    else:
-        assert len(rows) == triplets
-
-
-def test_a_sample_of_the_triplets_is_drawn_by_seed_and_step():
-    plan, again = (DenseTriplets(TEACHER, 10, triplets=30, seed=4) for _ in range(2))
-    assert len(plan.step(2).triplets) == plan.step(2).total == 30
-    assert torch.equal(plan.step(2).triplets, again.step(2).triplets)
-    assert not torch.equal(plan.step(2).triplets, plan.step(0).triplets)
-
-
-@pytest.mark.parametrize("options", [{}, {"triplets": 31}, {"clusters": CLUSTERS}])
-def test_processes_share_the_images_and_the_triplets_of_a_step(options):
-    plan = DenseTriplets(TEACHER, 9, **options)
+def test_processes_share_the_images_and_the_triplets_of_a_step():
+    plan = DenseTriplets(TEACHER, 9)
     shares, images = in_all(plan, 1, 3)
     whole = plan.step(1)
     assert np.array_equal(images, whole.images)
@@ -115,19 +95,17 @@ def test_processes_share_the_images_and_the_triplets_of_a_step(options):
         (DenseTriplets(TEACHER, 2), 20, 1, "`batch_images` is 2: it must be 3 to 20"),
         (DenseTriplets(TEACHER, 21), 20, 1, "`batch_images` is 21: it must be 3 to 20"),
         (DenseTriplets(TEACHER, 7), 20, 2, "`batch_images` is 7: 2 processes need a multiple of 2"),
-        (DenseTriplets(np.zeros((600, 1), np.float32), 600), 600, 1, "35,820,200 triplets a step: name how many"),
+        (DenseTriplets(np.zeros((600, 1), np.float32), 600), 600, 1, "`batch_images` is 600, with 35,820,200 triplets a step"),
+        (DenseTriplets(TEACHER, 3), 20, 3, "`batch_images` is 3, with 1 triplets a step: raise it"),
+        (FileRows(label(TEACHER, np.array([[0, 1, 2]]), np.arange(20).astype(str)), 1), 2, 1, "name image 2, but there are 2"),
+        (FileRows(LabelledTriplets(np.array([[0, -1, 2]]), np.zeros((1, 3)), NONE), 1), 20, 1, "image -1: images are counted from 0"),
+        (FileRows(LabelledTriplets(np.zeros((0, 3), int), np.zeros((0, 3)), NONE), 1), 20, 1, "no triplets to train on"),
         (FileRows(label(TEACHER, np.array([[0, 1, 2]]), np.arange(20).astype(str)), 1), 20, 2, "1 rows a step for 2 processes"),
     ],
 )
 def test_what_does_not_fit_is_one_line(plan, images, world, message):
     with pytest.raises(HumalignError, match=message):
         plan.check(images, world)
-
-
-def test_a_batch_without_a_border_is_one_line():
-    plan = DenseTriplets(TEACHER, 6, clusters=np.zeros(20, dtype=int))
-    with pytest.raises(HumalignError, match="step 0 has 0 triplets"):
-        plan.step(0)
 
 
 # ---- reading ahead ---------------------------------------------------------------------------------------------------

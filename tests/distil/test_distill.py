@@ -3,24 +3,31 @@
 import copy
 import dataclasses
 import itertools
+import os
+import types
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 from torch import nn
 
+from humalign.data import pixels
 from humalign.data.emoji import EmojiImages
 from humalign.data.judgments import PAIRS, random_triplets
+from humalign.distil import checkpoint
+from humalign.distil import distill as loop
 from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import Distillation, Engine, distill
+from humalign.distil.optimiser import AdamTowardsInit
 from humalign.errors import HumalignError
 from humalign.models.backbones import Backbone, build
 from humalign.models.embeddings import embed
-from humalign.models.student import Student
-from humalign.triplets import label
+from humalign.models.student import Centre, Student
+from humalign.triplets import LabelledTriplets, label
 
 IMAGES, SEEN = 160, 110
 NAMES = np.array([f"{i}.png" for i in range(IMAGES)])
@@ -129,7 +136,7 @@ def test_the_dense_divergence_is_the_mean_over_all_triplets_of_the_batch(world):
     p, q = (softmax(np.stack([(x[rows[:, a]] * x[rows[:, b]]).sum(1) for a, b in PAIRS], axis=1), axis=1)
             for x in (teachers["one"][plan.images_of_step(0)], found))
     wanted = np.mean(jensenshannon(p, q, axis=1) ** 2)
-    (first,) = distill(student(), inputs, plan, dataclasses.replace(SETTINGS, steps=1, warmup=1)).divergence
+    (first,) = distill(student(), inputs, plan, dataclasses.replace(SETTINGS, steps=1, warmup=0)).divergence
     assert first == pytest.approx(wanted, rel=1e-4)
 
 
@@ -165,8 +172,16 @@ def test_frozen_parameters_stay_where_they_were(world):
 
 # ---- stopped and resumed ---------------------------------------------------------------------------------------------
 
+def counted(monkeypatch, run):
+    """Return what a training gives, and how many updates it made."""
+    made, step = [], AdamTowardsInit.step
+    with monkeypatch.context() as patched:
+        patched.setattr(AdamTowardsInit, "step", lambda self, rate: (made.append(rate), step(self, rate)))
+        return run(), len(made)
+
+
 @pytest.mark.parametrize("stop_at", [3, 24, 25, 60, 119])
-def test_a_stopped_run_ends_as_an_unbroken_one(world, trained, tmp_path, stop_at):
+def test_a_stopped_run_ends_as_an_unbroken_one(world, trained, tmp_path, monkeypatch, stop_at):
     inputs, _, labelled = world
 
     def stop(step):
@@ -177,22 +192,23 @@ def test_a_stopped_run_ends_as_an_unbroken_one(world, trained, tmp_path, stop_at
     with pytest.raises(Stop):
         distill(student(), inputs, labelled["one"], SETTINGS, checkpoint, stop)
     assert checkpoint.is_file() is (stop_at >= 24)
-    seen = []
-    resumed = student()
-    losses = distill(resumed, inputs, labelled["one"], SETTINGS, checkpoint, seen.append).divergence
-    assert seen[0] == (stop_at + 1) // 25 * 25, "finished steps are not made again"
+    seen, resumed = [], student()
+    losses, made = counted(monkeypatch, lambda: distill(resumed, inputs, labelled["one"], SETTINGS, checkpoint, seen.append).divergence)
+    assert seen == list(range(SETTINGS.steps)), "a bar starts where it was"
+    assert made == SETTINGS.steps - (stop_at + 1) // 25 * 25, "finished steps are not made again"
     assert losses == trained["one", "losses"]
     for name, value in trained["one"].state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
 
 
-def test_a_run_resumed_when_it_was_finished_trains_no_more(world, trained, tmp_path):
+def test_a_run_resumed_when_it_was_finished_trains_no_more(world, trained, tmp_path, monkeypatch):
     inputs, _, labelled = world
     settings = dataclasses.replace(SETTINGS, checkpoint_every=SETTINGS.steps)
     distill(student(), inputs, labelled["one"], settings, tmp_path / "s.ckpt")
-    again, seen = student(), []
-    assert distill(again, inputs, labelled["one"], settings, tmp_path / "s.ckpt", seen.append).divergence == trained["one", "losses"]
-    assert seen == [] and torch.equal(again.head.weight, trained["one"].head.weight)
+    again = student()
+    losses, made = counted(monkeypatch, lambda: distill(again, inputs, labelled["one"], settings, tmp_path / "s.ckpt").divergence)
+    assert losses == trained["one", "losses"]
+    assert made == 0 and torch.equal(again.head.weight, trained["one"].head.weight)
 
 
 @pytest.mark.parametrize("content", ["cut", "empty", "html", "another-student"])
@@ -234,6 +250,175 @@ def test_a_checkpoint_of_other_settings_is_refused_and_kept(world, tmp_path):
     with pytest.raises(HumalignError, match="is of a run with another `learning_rate`: delete it, or give this run its own"):
         distill(student(), inputs, labelled["one"], dataclasses.replace(settings, learning_rate=1.0), tmp_path / "s.ckpt")
     assert (tmp_path / "s.ckpt").is_file()
+
+
+SHORT = dataclasses.replace(SETTINGS, steps=10, warmup=2, checkpoint_every=5)
+
+
+def changed_row(labelled, row):
+    similarities = labelled.similarities.copy()
+    similarities[row, 0] += 0.5
+    return dataclasses.replace(labelled, similarities=similarities)
+
+
+def picked(labelled, rows):
+    return LabelledTriplets(labelled.indices[rows], labelled.similarities[rows], labelled.filenames[rows])
+
+
+def nudged(model, name):
+    with torch.no_grad():
+        dict([*model.named_parameters(), *model.named_buffers()])[name].view(-1)[-1] += 1e-3
+    return model
+
+
+def of_kind(kind):
+    """The same weights behind another activation."""
+    model = student()
+    model.tail[1] = kind
+    return model
+
+
+OTHERS = {
+    "the control's triplets": ("triplets", lambda w: (student(), w[0], w[2]["other"])),
+    "one similarity of one row": ("triplets", lambda w: (student(), w[0], changed_row(w[2]["one"], 1777))),
+    "the rows in another order": ("triplets", lambda w: (student(), w[0], picked(w[2]["one"], slice(None, None, -1)))),
+    "fewer rows": ("triplets", lambda w: (student(), w[0], picked(w[2]["one"], slice(None, -1)))),
+    "dense triplets": ("triplets", lambda w: (student(), w[0], DenseTriplets(w[1]["one"], 10))),
+    "one value of an input": ("inputs", lambda w: (student(), torch.cat([w[0][:-1], w[0][-1:] + 1e-3]), w[2]["one"])),
+    "inputs in another order": ("inputs", lambda w: (student(), w[0].flip(0), w[2]["one"])),
+    "more inputs": ("inputs", lambda w: (student(), torch.cat([w[0], w[0][:1]]), w[2]["one"])),
+    "half precision": ("inputs", lambda w: (student(), w[0].half(), w[2]["one"])),
+    "one weight": ("initial weights", lambda w: (nudged(student(), "tail.2.weight"), w[0], w[2]["one"])),
+    "the head's seed": ("initial weights", lambda w: (Student(student().tail, 24, head_dim=32, seed=1), w[0], w[2]["one"])),
+    "an activation": ("initial weights", lambda w: (of_kind(nn.GELU()), w[0], w[2]["one"])),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_checkpoint_of_another_training_is_refused_and_kept(world, tmp_path, case):
+    inputs, _, labelled = world
+    distill(student(), inputs, labelled["one"], SHORT, tmp_path / "s.ckpt")
+    what, made = OTHERS[case]
+    model, *others = made(world)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(HumalignError, match=f"s.ckpt is of a run with other {what}: delete it, or give this run its own") as caught:
+        distill(model, *others, SHORT, tmp_path / "s.ckpt")
+    assert "\n" not in str(caught.value) and (tmp_path / "s.ckpt").is_file()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()), "no weight of the other is taken"
+
+
+@pytest.mark.parametrize("change", [{"seed": 6}, {"batch_images": 11}, {"embeddings": 0}])
+def test_a_checkpoint_of_other_dense_triplets_is_refused(world, tmp_path, change):
+    inputs, teachers, _ = world
+    plan = DenseTriplets(teachers["one"], 10, seed=5)
+    distill(student(), inputs, plan, SHORT, tmp_path / "s.ckpt")
+    change = {"embeddings": teachers["other"]} if "embeddings" in change else change
+    with pytest.raises(HumalignError, match="is of a run with other triplets"):
+        distill(student(), inputs, dataclasses.replace(plan, **change), SHORT, tmp_path / "s.ckpt")
+    distill(student(), inputs, DenseTriplets(teachers["one"].copy(), 10, seed=5), SHORT, tmp_path / "s.ckpt")
+
+
+def test_a_buffer_and_a_centre_belong_to_the_initial_student(world, tmp_path):
+    inputs, _, labelled = world
+
+    def centred():
+        return Student(student().tail, 24, head=Centre(torch.zeros(24)))
+
+    distill(centred(), inputs, labelled["one"], SHORT, tmp_path / "s.ckpt")
+    with pytest.raises(HumalignError, match="other initial weights"):
+        distill(nudged(centred(), "head.mean"), inputs, labelled["one"], SHORT, tmp_path / "s.ckpt")
+
+
+def test_a_student_that_was_changed_after_a_stop_does_not_go_on(world, tmp_path):
+    """Only the very student that the call left half trained does."""
+    inputs, _, labelled = world
+    model = student()
+
+    def stop(step):
+        if step == 7:
+            raise Stop
+
+    with pytest.raises(Stop):
+        distill(model, inputs, labelled["one"], SHORT, tmp_path / "s.ckpt", stop)
+    with pytest.raises(HumalignError, match="other initial weights"):
+        distill(nudged(copy.deepcopy(model), "head.bias"), inputs, labelled["one"], SHORT, tmp_path / "s.ckpt")
+    whole = distill(student(), inputs, labelled["one"], SHORT)
+    assert distill(model, inputs, labelled["one"], SHORT, tmp_path / "s.ckpt") == whole
+
+
+def test_a_store_is_known_by_its_names_and_checksums(world, tmp_path):
+    """A store is too large to be read whole: its checksums stand for what no sample sees."""
+    inputs, _, labelled = world
+
+    class Store:
+        def __init__(self, names, checksums):
+            self.names, self.checksums = names, checksums
+
+        def __len__(self):
+            return len(inputs)
+
+        def __getitem__(self, index):
+            return inputs[index]
+
+    distill(student(), Store(list(NAMES), ["a", "b"]), labelled["one"], SHORT, tmp_path / "s.ckpt")
+    distill(student(), Store(list(NAMES), ["a", "b"]), labelled["one"], SHORT, tmp_path / "s.ckpt")
+    with pytest.raises(HumalignError, match="other inputs"):
+        distill(student(), Store(list(NAMES), ["a", "c"]), labelled["one"], SHORT, tmp_path / "s.ckpt")
+
+
+def test_a_large_array_is_looked_at_in_rows_over_its_whole_length(monkeypatch):
+    values = np.zeros((1000, 10), np.float32)
+    monkeypatch.setattr(checkpoint, "MOST", 200 * 40)
+    looked = np.unique(np.linspace(0, 999, 200).astype(int))
+    known = checkpoint.of_arrays({"a": values})
+    for row, seen in ((0, True), (999, True), (int(looked[77]), True), (int(looked[77]) + 1, False)):
+        other = values.copy()
+        other[row, 3] = 1
+        assert (checkpoint.of_arrays({"a": other}) != known) == seen
+    assert checkpoint.of_arrays({"b": values}) != known != checkpoint.of_arrays({"a": values[:-1]})
+    one, none = (checkpoint.of_arrays({"a": torch.tensor(value, dtype=torch.bfloat16)}) for value in (1.0, 0.0))
+    assert one != none
+
+
+def test_no_flipped_byte_of_a_checkpoint_is_loaded(world, tmp_path):
+    """Each flip is refused, or is where nothing that counts is kept."""
+    inputs, _, labelled = world
+    path = tmp_path / "s.ckpt"
+    small, settings = Student(nn.Linear(16, 3), 3, head_dim=2), dataclasses.replace(SHORT, batch_triplets=8)
+    start = copy.deepcopy(small)
+    wanted = distill(small, inputs, labelled["one"], settings, path)
+    whole = path.read_bytes()
+    refused = 0
+    for place in np.random.default_rng(0).choice(len(whole), 250, replace=False):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+        again = copy.deepcopy(start)
+        try:
+            assert distill(again, inputs, labelled["one"], settings, path) == wanted
+            assert all(torch.equal(p, q) for p, q in zip(again.parameters(), small.parameters(), strict=True)), place
+        except HumalignError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 50
+
+
+def test_a_checkpoint_without_what_it_is_of_is_not_taken(world, tmp_path):
+    inputs, _, labelled = world
+    path = tmp_path / "s.ckpt"
+    distill(student(), inputs, labelled["one"], SHORT, path)
+    state = torch.load(path, weights_only=True)
+    del state["made of"]
+    torch.save(state, path)
+    with pytest.raises(HumalignError, match=r"s.ckpt does not say what it is of, .*: delete it, or give this run its own"):
+        distill(student(), inputs, labelled["one"], SHORT, path)
+    assert path.is_file()
+
+
+def test_a_checkpoint_whose_path_is_text_and_whose_settings_are_numpys_is_resumed(world, tmp_path, monkeypatch):
+    inputs, _, labelled = world
+    settings = dataclasses.replace(SHORT, learning_rate=np.float64(3e-3), decay_to_init={"": np.float64(0.5)})
+    wanted = distill(student(), inputs, labelled["one"], settings, str(tmp_path / "deep" / "s.ckpt"))
+    seen, made = counted(monkeypatch, lambda: distill(student(), inputs, labelled["one"], settings, str(tmp_path / "deep" / "s.ckpt")))
+    assert made == 0 and seen == wanted
 
 
 def test_evaluations_are_kept_through_a_stop(world, tmp_path):
@@ -289,7 +474,7 @@ def test_an_objective_that_is_not_a_number_stops_the_run_at_its_step(world):
     inputs, _, labelled = world
     broken = dataclasses.replace(labelled["one"], similarities=labelled["one"].similarities.copy())
     broken.similarities[256 * 2 + 3] = np.nan
-    with pytest.raises(HumalignError, match="the objective is nan at step 2: lower `learning_rate`, or audit") as caught:
+    with pytest.raises(HumalignError, match="the objective is nan at step 2: the teacher's similarities hold NaN") as caught:
         distill(student(), inputs, broken, SETTINGS, unsound=True)
     assert "\n" not in str(caught.value)
 
@@ -312,6 +497,111 @@ def test_an_image_beyond_the_list_is_one_line(world):
     inputs, _, labelled = world
     with pytest.raises(HumalignError, match="triplets name image 109, but there are 100"):
         distill(student(), inputs[:100], labelled["one"], SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"steps": 100}, "`warmup` is 5,000 of 100 `steps`: it must be less"),
+        ({"steps": 100, "warmup": 100}, "`warmup` is 100 of 100 `steps`"),
+        ({"steps": 0, "warmup": 0}, "`steps` is 0: it must be a whole number, 1 or more"),
+        ({"steps": -5}, "`steps` is -5"),
+        ({"steps": True}, "`steps` is True"),
+        ({"warmup": -1}, "`warmup` is -1: it must be a whole number, 0 or more"),
+        ({"batch_triplets": 0}, "`batch_triplets` is 0: it must be a whole number, 1 or more"),
+        ({"checkpoint_every": 0}, "`checkpoint_every` is 0"),
+        ({"temperature": 0.0}, "`temperature` is 0.0: it must be a number above 0"),
+        ({"temperature": -1.0}, "`temperature` is -1.0"),
+        ({"temperature": float("inf")}, "`temperature` is inf"),
+        ({"learning_rate": 0.0}, "`learning_rate` is 0.0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` is nan"),
+        ({"decay_to_init": -1.0}, "`decay_to_init` is -1.0: it must be a number, 0 or more"),
+        ({"decay_to_init": {"tail": 1.0, "head": float("nan")}}, "`decay_to_init` of head is nan"),
+    ],
+    ids=str,
+)
+def test_a_setting_out_of_its_range_is_one_line(given, said):
+    with pytest.raises(HumalignError, match=said) as caught:
+        Distillation(**given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(np.int64(3), True), (3, True), (3.0, False), ("3", False), (None, False), (True, False)])
+def test_a_count_is_a_whole_number_of_python_or_numpy(value, fits):
+    settings = types.SimpleNamespace(steps=value)
+    if fits:
+        return loop._refuse_counts(settings, steps=1)
+    with pytest.raises(HumalignError, match=f"`steps` is {value!r}: it must be a whole number, 1 or more"):
+        loop._refuse_counts(settings, steps=1)
+
+
+def test_the_smallest_settings_are_taken(world):
+    inputs, _, labelled = world
+    least = Distillation(steps=1, warmup=0, temperature=1.0, learning_rate=1e-9, decay_to_init=0.0, batch_triplets=1, checkpoint_every=1)
+    assert len(distill(student(), inputs, labelled["one"], least).divergence) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"passes": 0}, "`passes` is 0: it must be a whole number, 1"), ({"prefetch": -1}, "`prefetch` is -1"),
+     ({"compile": "inducter"}, "unknown `compile` backend 'inducter': did you mean 'inductor'")],
+)
+def test_an_engine_out_of_its_range_is_one_line(given, said):
+    with pytest.raises(HumalignError, match=said):
+        Engine(**given)
+
+
+def test_evaluations_at_no_step_are_one_line(world):
+    inputs, _, labelled = world
+    with pytest.raises(HumalignError, match="`evaluate_every` is 0: it must be a whole number, 1 or more"):
+        distill(student(), inputs, labelled["one"], SHORT, evaluate=lambda model: {}, evaluate_every=0)
+    assert len(distill(student(), inputs, labelled["one"], SHORT, evaluate_every=0).divergence) == 10
+
+
+@pytest.mark.parametrize("other", [(8,), (16, 2), (3, 8, 8)])
+def test_inputs_that_the_student_does_not_take_are_one_line(world, other):
+    labelled = world[2]["one"]
+    with pytest.raises(HumalignError, match=r"the student takes no inputs of .*: give pictures of its size, or activations") as caught:
+        distill(student(), torch.zeros(IMAGES, *other), labelled, SHORT)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("broken", [float("inf"), float("nan")])
+def test_inputs_that_are_no_numbers_are_blamed_on_the_inputs(world, broken):
+    inputs, _, labelled = world
+    inputs = inputs.clone()
+    inputs[labelled["one"].indices[256, 0]] = broken
+    with pytest.raises(HumalignError, match=r"the objective is nan at step [01]: its inputs hold NaN or infinity, embed"):
+        distill(student(), inputs, labelled["one"], SETTINGS)
+
+
+@pytest.mark.parametrize("compiled", [None, "aot_eager"])
+@pytest.mark.parametrize("broken", [lambda p: 255 * p, lambda p: 2 * p - 1, lambda p: (255 * p).half()])
+def test_pictures_that_are_not_in_0_to_1_are_not_trained_on(world, broken, compiled):
+    pixels = torch.rand(IMAGES, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(HumalignError, match=r"pictures have values from .*, and must be in \[0, 1\]"):
+        distill(Student.of(small_backbone(), 0), broken(pixels), world[2]["one"], SHORT, engine=Engine("cpu", compile=compiled))
+
+
+def stored(folder, names):
+    pictures = [Image.fromarray(np.full((8, 8, 3), i % 256, np.uint8)) for i in range(len(names))]
+    labels = pd.DataFrame({"file": names})
+    return pixels.write(type("Set", (list,), {"labels": labels})(pictures), folder, 8, list(names))
+
+
+def test_a_store_in_another_order_than_the_files_names_is_one_line(world, tmp_path):
+    labelled = world[2]["one"]
+    model = Student.of(small_backbone(), 0)
+    assert len(distill(model, stored(tmp_path / "same", NAMES), labelled, SHORT).divergence) == 10
+    swapped = NAMES.copy()
+    swapped[[3, 4]] = swapped[[4, 3]]
+    orders = {"reversed": NAMES[::-1], "text": np.sort(NAMES), "two": swapped, "other": np.char.add("x", NAMES)}
+    for name, order in orders.items():
+        store = stored(tmp_path / name, [str(each) for each in order])
+        with pytest.raises(HumalignError, match=r"fails its audit \(file names against the image list: .*index \d+ is '") as caught:
+            distill(Student.of(small_backbone(), 0), store, labelled, SHORT)
+        assert "\n" not in str(caught.value)
+        assert len(distill(Student.of(small_backbone(), 0), store, labelled, SHORT, unsound=True).divergence) == 10
 
 
 def test_an_unknown_objective_names_the_nearest():
@@ -428,6 +718,17 @@ def test_a_saved_student_is_read_again(world, trained, tmp_path):
 
     with safe_open(tmp_path / "s.safetensors", "pt") as file:
         assert file.metadata() == {"key": "k", "seed": "3"}
+
+
+def test_a_saved_student_may_be_read_by_whom_the_umask_lets(trained, tmp_path):
+    for mask, wanted in ((0o022, 0o644), (0o077, 0o600), (0o002, 0o664)):
+        before = os.umask(mask)
+        try:
+            trained["one"].save(str(tmp_path / f"{mask}.safetensors"))
+        finally:
+            os.umask(before)
+        assert (tmp_path / f"{mask}.safetensors").stat().st_mode & 0o777 == wanted
+    assert torch.equal(student().load(str(tmp_path / "18.safetensors")).head.weight, trained["one"].head.weight)
 
 
 def test_a_file_without_such_a_student_is_one_line(trained, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from small_training import SETTINGS, train
 
 from humalign.chain import pipeline
+from humalign.distil.optimiser import AdamTowardsInit
 
 PROGRAM = Path(__file__).parents[1] / "small_training.py"
 SLURM = PROGRAM.parent.parent / "book" / "_static" / "slurm.sh"
@@ -63,7 +64,7 @@ def test_the_slurm_file_runs_the_stages_and_trains_on_two_nodes_what_one_process
     done = subprocess.run(["bash", SLURM, PROGRAM, tmp_path, "sparse"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     said = [line.split() for line in (tmp_path / "said").read_text().splitlines()]
-    assert said == [["run", name, "--profile", "demo", "--build", "/shared"] for name in pipeline.chain(stages.STAGES, "triplets")]
+    assert said == [["run", name, "--profile", "demo", "--build", "/shared"] for name in pipeline.chain(stages.STEPS, "triplets")]
     found = np.load(tmp_path / "sparse.npz")
     for name, wanted in alone["sparse"].items():
         np.testing.assert_allclose(found[name], wanted, rtol=1e-4, atol=1e-5, err_msg=name)
@@ -78,15 +79,17 @@ def test_the_slurm_file_says_what_it_is_not_given(tmp_path, missing, said):
 
 
 @pytest.mark.parametrize("kind", ["sparse", "dense"])
-def test_a_killed_run_ends_as_an_unbroken_one(alone, tmp_path, kind):
+def test_a_killed_run_ends_as_an_unbroken_one(alone, tmp_path, monkeypatch, kind):
     checkpoint = tmp_path / "s.ckpt"
     command = [sys.executable, PROGRAM, tmp_path, kind, "--checkpoint", checkpoint]
     with subprocess.Popen([*command, "--wait-at", "25"], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout.readline() == "waiting\n"
         killed.send_signal(signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL and not (tmp_path / f"{kind}.npz").exists()
-    seen = []
+    seen, ran, step = [], [], AdamTowardsInit.step
+    monkeypatch.setattr(AdamTowardsInit, "step", lambda self, rate: (ran.append(len(seen)), step(self, rate)))
     resumed = train(kind, checkpoint, seen.append)
-    assert seen == list(range(21, SETTINGS.steps)), "from the last checkpoint on, and no more"
+    assert seen == list(range(SETTINGS.steps)), "the 21 of the last checkpoint first, then the others"
+    assert ran == list(range(21, SETTINGS.steps)), "from the last checkpoint on, and no more"
     for name, value in alone[kind].items():
         np.testing.assert_array_equal(resumed[name], value, err_msg=name)

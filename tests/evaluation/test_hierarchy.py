@@ -5,15 +5,13 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.text import Text
 from scipy.stats import spearmanr
 
 from humalign.errors import HumalignError
 from humalign.evaluation import hierarchy
 from humalign.evaluation.rsa import dissimilarities
-from humalign.evaluation.scores import COLUMNS, resamples
-from humalign.show import figures_hierarchy, tables_hierarchy
-from humalign.show.drawing import save
+from humalign.evaluation.scores import COLUMNS, complete, resamples
+from humalign.show import sentences, tables
 
 THINGS = 30
 
@@ -141,36 +139,13 @@ def scores():
         for stage, name in itertools.product(stages, range(names)):
             for axis in "xy":
                 add(stage, "map", f"{of}/category {name}", axis, 0.3 * rng.normal())
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return complete(pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
-@pytest.mark.parametrize(("name", "panels"), [("wordnet", 2), ("object_map", 2), ("class_map", 3)])
-def test_figures_say_that_no_judgment_enters_and_are_the_same_each_time(scores, tmp_path, name, panels):
-    draw = getattr(figures_hierarchy, name)
-    figure = draw(scores)
-    assert len(figure.axes) == panels
-    for path in ("one.png", "other.png"):
-        save(draw(scores), tmp_path / path)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
-
-
-def test_no_name_on_a_map_covers_another(scores):
-    figure = figures_hierarchy.object_map(scores)
-    figure.draw_without_rendering()
-    for axes in figure.axes:
-        # An annotation's own box would hold the line to its place too.
-        boxes = [Text.get_window_extent(text) for text in axes.texts]
-        assert len(boxes) == 27
-        for one, other in itertools.combinations(boxes, 2):
-            across = min(one.x1, other.x1) - max(one.x0, other.x0)
-            along = min(one.y1, other.y1) - max(one.y0, other.y0)
-            assert across < 0.05 * one.width or along < 0.35 * one.height
-
-
-def test_sentences_go_by_the_paired_interval(scores):
-    assert tables_hierarchy.follows(scores, "things-photographs", "aligned", "base").startswith("more closely than those of base (0.400")
-    assert "beyond doubt" in tables_hierarchy.follows(scores, "things-photographs", "unaligned", "base")
-    frame = tables_hierarchy.wordnet(scores).frame
+def test_the_correlation_with_wordnet_is_laid_out_and_said_by_the_paired_interval(scores):
+    steps = {"task": "hierarchy", "item": "WordNet", "metric": "path-spearman"}
+    said = sentences.change(scores, "aligned", "base", **steps)
+    assert said == "aligned less base is +0.400 (0.300 to 0.500; n = 40)"
+    assert "includes zero" in sentences.change(scores, "unaligned", "base", **steps)
+    frame = tables.layout(scores, rows=("set", "stage"), columns="difference", differences=("base",), **steps).frame
     assert frame["stage"].tolist() == ["teacher-base", "teacher", "observer", "base", "unaligned", "aligned"]
-    paths = tables_hierarchy.paths(scores, "things-photographs")
-    assert list(paths.values()) == ["0 to 5 steps", "6 to 9 steps", "10 to 13 steps", "14 and more steps"]

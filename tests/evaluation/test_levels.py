@@ -424,7 +424,7 @@ def test_the_stage_scores_every_level_by_these_rules(tmp_path, monkeypatch):
     for where, name, value in (
         (people_scores.pictures, "levels_answers", lambda profile: answers), (people_scores.pictures, "names", lambda *_: files),
         (people_scores, "temperatures", lambda *_: {model: 0.5}), (people_scores, "everyone", lambda *_: [(model, x)]),
-        (people_scores, "judgments", lambda _: None), (people_scores.features, "models", lambda _: [model]),
+        (people_scores.judged, "things", lambda _: None), (people_scores.features, "models", lambda _: [model]),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, value)
     found = {key: estimate for key, _, estimate in people_scores.at_levels(run)}

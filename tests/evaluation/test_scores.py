@@ -1,6 +1,8 @@
 """The table of scores: intervals, rows, files, and the questions that prose asks of it."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,17 @@ import xarray as xr
 
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
-from humalign.evaluation.scores import COLUMNS, Estimate, Score, empty, jackknifed, mean_of_folds, resamples
+from humalign.evaluation.scores import (
+    COLUMNS,
+    DERIVED,
+    Estimate,
+    Score,
+    empty,
+    jackknifed,
+    mean_of_folds,
+    resamples,
+)
+from humalign.show.stages import STAGES
 
 ATTRS = {"profile": "demo", "seed": 0, "key": "0123456789abcdef", "commit": "abc", "python": "3.11", "versions": json.dumps({"numpy": "2"})}
 
@@ -135,7 +147,8 @@ def test_evidence_is_one_of_four_words(evidence):
 # ---- the table -------------------------------------------------------------------------------------------------------
 
 def test_columns_and_rows_stand_in_the_agreed_order(frame):
-    assert list(frame.columns) == "profile model stage task split metric value low high n seed evidence".split() == list(COLUMNS)
+    assert list(COLUMNS) == "profile model stage task split metric value low high n seed evidence".split()
+    assert list(frame.columns) == [*COLUMNS, "set", "item", "x", "reference"] == [*COLUMNS, *DERIVED]
     assert frame[["model", "stage"]].agg("/".join, axis=1).tolist() == ["b-model/base"] * 2 + ["a-model/aligned"] * 3
     assert set(frame["profile"]) == {"demo"} and set(frame["seed"]) == {3}
     assert frame["value"].iloc[1] == 0.123457, "six decimals"
@@ -159,9 +172,9 @@ def test_both_files_hold_the_table_and_one_its_provenance(frame, tmp_path):
     pd.testing.assert_frame_equal(scores.read(tmp_path / "scores.csv"), frame)
     with xr.open_dataset(tmp_path / "scores.nc", engine="h5netcdf") as file:
         assert dict(file.attrs) == ATTRS
-        assert list(file.data_vars) == list(COLUMNS)
+        assert list(file.data_vars) == [*COLUMNS, *DERIVED]
         again = file.load().to_dataframe().reset_index(drop=True)
-    pd.testing.assert_frame_equal(again[list(COLUMNS)], frame, check_dtype=False)
+    pd.testing.assert_frame_equal(again[[*COLUMNS, *DERIVED]], frame, check_dtype=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.csv", "scores.nc"]
 
 
@@ -194,12 +207,124 @@ def test_a_file_that_is_no_table_of_scores_is_one_line(frame, tmp_path):
     refused("is no table of scores|has columns")
 
 
+# ---- what split and metric hold -------------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[2]
+# Task, split and metric; then the set, the item, x and the reference that they hold.
+READ = [
+    ("few-shot", "cifar10/10-shot", "accuracy-above-aligned-head", "cifar10", "", 10, "aligned-head"),
+    ("few-shot", "subgroup/1-shot", "accuracy", "subgroup", "", 1, ""),
+    ("style-shift", "same-concept", "nearest-neighbour", "same-concept", "", None, ""),
+    ("subpopulation-shift", "entity-13/2-shot, target", "accuracy", "entity-13", "target", 2, ""),
+    ("soft-labels", "cifar10/5-shot", "cross-entropy-above-base", "cifar10", "", 5, "base"),
+    ("natural-adversarial", "ImageNet-A/1-shot", "accuracy-above-base", "ImageNet-A", "", 1, "base"),
+    ("corruption", "cifar10/clean", "accuracy", "cifar10", "clean", 0, ""),
+    ("corruption", "cifar10/severity 3", "accuracy-above-unaligned", "cifar10", "severity 3", 3, "unaligned"),
+    ("corruption", "cifar10/shot-noise", "accuracy", "cifar10", "shot-noise", None, ""),
+    ("hierarchy", "unseen objects/path 6-9", "standardised-distance", "unseen objects", "path 6-9", 6, ""),
+    ("hierarchy", "THINGS, path 14+", "standardised-distance", "THINGS", "path 14+", 14, ""),
+    ("hierarchy", "ImageNet, same-superclass", "standardised-distance-above-base", "ImageNet",
+     "same-superclass", None, "base"),
+    ("hierarchy", "things-photographs/WordNet", "path-spearman", "things-photographs", "WordNet", None, ""),
+    ("hierarchy", "same-subgroup", "change-from-base", "held-out", "same-subgroup", None, "base"),
+    ("odd-one-out", "unseen objects", "accuracy-above-teacher-base", "unseen objects", "", None,
+     "teacher-base"),
+    ("odd-one-out", "category/body part", "accuracy", "unseen objects", "body part", None, ""),
+    ("odd-one-out", "global-coarse/unseen-concepts", "accuracy", "global-coarse",
+     "unseen-concepts", None, ""),
+    ("odd-one-out", "THINGS photographs, unseen halves", "accuracy", "THINGS photographs", "", None, ""),
+    ("odd-one-out", "THINGS, photographs judged", "accuracy", "THINGS", "", None, ""),
+    ("similarity-judgments", "92 photographs, from THINGS photographs", "rsa-spearman",
+     "92 photographs", "", None, ""),
+    ("calibration", "step 7", "confidence", "unseen objects", "", 7, ""),
+    ("learning-curve", "6221 answers", "accuracy-above-all", "answers", "", 6221, "all"),
+    ("learning-curve", "309 objects", "accuracy", "objects", "", 309, ""),
+    ("observer-model", "all seeds", "accuracy", "all seeds", "", None, ""),
+    ("dense-against-sparse", "sparse/4536 images", "agreement-with-teacher", "sparse", "", 4536, ""),
+    ("dense-against-sparse", "equal agreement", "share-of-images", "equal agreement", "", None, ""),
+    ("distillation", "step 99", "divergence", "training triplets", "", 99, ""),
+    ("distillation", "validation triplets, step 6", "agreement-with-labels", "validation triplets",
+     "", 6, ""),
+    ("distillation", "held-out", "agreement-with-teacher", "held-out", "", None, ""),
+    ("pull-selection", "0.0005", "accuracy", "hidden training concepts", "", 0.0005, ""),
+    ("map", "objects/body part", "x", "objects", "body part", None, ""),
+    ("vice-dimensions", "50: rudder, net", "share-of-weight", "dimensions of our VICE",
+     "rudder, net", 50, ""),
+    ("dimensions", "rug, wallpaper", "similarity-above-teacher-base",
+     "dimensions of the published VICE", "rug, wallpaper", None, "teacher-base"),
+    ("disagreement", "9: faucet + mat", "standardised-distance", "pairs of THINGS photographs",
+     "faucet + mat", 9, ""),
+    ("disagreement-vice", "200 pairs", "distance-pearson", "200 pairs", "", None, ""),
+    ("example-triplet", "open: bank + hubcap | film", "share", "open", "bank + hubcap | film", None, ""),
+    ("breeds", "living-17", "superclasses", "living-17", "", None, ""),
+    ("unheard", "somewhere, new", "thing", "somewhere", "", None, ""),
+]
+# How set, item and x make up a split again, where there is an x or an item.
+COMPOSED = {
+    "few-shot": ["{set}/{x:g}-shot"], "style-shift": ["{set}/{x:g}-shot"],
+    "soft-labels": ["{set}/{x:g}-shot"],
+    "corruption": ["{set}/{item}", "{set}/severity {x:g}"], "hierarchy": ["{set}/{item}", "{item}"],
+    "map": ["{set}/{item}"],
+    "odd-one-out": ["{set}/{item}", "category/{item}"], "calibration": ["step {x:g}"],
+    "example-triplet": ["{set}: {item}"],
+    "learning-curve": ["{x:.0f} {set}"], "recovery": ["{x:.0f} {set}"],
+    "observer-model": ["{x:.0f} {set}"], "dimensions": ["{item}"],
+    "vice-dimensions": ["{x:g}: {item}"], "disagreement": ["{x:g}: {item}"],
+    "dense-against-sparse": ["{set}/{x:g} images"],
+    "distillation": ["step {x:g}"], "pull-selection": ["{x:g}"],
+}
+
+
+@pytest.mark.parametrize(("task", "split", "metric", "name", "item", "x", "reference"), READ)
+def test_set_item_x_and_reference_are_read_out(task, split, metric, name, item, x, reference):
+    several = [Score(task, split, metric, 0.5, 0.4, 0.6, 9, "human")]
+    (row,) = scores.table({("m", "s"): several}, "p", 0).to_dict("records")
+    assert (row["set"], row["item"], row["reference"]) == (name, item, reference)
+    assert np.isnan(row["x"]) if x is None else row["x"] == x
+    assert scores.above(metric.split("-above-")[0], reference) == metric or "change" in metric
+
+
+RECORDED = [*sorted(ROOT.glob("book/recorded/*/scores.csv")), ROOT / "book/recorded/predecessor.csv"]
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_recorded_row_is_read_out_without_a_rest(path):
+    frame = scores.read(path)
+    assert list(frame.columns) == [*COLUMNS, *DERIVED] and len(frame)
+    assert frame["x"].dtype == float and not frame[["set", "item", "reference"]].isna().any(axis=None)
+    for row in frame.to_dict("records"):
+        if row["item"] or not np.isnan(row["x"]):
+            forms = COMPOSED[row["task"]]
+            assert row["split"] in [form.format(**row) for form in forms], row
+            optional = row["task"] in ("corruption", "hierarchy")
+            assert optional or np.isnan(row["x"]) == ("{x" not in forms[0]), row
+        else:
+            assert (row["split"] + ", ").startswith(f"{row['set']}, ") and row["set"], row
+            held = r"-shot|step |\d (images|answers|objects$)|severity|path |category/"
+            assert not re.search(held, row["split"]), row
+        compared = "-above-" in row["metric"] or "change-from" in row["metric"]
+        assert compared == bool(row["reference"]) and row["metric"].endswith(row["reference"]), row
+        assert row["reference"] in {"", "all", *STAGES}, row
+
+
+def test_a_table_that_has_the_columns_is_taken_as_it_is_and_an_older_one_is_completed(frame, tmp_path):
+    path = tmp_path / "scores.csv"
+    frame.assign(set="elsewhere", x=7.0).to_csv(path, index=False)
+    assert set(scores.read(path)["set"]) == {"elsewhere"} and set(scores.read(path)["x"]) == {7.0}
+    frame[list(COLUMNS)].to_csv(path, index=False)
+    pd.testing.assert_frame_equal(scores.read(path), frame)
+    none = scores.table({}, "demo", 0)
+    assert none.empty and list(none.columns) == [*COLUMNS, *DERIVED]
+
+
 # ---- questions -------------------------------------------------------------------------------------------------------
 
 def test_pick_takes_one_value_or_several(frame):
     assert len(scores.pick(frame, model="b-model")) == 2
     assert len(scores.pick(frame, split=["global-coarse", "x"])) == 3
     assert len(scores.pick(frame, split="global-coarse", stage="aligned")) == 1
+    curve = scores.table({("m", "s"): [score("few-shot", f"a/{shots}-shot") for shots in (1, 2, 5)]}, "p", 0)
+    assert len(scores.pick(curve, x=2)) == 1 and len(scores.pick(curve, x=range(1, 3))) == 2
 
 
 def test_one_is_one(frame):

@@ -1,14 +1,17 @@
 """Backbones: that the weights are the right ones is seen in photographs; everything else is one line."""
 
 import dataclasses
+import json
 import os
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage
 import sklearn.datasets
+import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -87,8 +90,6 @@ def test_features_are_what_the_classifier_takes(backbone):
     taken = []
     hook = backbone.classifier.register_forward_hook(lambda module, inputs, output: taken.append(inputs[0]))
     pixels = torch.rand(2, 3, backbone.size, backbone.size, generator=torch.Generator().manual_seed(0))
-    import timm
-
     net = timm.create_model(backbones.recipes()[backbone.name].model, pretrained=False).eval()
     path = registry.locate(backbones.recipes()[backbone.name].weights)
     weights = torch.load(path, weights_only=True)
@@ -117,10 +118,44 @@ def test_embedding_in_stages_is_the_forward_pass(tmp_path):
     np.testing.assert_allclose(found["features"].values, np.concatenate([wanted, wanted]), rtol=1e-3, atol=1e-4)
     assert np.abs(from_activations - wanted).max() < 0.01 * np.abs(wanted).max(), "half precision is enough"
     assert sum(done) == 6 and found["file"].values.tolist() == ["0.png", "1.png", "2.png"] * 2
-    embeddings.write(tmp_path / "e.nc", found, {"key": "k"})
+    embeddings.write(str(tmp_path / "e.nc"), found, {"key": "k"})
+    assert embeddings.made_with(str(tmp_path / "e.nc"), "k") and not embeddings.made_with(tmp_path / "e.nc", "other")
     again = embeddings.read(tmp_path / "e.nc")
     np.testing.assert_array_equal(again["activations"].values, found["activations"].values)
     assert again.attrs == {"backbone": "efficientnet-lite0", "key": "k"} and again["features"].dtype == np.float32
+
+
+def loud(tmp_path, *stages, picture=255):
+    Image.fromarray(np.full((8, 8, 3), picture, np.uint8)).save(tmp_path / "0.png")
+    module = nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with torch.no_grad():
+        module[0].weight.fill_(1.0)
+    return [FolderImages(tmp_path)], backbones.Backbone.of(module, 8, (0.0,) * 3, (1 / 21000,) * 3, name="loud")
+
+
+def test_activations_beyond_half_precision_are_one_line(tmp_path):
+    """Each of three colours is 21,000 times its value: three make 63,000, and twice as many too much."""
+    pictures, quiet = loud(tmp_path, nn.Conv2d(3, 2, 1, bias=False))
+    assert embeddings.embed(pictures, quiet, 1)["activations"].max() == 63008
+    pictures, backbone = loud(tmp_path, nn.Conv2d(3, 2, 1, bias=False), nn.Conv2d(2, 2, 1, bias=False))
+    with torch.no_grad():
+        backbone.stages[1].weight.fill_(1.0)
+    assert embeddings.embed(pictures, backbone)["features"].max() == 126000, "features are kept in single precision"
+    said = "loud gives values up to 126,000 after 2 stages, and half precision ends at 65,504: train from another"
+    with pytest.raises(HumalignError, match=said) as caught:
+        embeddings.embed(pictures, backbone, 2)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_kept_behind_the_pooling_has_its_axes(tmp_path):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "0.png")
+    backbone = backbones.Backbone.of(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), 8, (0.5,) * 3, (0.5,) * 3)
+    assert embeddings.embed([FolderImages(tmp_path)], backbone, 1)["activations"].dims == ("image", "channel")
+    for stages in (-1, 2, 99):
+        with pytest.raises(HumalignError, match=f"module has 2 stages: `frozen_stages` must be 0..1, not {stages}"):
+            embeddings.embed([FolderImages(tmp_path)], backbone, stages)
+    with pytest.raises(HumalignError, match="no pictures for module"):
+        embeddings.embed([], backbone)
 
 
 def test_embeddings_that_cannot_be_read_are_one_line(tmp_path):
@@ -183,8 +218,16 @@ def tiny_clip(monkeypatch):
     return factory.create_model("tiny").eval()
 
 
+def open_clip_config(folder, **changed):
+    """Write the configuration of the tiny model, as OpenCLIP's own export has it beside the weights."""
+    known = pytest.importorskip("open_clip").get_model_config("tiny")
+    picture = {"mean": [0.1, 0.2, 0.3], "std": [1.0, 1.0, 2.0], "interpolation": "bicubic"}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": known | changed, "preprocess_cfg": picture}))
+
+
 def test_a_file_of_open_clip_is_loaded_value_for_value_or_refused(tiny_clip, tmp_path):
     state = tiny_clip.state_dict()
+    open_clip_config(tmp_path)
     save_file(state, tmp_path / "w.safetensors")
     torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "w.pt")
     for file in ("w.safetensors", "w.pt"):
@@ -212,6 +255,135 @@ def test_open_clip_is_made_to_compute_the_activation_of_its_weights(tiny_clip, m
     acts = [type(each.net.visual.transformer.resblocks[0].mlp.gelu).__name__ for each in (quick, plain)]
     assert acts == ["QuickGELU", "GELU"]
     assert quick.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3]) and quick.std.flatten()[2] == 2
+
+
+def refused_name(name, said, **options):
+    with pytest.raises(HumalignError, match=said) as caught:
+        backbones.build(name, **options)
+    assert "\n" not in str(caught.value)
+
+
+def means(name, **options):
+    return [round(float(value), 4) for value in backbones.build(name, **options).mean.flatten()]
+
+
+def test_a_file_of_open_clip_is_normalised_as_its_tag_or_its_folder_says(tiny_clip, tmp_path, monkeypatch):
+    import open_clip
+
+    file = tmp_path / "s.pt"
+    torch.save(tiny_clip.state_dict(), file)
+    refused_name(f"open_clip:tiny@{file}", "no weights of tiny are known: put their open_clip_config.json into")
+
+    half = {"url": "x", "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    known = monkeypatch.setitem
+    known(open_clip.pretrained._PRETRAINED, "tiny", {"webli": half, "other": half | {"url": "y"}})
+    assert means(f"open_clip:tiny@{file}") == [0.5, 0.5, 0.5], "where all weights of an architecture agree, none has to be named"
+    known(open_clip.pretrained._PRETRAINED, "tiny", {"webli": half, "openai": {"url": "x", "mean": (0.1, 0.2, 0.3), "std": (1.0,) * 3}})
+    refused_name(f"open_clip:tiny@{file}", r"which weights are in .*s\.pt\? write open_clip:tiny/TAG@.*: TAG is one of openai, webli")
+    assert means(f"open_clip:tiny/webli@{file}") == [0.5, 0.5, 0.5] and means(f"open_clip:tiny/openai@{file}") == [0.1, 0.2, 0.3]
+    known(open_clip.pretrained._PRETRAINED, "tiny", {"webli": half, "quick": half | {"quick_gelu": True}})
+    refused_name(f"open_clip:tiny@{file}", "which weights are in")
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    torch.save(tiny_clip.state_dict(), folder / "open_clip_model.pt")
+    open_clip_config(folder, quick_gelu=True)
+    for name in (f"open_clip:tiny@{folder}", f"open_clip:tiny@{folder}/open_clip_model.pt", f"open_clip:tiny/webli@{folder}"):
+        backbone = backbones.build(name)
+        assert backbone.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3]) and backbone.std.flatten()[2] == 2
+        assert type(backbone.net.visual.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+    open_clip_config(folder, embed_dim=48)
+    refused_name(f"open_clip:tiny@{folder}", "open_clip_config.json beside open_clip_model.pt is of another model than tiny")
+    (folder / "open_clip_config.json").write_text("{")
+    refused_name(f"open_clip:tiny@{folder}", "cannot read .*open_clip_config.json, the configuration of open_clip_model.pt")
+
+
+def test_siglip_is_normalised_by_the_half_without_its_tag():
+    """The only weights of the architecture say so; of ViT-B-32 the activation differs, of ViT-L-14 the mean too."""
+    pytest.importorskip("open_clip")
+    path = Path("s.pt")
+    assert backbones._of_all("ViT-B-16-SigLIP", path)["mean"] == (0.5, 0.5, 0.5)
+    for architecture in ("ViT-B-32", "ViT-L-14"):
+        with pytest.raises(HumalignError, match=f"write open_clip:{architecture}/TAG@s.pt, for .*openai"):
+            backbones._of_all(architecture, path)
+
+
+def timm_folder(folder, net, args=None, **cfg):
+    """Write weights and a configuration in timm's layout."""
+    folder.mkdir()
+    save_file(net.state_dict(), folder / "model.safetensors")
+    known = {"architecture": net.pretrained_cfg["architecture"], "num_classes": net.num_classes, "model_args": args or {}}
+    (folder / "config.json").write_text(json.dumps(known | {"pretrained_cfg": cfg}))
+    return folder
+
+
+def test_the_configuration_beside_weights_of_timm_is_used(tmp_path):
+    args = {"act_layer": "quick_gelu", "img_size": 96}
+    net = timm.create_model("test_vit", **args).eval()
+    cfg = {"mean": [0.1, 0.2, 0.3], "std": [1.0, 1.0, 2.0], "interpolation": "bilinear", "input_size": [3, 96, 96], "num_classes": 1000}
+    folder = timm_folder(tmp_path / "folder", net, args, **cfg)
+    for name in (f"timm:test_vit@{folder}", f"timm:test_vit.r160_in1k@{folder}/model.safetensors", f"timm:local-dir:{folder}"):
+        backbone = backbones.build(name)
+        assert backbone.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3]) and backbone.std.flatten()[2] == 2
+        assert backbone.size == 96 and type(backbone.net.blocks[0].mlp.act).__name__ == "QuickGELU"
+        pixels = torch.rand(2, 3, 96, 96)
+        torch.testing.assert_close(backbone(pixels), net.forward_head(net.forward_features(backbone.normalise(pixels)), pre_logits=True))
+        picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+        wanted = np.asarray(picture.resize((96, 96), Image.Resampling.BILINEAR)).transpose(2, 0, 1) / 255
+        np.testing.assert_allclose(backbone.preprocess(picture), wanted, atol=1e-6)
+    said = f"config.json beside the weights is of test_vit, not of test_vit2: write timm:local-dir:{folder}"
+    refused_name(f"timm:test_vit2@{folder}", said)
+    (folder / "config.json").write_text("<html>")
+    refused_name(f"timm:test_vit@{folder}", "cannot read .*config.json, the configuration of model.safetensors")
+    other = timm_folder(tmp_path / "other", timm.create_model("test_vit"), mean=[0.5] * 3, std=[0.5] * 3, interpolation="cubic")
+    refused_name(f"timm:test_vit@{other}", "unknown interpolation 'cubic' in its configuration: did you mean 'bicubic'")
+
+
+def test_a_registered_backbone_takes_the_normalisation_of_the_folder(tmp_path):
+    net = timm.create_model("tf_efficientnet_lite0")
+    cfg = {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bicubic", "input_size": [3, 192, 192]}
+    backbone = backbones.build(f"efficientnet-lite0@{timm_folder(tmp_path / 'folder', net, **cfg)}")
+    assert backbone.mean.flatten().tolist() == [0, 0, 0] and backbone.std.flatten().tolist() == [1, 1, 1] and backbone.size == 192
+    assert backbones.recipes()["efficientnet-lite0"].mean == (0.5, 0.5, 0.5), "the registered one is left as it was"
+
+
+def test_a_file_of_timm_whose_normalisation_its_architecture_does_not_say_is_asked_for(tmp_path):
+    net = timm.create_model("vit_small_patch16_224")
+    save_file(net.state_dict(), tmp_path / "w.safetensors")
+    said = r"which weights are in .*w\.safetensors\? write timm:vit_small_patch16_224.TAG@.*: TAG is one of .*augreg_in1k.* dino"
+    refused_name(f"timm:vit_small_patch16_224@{tmp_path}/w.safetensors", said)
+    assert means(f"timm:vit_small_patch16_224.augreg_in1k@{tmp_path}/w.safetensors") == [0.5, 0.5, 0.5]
+    assert means(f"timm:vit_small_patch16_224.dino@{tmp_path}/w.safetensors") == [0.485, 0.456, 0.406]
+    save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "r.safetensors")
+    assert len(backbones.build(f"timm:test_resnet@{tmp_path}/r.safetensors").stages) == 1, "all weights of it are normalised alike"
+
+
+def test_weights_of_clip_with_another_activation_are_warned_of(tmp_path):
+    with torch.device("meta"):
+        net = timm.create_model("vit_base_patch32_clip_224.openai")
+        with pytest.warns(UserWarning, match="QuickGELU .*: write timm:vit_base_patch32_clip_quickgelu_224.openai"):
+            backbones._warn_of_gelu("mine", net)
+        fine = ("vit_base_patch32_clip_224.laion2b", "vit_base_patch32_clip_quickgelu_224.openai", "test_vit", "test_resnet")
+        nets = [timm.create_model(name) for name in fine] + [timm.create_model("vit_base_patch32_clip_224.openai", act_layer="quick_gelu")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for each in nets:
+            backbones._warn_of_gelu("mine", each)
+    assert {facts[-1] for facts in map(lambda tag: backbones._timm_facts("vit_base_patch32_clip_224", tag), ("openai", "laion2b"))} == {
+        True, False}, "and a file without a tag is asked for one"
+
+
+def test_a_path_with_an_at_sign_is_a_path(tmp_path, tiny_clip):
+    inside = tmp_path / "me@work"
+    inside.mkdir()
+    folder = timm_folder(inside / "m@1", timm.create_model("test_vit"), mean=[0.5] * 3, std=[0.5] * 3)
+    for name in (f"timm:local-dir:{folder}", f"timm:test_vit@{folder}", f"timm:test_vit@{folder}/model.safetensors"):
+        assert backbones.build(name).stages[0].net.pos_embed.shape[-1] == 64
+    save_file(tiny_clip.state_dict(), inside / "open_clip_model.safetensors")
+    open_clip_config(inside)
+    assert means(f"open_clip:local-dir:{inside}") == [0.1, 0.2, 0.3]
+    refused_name(f"timm:local-dir:{inside}@nothing", "cannot build timm:local-dir:.*me@work@nothing: .*config.json")
+    assert backbones._split("timm:hf-hub:timm/resnet18@main") == ("timm:hf-hub:timm/resnet18@main", "")
 
 
 def test_open_clip_without_a_network_is_one_line(monkeypatch):
@@ -283,6 +455,105 @@ def test_a_module_that_gives_no_features_is_one_line(module, said):
     with pytest.raises(HumalignError, match=said) as caught:
         backbones.Backbone.of(module, 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), name="mine")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mean": (123.675, 116.28, 103.53)}, r"mine: `mean` is \(123.675, 116.28, 103.53\): it must be three numbers in \[0, 1\], one"),
+        ({"mean": (-0.1, 0.5, 0.5)}, "`mean` is"),
+        ({"mean": (float("nan"), 0.5, 0.5)}, "`mean` is"),
+        ({"mean": (0.5,)}, "`mean` is .* one for each colour"),
+        ({"mean": (0.5,) * 4}, "`mean` is"),
+        ({"std": (0.0, 0.2, 0.2)}, "`std` is .* above 0 and at most 4"),
+        ({"std": (58.395, 57.12, 57.375)}, "`std` is .*, divide those of values in 0 to 255 by 255"),
+        ({"std": (255.0, 255.0, 255.0)}, "`std` is"),
+        ({"std": (-0.2, 0.2, 0.2)}, "`std` is"),
+        ({"std": (0.2, 0.2, float("nan"))}, "`std` is"),
+        ({"size": 0}, "`size` is 0: it must be the side of a square picture"),
+    ],
+)
+def test_an_input_that_cannot_be_right_is_one_line(given, said):
+    known = {"size": 16, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    with pytest.raises(HumalignError, match=said) as caught:
+        backbones.Backbone.of(own(), **known | given, name="mine")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [(1024, 768), [16], 16.0, None, "16"])
+def test_a_size_that_is_no_side_of_a_square_is_one_line(size):
+    with pytest.raises(HumalignError, match=r"mine: `size` is .*: it must be the side of a square picture in pixels, a whole number"):
+        backbones._refuse_input("mine", size, (0.5,) * 3, (0.5,) * 3)
+
+
+def test_values_as_they_are_and_the_smallest_spread_are_taken():
+    assert backbones.Backbone.of(own(), 16, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)).std.flatten().tolist() == [1, 1, 1]
+    assert backbones.Backbone.of(own(), 16, (0.0, 0.0, 1.0), (1 / 255,) * 3).size == 16
+
+
+BYTES = torch.arange(3 * 16 * 16).reshape(1, 3, 16, 16) % 256
+
+
+UNSCALED = [BYTES.float(), BYTES.half(), BYTES.int(), BYTES.float() / 255 * 2 - 1, BYTES * float("nan"), BYTES.byte()]
+
+
+@pytest.mark.parametrize("pixels", UNSCALED)
+def test_pictures_that_are_not_in_0_to_1_are_one_line(pixels):
+    """Bytes as floats, pictures that were normalised before, and NaN; a student takes bytes as bytes."""
+    backbone = backbones.Backbone.of(own(), 16, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    student = Student.of(backbone, 0)
+    calls = [backbone, backbone.normalise, *([] if pixels.dtype == torch.uint8 else [student, student.features])]
+    for call in calls:
+        with pytest.raises(HumalignError, match=r"pictures have values from .* to .*, and must be in \[0, 1\]: divide") as caught:
+            call(pixels)
+        assert "\n" not in str(caught.value)
+    soft = (BYTES / 255) * 1.3 - 0.15  # as another filter's overshoot
+    torch.testing.assert_close(student.features(soft), backbone(soft))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"in_chans": 1}, "takes pictures of 160 x 160 pixels in 1 channels: only square pictures of 3"), ({"in_chans": 4}, "in 4 channels"),
+     ({"img_size": (160, 96)}, "takes pictures of 160 x 96 pixels in 3 channels: only square"),
+     ({"global_pool": "", "class_token": False}, r"gives \(1, 100, 64\) for a picture instead of \(1, features\)")],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_a_network_of_timm_with_other_inputs_or_outputs_is_one_line(options, said, tmp_path):
+    net = timm.create_model("test_vit", **options)
+    channels, size = options.get("in_chans", 3), options.get("img_size", (160, 160))
+    args = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    folder = timm_folder(tmp_path / "folder", net, args, mean=[0.5] * 3, std=[0.5] * 3, input_size=[channels, *size])
+    refused_name(f"timm:local-dir:{folder}", said)
+
+
+def test_a_rectangular_model_of_timm_is_one_line():
+    with torch.device("meta"):
+        refused_name("timm:vit_base_patch16_sapiens2", "takes pictures of 1024 x 768 pixels in 3 channels: only square", pretrained=False)
+
+
+def test_a_rectangular_or_coloured_tower_of_open_clip_is_one_line(tiny_clip, monkeypatch):
+    vision = {"image_size": [32, 48], "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
+    factory = pytest.importorskip("open_clip").factory
+    known = factory._MODEL_CONFIGS["tiny"]
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny", known | {"vision_cfg": vision})
+    refused_name("open_clip:tiny", "takes pictures of 32 x 48 pixels: only square ones are given", pretrained=False)
+
+
+def test_a_coca_tower_gives_its_features(monkeypatch):
+    factory = pytest.importorskip("open_clip").factory
+    text = {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1, "embed_cls": True, "output_tokens": True}
+    vision = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
+    vision |= {"attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True}
+    joint = {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1, "attn_pooler_heads": 2}
+    config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text, "multimodal_cfg": joint, "custom_text": True}
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny-coca", config)
+    backbone = backbones.build("open_clip:tiny-coca", pretrained=False)
+    pixels = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(pixels), backbone.net.encode_image(backbone.normalise(pixels), normalize=False))
+    student = Student.of(backbone, 0)
+    student(pixels).square().sum().backward()
+    assert all(p.grad is not None for name, p in student.tail.named_parameters() if "attn_pool" not in name)
 
 
 # ---- broken weights --------------------------------------------------------------------------------------------------

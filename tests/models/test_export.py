@@ -1,7 +1,9 @@
 """An exported model, loaded by its library's own function, gives the features of the student that it was."""
 
 import copy
+import dataclasses
 import json
+import os
 import re
 
 import numpy as np
@@ -96,6 +98,17 @@ def test_timm_loads_what_was_exported_in_one_line(name, frozen, tmp_path):
         close(backbones.build(again)(pixels), features)
 
 
+@pytest.mark.parametrize("name", ["efficientvit_m0", "coat_tiny"])
+def test_networks_that_need_care_are_exported_and_saved_too(name, tmp_path):
+    """One cannot say what its removed classifier was, one has tensors under several names."""
+    backbone = backbones.build(f"timm:{name}", pretrained=False)
+    student, pixels, features = trained(backbone, 0)
+    folder = export.save_pretrained(tmp_path / "model", backbone, student, CARD)
+    close(backbones.build(f"timm:local-dir:{folder}")(pixels), features)
+    student.save(tmp_path / "s.safetensors")
+    close(Student.of(backbone, 0).load(tmp_path / "s.safetensors").features(pixels), features)
+
+
 def test_open_clip_loads_what_was_exported_in_one_line(tiny_clip, tmp_path):
     import open_clip
 
@@ -164,6 +177,29 @@ def test_the_card_says_data_licence_provenance_and_scores(tmp_path):
         assert (row in text) == (table is not None) and ("was not scored" in text) == (table is None)
 
 
+def test_whoever_the_umask_lets_may_read_every_file_of_an_export(tiny_clip, tmp_path):
+    """And the folder may be named as text."""
+    own = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    made = [backbones.build(name, pretrained=False) for name in ("small-siglip", tiny_clip)]
+    made.append(Backbone.of(own, 16, HALF, HALF))
+    for number, (backbone, mask, wanted) in enumerate(zip(made, (0o022, 0o002, 0o077), (0o644, 0o664, 0o600), strict=True)):
+        before = os.umask(mask)
+        try:
+            folder = export.save_pretrained(str(tmp_path / f"{number}"), backbone, Student.of(backbone, 1), CARD)
+        finally:
+            os.umask(before)
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {wanted}
+        assert (folder.stat().st_mode & 0o777) == (0o777 & ~mask)
+
+
+def test_an_export_keeps_the_filter_that_pictures_are_resized_with(tmp_path):
+    backbone = backbones.build("small-siglip", pretrained=False)
+    backbone.recipe = dataclasses.replace(backbone.recipe, interpolation="bilinear")
+    folder = export.save_pretrained(tmp_path / "model", backbone, Student.of(backbone, 3), CARD)
+    assert backbones.build(f"timm:local-dir:{folder}").recipe.interpolation == "bilinear"
+    assert "48 × 48, bilinear" in (folder / "README.md").read_text()
+
+
 # ---- what can go wrong -----------------------------------------------------------------------------------------------
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
@@ -202,9 +238,9 @@ def test_what_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
 def finished(tmp_path):
     """What a run of the demo leaves of one student, and some of its scores."""
     backbone = backbones.build("efficientnet-lite0")
-    student, pixels, features = trained(backbone, profiles.load("demo").frozen_stages)
+    student, pixels, features = trained(backbone, profiles.load("demo").students[0].frozen)
     provenance = {"profile": "demo", "commit": "abc", "versions": '{"torch": "2"}'}
-    student.save(tmp_path / "build/demo/students/fold1-aligned.safetensors", provenance)
+    student.save(tmp_path / "build/demo/students/efficientnet-lite0/fold1-aligned.safetensors", provenance)
     values = {"aligned": 0.7, "unaligned": 0.6, "base": 0.5}
     rows = [(stage, metric, value) for metric in ("accuracy", "brier") for stage, value in values.items()]
     frame = pd.DataFrame([["demo", "efficientnet-lite0", stage, "odd-one-out", "local-fine", metric, value, value, value, 9, 0, "simulated"]
@@ -215,7 +251,7 @@ def finished(tmp_path):
 
 def test_export_writes_a_student_of_a_run(finished, capsys):
     folder, pixels, features = finished
-    assert cli.main(["export", "--build", str(folder / "build"), "--fold", "1", str(folder / "out")]) == 0
+    assert cli.main(["export", "--build", str(folder / "build"), "--part", "fold1", str(folder / "out")]) == 0
     assert capsys.readouterr().out.strip() == str(folder / "out")
     model = timm.create_model(f"local-dir:{folder / 'out'}", pretrained=True).eval()
     with torch.no_grad():
@@ -234,15 +270,20 @@ def test_export_writes_a_student_of_a_run(finished, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--stage", "alinged"], "unknown stage 'alinged' of a student: did you mean 'aligned'"),
-        (["--fold", "3"], "the profile 'demo' has no fold 3: name one of 0..2"),
+        (["--stage", "alinged"], "the profile 'demo' trains no stage 'alinged': did you mean 'aligned'"),
+        (["--stage", "base"], "the profile 'demo' trains no stage 'base'"),
+        (["--part", "fold3"], "the profile 'demo' trains no part 'fold3': did you mean 'fold2'"),
+        (["--student", "siglip-b16"], "the profile 'demo' trains no student 'siglip-b16'"),
+        (["--profile", "released"], "the profile 'released' trains no students: its models are written by `humalign convert`"),
+        (["--profile", "things"], r"no student at .*lite0/all-aligned\.safetensors: run `humalign run students --profile things`"),
+        (["--profile", "paper", "--student", "dinov2-b14"], r"no student at .*dinov2-b14/all-aligned\.safetensors"),
         (["--profile", "dmeo"], "unknown profile 'dmeo': did you mean 'demo'"),
-        ([], "no student at .*fold0-aligned.safetensors: run `humalign run students --profile demo` first"),
-        (["--fold", "2"], "fold2-aligned.safetensors holds no such student"),
+        ([], r"no student at .*fold0-aligned\.safetensors: run `humalign run students --profile demo` first"),
+        (["--part", "fold2"], "fold2-aligned.safetensors holds no such student"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, said, tmp_path, capsys):
-    students = tmp_path / "build/demo/students"
+    students = tmp_path / "build/demo/students/efficientnet-lite0"
     students.mkdir(parents=True)
     (students / "fold2-aligned.safetensors").write_bytes(b"<html>")
     assert cli.main(["export", "--build", str(tmp_path / "build"), *arguments, str(tmp_path / "out")]) == 2

@@ -72,7 +72,7 @@ def test_stages_share_every_parameter_with_the_whole_and_have_each_once(net):
 def test_a_whole_network_that_is_trained_has_a_gradient_everywhere(net):
     net.requires_grad_(False)
     student = Student.of(Backbone.of(net, pictures(net).shape[-1], HALF, HALF), frozen_stages=0)
-    student(pictures(net)).square().sum().backward()
+    student(pictures(net).sigmoid()).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for name, p in student.named_parameters() if "attn.qkv.bias" not in name)
 
 
@@ -119,3 +119,65 @@ def test_what_is_not_known_stays_whole():
     assert list(splitting.stages(other)) == [other]
     own = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     assert splitting.stages(own) is own
+
+
+# ---- networks that need care -----------------------------------------------------------------------------------------
+
+CACHING = ["levit_128s", "tiny_vit_5m_224", "efficientformer_l1", "efficientformerv2_s0", "efficientvit_m0"]
+
+
+@pytest.mark.parametrize("name", CACHING)
+def test_a_network_that_keeps_its_attention_biases_is_trained_with_new_ones(name):
+    """Also where it was embedded before in inference mode, and where activations are recomputed."""
+    net = lively(timm.create_model(name, num_classes=0))
+    backbone = Backbone.of(net, 224, HALF, HALF)
+    pixels = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        backbone(pixels)
+    student = Student.of(backbone, 0)
+    for recompute in (False, True):
+        student.recompute(recompute)
+        student.zero_grad()
+        student.features_of(pixels).square().sum().backward()
+        with torch.no_grad():
+            for parameter in student.parameters():
+                parameter.sub_(0.01 * torch.sign(parameter))
+    copy.deepcopy(student)
+    fresh = timm.create_model(name, num_classes=0).eval()
+    fresh.load_state_dict(student.tail[0].state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(student.features_of(pixels), fresh(2 * pixels - 1), rtol=1e-4, atol=1e-4)
+    biases = [p for name, p in student.named_parameters() if name.endswith("attention_biases")]
+    assert biases and all(p.grad.abs().sum() > 0 for p in biases)
+
+
+def layouts(student, pixels):
+    """Return which strided convolutions of single pixels see their input or weights in the layout channels last."""
+    seen = []
+
+    def look(module, inputs):
+        for tensor in (inputs[0], module.weight):
+            seen.append(tensor.stride(3) != 1)
+
+    points = [m for m in student.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride != (1, 1)]
+    for module in points:
+        module.register_forward_pre_hook(look)
+    with torch.no_grad():
+        student.features_of(pixels)
+    assert len(seen) == 2 * len(points)
+    return seen
+
+
+@pytest.mark.parametrize("name", ["repvgg_a0", "fastvit_t8", "resnet18"])
+def test_strided_convolutions_of_single_pixels_are_trained_in_the_plain_layout(name):
+    """Channels last, their gradient ends the process on some processors (PyTorch 2.14)."""
+    backbone = Backbone.of(timm.create_model(name, num_classes=0), 64, HALF, HALF)
+    backbone.to(memory_format=torch.channels_last)  # as embedding leaves it
+    student, pixels = Student.of(backbone, 0), torch.rand(2, 3, 64, 64)
+    seen = layouts(student, pixels)
+    assert seen and not any(seen)
+    assert all(each.is_contiguous() for each in student.parameters())
+    with torch.no_grad():
+        torch.testing.assert_close(student.features_of(pixels), backbone(pixels), rtol=1e-3, atol=1e-4)
+    other = Student.of(Backbone.of(timm.create_model("tf_efficientnet_lite0", num_classes=0), 64, HALF, HALF), 0)
+    assert other.tail[2].conv_dw.weight.is_contiguous(memory_format=torch.channels_last), "where none is, the fast layout stays"

@@ -1,208 +1,424 @@
-"""Figures and tables of made-up scores: complete, in one style, the same on every run, and able to say no."""
+"""Dots, curves and groups of made-up scores: right places, order and colours; the same each time."""
+
+import itertools
+import math
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from humalign.errors import HumalignError
-from humalign.evaluation.scores import COLUMNS
-from humalign.show import drawing, figures, tables
+from humalign.evaluation.scores import COLUMNS, complete
+from humalign.show import drawing, figures, stages
 
-FIGURES = ("overview", "calibration", "pull_selection", "teacher_gain", "triplet_labels", "training_curves", "teacher_agreement", "levels",
-           "gains", "similarity", "uncertainty", "hierarchy", "few_shot", "style_shift", "same_concept")
-GAIN = 0.05
+CEILING = 0.8
+ACCURACY = {"task": "odd-one-out", "metric": "accuracy"}
+COARSE = {"task": "odd-one-out", "set": "global-coarse"}
+VALUES = {"teacher": 0.5, "aligned": 0.45, "base": 0.4, "unaligned": 0.41, "teacher-base": 0.38}
 
 
-def made_up(gain=GAIN):
-    """A table with every row that a run has, in which a fitted stage is above its references by ``gain``."""
-    rows = []
+def made_up(*rows, evidence="simulated", profile="demo"):
+    """A table of (model, stage, task, split, metric, value), each with an interval of 0.02 and 900 items."""
+    made = [(profile, *row, row[-1] - 0.01, row[-1] + 0.01, 900, 0, evidence) for row in rows]
+    return complete(pd.DataFrame(made, columns=list(COLUMNS)))
 
-    def add(stage, task, split, metric, value, spread=0.01, n=900):
-        rows.append(("demo", "model", stage, task, split, metric, value, value - spread, value + spread, n, 0, "simulated"))
 
-    for level in (*figures.SHOWN_LEVELS, "local-fine"):
-        for subset in figures.SUBSETS if level != "local-fine" else ("",):
-            add("ceiling", "odd-one-out", level + subset, "accuracy", 0.8)
-            for stage in drawing.STAGES:
-                fitted = stage in ("aligned", "teacher")
-                add(stage, "odd-one-out", level + subset, "accuracy", np.nan if level == "local-fine" else 0.4 + fitted * gain)
-            for stage, reference in figures.PAIRS if level != "local-fine" else ():
-                add(stage, "odd-one-out", level + subset, f"accuracy-above-{reference}", gain if stage != "unaligned" else 0.0, 0.02)
-    for stage in drawing.STAGES:
-        add(stage, "similarity-judgments", "held-out", "rsa-spearman", 0.2)
-        add(stage, "style-shift", "same-concept", "nearest-neighbour", 0.2)
-        for level in figures.SHOWN_LEVELS:
-            add(stage, "uncertainty", level, "entropy-spearman", 0.1)
-            add(stage, "uncertainty", level, "cross-entropy", 1.0)
-        for relation in figures.RELATIONS:
-            add(stage, "hierarchy", relation, "standardised-distance", -0.5)
-            if stage in ("aligned", "unaligned", "teacher"):
-                add(stage, "hierarchy", relation, "change-from-base", -gain, 0.02)
-        for split in ("group/1-shot", "group/2-shot", "group/5-shot", "subgroup/1-shot", "subgroup/5-shot"):
-            for task in ("few-shot", "style-shift"):
-                add(stage, task, split, "accuracy", 0.3)
-        if stage in ("base", "unaligned", "aligned"):
-            add(stage, "distillation", "held-out", "agreement-with-teacher", 0.6)
-    for stage in ("unaligned", "aligned"):
-        for step in (0, 50, 99):
-            add(stage, "distillation", f"step {step}", "divergence", 0.02 - step / 1e4, 0.002, 3)
-    for stage in ("teacher-base", "teacher"):
-        add(stage, "triplets", "cluster-border", "label-entropy", 0.9, n=3)
-        add(stage, "triplets", "cluster-border", "pair-in-one-subgroup", 0.5, n=3)
-    add("teacher", "triplets", "cluster-border", "same-choice", 0.7, n=3)
-    add("ceiling", "calibration", "random triplets", "majority-share", 0.67)
-    add("ceiling", "calibration", "random triplets", "choice-entropy", 0.73)
-    for pull in ("0.002", "0.001"):
-        add("teacher", "pull-selection", pull, "accuracy", 0.45, n=3)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+def odd_one_out(levels=stages.SCORED_LEVELS, values=VALUES, **given):
+    models = [
+        ("m", stage, "odd-one-out", level, "accuracy", value)
+        for stage, value in values.items()
+        for level in levels
+    ]
+    tops = [("observers", "ceiling", "odd-one-out", level, "accuracy", CEILING) for level in levels]
+    return made_up(*tops, *models, **given)
 
 
 @pytest.fixture(scope="module")
 def scores():
-    return made_up()
+    """What the simulated check has on the first page, with differences, not in the order of the stages."""
+    rows = []
+    for stage, value in VALUES.items():
+        rows.append(("m", stage, "similarity-judgments", "held-out", "rsa-spearman", value / 2))
+        for k in (10, 1, 5, 2):
+            rows.append(("m", stage, "few-shot", f"group/{k}-shot", "accuracy", value + k / 100))
+    rows += [
+        ("m", "aligned", "odd-one-out", level, f"accuracy-above-{reference}", gain)
+        for level in stages.SCORED_LEVELS
+        for reference, gain in (("base", 0.05), ("unaligned", 0.04))
+    ]
+    return pd.concat([odd_one_out(), made_up(*rows)], ignore_index=True)
 
 
-# ---- figures ---------------------------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_narrow_readable_counted_closed_and_the_same_on_every_run(name, scores, tmp_path):
-    draw = getattr(figures, name)
-    before = scores.copy()
-    figure = draw(scores)
-    assert isinstance(figure, Figure) and not plt.get_fignums()
-    assert figure.get_figwidth() <= 7
-    texts = [text for text in figure.findobj(Text) if text.get_text()]
-    assert min(text.get_fontsize() for text in texts) >= 9
-    assert all("n = " in axes.get_title(loc="left") for axes in figure.axes)
-    pd.testing.assert_frame_equal(scores, before)
-    for number in (1, 2):
-        figures.save(draw(scores), tmp_path / f"{number}.png")
-    assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
-    assert b"Software" not in (tmp_path / "1.png").read_bytes()
+@pytest.fixture(scope="module")
+def people():
+    """People's judgments of photographs: models, each before and after its map, and one person."""
+    rows = []
+    for task, metric in (("odd-one-out", "accuracy"), ("similarity-judgments", "rsa-spearman")):
+        rows.append(("people", "ceiling", task, stages.ACROSS, metric, 0.6))
+        for model in ("efficientnet-lite2", "efficientnet-lite0+efficientnet-lite2", "efficientnet-lite0"):
+            rows += [
+                (model, stage, task, stages.ACROSS, metric, 0.4 + len(stage) / 100)
+                for stage in ("teacher", "ridge", "teacher-base")
+            ]
+    return made_up(*rows, evidence="human", profile="things")
 
 
 def points(axes):
-    """The values drawn on one pair of axes, by the stage that their marker stands for."""
-    stage = {marker: name for name, marker in drawing.MARKERS.items()}
-    return {stage[line.get_marker()]: float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() in stage}
+    """The stage, value and height of every point of one pair of axes, a stage by its colour and marker."""
+    known = {(to_hex(colour), marker): stage for stage, (colour, marker) in drawing.LOOKS.items()}
+    return [
+        (
+            known[to_hex(line.get_color()), line.get_marker()],
+            float(line.get_xdata()[0]),
+            float(line.get_ydata()[0]),
+        )
+        for line in axes.lines
+        if line.get_marker() != "None"
+    ]
 
 
-def test_points_and_bars_are_the_scores(scores):
-    axes = figures.levels(scores).axes[0]
-    wanted = dict.fromkeys(drawing.STAGES, 0.4) | dict.fromkeys(("aligned", "teacher"), 0.4 + GAIN) | {"ceiling": 0.8}
-    assert points(axes) == pytest.approx(wanted)
-    bars = [tuple(line.get_xdata()) for line in axes.lines if line.get_marker() == "None" and len(set(line.get_xdata())) == 2]
-    assert any(bar == pytest.approx((0.79, 0.81)) for bar in bars) and len(bars) == len(drawing.STAGES) + 1
+def bars(axes):
+    """The lower and upper ends of every interval of one pair of axes."""
+    solid = [line for line in axes.lines if line.get_marker() == "None" and line.get_linestyle() == "-"]
+    return [tuple(line.get_xdata()) for line in solid]
 
 
-def test_every_panel_of_odd_one_out_has_its_ceiling(scores):
-    for draw, panels in ((figures.overview, 2), (figures.levels, 3), (figures.teacher_gain, 6)):
-        for axes in draw(scores).axes[:panels]:
-            assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"] == [0.8]
+def dashed(axes):
+    return [float(line.get_xdata()[0]) for line in axes.lines if line.get_linestyle() == "--"]
 
 
-def test_the_empty_level_says_why_and_the_overview_says_who_judged(scores):
-    said = [text.get_text().replace("\n", " ") for text in figures.levels(scores).axes[2].texts]
-    assert any("no picture can show" in text for text in said)
-    assert points(figures.levels(scores).axes[2]) == {"ceiling": 0.8}
-    assert "Simulated observers" in figures.overview(scores).get_suptitle()
+def dotted(axes):
+    return [float(line.get_xdata()[0]) for line in axes.lines if line.get_linestyle() == ":"]
 
 
-def test_stages_differ_by_marker_and_within_a_family_by_luminance():
-    assert len(set(drawing.MARKERS.values())) == len(drawing.MARKERS) == len(drawing.COLOURS)
-    light = {stage: np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) for stage, colour in drawing.COLOURS.items()}
-    assert min(light["base"], light["unaligned"]) > light["aligned"] + 0.1
-    assert light["teacher-base"] > light["teacher"] + 0.1
+def labels(axes):
+    """The labels from top to bottom."""
+    ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+    return [text.get_text() for _, text in sorted(ticks, key=lambda tick: -tick[0])]
 
 
-def test_a_figure_without_its_scores_says_which_are_missing(scores):
-    with pytest.raises(KeyError, match="rsa-spearman"):
-        figures.similarity(scores[scores["task"] != "similarity-judgments"])
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
-def test_pictures_are_drawn_in_both_styles():
-    figure = figures.pictures(["apple", "tiger"])
-    assert len(figure.axes) == 4 and not plt.get_fignums()
-    drawn = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
-    assert not np.array_equal(drawn[0], drawn[2]) and not np.array_equal(drawn[0], drawn[1])
-    with pytest.raises(HumalignError, match="no concept 'aple': did you mean 'apple'"):
-        figures.pictures(["aple"])
+def head(axes):
+    return axes.get_title(loc="left")
 
 
-# ---- tables ----------------------------------------------------------------------------------------------------------
-
-def test_a_number_carries_its_interval_and_an_empty_one_is_a_dash():
-    assert tables.number({"value": 0.38366, "low": -0.3720, "high": 0.3959}) == "0.384 [−0.372, 0.396]"
-    assert tables.number({"value": np.nan, "low": np.nan, "high": np.nan}) == "—"
+# ---- every figure ------------------------------------------------------------------------------------------
 
 
-def test_the_table_of_levels_has_every_stage_in_order_and_empty_cells(scores):
-    frame = tables.levels(scores).frame
-    assert frame["stage"].tolist() == [*drawing.STAGES, "ceiling"]
-    assert frame["local-fine"].tolist() == ["—"] * len(drawing.STAGES) + ["0.800 [0.790, 0.810]"]
+def every(scores, people):
+    few = {"task": "few-shot", "set": "group"}
+    return {
+        "dots": figures.dots(figures.panel(scores, **COARSE)),
+        "groups": figures.groups(scores, "set", stages.SCORED_LEVELS, **ACCURACY),
+        "curves": figures.curves(figures.panel(scores, **few), along="k", log="x"),
+        "overview": figures.overview(scores),
+        "across_experiments": figures.across_experiments(people),
+    }
 
 
-def test_a_table_is_escaped_and_has_no_random_part():
-    table = tables.Table(pd.DataFrame({"a<b": ["<x>", "1 & 2"]}), "who's")
-    assert table._repr_html_() == tables.Table(table.frame, table.caption)._repr_html_()
-    assert "<td>&lt;x&gt;</td>" in table._repr_html_() and "<p>who&#x27;s</p>" in table._repr_html_()
-    assert repr(table).splitlines()[0] == "who's"
+def test_figures_are_narrow_readable_counted_headed_closed_and_leave_their_table_as_it_is(scores, people):
+    before = scores.copy()
+    for name, figure in every(scores, people).items():
+        assert figure.get_figwidth() <= 5.4 and not plt.get_fignums()
+        assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 10
+        assert all("n = 900 " in head(axes) for axes in figure.axes)
+        said = {"across_experiments": "People's judgments; run of the profile things"}
+        assert any(
+            text.startswith(said.get(name, "Simulated observers, not people")) for text in texts(figure)
+        )
+    pd.testing.assert_frame_equal(scores, before)
 
 
-def test_two_scores_for_one_cell_are_an_error(scores):
-    with pytest.raises(KeyError, match="expected one for each stage and split"):
-        tables.scores_table(scores, rows="stage", columns="split", task="uncertainty")
+def test_a_figure_is_the_same_bytes_each_time_as_svg_and_as_png(scores, people, tmp_path):
+    for number, ending in itertools.product((0, 1), ("svg", "png")):
+        for name, figure in every(scores, people).items():
+            figures.save(figure, tmp_path / f"{name}{number}.{ending}")
+    for name, figure in every(scores, people).items():
+        for ending, start in (("svg", b"<?xml"), ("png", b"\x89PNG")):
+            one, other = ((tmp_path / f"{name}{number}.{ending}").read_bytes() for number in (0, 1))
+            assert one == other and one.startswith(start)
+            assert b"Software" not in one and b"<dc:date>" not in one
+        assert figure._repr_svg_() == (tmp_path / f"{name}0.svg").read_text("utf-8")
 
 
-def test_the_summary_names_every_evaluation_and_the_sources_every_licence(scores):
-    assert tables.summary(scores).frame["measure"].tolist() == list(tables.SUMMARY)
-    assert tables.summary(scores).frame.columns.tolist() == ["measure", *figures.MAIN, "ceiling"]
-    assert tables.sources().frame["licence"].str.len().min() > 2
+def test_nothing_that_is_drawn_leaves_the_figure(scores, people):
+    for name, figure in every(scores, people).items():
+        figure.draw_without_rendering()
+        box = figure.get_tightbbox()
+        assert (
+            box.x0 >= 0
+            and box.x1 <= figure.get_figwidth()
+            and box.y0 >= 0
+            and box.y1 <= figure.get_figheight()
+        ), name
 
 
-# ---- sentences -------------------------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize(("gain", "start"), [(GAIN, "Yes: "), (0.0, "No: "), (-GAIN, "No: ")])
-def test_the_verdict_follows_the_paired_intervals(gain, start):
-    said = tables.verdict(made_up(gain))
-    assert said.startswith(start) and "simulated observers" in said
+# ---- style -------------------------------------------------------------------------------------------------
 
 
-def test_a_verdict_that_holds_in_part_names_what_fails():
-    scores = made_up()
-    failing = (scores["stage"] == "aligned") & (scores["split"] == "class-boundary") & (scores["metric"] == "accuracy-above-base")
-    scores.loc[failing, "low"] = -0.01
-    said = tables.verdict(scores)
-    assert said.startswith("In part: ") and "9 of 10" in said and "aligned over base at class-boundary" in said
+def linear(colour):
+    return np.array([c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)])
 
 
-@pytest.mark.parametrize(("gain", "way", "overlap"), [
-    (0.05, "above", "do not overlap"), (-0.05, "below", "do not overlap"), (0.01, "not distinguishable from", "overlap")])
-def test_differences_are_said_by_their_interval(gain, way, overlap):
-    said = tables.difference(made_up(gain), "global-coarse", "aligned", "base")
-    assert f"aligned is {way} base" in said and said.endswith(f"accuracies {overlap}")
+# Machado et al. (2009), without red or green cones; of linear light.
+BLIND = {
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+}
 
 
-def test_standing_counts_settings_by_their_intervals(scores):
-    changed = scores.copy()
-    changed.loc[(scores["stage"] == "aligned") & (scores["split"] == "group/1-shot"), ["value", "low", "high"]] += 0.1
-    said = tables.standing(changed, "aligned", "base", task="few-shot")
-    assert "above it in 1 (group/1-shot) and below it in none" in said
-    assert "not clearly apart" in tables.standing(scores, "aligned", "base", task="similarity-judgments")
-    with pytest.raises(KeyError, match="same splits"):
-        tables.standing(scores, "aligned", "base", task="nothing")
+def test_every_stage_has_a_colour_of_contrast_three_and_a_marker_of_its_own():
+    assert set(stages.STAGES) <= set(drawing.LOOKS)
+    assert len({marker for _, marker in drawing.LOOKS.values()}) == len(drawing.LOOKS)
+    for stage, (colour, _) in drawing.LOOKS.items():
+        assert 1.05 / (linear(colour) @ (0.2126, 0.7152, 0.0722) + 0.05) >= 3, stage
 
 
-def test_headline_has_what_the_introduction_quotes(scores):
-    wanted = {f"{stage}-{level}" for stage in (*figures.MAIN, "ceiling") for level in ("coarse", "boundary")}
-    assert wanted <= tables.headline(scores).keys()
-    assert tables.headline(scores)["ceiling-coarse"] == "0.800 [0.790, 0.810]"
+@pytest.mark.parametrize("eyes", BLIND)
+def test_the_main_stages_can_be_told_apart_without_red_or_green(eyes):
+    seen = {stage: np.clip(np.array(BLIND[eyes]) @ linear(drawing.LOOKS[stage][0]), 0, 1) for stage in VALUES}
+    lab = {
+        stage: rgb2lab((np.where(c <= 0.0031308, 12.92 * c, 1.055 * c ** (1 / 2.4) - 0.055)).reshape(1, 1, 3))
+        for stage, c in seen.items()
+    }
+    for one, other in itertools.combinations(VALUES, 2):
+        assert deltaE_ciede2000(lab[one], lab[other]).item() > 10, (one, other)
 
 
-@pytest.mark.parametrize(("gain", "way"), [(0.05, "come nearer"), (-0.05, "move apart"), (0.0, "neither")])
-def test_changes_of_distance_are_said_by_their_interval(gain, way):
-    assert way in tables.change(made_up(gain), "same-group", "aligned")
+def test_a_stage_without_a_colour_names_the_nearest_one():
+    with pytest.raises(HumalignError, match=r"no colour .* the stage 'alined': did you mean 'aligned'"):
+        drawing.look("alined")
+
+
+# ---- panels ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"metric": "acuracy"},
+            "no scores to draw with task 'odd-one-out', metric 'acuracy', set 'global-coarse': ",
+        ),
+        ({"stages": ("base", "ridge")}, "no scores of the stage 'ridge' to draw with task 'odd-one-out'"),
+        ({"by": "model", "names": {"m": "ours", "n": "theirs"}}, "no scores of the model 'n' to draw"),
+        ({"compared": [("teacher", "base")]}, "no scores to draw with task"),
+    ],
+)
+def test_missing_scores_are_one_clear_line(scores, given, said):
+    with pytest.raises(HumalignError, match=said) as error:
+        figures.panel(scores, **COARSE, **given)
+    assert "\n" not in str(error.value) and "humalign run scores" in str(error.value)
+
+
+def test_two_scores_of_one_place_are_an_error(scores):
+    with pytest.raises(HumalignError, match=r"not one score for each label of .* name the set"):
+        figures.dots(figures.panel(scores, **ACCURACY))
+    with pytest.raises(HumalignError, match="not one score for each x of the stage 'teacher'"):
+        figures.curves(figures.panel(scores, **ACCURACY), along="k")
+
+
+def test_peoples_judgments_share_a_figure_with_nothing_else(scores, people):
+    first = figures.panel(scores, **COARSE)
+    second = figures.panel(people, task="odd-one-out", model="efficientnet-lite0")
+    with pytest.raises(HumalignError, match="several kinds, human, simulated: draw people's judgments in"):
+        figures.dots(first, second)
+    taxonomy = figures.panel(
+        made_up(("m", "base", "hierarchy", "same-group", "path", 0.1), evidence="taxonomy"),
+        task="hierarchy",
+        metric="path",
+    )
+    said = figures.dots(first, taxonomy).get_suptitle().replace("\n", " ")
+    who = f"{stages.WHO['simulated']}; {stages.WHO['taxonomy']}"
+    assert said == f"{who[0].upper()}{who[1:]}; run of the profile demo"
+
+
+# ---- dots --------------------------------------------------------------------------------------------------
+
+
+def test_dots_are_the_scores_with_their_intervals_in_the_order_of_the_stages(scores):
+    (axes,) = figures.dots(figures.panel(scores, "coarse", **COARSE)).axes
+    order = ["base", "unaligned", "aligned", "teacher-base", "teacher", "ceiling"]
+    assert labels(axes) == order
+    found = sorted(points(axes), key=lambda point: -point[2])
+    wanted = VALUES | {"ceiling": CEILING}
+    assert [(stage, value) for stage, value, _ in found] == [
+        (stage, pytest.approx(wanted[stage])) for stage in order
+    ]
+    assert sorted(bars(axes)) == [
+        pytest.approx((value - 0.01, value + 0.01)) for value in sorted(wanted.values())
+    ]
+    assert dashed(axes) == [CEILING] and dotted(axes) == [pytest.approx(1 / 3)]
+    assert head(axes) == "coarse, n = 900 triplets"
+    assert "0.380" in texts(axes.figure)
+
+
+def test_panels_side_by_side_share_their_labels_where_one_lacks_a_stage(scores):
+    left = figures.panel(scores, **COARSE)
+    right = figures.panel(scores, task="odd-one-out", set="class-boundary", stages=("teacher", "aligned"))
+    one, other = figures.dots(left, right, columns=2).axes
+    at = {stage: y for stage, _, y in points(one)}
+    assert {stage: y for stage, _, y in points(other)} == {
+        stage: at[stage] for stage in ("aligned", "teacher", "ceiling")
+    }
+
+
+def test_differences_stand_in_the_order_that_is_asked_and_have_the_line_of_none(scores):
+    compared = [("teacher", "base"), ("aligned", "unaligned"), ("aligned", "base")]
+    panel = figures.panel(scores, **COARSE, compared=compared)
+    (axes,) = figures.dots(panel).axes
+    assert labels(axes) == ["aligned − unaligned", "aligned − base"]
+    assert [value for _, value, _ in points(axes)] == pytest.approx([0.04, 0.05])
+    assert dotted(axes) == [0] and axes.get_xlabel() == "odd-one-out accuracy, difference"
+    (axes,) = figures.dots(figures.panel(scores, **COARSE, metric="accuracy-above-base")).axes
+    assert labels(axes) == ["aligned"] and "difference from base" in axes.get_xlabel()
+
+
+def test_stages_of_one_label_stand_together_below_a_key_and_the_ceiling_comes_last(people):
+    figure = figures.across_experiments(people)
+    above, below = figure.axes
+    assert labels(below) == ["lite0", "lite2", "lite0 + lite2", "one of 900 people"]
+    found = points(below)
+    assert [stage for stage, _, _ in sorted(found, key=lambda point: -point[2])] == [
+        *["teacher-base", "teacher", "ridge"] * 3,
+        "ceiling",
+    ]
+    heights = sorted((y for *_, y in found), reverse=True)
+    assert np.diff(heights) == pytest.approx([-1, -1, -1.6, -1, -1, -1.6, -1, -1, -1.6])
+    assert dashed(above) == dashed(below) == [0.6]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["teacher-base", "teacher", "ridge"]
+    assert "dashed: one of 900 people" in figure.get_supxlabel().replace("\n", " ")
+
+
+def test_names_choose_and_order_the_rows_and_further_scores_are_added(scores, people):
+    names = {"efficientnet-lite2": "two", "efficientnet-lite0": "nought"}
+    top = scores[(scores["stage"] == "ceiling") & (scores["set"] == "global-coarse")].assign(evidence="human")
+    panel = figures.panel(
+        people,
+        task="similarity-judgments",
+        metric="rsa-spearman",
+        by="model",
+        names=names,
+        stages=("teacher",),
+        also=top,
+        band=(0.5, 0.55, "their range"),
+    )
+    figure = figures.dots(panel)
+    (axes,) = figure.axes
+    assert labels(axes) == ["two", "nought", "ceiling"]
+    assert sorted(dashed(axes)) == [0.6, CEILING]
+    (band,) = axes.patches
+    assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((0.5, 0.55))
+    assert "grey: their range" in figure.get_supxlabel()
+
+
+def test_a_low_slot_prints_no_values(scores):
+    panel = figures.panel(scores, **COARSE)
+    low, high = figures.dots(panel, slot=0.1), figures.dots(panel)
+    assert low.get_figheight() < high.get_figheight()
+    assert "0.380" not in texts(low) and "0.380" in texts(high)
+
+
+# ---- groups ------------------------------------------------------------------------------------------------
+
+
+def test_groups_are_one_panel_a_value_and_an_empty_one_says_why():
+    table = odd_one_out(("class-boundary", "global-coarse", "local-fine"))
+    table.loc[(table["set"] == "local-fine") & (table["stage"] != "ceiling"), ["value", "low", "high"]] = (
+        math.nan
+    )
+    figure = figures.groups(table, "set", stages.LEVELS, **ACCURACY, note="no picture shows it")
+    assert [head(axes).split(",")[0].split("\n")[0] for axes in figure.axes] == list(stages.LEVELS)
+    assert [dashed(axes) for axes in figure.axes] == [[CEILING]] * 3
+    assert [stage for stage, *_ in points(figure.axes[2])] == ["ceiling"]
+    said = [
+        "no picture shows it" in " ".join(text.get_text().split())
+        for axes in figure.axes
+        for text in axes.texts
+    ]
+    assert sum(said) == 1
+    assert len(figures.groups(table, "set", {"local-fine": "fine"}, **ACCURACY).axes) == 1
+
+
+def test_without_scores_groups_say_so_or_are_an_error():
+    table = odd_one_out()
+    figure = figures.groups(table.iloc[:0], "split", **ACCURACY, otherwise="No run yet.")
+    assert texts(figure) == ["No run yet."] and figure.axes == []
+    assert len(figures.groups(table, "set", stages.LEVELS, otherwise="No run yet.", **ACCURACY).axes) == 2
+    with pytest.raises(HumalignError, match=r"no scores to draw with .*'local-fine'"):
+        figures.groups(table, "set", stages.LEVELS, **ACCURACY)
+
+
+# ---- curves ------------------------------------------------------------------------------------------------
+
+
+def test_curves_run_along_x_with_intervals_and_bands_and_name_their_ticks(scores):
+    panel = figures.panel(
+        scores, "groups", task="few-shot", set="group", line=(0.2, "chance"), stages=("base", "aligned")
+    )
+    figure = figures.curves(panel, along="k", log="x")
+    (axes,) = figure.axes
+    lines = {line.get_marker(): line for line in axes.lines if len(line.get_xdata()) == 4}
+    assert list(lines) == [drawing.LOOKS[stage][1] for stage in ("base", "aligned")]
+    for stage, line in zip(("base", "aligned"), lines.values(), strict=True):
+        assert line.get_xdata() == pytest.approx([1, 2, 5, 10], rel=0.05)
+        assert line.get_ydata() == pytest.approx([VALUES[stage] + k / 100 for k in (1, 2, 5, 10)])
+    bands, segments = axes.collections[::2], axes.collections[1::2]
+    assert len(bands) == len(segments) == 2
+    ends = np.array([segment[:, 1] for segment in segments[0].get_segments()])
+    assert ends == pytest.approx(
+        np.array([[0.4 + k / 100 - 0.01, 0.4 + k / 100 + 0.01] for k in (1, 2, 5, 10)])
+    )
+    assert [text.get_text() for text in axes.get_xticklabels()] == [
+        "1",
+        "2",
+        "5",
+        "10",
+    ] and axes.get_xscale() == "log"
+    assert [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [0.2]
+    assert head(axes) == "groups, n = 900 images" and "dotted: chance" in figure.get_supxlabel()
+
+
+def test_curves_draw_a_ceiling_and_large_ticks_in_thousands():
+    table = made_up(
+        *(("m", "teacher", "learning-curve", f"{n} answers", "accuracy", 0.5) for n in (40000, 6221))
+    )
+    top = odd_one_out(("global-coarse",), {})
+    figure = figures.curves(
+        figures.panel(table, task="learning-curve", set="answers", also=top), along="answers", log="x"
+    )
+    (axes,) = figure.axes
+    assert [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"] == [CEILING]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["6221", "40k"]
+    assert figure.legends == [] and "dashed: noise ceiling" in figure.get_supxlabel()
+
+
+# ---- the first page ----------------------------------------------------------------------------------------
+
+
+def test_the_overview_has_both_levels_similarity_and_five_shots(scores):
+    figure = figures.overview(scores)
+    assert [head(axes).split("\n")[0] for axes in figure.axes] == [
+        *stages.SCORED_LEVELS,
+        "similarity",
+        "five-shot classes",
+    ]
+    assert [dashed(axes) for axes in figure.axes] == [[CEILING], [CEILING], [], []]
+    found = {stage: value for stage, value, _ in points(figure.axes[3])}
+    assert found == pytest.approx({stage: value + 0.05 for stage, value in VALUES.items()})

@@ -12,7 +12,10 @@ from humalign.errors import HumalignError
 from humalign.show import notebooks
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-PARAMETERS = 'profile = "demo"\nresults = "../book/recorded/demo/scores.csv"\npeople_results = "../book/recorded/things/scores.csv"'
+PARAMETERS = (
+    'profile = "demo"\nresults = "../book/recorded/demo/scores.csv"\n'
+    'people_profile = "things"\npeople_results = "../book/recorded/things/scores.csv"'
+)
 OWN_PARAMETERS = {"10_paper_scale.ipynb": '\npaper_results = "../book/recorded/paper/scores.csv"'}
 LOGIC = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.While, ast.Try)
 

@@ -7,13 +7,17 @@ import pytest
 
 from humalign.data import simulate
 from humalign.evaluation.odd_one_out import LEVELS
-from humalign.evaluation.scores import COLUMNS
+from humalign.evaluation.scores import COLUMNS, complete
 from humalign.show import published
 from humalign.show.published import PUBLISHED, Published
 
 
 def scored(stage, split, value, evidence="simulated"):
     return ("demo", "m", stage, "odd-one-out", split, "accuracy", value, value, value, 9, 0, evidence)
+
+
+def made_up(rows):
+    return complete(pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
 def test_every_number_has_a_source_and_a_known_trust():
@@ -78,16 +82,28 @@ def test_a_misspelt_name_is_an_error():
         published.published(split="globl-coarse")
 
 
-def test_joined_puts_ours_beside_and_says_that_it_is_another_experiment():
-    scores = pd.DataFrame([scored("base", "global-coarse", 0.35), scored("base", "local-fine", float("nan"))], columns=list(COLUMNS))
-    found = published.joined(scores)
-    assert set(found["split"]) == {"global-coarse", "local-fine"} and set(found["stage"]) == {"base"}
-    assert (found["same"] == published.DIFFERENT).all()
-    coarse = found[found["split"] == "global-coarse"].iloc[0]
-    assert (coarse["paper"], coarse["trust"], coarse["value"]) == ("0.3609 to 0.5738", "paper", 0.35)
-    assert found.loc[found["split"] == "local-fine", "value"].isna().all()
+def test_several_values_of_a_field_may_be_asked_for():
+    found = published.published(task="odd-one-out", split=("global-coarse", "class-boundary"), trust="paper")
+    assert {(row.split, row.stage) for row in found} == {("global-coarse", "base"), ("global-coarse", "aligned")}
 
 
-def test_a_run_on_people_is_not_called_simulated():
-    scores = pd.DataFrame([scored("base", "global-coarse", 0.35, "human")], columns=list(COLUMNS))
-    assert "simulated" not in published.joined(scores)["same"].iloc[0]
+def test_ours_stands_beside_and_is_said_to_be_another_experiment_where_it_is_simulated():
+    scores = made_up([scored("base", "global-coarse", 0.35)])
+    ((_, ours, said),) = published.beside(scores, split="global-coarse", trust="paper", stage="base")
+    assert ours["value"].tolist() == [0.35] and said == published.DIFFERENT
+    ((_, ours, said),) = published.beside(scores, split="local-fine", trust="issue")
+    assert ours.empty and said == published.LEVELS_LACK
+    scores = made_up([scored("base", "global-coarse", 0.35, "human")])
+    ((_, _, said),) = published.beside(scores, split="global-coarse", trust="paper", stage="base")
+    assert said == published.SAME and "simulated" not in said
+
+
+def test_several_scores_in_a_place_that_is_named_and_a_number_of_which_nothing_is_said_are_errors(monkeypatch):
+    row = ("things", "m", "taxonomy", "breeds", "living-17", "superclasses", 17, 17, 17, 1, 0, "taxonomy")
+    assert published.beside(made_up([row]), split="living-17")[0][2] == "yes: the same hierarchy"
+    with pytest.raises(KeyError, match="2 scores fit"):
+        published.beside(made_up([row, row]), split="living-17")
+    unknown = Published("smell", "THINGS", "accuracy", "m", "base", 0.5, "paper", "nowhere")
+    monkeypatch.setattr(published, "PUBLISHED", (unknown,))
+    with pytest.raises(KeyError, match="nothing is said of"):
+        published.beside(made_up([row]))

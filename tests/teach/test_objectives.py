@@ -8,7 +8,7 @@ import torch
 
 from humalign.distil.distill import Distillation
 from humalign.distil.optimiser import AdamTowardsInit
-from humalign.teach.objectives import OBJECTIVES, neighbour_cross_entropy, pair_similarities, pull_to_scaled_identity
+from humalign.teach.objectives import OBJECTIVES, pair_similarities, pull_to_scaled_identity
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -75,20 +75,3 @@ def test_the_pull_is_zero_for_a_scaled_identity_only():
     matrix = torch.arange(9.0).reshape(3, 3)
     wanted = (matrix - matrix.diagonal().mean() * torch.eye(3)).square().sum()
     assert pull_to_scaled_identity(matrix).item() == pytest.approx(wanted.item())
-
-
-def test_neighbours_that_stay_cost_their_own_entropy_and_others_more():
-    generator = torch.Generator().manual_seed(0)
-    before, after = (torch.rand(6, 6, generator=generator).double() for _ in range(2))
-    found = neighbour_cross_entropy(before, after, 0.2)
-    for o in range(6):
-        others = [other for other in range(6) if other != o]
-        wanted, given = (torch.softmax(similar[o, others] / 0.2, dim=0) for similar in (before, after))
-        assert found[o].item() == pytest.approx(-(wanted * given.log()).sum().item())
-    assert (found > neighbour_cross_entropy(before, before, 0.2)).all()
-    # An image is no neighbour of itself, whatever stands on the diagonal; and no gradient comes from there.
-    after.fill_diagonal_(50.0).requires_grad_()
-    again = neighbour_cross_entropy(before, after, 0.2)
-    assert torch.equal(again, found)
-    again.sum().backward()
-    assert torch.isfinite(after.grad).all() and not after.grad.diagonal().any()

@@ -11,10 +11,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from humalign.data.judgments import PAIRS, ByObject, Choices, random_triplets
 from humalign.errors import HumalignError
-from humalign.teach.locality import neighbourhoods
 from humalign.teach.mixed_effects import MixedEffectsTeacher
 from humalign.teach.splits import ObjectFolds
-from humalign.teach.teacher import AffineTeacher, try_pulls
+from humalign.teach.teacher import AffineTeacher, regressed, try_pulls
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +28,6 @@ def world():
     return embeddings, space, triplets, softmax(similar, axis=1)
 
 
-@pytest.fixture(scope="module")
-def pools():
-    """Unlabelled images in groups of near ones, to fit with and to look at."""
-    rng = np.random.default_rng(2)
-    centres = 1.5 * rng.standard_normal((12, 24))
-    return [(centres[rng.integers(12, size=90)] + 0.4 * rng.standard_normal((90, 24))).astype(np.float32) for _ in range(2)]
-
-
 def held_out(world):
     _, _, triplets, targets = world
     new = (triplets >= 150).all(1)
@@ -44,23 +35,10 @@ def held_out(world):
     return Choices(triplets[new], counts)
 
 
-def fitted(world, pool=None, **settings):
+def fitted(world, **settings):
     embeddings, _, triplets, targets = world
     train = (triplets < 150).all(1)
-    return AffineTeacher(**settings).fit(embeddings[:150], (triplets[train], targets[train]), pool=pool)
-
-
-def neighbour_cross_entropy(before, after, temperature):
-    """Write the locality term out, image by image."""
-    each = []
-    for o in range(len(before)):
-        others = np.delete(np.arange(len(before)), o)
-
-        def cosines(rows, o=o, others=others):
-            return rows[others] @ rows[o] / np.linalg.norm(rows[others], axis=1) / np.linalg.norm(rows[o])
-
-        each.append(-(softmax(cosines(before) / temperature) * log_softmax(cosines(after) / temperature)).sum())
-    return np.mean(each)
+    return AffineTeacher(**settings).fit(embeddings[:150], (triplets[train], targets[train]))
 
 
 def test_learns_what_the_judgments_say_about_objects_it_never_saw(world):
@@ -81,25 +59,11 @@ def test_an_infinite_pull_keeps_a_scaled_identity(world):
     assert away[0] < 0.2 * away[1]
 
 
-def test_locality_keeps_the_neighbours_of_images_that_nobody_judged(world, pools):
-    pool, others = pools
-    moved = []
-    for locality in (0.0, 0.5, 0.9):
-        teacher = fitted(world, pool, pull=1e-4, locality=locality, locality_temperature=0.2)
-        before = (others - teacher.mean_) / teacher.scale_
-        moved.append(neighbour_cross_entropy(before, teacher.transform(others), 0.2) - neighbour_cross_entropy(before, before, 0.2))
-    assert moved[0] > 1.5 * moved[1] > 2 * moved[2] > 0
-    base = fitted(world, pull=np.inf).score(world[0], held_out(world))
-    assert fitted(world, pool, pull=1e-4, locality=0.5).score(world[0], held_out(world)) > base + 0.1
-    unfelt = fitted(world, pool, pull=1e-4)
-    np.testing.assert_array_equal(unfelt.matrix_, fitted(world, pull=1e-4).matrix_)
-
-
 @pytest.mark.parametrize("settings", [{}, {"rank": 9}, {"bias": True}, {"bias": True, "rank": 9}, {"pull": np.inf, "bias": True}])
-def test_the_objective_is_the_written_formula_at_the_fitted_map(world, pools, settings):
+def test_the_objective_is_the_written_formula_at_the_fitted_map(world, settings):
     embeddings, _, triplets, targets = world
-    settings = {"pull": 1e-3, "locality": 0.3, "locality_temperature": 0.5} | settings
-    teacher = fitted(world, pools[0], **settings)
+    settings = {"pull": 1e-3} | settings
+    teacher = fitted(world, **settings)
     inside = (triplets < 150).all(1)
     mean, scale, matrix = teacher.mean_.astype(float), teacher.scale_, teacher.matrix_.astype(float)
     centred = (embeddings[:150] - mean) / scale
@@ -109,21 +73,9 @@ def test_the_objective_is_the_written_formula_at_the_fitted_map(world, pools, se
     places = centred @ basis.T @ basis @ matrix + teacher.bias_
     similar = (places @ places.T)[triplets[inside][:, [0, 0, 1]], triplets[inside][:, [1, 2, 2]]]
     judged = -(targets[inside] * log_softmax(similar, axis=1)).sum(1).mean()
-    images = (pools[0] - mean) / scale
-    kept = neighbour_cross_entropy(images, images @ matrix + teacher.bias_, 0.5)
     pulled = ((matrix - np.trace(matrix) / 24 * np.eye(24)) ** 2).sum()
-    wanted = 0.7 * judged + 0.3 * kept + (1e-3 * pulled if np.isfinite(settings["pull"]) else 0)
+    wanted = judged + (1e-3 * pulled if np.isfinite(settings["pull"]) else 0)
     assert teacher.loss_ == pytest.approx(wanted, rel=1e-5)
-
-
-def test_every_unlabelled_image_is_in_one_batch_and_a_rerun_is_the_same(world, pools):
-    batches = neighbourhoods(pools[0], np.eye(24, dtype=np.float32)[:5], 40, torch.device("cpu"))
-    assert [len(batch.inside) for batch in batches] == [30, 30, 30]
-    assert sum(batch.share for batch in batches) == pytest.approx(1)
-    dealt = np.concatenate([batch.inside for batch in batches])
-    np.testing.assert_array_equal(dealt[np.lexsort(dealt.T)], pools[0][np.lexsort(pools[0][:, :5].T), :5])
-    one, other = (fitted(world, pools[0], locality=0.5, locality_batch=40).matrix_ for _ in range(2))
-    np.testing.assert_array_equal(one, other)
 
 
 def test_a_bias_finds_an_origin_that_the_answers_have(world):
@@ -158,20 +110,19 @@ def test_follows_the_conventions_of_scikit_learn_and_can_be_saved(world, tmp_pat
     again = clone(teacher)
     assert again.get_params() == teacher.get_params()
     assert not hasattr(again, "matrix_")
-    assert again.set_params(pull=1.0, locality=0.2).get_params() == teacher.get_params() | {"pull": 1.0, "locality": 0.2}
+    assert again.set_params(pull=1.0, rank=7).get_params() == teacher.get_params() | {"pull": 1.0, "rank": 7}
     teacher.save(tmp_path / "t.safetensors", {"key": "k"})
     loaded = AffineTeacher.load(tmp_path / "t.safetensors")
     np.testing.assert_allclose(loaded.transform(world[0]), teacher.transform(world[0]), rtol=1e-5, atol=1e-6)
 
 
-def test_is_validated_and_searched_by_scikit_learn_with_a_pool_beside_the_folds(world, pools):
+def test_is_validated_and_searched_by_scikit_learn(world):
     embeddings, _, triplets, targets = world
     answers = ByObject.of((triplets, targets), 200)
     found = cross_val_score(AffineTeacher(iterations=20), embeddings, answers, cv=ObjectFolds())
     assert found.shape == (3,) and (found > 0.45).all()
-    grid = {"locality": [0.0, 0.99], "pull": [1e-4]}
-    search = GridSearchCV(AffineTeacher(iterations=20), grid, cv=ObjectFolds(2, 0)).fit(embeddings, answers, pool=pools[0])
-    assert search.best_params_["locality"] == 0.0
+    search = GridSearchCV(AffineTeacher(iterations=20), {"pull": [1e-4, 10.0]}, cv=ObjectFolds(2, 0)).fit(embeddings, answers)
+    assert search.best_params_ == {"pull": 1e-4}
     assert search.best_estimator_.score(embeddings, answers) > found.mean()
 
 
@@ -199,33 +150,16 @@ def test_a_device_that_is_not_there_is_one_line(world, device):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_gpu_finds_the_same_map(world, pools):
+def test_a_gpu_finds_the_same_map(world):
     embeddings, _, triplets, targets = world
-    for settings in ({}, {"locality": 0.5, "bias": True}, {"pull": np.inf}):
-        one, other = (fitted(world, pools[0], device=device, **settings) for device in ("cpu", "cuda"))
+    for settings in ({}, {"bias": True}, {"pull": np.inf}):
+        one, other = (fitted(world, device=device, **settings) for device in ("cpu", "cuda"))
         assert other.loss_ == pytest.approx(one.loss_, rel=1e-4)
         probabilities = [teacher.choice_probabilities(embeddings, triplets) for teacher in (one, other)]
         np.testing.assert_allclose(*probabilities, atol=0.01)
     one, other = (MixedEffectsTeacher(dim=8, device=device).fit(embeddings, (triplets, targets)) for device in ("cpu", "cuda"))
     assert isinstance(other.places_, np.ndarray)
     assert other.loss_ == pytest.approx(one.loss_, rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("change", "line"),
-    [
-        ({}, "needs unlabelled images"),
-        ({"pool": np.zeros((9, 7), np.float32)}, "a pool of shape .9, 7., but the judged embeddings have 24 features"),
-        ({"pool": np.zeros((2, 24), np.float32)}, "2 unlabelled images in batches of 1024"),
-        ({"pool": np.full((9, 24), np.nan, np.float32)}, "the pool holds NaN"),
-        ({"locality": 1.0}, "a share below 1"),
-        ({"locality_temperature": 0.0}, "a temperature above 0"),
-    ],
-)
-def test_a_pool_that_cannot_be_kept_is_one_line(world, change, line):
-    with pytest.raises(HumalignError, match=line) as caught:
-        fitted(world, **{"locality": 0.1} | change)
-    assert "\n" not in str(caught.value)
 
 
 def test_bad_input_is_one_line(world, tmp_path):
@@ -239,3 +173,93 @@ def test_bad_input_is_one_line(world, tmp_path):
     (tmp_path / "t.safetensors").write_bytes(b"<html>not found</html>")
     with pytest.raises(HumalignError, match="holds no teacher"):
         AffineTeacher.load(tmp_path / "t.safetensors")
+
+
+# ---- what a user may give ---------------------------------------------------------------------------------------------
+
+TEACHERS = {"affine": lambda: AffineTeacher(iterations=8), "mixed": lambda: MixedEffectsTeacher(dim=6, iterations=5)}
+
+
+@pytest.mark.parametrize("kind", TEACHERS)
+def test_embeddings_and_triplets_of_any_type_make_the_same_teacher(world, kind):
+    embeddings, _, triplets, targets = world
+    halves = np.round(4 * embeddings).astype(np.float32)  # exact in half precision, and as whole numbers
+    asked, told = triplets[:4000], targets[:4000]
+    plain = TEACHERS[kind]().fit(halves, (asked, told))
+    forms = [(halves.astype(dtype), asked.astype(np.uint8)) for dtype in (np.float16, np.int8, np.int16)]
+    forms += [(halves[:, ::-1][:, ::-1], asked[:, ::-1][:, ::-1]), (np.asfortranarray(halves), asked.astype(np.int16).tolist())]
+    for rows, indices in forms:
+        teacher = TEACHERS[kind]().fit(rows, (indices, told[:, ::-1][:, ::-1]))
+        np.testing.assert_allclose(teacher.matrix_, plain.matrix_, atol=2e-3)
+        np.testing.assert_array_equal(plain.transform(rows), plain.transform(halves))
+        np.testing.assert_array_equal(plain.choice_probabilities(rows, indices), plain.choice_probabilities(halves, asked))
+        assert plain.score(rows, (indices, told)) == plain.score(halves, (asked, told))
+
+
+def test_half_precision_of_a_large_scale_is_mapped_as_single_precision_is(world):
+    large = (300 * np.abs(world[0])).astype(np.float16)
+    pair = [AffineTeacher(iterations=8).fit(rows, world[2:]) for rows in (large, large.astype(np.float32))]
+    np.testing.assert_array_equal(pair[0].matrix_, pair[1].matrix_)
+    huge = AffineTeacher(iterations=8).fit((1e25 * world[0]).astype(np.float32), world[2:])
+    assert huge.score((1e25 * world[0]).astype(np.float32), world[2:]) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"pull": -1}, "pull = -1: it must be 0 or more"),
+        ({"pull": np.nan}, "pull = nan"),
+        ({"rank": 0}, "rank = 0: expected a whole number"),
+        ({"iterations": 0}, "iterations = 0"),
+    ],
+)
+def test_a_setting_of_the_map_that_cannot_be_is_named(world, settings, said):
+    with pytest.raises(HumalignError, match=said):
+        fitted(world, **settings)
+
+
+@pytest.mark.parametrize("settings", [{"keep": np.nan}, {"ridge": np.inf}, {"residual": np.nan}, {"dim": 0}, {"iterations": 0}], ids=str)
+def test_a_setting_of_the_mixed_effects_that_cannot_be_is_named(world, settings):
+    with pytest.raises(HumalignError, match=next(iter(settings))):
+        MixedEffectsTeacher(**settings).fit(world[0], world[2:])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"groups": np.arange(149) % 3}, r"groups of shape \(149,\) for 200 rows"),
+        ({"groups": np.arange(201) % 3}, r"groups of shape \(201,\) for 200 rows"),
+        ({"groups": np.zeros(200, int)}, "two different ones"),
+        ({"groups": np.arange(200)}, "group 0: .* triplets lie wholly outside it and 0 wholly inside: give fewer groups"),
+        ({"pulls": ()}, "no pull to try"),
+        ({"pulls": (-1.0,)}, "pull = -1.0"),
+    ],
+)
+def test_a_search_that_cannot_be_is_one_line(world, change, said):
+    settings = {"groups": np.arange(200) % 3, "pulls": (1e-3,), "teacher": AffineTeacher(iterations=2)} | change
+    with pytest.raises(HumalignError, match=said) as caught:
+        try_pulls(world[0], world[2:], **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_groups_may_be_names_or_a_list(world):
+    groups = np.arange(200) % 3
+    found = [
+        try_pulls(world[0], world[2:], groups=each, pulls=[1e-3], teacher=AffineTeacher(iterations=2))
+        for each in (groups, groups.astype(np.uint8), np.array(["a", "b", "c"])[groups])
+    ]
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_regression_that_cannot_be_is_one_line(world):
+    embeddings, space = world[:2]
+    for places, ridges in ((space[:100], (1e-3,)), (np.where(space > 2, np.nan, space), (1e-3,)), (space, ()), (space, (-1.0,))):
+        with pytest.raises(HumalignError, match=r"places of|ridges ="):
+            regressed(embeddings, places, ridges)
+
+
+def test_a_teacher_is_saved_under_a_path_that_is_text(world, tmp_path):
+    teacher = fitted(world, iterations=2)
+    teacher.save(str(tmp_path / "new" / "t.safetensors"))
+    again = AffineTeacher.load(str(tmp_path / "new" / "t.safetensors"))
+    np.testing.assert_allclose(again.transform(world[0]), teacher.transform(world[0]), rtol=1e-5, atol=1e-6)

@@ -1,16 +1,17 @@
 """VICE: stopped and resumed it ends where it would have ended, and it refuses what is not its own checkpoint."""
 
-import dataclasses
+
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from scipy.special import softmax
 
 from humalign import profiles
-from humalign.chain import pipeline
-from humalign.chain import steps as stages
+from humalign.chain import judged, observe, pipeline
 from humalign.data.judgments import Choices, random_triplets
 from humalign.errors import HumalignError
 from humalign.evaluation.people import pair_values
@@ -83,26 +84,26 @@ def test_a_checkpoint_that_is_not_its_own_is_one_line_and_then_it_works(choices,
 
 
 def test_the_stage_of_observers_goes_on_from_a_checkpoint_and_leaves_none(tmp_path, monkeypatch):
-    known = stages.people.Judgments(
-        features=np.zeros((OBJECTS, 2)), training=ask(4000), validation=ask(900, 1), repeated=ask(9, 2),
-        published=np.zeros((OBJECTS, 2)), categories=pd.DataFrame(), names=(),
-    )  # fmt: skip
-    monkeypatch.setattr(stages.people, "judgments", lambda: known)
-    few = {"vice_dim": 6, "vice_steps": 300, "vice_batch": 64, "vice_seeds": 1, "vice_shares": (), "folds": 2}
-    profile = dataclasses.replace(profiles.load("things"), **few)
+    names = tuple(f"thing{number}" for number in range(OBJECTS))
+    known = judged.Things(ask(4000), ask(900, 1), ask(9, 2), categories=pd.DataFrame(), names=names)
+    monkeypatch.setattr(judged, "things", lambda evidence: known)
+    few = {"dim": 6, "steps": 300, "batch": 64, "seeds": 1, "shares": []}
+    profile = profiles.changed(profiles.load("things"), observer=few, students=[{"backbone": "efficientnet-lite0"}],
+                               teachers=[{"judged": "things", "parts": {"all": True, "folds": 2}}])
     made = {}
     for name in ("unbroken", "stopped"):
         run = pipeline.Run(profile, tmp_path / name)
         provenance = pipeline.Provenance("things", 0, "key")
         if name == "stopped":
             with monkeypatch.context() as patch, pytest.raises(Stop):
-                stop_after(patch, 550)
-                stages.people.observe(run, provenance)
-            assert [path.name for path in run.path("vice").glob("fold*")] == ["fold0.key.ckpt"]
-        stages.people.observe(run, provenance)
-        made[name] = {path.name: path.read_bytes() for path in run.path("vice").iterdir()}
-    assert set(made["stopped"]) == {"seed0.safetensors", "fold0.safetensors", "fold1.safetensors"}
-    assert made["stopped"] == made["unbroken"]
+                stop_after(patch, 850)
+                observe.observe(run, provenance)
+            assert [path.name for path in run.path("observers/things").glob("fold*")] == ["fold0.key.ckpt"]
+        observe.observe(run, provenance)
+        made[name] = {path.name: load_file(path) for path in run.path("observers/things").iterdir()}
+    assert set(made["stopped"]) == {"seed0.safetensors", "all.safetensors", "fold0.safetensors", "fold1.safetensors"}
+    for file, arrays in made["unbroken"].items():
+        assert all(torch.equal(made["stopped"][file][key], array) for key, array in arrays.items()), file
 
 
 def test_the_bound_is_the_written_formula():
@@ -137,3 +138,84 @@ def test_a_gpu_draws_the_same_and_resumes_from_its_checkpoint(choices, unbroken,
 def test_a_device_that_is_not_there_is_one_line(choices):
     with pytest.raises(HumalignError, match="no device 'cuda:99' on this machine: use one of cpu"):
         vice.fit(choices, OBJECTS, **SETTINGS, device="cuda:99")
+
+
+# ---- small sets ------------------------------------------------------------------------------------------------------
+
+
+def grouped(sizes, answers, seed=0, sharpness=8.0):
+    """Answers about objects in groups: objects of one group are kept together nearly always."""
+    group, rng = np.repeat(np.arange(len(sizes)), sizes), np.random.default_rng(seed)
+    asked = random_triplets(np.arange(len(group)), answers, rng)
+    chances = softmax(pair_values(sharpness * np.equal.outer(group, group), asked), axis=1)
+    return group, Choices(asked, rng.multinomial(1, chances))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "seed", "dim"),
+    [((12, 12, 12, 4), 1, 12), ((3, 3, 3), 0, 12), ((2, 2, 2, 2, 2), 0, 12), ((4, 4, 4, 4, 4), 0, 12), ((12, 12, 12, 3, 2), 0, 40)],
+    ids=str,
+)
+def test_small_groups_of_a_small_set_are_predicted(sizes, seed, dim):
+    group, choices = grouped(sizes, 20_000, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = vice.fit(choices, len(group), dim=dim, steps=1000, batch=1024, seed=seed)
+    for number in range(len(sizes)):
+        a, b = np.flatnonzero(group == number)[:2]
+        asked = np.array([[a, b, other] for other in np.flatnonzero(group != number)])
+        assert found.predict(asked)[:, 0].mean() > 0.9, number
+
+
+def test_which_dimensions_are_dropped_is_a_parameter_and_what_was_is_said():
+    _, choices = grouped((12, 12, 12, 4), 20_000, 1)
+    settings = {"dim": 12, "steps": 1000, "batch": 1024, "seed": 1}
+    with pytest.warns(UserWarning, match="VICE dropped 1 dimensions of few objects .surely above zero on 4 to 4, fewer than 5"):
+        strict = vice.fit(choices, 40, **settings, sure_objects=5)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        kept = vice.fit(choices, 40, **settings)
+    assert not any("dropped" in str(each.message) for each in said)
+    assert strict.dropped.tolist() == [4] and kept.dropped.tolist() == [] and kept.mean.shape[1] == strict.mean.shape[1] + 1
+    asked = np.array([[36, 37, other] for other in range(36)])
+    assert strict.predict(asked)[:, 0].mean() < 0.5 < 0.9 < kept.predict(asked)[:, 0].mean()
+    # Among many objects the published number of sure objects stays, and is not asked for more strictly.
+    assert [list(vice._candidates(objects)) for objects in (1854, 200, 40)] == [[5, 4, 3, 2], [5, 4, 3, 2], [2]]
+
+
+def test_a_set_that_uses_every_dimension_is_warned_of():
+    _, choices = grouped((12, 12, 12, 4), 20_000, 1)
+    with pytest.warns(UserWarning, match="VICE uses all 3 dimensions that it started from.* raise `dim`"):
+        vice.fit(choices, 40, dim=3, steps=600, batch=1024, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("batch", 0), ("steps", 0), ("dim", 0), ("steps", -3), ("learning_rate", 0.0), ("learning_rate", np.nan),
+     ("learning_rate", -1), ("checkpoint_every", 0), ("seed", -1), ("sure_objects", -1), ("objects", 2)],
+)  # fmt: skip
+def test_a_setting_that_cannot_be_is_named_and_not_blamed_on_the_answers(choices, setting, value):
+    with pytest.raises(HumalignError, match=f"^{setting} = ") as caught:
+        vice.fit(**{"choices": choices, "objects": OBJECTS, **SETTINGS, setting: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_fit_that_diverges_is_not_blamed_on_the_answers(choices):
+    with pytest.raises(HumalignError, match="VICE diverged at learning_rate = 1e"):
+        vice.fit(choices, OBJECTS, **SETTINGS | {"learning_rate": 1e30})
+
+
+def test_priors_and_samples_that_cannot_be_are_one_line(unbroken):
+    for prior in ({"spike": 0.0}, {"slab": -1.0}, {"spike_share": 1.0}, {"spike": np.nan}):
+        with pytest.raises(HumalignError, match="give spike and slab above 0"):
+            vice.Prior(**prior)
+    with pytest.raises(HumalignError, match="samples = 0"):
+        unbroken.predict(np.array([[0, 1, 2]]), samples=0)
+    asked = random_triplets(np.arange(OBJECTS), 40, np.random.default_rng(0))
+    for form in (asked.astype(np.uint8), asked.astype(np.int16), asked.tolist(), asked[:, ::-1][:, ::-1]):
+        np.testing.assert_array_equal(unbroken.predict(form), unbroken.predict(asked))
+
+
+def test_a_checkpoint_may_be_named_by_text(choices, unbroken, tmp_path):
+    found = vice.fit(choices, OBJECTS, **SETTINGS, checkpoint=str(tmp_path / "v.ckpt"))
+    assert (tmp_path / "v.ckpt").exists() and torch.equal(found.mean, unbroken.mean)

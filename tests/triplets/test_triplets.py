@@ -3,6 +3,7 @@
 import itertools
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,7 +185,7 @@ def test_a_label_sorts_the_row_so_that_image_2_is_the_odd_one(embeddings):
 def test_every_pair_can_be_the_one_kept_together():
     embeddings = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 2.0]], dtype=np.float32)
     for order in itertools.permutations(range(3)):
-        row = label(embeddings, np.array([order]), NAMES).indices[0]
+        row = label(embeddings, np.array([order]), NAMES[:3]).indices[0]
         assert row[2] == 2 and set(row[:2]) == {0, 1}
 
 
@@ -555,3 +556,118 @@ def test_only_the_fault_is_reported(labelled):
 
 def test_the_pairs_of_a_file_are_those_of_the_project():
     assert PAIRS == ((0, 1), (0, 2), (1, 2))
+
+
+# ---- what a user may give ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", ["int16", "uint8", "uint64", ">i4", "list", "reversed"])
+def test_triplets_of_any_form_get_the_same_labels_and_pass_the_audit(embeddings, tmp_path, monkeypatch, dtype):
+    drawn = cluster_border(LABELS, 300, np.random.default_rng(4))
+    wanted = label(embeddings, drawn, NAMES)
+    form = {"list": drawn.tolist(), "reversed": drawn[:, ::-1][:, ::-1]}.get(dtype)
+    form = drawn.astype(dtype) if form is None else form
+    for images in (labelling.ALL_PAIRS, 0):
+        monkeypatch.setattr(labelling, "ALL_PAIRS", images)
+        found = label(embeddings, form, NAMES)
+        assert (found.indices == wanted.indices).all()
+        np.testing.assert_allclose(found.similarities, wanted.similarities, rtol=1e-5, atol=1e-5)
+    triplets.label_file(str(tmp_path / "t.npz"), embeddings, form, NAMES.tolist())
+    assert failed(audit_file(str(tmp_path / "t.npz"), embeddings, NAMES.tolist())) == []
+    triplets.write(str(tmp_path / "u.npz"), found)
+    assert (triplets.read(str(tmp_path / "u.npz")).indices == wanted.indices).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int8", "int16", "int64"])
+def test_embeddings_of_any_type_are_labelled_clustered_and_audited(embeddings, tmp_path, monkeypatch, dtype):
+    whole = np.round(8 * embeddings)
+    drawn = cluster_border(LABELS, 300, np.random.default_rng(4))
+    wanted = label(whole, drawn, NAMES)
+    for images in (labelling.ALL_PAIRS, 0):
+        monkeypatch.setattr(labelling, "ALL_PAIRS", images)
+        found = label(whole.astype(dtype), drawn, NAMES)
+        assert (found.similarities == wanted.similarities).all() and found.similarities.dtype == np.float32
+    assert failed(audit(wanted, embeddings=whole.astype(dtype))) == []
+    assert adjusted_rand_score(triplets.clusters(whole.astype(dtype), 9, 0), triplets.clusters(whole, 9, 0)) == 1
+    mapped = triplets.mapped(str(tmp_path / "z.npy"), whole.astype(dtype), lambda rows: rows / 2)
+    np.testing.assert_array_equal(mapped, whole / 2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_row_without_a_value_is_named_wherever_embeddings_are_taken(labelled, embeddings, monkeypatch, value):
+    broken = embeddings.copy()
+    broken[17, 3] = value
+    (found,) = [finding for finding in audit(labelled, embeddings=broken) if not finding.ok]
+    assert found.seen == "the embeddings of 1 images hold NaN or infinity, first is image 17: embed these again"
+    with pytest.raises(HumalignError, match="rows have similarities that are not finite, first row"):
+        label(broken, labelled.indices, NAMES)
+    for whole in (sampling.WHOLE, 0):
+        monkeypatch.setattr(sampling, "WHOLE", whole)
+        with pytest.raises(HumalignError, match="the embedding of image 17 holds NaN or infinity"):
+            triplets.clusters(broken, 3, seed=0)
+    with pytest.raises(HumalignError, match="similarities that are not finite"):
+        label((1e25 * embeddings).astype(np.float32), labelled.indices, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda e: triplets.clusters(e, 0, 0), "k, the number of clusters, = 0: expected a whole number, 1 or more"),
+        (lambda e: triplets.clusters(e, -3, 0), "= -3"),
+        (lambda e: triplets.clusters(e, 3, -1), "seed = -1"),
+        (lambda e: triplets.clusters(e[:0], 3, 0), "3 clusters of 0 images"),
+        (lambda e: draw("uniform", LABELS, -1, 0), "n = -1"),
+        (lambda e: draw("uniform", LABELS, 5, 0, workers=0), "workers = 0"),
+        (lambda e: draw("cluster-border", np.array([0, -1, 0, 1]), 5, 0), "give the number of its group, from 0"),
+        (lambda e: cluster_border(np.array([0.5, 1, 1]), 5, np.random.default_rng(0)), "labels hold 0.5"),
+        (lambda e: cluster_border_blocks(LABELS, 5, 20, 0, np.random.default_rng(0)), "block_rows = 0"),
+        (lambda e: cluster_border_blocks(LABELS, 5, 2, 5, np.random.default_rng(0)), "block_images = 2"),
+        (lambda e: label(e, [[0, 1, 2]], NAMES[:80]), r"names of shape \(80,\) for 90 images"),
+        (lambda e: label(e, [[0, 1, 2]], [*NAMES[:-1], None]), "name 89 of the images is missing or no text"),
+        (lambda e: label(e, [[0, 1, 2]], NAMES, workers=0), "workers = 0"),
+        (lambda e: triplets.mapped("never.npy", e[:0], lambda rows: rows), "no embeddings to map"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_one_line(embeddings, call, said):
+    with pytest.raises(HumalignError, match=said) as caught:
+        call(embeddings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64", "float64"])
+def test_labels_of_any_whole_type_draw_the_same(dtype):
+    for name in SAMPLINGS:
+        assert (draw(name, LABELS.astype(dtype), 200, 0) == draw(name, LABELS, 200, 0)).all()
+    assert (draw("uniform", LABELS.tolist(), 200, 0) == draw("uniform", LABELS, 200, 0)).all()
+
+
+def test_names_may_come_as_any_column_of_text(labelled):
+    wanted = labelled.filenames
+    embeddings = np.eye(90, dtype=np.float32)
+    for names in (NAMES.astype(object), NAMES.tolist(), [Path(name) for name in NAMES], NAMES.astype("S").astype(object)):
+        found = label(embeddings, labelled.indices, names)
+        assert (np.array([_text(name) for name in found.filenames.ravel()]).reshape(wanted.shape) == NAMES[found.indices]).all()
+        assert "file names against the image list" not in failed(audit(labelled, names=names))
+
+
+def _text(name):
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def test_what_an_editor_adds_to_a_list_of_names_is_no_other_list(labelled):
+    for names in (["\ufeff" + NAMES[0], *NAMES[1:]], [name + " " for name in NAMES], [name + "\r" for name in NAMES]):
+        assert failed(audit(labelled, names=np.array(names))) == []
+    accents = altered(labelled, filenames=np.char.add("caf\u00e9-", labelled.filenames))
+    split = np.char.add("cafe\u0301-", NAMES)
+    (found,) = [finding for finding in audit(accents, names=split) if finding.check == "file names against the image list"]
+    assert found.ok and "90 of them differ in blanks around the name, a byte order mark or the form of an accent" in found.seen
+    wrong = np.array([name + " " for name in NAMES])
+    wrong[[7, 8]] = wrong[[8, 7]]
+    assert failed(audit(labelled, names=wrong)) == ["file names against the image list"]
+
+
+def test_names_that_are_no_utf8_are_compared_byte_by_byte(labelled):
+    raw = np.array([b"\xff" + name.encode() for name in NAMES])
+    found = altered(labelled, filenames=raw[labelled.indices])
+    decoded = np.array([name.decode("utf-8", "surrogateescape") for name in raw.tolist()])
+    assert failed(audit(found, names=raw)) == [] == failed(audit(found, names=decoded))
+    assert failed(audit(found, names=NAMES)) == ["file names against the image list"]

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from humalign.chain import features, judged, teach
+from humalign.chain import sets as pictures
 from humalign.chain.inputs import stream
-from humalign.chain.paper import pictures
 from humalign.chain.paper.people_scores import along_wordnet, by_relation
 from humalign.chain.paper.rows import Model, Row, compared, constant, everyone, evidence, weights
-from humalign.chain.paper.students import label as file_label
-from humalign.chain.paper.students import taught as students_taught
 from humalign.chain.pipeline import Run
 from humalign.chain.student_scores import taught
 from humalign.data import labelled_sets, readers_imagenet, readers_labels, registry, wordnet
@@ -42,9 +41,9 @@ def labelled(run: Run) -> Iterator[Row]:
     for number, name in enumerate(pictures.LABELLED):
         files = pictures.names(run, name)
         labels, shares = _classes(files), _shares(people_say, files) if name == "cifar10" else None
-        drawn, of_draws = weights(profile, len(labels)), weights(profile, profile.few_shot_draws, 1)
-        for shots in profile.shots:
-            support = few_shot.supports(labels, shots, profile.few_shot_draws, stream(profile, 12, number, shots))
+        drawn, of_draws = weights(profile, len(labels)), weights(profile, profile.evaluation.few_shot_draws, 1)
+        for shots in profile.evaluation.shots:
+            support = few_shot.supports(labels, shots, profile.evaluation.few_shot_draws, stream(profile, 12, number, shots))
             for classifier in ("logistic", "nearest-mean"):
                 told = shares if classifier == "logistic" else None
                 score = functools.partial(taught, labels, support, drawn, of_draws, classifier, told)
@@ -62,13 +61,13 @@ def _shares(people_say: Float[np.ndarray, "10000 10"], files: list[str]) -> Floa
 
 def breeds(run: Run) -> Iterator[Row]:
     """Superclasses taught on some of their classes, tested on those and on others (unit: image)."""
-    profile, shots = run.profile, max(run.profile.shots)
+    profile, shots = run.profile, max(run.profile.evaluation.shots)
     folder, classes = registry.locate("breeds-hierarchy"), _classes(pictures.names(run, pictures.VALIDATION))
     for number, task in enumerate(readers_imagenet.TASKS):
         table = readers_imagenet.breeds(folder, task).of(classes.tolist())
         used = np.flatnonzero(table["superclass"] != "")
         names, source = table["superclass"].to_numpy(dtype=str)[used], (table["domain"] == "source").to_numpy()[used]
-        support = few_shot.supports(names, shots, profile.few_shot_draws, stream(profile, 13, number), among=source)
+        support = few_shot.supports(names, shots, profile.evaluation.few_shot_draws, stream(profile, 13, number), among=source)
         drawn = weights(profile, len(used))
         found = {m: shift.to_other_classes(x[used], names, source, support, drawn) for m, x in everyone(run, pictures.VALIDATION)}
         for domain in ("source", "target", "drop"):
@@ -78,14 +77,14 @@ def breeds(run: Run) -> Iterator[Row]:
 
 def imagenet_a(run: Run) -> Iterator[Row]:
     """ImageNet-A, named by classifiers that are taught its 200 classes on ImageNet's validation pictures (unit: image)."""
-    profile, shots = run.profile, max(run.profile.shots)
+    profile, shots = run.profile, max(run.profile.evaluation.shots)
     labels = _classes(pictures.names(run, "imagenet-a"))
     known = _classes(pictures.names(run, pictures.VALIDATION))
     used = np.flatnonzero(np.isin(known, labels))
     # No picture of the validation set is tested: of so few as there may be, all but one of a class may be taught.
     shots = min(shots, int(pd.Series(known[used]).value_counts().min()) - 1)
-    support = few_shot.supports(known[used], shots, profile.few_shot_draws, stream(profile, 14))
-    drawn, tested = weights(profile, len(labels)), np.ones((profile.few_shot_draws, len(labels)), dtype=bool)
+    support = few_shot.supports(known[used], shots, profile.evaluation.few_shot_draws, stream(profile, 14))
+    drawn, tested = weights(profile, len(labels)), np.ones((profile.evaluation.few_shot_draws, len(labels)), dtype=bool)
     beside = dict(everyone(run, "imagenet-a"))
     found = {}
     for model, x in everyone(run, pictures.VALIDATION):
@@ -105,7 +104,7 @@ def _related(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     known = classes[table["superclass"] != ""]
     order = stream(profile, 15).permutation(np.unique(known))
     ends = np.cumsum([int((known == name).sum()) for name in order])
-    used = np.flatnonzero(np.isin(classes, order[ends <= profile.compared_images]))
+    used = np.flatnonzero(np.isin(classes, order[ends <= profile.evaluation.compared_images]))
     return used, classes[used], table["superclass"].to_numpy(dtype=str)[used]
 
 
@@ -121,7 +120,7 @@ def classes_along_wordnet(run: Run) -> Iterator[Row]:
     """How distances of pictures of different classes follow the steps of WordNet between these (unit: class, of each one picture)."""
     profile = run.profile
     classes, pictured = np.unique(_classes(pictures.names(run, pictures.VALIDATION)), return_index=True)
-    some = np.sort(stream(profile, 17).permutation(len(classes))[: profile.compared_images])
+    some = np.sort(stream(profile, 17).permutation(len(classes))[: profile.evaluation.compared_images])
     above = wordnet.hypernyms(registry.locate("wordnet-nouns"))
     yield from along_wordnet(run, "ImageNet", pictures.VALIDATION, pictured[some], classes[some].tolist(), above)
 
@@ -147,17 +146,21 @@ def alike(run: Run) -> Iterator[Row]:
 def training(run: Run) -> Iterator[Row]:
     """The course of each student's training, and what the triplets hold: numbers of the run itself."""
     profile, kind = run.profile, evidence(run.profile, "labels")
-    for name, stage in students_taught(profile):
-        log = json.loads(run.path(f"students/{file_label(name)}-{stage}.json").read_text())
-        for step in np.unique(np.linspace(0, profile.steps - 1, POINTS).astype(int)):
+    if not profile.teachers:
+        return
+    for student, part, stage in features.taught(profile):
+        name = student.backbone
+        log = json.loads(run.path(features.student_file(name, part, stage)).with_suffix(".json").read_text())
+        for step in np.unique(np.linspace(0, profile.distillation.steps - 1, POINTS).astype(int)):
             yield (name, stage, "distillation", f"step {step}", "divergence"), kind, constant(log["divergence"][step])
         for step, values in log["evaluations"].items():
             for metric, value in values.items():
                 split = f"validation triplets, step {step}"
-                yield (name, stage, "distillation", split, f"{metric}-with-labels"), kind, constant(value, profile.validation_triplets)
-    for stage, values in json.loads(run.path("triplets/summary.json").read_text()).items():
+                yield (name, stage, "distillation", split, f"{metric}-with-labels"), kind, constant(value, profile.triplets.validation)
+    for stage, values in json.loads(run.path("triplets/all/summary.json").read_text()).items():
         for metric, value in values.items():
-            yield (profile.teacher_backbone, TEACHERS[stage], "triplets", profile.sampling, metric), kind, constant(value)
-    for name, notes in json.loads(run.path("teacher/fit.json").read_text())["teachers"].items():
+            yield (profile.labeller.backbones[0], TEACHERS[stage], "triplets", profile.triplets.sampling, metric), kind, constant(value)
+    for part in judged.part_names(profile.labeller):
+        notes = teach.notes(run, profile.labeller, part)
         for metric, value in (("pull", notes["pull"]), ("vice-dimensions", notes["vice_dimensions"])):
-            yield (profile.teacher_backbone, "teacher", "fit", name, metric), kind, constant(value)
+            yield (profile.labeller.backbones[0], "teacher", "fit", part, metric), kind, constant(value)

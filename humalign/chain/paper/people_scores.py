@@ -9,10 +9,10 @@ from jaxtyping import Float, Int
 from scipy.special import softmax
 
 from humalign import triplets
+from humalign.chain import features, judged, teach
+from humalign.chain import sets as pictures
 from humalign.chain.inputs import stream
-from humalign.chain.paper import features, pictures
 from humalign.chain.paper.rows import PEOPLE, Model, Row, compared, everyone, evidence, temperatures, weights
-from humalign.chain.paper.teaching import judgments, teacher, teachers
 from humalign.chain.pipeline import Run
 from humalign.data import readers, registry, wordnet
 from humalign.data.judgments import ByObject, cosine_similarities, entropy
@@ -28,7 +28,7 @@ LEVELS = ("global-coarse", "local-fine", "class-boundary")
 
 def things(run: Run) -> Iterator[Row]:
     """Odd one out of the objects: zero-shot by cosine, as in the paper; the teacher has heard other answers about them (unit: object)."""
-    profile, known = run.profile, judgments(run.profile)
+    profile, known = run.profile, judged.things(run.profile.evidence)
     kind, drawn = evidence(profile), weights(profile, len(known.names))
     answers = ByObject.of(known.validation, len(known.names))
     found = {m: people.accuracy(cosine_similarities(x, answers.triplets), answers, drawn) for m, x in everyone(run, "things")}
@@ -56,23 +56,26 @@ def _photographs_judged(run: Run, answers: ByObject) -> Iterator[Row]:
 
 def unseen_objects(run: Run) -> Iterator[Row]:
     """The teacher of each fold, on answers about objects of which it has heard none (unit: object; means over folds)."""
-    profile, known = run.profile, judgments(run.profile)
-    x, found = features.read(run, profile.teacher_backbone, "teacher-base", "things"), dict[Model, list[Estimate]]()
+    if not run.profile.teachers:
+        return
+    profile, known = run.profile, judged.things(run.profile.evidence)
+    x, found = features.read(run, profile.labeller.backbones[0], "teacher-base", "things"), dict[Model, list[Estimate]]()
     both = (known.training, known.validation)
     answers = ByObject.of((np.concatenate([c.triplets for c in both]), np.concatenate([c.shares for c in both])), len(known.names))
-    folds = [(name, test) for name, (_, test) in teachers(profile, len(known.names)).items() if len(test)]
-    for number, (name, test) in enumerate(folds):
+    folds = [part for part in judged.parts(run, profile.labeller) if len(part.test)]
+    for number, part in enumerate(folds):
+        test = part.test
         rows, drawn = answers[test], weights(profile, len(test), number)
-        for stage, places in (("teacher-base", x[test]), ("teacher", teacher(run, name).transform(x[test]))):
+        for stage, places in (("teacher-base", x[test]), ("teacher", teach.fitted(run, profile.labeller, part.name).transform(x[test]))):
             similar = cosine_similarities(places, rows.triplets)
-            found.setdefault((profile.teacher_backbone, stage), []).append(people.accuracy(similar, rows, drawn))
+            found.setdefault((profile.labeller.backbones[0], stage), []).append(people.accuracy(similar, rows, drawn))
     means = {model: mean_of_folds(estimates) for model, estimates in found.items()}
     yield from compared(means, "odd-one-out", "THINGS, unseen objects", "accuracy", evidence(profile))
 
 
 def categories(run: Run) -> Iterator[Row]:
     """How far objects that share a category stand apart, and those that share none (unit: object)."""
-    known = judgments(run.profile)
+    known = judged.things(run.profile.evidence)
     member, drawn = known.categories.to_numpy(), weights(run.profile, len(known.names))
     relations = {model: hierarchy.of_categories(x, member, drawn) for model, x in everyone(run, "things")}
     yield from by_relation(relations, "THINGS", evidence(run.profile, "taxonomy"))
@@ -80,11 +83,11 @@ def categories(run: Run) -> Iterator[Row]:
 
 def objects_along_wordnet(run: Run) -> Iterator[Row]:
     """How distances of objects follow the steps of WordNet between their nouns (unit: object)."""
-    profile, known = run.profile, judgments(run.profile)
+    profile, known = run.profile, judged.things(run.profile.evidence)
     nouns = wordnet.things_ids(registry.locate("things-names"), known.names)
     above = wordnet.hypernyms(registry.locate("wordnet-nouns"))
     named = np.flatnonzero([noun in above for noun in nouns])
-    some = np.sort(stream(profile, 16).permutation(named)[: profile.compared_images])
+    some = np.sort(stream(profile, 16).permutation(named)[: profile.evaluation.compared_images])
     yield from along_wordnet(run, "THINGS", "things", some, [nouns[thing] for thing in some], above)
 
 
@@ -112,7 +115,7 @@ def by_relation(relations: dict[Model, dict[str, Estimate]], where: str, kind: s
 def at_levels(run: Run) -> Iterator[Row]:
     """Odd one out at three levels of abstraction, its ceilings, and entropy against response times (units: person and triplet)."""
     profile, kind, answers = run.profile, evidence(run.profile), pictures.levels_answers(run.profile)
-    heat = temperatures(run, judgments(profile), features.models(profile))
+    heat = temperatures(run, judged.things(profile.evidence), features.models(profile))
     rows = answers.rows_in(pictures.names(run, "levels"))
     for number, level in enumerate(LEVELS):
         rng = stream(profile, 18, number)
@@ -146,11 +149,11 @@ def cosines(x: Float[np.ndarray, "images dim"], asked: Int[np.ndarray, "n 3"]) -
 def similarity(run: Run) -> Iterator[Row]:
     """Representational similarity on every set of judged photographs (units: photograph, and person where there are several)."""
     profile = run.profile
-    known = readers.similarity_judgments_92(registry.locate("kriegeskorte92-judgments").parent)
+    known = pictures.similarity_92()
     yield from _judged(run, "kriegeskorte-92", "92 photographs", known.matrices)
     for name in filter(pictures.at_hand, pictures.GATED):
         yield from _judged(run, name, name, pictures.judged(profile, name).matrices)
-    matrix, rows = readers.things48(registry.locate("things-48"), judgments(profile).names)
+    matrix, rows = readers.things48(registry.locate("things-48"), judged.things(profile.evidence).names)
     yield from _agreement(run, "48 THINGS objects", {m: x[rows] for m, x in everyone(run, "things")}, matrix)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from humalign.chain.paper import features
-from humalign.chain.paper.teaching import Judgments
+from humalign.chain import features
+from humalign.chain.judged import Things
 from humalign.chain.pipeline import Run
 from humalign.evaluation import uncertainty
 from humalign.evaluation.scores import Estimate, resamples
-from humalign.profiles import Released
+from humalign.profiles import Profile
 
 Model = tuple[str, str]  # model, stage
 Row = tuple[tuple[str, str, str, str, str], str, Estimate]  # model, stage, task, split, metric; evidence; estimate
@@ -21,7 +21,7 @@ REFERENCES = {"teacher": ("teacher-base",), "unaligned": ("base",), "aligned": (
 HEATED = 20_000
 
 
-def evidence(profile: Released, kind: str = "human") -> str:
+def evidence(profile: Profile, kind: str = "human") -> str:
     """Return on whose evidence a number stands; whatever a rehearsal finds is simulated."""
     return kind if profile.evidence == "human" else "simulated"
 
@@ -40,9 +40,9 @@ def constant(value: float | int, n: int = 1) -> Estimate:
     return Estimate(float(value), np.array([float(value)]), n)
 
 
-def weights(profile: Released, units: int, number: int = 0) -> np.ndarray:
+def weights(profile: Profile, units: int, number: int = 0) -> np.ndarray:
     """Return bootstrap weights; another number draws other units, as people beside images."""
-    return resamples(units, profile.bootstrap_draws, profile.seed + number)
+    return resamples(units, profile.evaluation.bootstrap_draws, profile.seed + number)
 
 
 def everyone(run: Run, which: str) -> Iterator[tuple[Model, np.ndarray]]:
@@ -51,7 +51,7 @@ def everyone(run: Run, which: str) -> Iterator[tuple[Model, np.ndarray]]:
         yield (model, stage), features.read(run, model, stage, which)
 
 
-def temperatures(run: Run, known: Judgments, models: Iterable[Model]) -> dict[Model, float]:
+def temperatures(run: Run, known: Things, models: Iterable[Model]) -> dict[Model, float]:
     """Return the temperature of each model at which training answers about the THINGS objects, never scored, are most likely."""
     from humalign.data.judgments import Choices
 

@@ -23,7 +23,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from humalign.data import registry
-from humalign.data.datafiles import matlab
+from humalign.data.listing import hidden
+from humalign.data.matlab import matlab
 from humalign.data.registry import Source
 from humalign.errors import HumalignError
 
@@ -48,7 +49,7 @@ BROKEN = (OSError, tarfile.TarError, EOFError, zlib.error)
 
 def wanted(entry: Source, profile: Any) -> int:
     """Return how many pictures a profile's settings say there are."""
-    return getattr(profile, SETTINGS[entry.name], PICTURES[entry.name])
+    return int(getattr(profile.data, SETTINGS[entry.name]))
 
 
 def check(entry: Source, inside: bool = True, pictures: int | None = None) -> Path:
@@ -133,7 +134,7 @@ def in_folders(root: Path) -> Iterator[str]:
     try:
         with os.scandir(root) as folders:
             for folder in folders:
-                if folder.is_dir() and not folder.name.startswith("."):
+                if folder.is_dir() and not hidden(folder.name):
                     with os.scandir(folder.path) as pictures:
                         yield from (f"{folder.name}/{each.name}" for each in pictures if _picture(each.name))
     except OSError as error:
@@ -151,12 +152,13 @@ def in_archive(path: Path) -> Iterator[tuple[str, int, int]]:
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as outer:
             for archive in outer:
-                if archive.name.endswith(".tar"):
+                if archive.name.endswith(".tar") and not hidden(PurePosixPath(archive.name).name):
                     file.seek(archive.offset_data)
                     with tarfile.open(fileobj=file, mode="r:") as inner:
                         name = PurePosixPath(archive.name).stem
                         pictures = ((PurePosixPath(m.name).name, m) for m in inner if m.isfile())
-                        yield from ((f"{name}/{each}", m.offset_data, m.size) for each, m in pictures)
+                        shown = ((each, m) for each, m in pictures if not hidden(each))
+                        yield from ((f"{name}/{each}", m.offset_data, m.size) for each, m in shown)
     except BROKEN as error:
         raise _unreadable(path, error, "one archive a class, as released") from None
 
@@ -184,7 +186,7 @@ def loose(folder: Path) -> list[str]:
     """Name the pictures that lie in a folder itself, none where it holds class folders."""
     try:
         with os.scandir(folder) as scanned:
-            found = [each for each in scanned if not each.name.startswith(".")]
+            found = [each for each in scanned if not hidden(each.name)]
     except OSError:
         return []
     return (
@@ -221,7 +223,7 @@ def devkit_classes(root: Path, pictures: int) -> list[str]:
     ``WNID``, ``num_children``) of the devkit; readme.txt in it: the ids of low-level synsets are 1 to 1000.
     """
     place, read = _devkit(root)
-    truth = read("ILSVRC2012_validation_ground_truth.txt").decode("ascii", "replace").split()
+    truth = read("ILSVRC2012_validation_ground_truth.txt").decode("utf-8-sig", "replace").split()
     if len(truth) != pictures:
         raise HumalignError(
             f"{place}: a ground truth of {len(truth):,} pictures instead of {pictures:,}: fetch it again"
@@ -287,7 +289,7 @@ def _synsets(place: Path, content: bytes) -> dict[str, str]:
 
 
 def _picture(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(SUFFIXES) and not hidden(name)
 
 
 def _unreadable(path: Path, error: BaseException, what: str) -> HumalignError:
@@ -298,6 +300,6 @@ def _listed(folder: Path) -> set[str]:
     for name in LISTS:
         if (folder / name).is_file():
             return {
-                line.split()[0] for line in (folder / name).read_text("utf-8").splitlines() if line.strip()
+                line.split()[0] for line in (folder / name).read_text("utf-8-sig").splitlines() if line.strip()
             }
     return set()

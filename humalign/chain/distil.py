@@ -1,0 +1,226 @@
+"""Students: each is trained on the teacher's similarities over the pool, and its control on those of the untransformed backbone.
+
+One process trains where there is one GPU or none. Where there are several, they are started by PyTorch's torchrun, one a GPU, and train
+each student together. On several machines that share the build folder, start them yourself, after the step ``triplets``; then run the
+profile, which finds the students finished:
+
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST -m humalign.chain.together BUILD paper
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gc
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from humalign import triplets
+from humalign.artefacts import PACKAGE, Provenance, replacing
+from humalign.chain import authors, curves, embed
+from humalign.chain import label as labels
+from humalign.chain.features import start, student_file, taught, teacher_labels
+from humalign.chain.inputs import progress_bar, schedule
+from humalign.chain.pipeline import Run
+from humalign.chain.sets import size_of, store
+from humalign.data.judgments import check_triplets
+from humalign.data.pixels import PixelStore
+from humalign.distil.batches import DenseTriplets
+from humalign.distil.distill import Engine, distill
+from humalign.distil.ranks import Ranks, join
+from humalign.errors import HumalignError
+from humalign.models.embedding import forward, said
+from humalign.models.student import Student
+from humalign.profiles import Profile, as_settings
+from humalign.profiles import Student as Settings
+from humalign.teach.objectives import OBJECTIVES, pair_similarities
+from humalign.triplets import LabelledTriplets
+from humalign.triplets.layout import reading
+
+# Fewer rows a pass leave a GPU idle: below, what is kept for the gradient is computed again instead.
+LEAST_ROWS = 16
+# Validation triplets that are looked at together.
+CHUNK = 1000
+# Set for processes that end when their starter does.
+TIED = "HUMALIGN_TIED"
+
+
+def student_files(profile: Profile) -> list[str]:
+    """Name what the step leaves."""
+    own = [name for student, part, stage in taught(profile) for name in _files(student, part, stage)]
+    return [*own, *authors.converted_files(profile), *curves.files(profile)]
+
+
+def _files(student: Settings, part: str, stage: str) -> list[str]:
+    file = student_file(student.backbone, part, stage)
+    return [file, file.replace(".safetensors", ".json")]
+
+
+def train(run: Run, provenance: Provenance) -> None:
+    """Teach all students; where a GPU runs out of memory, go on from the last checkpoint with less at a time, and say so.
+
+    Released models among them are converted first: an archive that is missing should be known before days of training.
+    """
+    authors.convert(run, provenance)
+    processes = run.profile.compute.processes or (torch.cuda.device_count() if run.profile.compute.device in ("auto", "cuda") else 1)
+    full = run.path("students/out-of-memory")
+    passes, recompute = 1, False
+    while True:
+        full.unlink(missing_ok=True)
+        try:
+            if processes > 1:
+                _together(run, processes, passes, recompute, full)
+            else:
+                teach_all(run, provenance, passes, recompute)
+            break
+        except torch.OutOfMemoryError:
+            gc.collect()
+            torch.cuda.empty_cache()
+            passes, recompute = _smaller(run.profile, processes, passes, recompute)
+    curves.train(run, provenance)
+    for leftover in run.path("students").rglob("*.ckpt"):
+        leftover.unlink()
+    run.path("students/profile.yaml").unlink(missing_ok=True)
+
+
+def _smaller(profile: Profile, processes: int, passes: int, recompute: bool) -> tuple[int, bool]:
+    """Return the next way to need less memory: more passes a step; then computing again what a gradient needs."""
+    if profile.distillation.batch_triplets / processes / passes >= 2 * LEAST_ROWS:
+        said(f"out of GPU memory: a step is taken in {2 * passes} passes from here on")
+        return 2 * passes, recompute
+    if not recompute:
+        said("out of GPU memory: activations are computed twice from here on, a third slower")
+        return passes, True
+    raise HumalignError("the GPU has too little memory for a student: free it, or lower `batch_triplets` in the profile")
+
+
+def _together(run: Run, processes: int, passes: int, recompute: bool, full: Path) -> None:
+    """Start processes that teach all students together, and wait for them."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    settings = run.path("students/profile.yaml")  # JSON is YAML: the very settings of this run, however they were made
+    with replacing(settings) as part:
+        part.write_text(json.dumps(as_settings(run.profile), indent=1))
+    command += ["-m", "humalign.chain.together", str(run.build), str(settings), str(passes), str(int(recompute)), run.profile.name]
+    # They run this very code, wherever they are started; and OMP's threads are shared out among them.
+    threads = str(max(1, run.profile.threads // processes))
+    tied = {"PYTHONPATH": str(PACKAGE.parent), TIED: "1", "OMP_NUM_THREADS": threads}
+    # Where this process is killed, the pipe ends, and they with it.
+    done = subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | tied)
+    try:
+        failed = done.wait()
+    finally:
+        done.terminate()
+        done.wait()
+    if failed and full.is_file():
+        raise torch.OutOfMemoryError
+    if failed:
+        raise HumalignError(f"the {processes} processes that train students ended with status {failed}: see above; run the same again")
+
+
+def teach_all(run: Run, provenance: Provenance, passes: int = 1, recompute: bool = False) -> None:
+    """Train every student and control that is not finished under this key, in this process or in all that torchrun started."""
+    profile, compute = run.profile, run.profile.compute
+    compiler = None if compute.compile == "none" else compute.compile
+    engine = Engine(compute.device, compute.precision == "bfloat16", recompute, passes, compiler)
+    ranks, everyone = join(compute.device), taught(profile)
+    with progress_bar(len(everyone) * profile.distillation.steps, "training steps") as bar:
+        bar.disable |= ranks.rank > 0
+        for student, part, stage in everyone:
+            teach_one = functools.partial(_teach_one, run, student, part, stage, provenance, engine, ranks, bar)
+            if ranks.rank > 0:
+                # The first process alone notes what is finished; the others ask before it can have begun.
+                if not run.is_kept(provenance.key, _files(student, part, stage)):
+                    teach_one()
+            elif run.kept(provenance.key, _files(student, part, stage), teach_one):
+                bar.update(profile.distillation.steps)
+
+
+def _teach_one(
+    run: Run, settings: Settings, part: str, stage: str, provenance: Provenance, engine: Engine, ranks: Ranks, bar: tqdm
+) -> None:
+    profile, pool, file = run.profile, run.profile.data.pool, student_file(settings.backbone, part, stage)
+    whole = not (settings.frozen or settings.trained)
+    inputs = store(run, pool, size_of(settings.backbone)) if whole else embed.activations(run, settings.backbone, pool)
+    student = start(run, settings, stage)
+    checkpoint = run.path(f"{file.removesuffix('.safetensors')}.{provenance.key}.ckpt")
+    evaluate, every, audited = None, profile.distillation.evaluate_every, None
+    if labels.dense(profile):
+        plan: LabelledTriplets | DenseTriplets = DenseTriplets(
+            teacher_labels(run, part, stage), profile.distillation.batch_images, profile.seed
+        )
+    else:
+        path = labels.triplet_path(run, part, stage, "train")
+        if whole:
+            with reading(path) as (indices, similarities, _):
+                # Names are a gigabyte a process, and the file was audited when it was made: they are left on disk.
+                plan = triplets.LabelledTriplets(indices, similarities, np.empty((len(indices), 0), "S1"))
+        else:
+            plan, audited = triplets.read(path), np.asarray(embed.read(run, settings.backbone, pool))
+        check_triplets(plan.indices, len(inputs))
+        if "val" in labels.splits(profile) and every:
+            shown = store(run, labels.pictures_of(profile, "val"), size_of(settings.backbone))
+            evaluate = _Validation.of(run, part, stage, shown, ranks).agreement
+    log = distill(
+        student, inputs, plan, schedule(profile), checkpoint, lambda step: bar.update(),
+        engine=engine, evaluate=evaluate, evaluate_every=every or 1, unsound=audited is None,
+        embeddings=audited,
+    )  # fmt: skip
+    if ranks.rank == 0:
+        with replacing(run.path(file).with_suffix(".json")) as path:
+            path.write_text(json.dumps(provenance.attrs() | dataclasses.asdict(log), indent=1))
+        student.save(run.path(file), provenance.attrs())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Validation:
+    """Triplets that no student is trained on, and the teacher's similarities; of ours, no picture is trained on either."""
+
+    profile: Profile
+    pictures: PixelStore
+    rows: np.ndarray
+    similarities: torch.Tensor
+    used: np.ndarray
+    ranks: Ranks
+
+    @classmethod
+    def of(cls, run: Run, part: str, stage: str, pictures: PixelStore, ranks: Ranks) -> _Validation:
+        with reading(labels.triplet_path(run, part, stage, "val")) as (indices, similarities, _):
+            used, rows = np.unique(indices, return_inverse=True)
+        return cls(run.profile, pictures, rows.reshape(-1, 3), torch.from_numpy(similarities).float(), used, ranks)
+
+    def agreement(self, student: Student) -> dict[str, float]:
+        """Return how often the student keeps the teacher's pair, and the mean divergence (nats); a tie does not keep it."""
+        shown = _Picked(self.pictures, self.used)
+        compute = self.profile.compute
+        parts = forward(lambda pixels: (student(pixels),), self.pictures.size, shown, range(len(self.used)), self.ranks.device, compute)
+        outputs = torch.from_numpy(np.concatenate([outputs for (outputs,) in parts]))
+        divergence, kept = 0.0, 0
+        for first in range(0, len(self.rows), CHUNK):
+            # Some rows at a time: all pairs of their pictures are multiplied.
+            used, rows = torch.unique(torch.from_numpy(self.rows[first : first + CHUNK]), return_inverse=True)
+            said_here = self.similarities[first : first + CHUNK]
+            each = OBJECTIVES[self.profile.distillation.objective](said_here, outputs[used], rows, self.profile.distillation.temperature)
+            divergence += float(each.double().sum())
+            pairs = pair_similarities(outputs[used], rows)
+            kept += int((pairs[:, :1] > pairs[:, 1:]).all(1).sum())
+        return {"agreement": kept / len(self.rows), "divergence": divergence / len(self.rows)}
+
+
+class _Picked(PixelStore):
+    """Some pictures of a store, in an order of their own."""
+
+    def __init__(self, store: PixelStore, rows: np.ndarray) -> None:
+        self.store, self.rows = store, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: slice) -> torch.Tensor:
+        return self.store[self.rows[index]]

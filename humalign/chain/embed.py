@@ -1,0 +1,81 @@
+"""Every set through every backbone that needs it before anything is taught, streamed to disk.
+
+Features of a teacher's backbone, and of a student's whose first blocks stay as they are; of the latter also the activations where these
+blocks end, in half precision.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from humalign.artefacts import Provenance
+from humalign.chain import sets
+from humalign.chain.inputs import progress_bar
+from humalign.chain.pipeline import Run
+from humalign.data.images import ImageSet
+from humalign.data.pixels import PixelStore
+from humalign.distil.ranks import join
+from humalign.models import backbones, embedding
+from humalign.models.backbones import Backbone
+from humalign.profiles import Profile
+
+
+def label(name: str) -> str:
+    """Return a model's name as a file may carry it."""
+    return name.replace(":", "-").replace("/", "-")
+
+
+def frozen(profile: Profile, backbone: Backbone) -> int | None:
+    """Return how many blocks of a student's backbone are run once and kept; none of a backbone that no student has, or has whole."""
+    for student in profile.students:
+        if student.backbone == backbone.name and (student.frozen or student.trained):
+            return max(len(backbone.stages) - student.trained, 0) if student.trained else student.frozen
+    return None
+
+
+def embedding_files(profile: Profile) -> list[str]:
+    """Name what the step leaves."""
+    return [name for backbone, several in sets.embedded(profile).items() for which in several for name in _files(profile, backbone, which)]
+
+
+def _files(profile: Profile, backbone: str, which: str) -> list[str]:
+    keeps = any(each.backbone == backbone and (each.frozen or each.trained) for each in profile.students)
+    return [f"{kind}/{label(backbone)}/{which}.npy" for kind in ("embeddings", *(("activations",) if keeps else ()))]
+
+
+def embed(run: Run, provenance: Provenance) -> None:
+    """Run each set through each backbone that needs it; what was finished before a stop is kept."""
+    profile, device = run.profile, join(run.profile.compute.device).device
+    shown: dict[str, ImageSet] = {}
+    for name, several in sets.embedded(profile).items():
+        backbone = backbones.build(name)
+        for which in several:
+            images = _pictures(run, which, backbone, shown)
+            paths = [run.path(file) for file in _files(profile, name, which)]
+            with progress_bar(len(images), f"{name}, {which}, pictures") as bar:
+
+                def make(images=images, paths=paths, backbone=backbone, bar=bar) -> None:  # type: ignore[no-untyped-def]
+                    cut = frozen(profile, backbone)
+                    embedding.to_files(images, backbone, cut, paths, provenance.key, device, profile.compute, bar.update)
+
+                run.kept(provenance.key, _files(profile, name, which), make)
+
+
+def _pictures(run: Run, which: str, backbone: Backbone, shown: dict[str, ImageSet]) -> ImageSet | PixelStore:
+    """Return pictures as they were squashed, where they were; those of a pool are decoded at the size of a teacher's backbone alone."""
+    if run.path(f"pixels/{which}-{backbone.size}/pixels.json").is_file():
+        return sets.store(run, which, backbone.size)
+    return shown.setdefault(which, sets.SETS[which](run.profile))
+
+
+def read(run: Run, backbone: str, which: str) -> Float[np.ndarray, "images dim"]:
+    """Return the memory map of a set's features by a backbone."""
+    return np.load(run.path(f"embeddings/{label(backbone)}/{which}.npy"), mmap_mode="r")
+
+
+def activations(run: Run, backbone: str, which: str) -> Tensor:
+    """Return a set's activations where a student's trunk ends."""
+    return torch.from_numpy(np.load(run.path(f"activations/{label(backbone)}/{which}.npy")))

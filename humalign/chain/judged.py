@@ -1,0 +1,282 @@
+"""What people, or simulated observers, said of things: answers, and the parts into which the things are split."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from jaxtyping import Bool, Float, Int
+
+from humalign.artefacts import Provenance, write_dataset
+from humalign.chain import sets
+from humalign.chain.answers import SOURCES, AnswerSets, answer_sets, check_orders
+from humalign.chain.inputs import stream
+from humalign.chain.pipeline import Run
+from humalign.data import editions, object_order, readers, registry, simulate
+from humalign.data.emoji import concepts
+from humalign.data.judgments import ByObject, Choices, random_triplets
+from humalign.errors import HumalignError, nearest
+from humalign.evaluation import people, rsa
+from humalign.models import embeddings
+from humalign.profiles import Profile, Teacher
+from humalign.teach import splits
+
+Name = tuple[str, str, str, str, str]  # model, stage, task, split, metric of a score
+# Embeddings of the objects that come with the judgments.
+CLIP = "clip-vit-b32"
+# Correlation of the 48 objects' judged dissimilarities with those that VICE implies: .89 in order, about 0 in another.
+LEAST_ALIKE = 0.5
+SIMULATED = "judgments.nc"
+ANSWERS = ["things-ids", *SOURCES, "things-categories"]
+OBJECTS = [*ANSWERS, "things-clip-features", "things-vice"]
+
+
+# ---- the objects of THINGS ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Things(AnswerSets):
+    """Answers about the THINGS objects, and what is known of the objects."""
+
+    categories: pd.DataFrame
+    names: tuple[str, ...]
+
+    @functools.cached_property
+    def answers(self) -> ByObject:
+        """All answers to triplets that were asked once, sliced by object."""
+        return ByObject.of(self.asked_once, len(self.names))
+
+    @property
+    def published(self) -> Float[np.ndarray, "objects dims"]:
+        """The published embedding of people's answers (VICE)."""
+        return self._described[0]
+
+    @property
+    def features(self) -> Float[np.ndarray, "objects dim"]:
+        """The embeddings (CLIP ViT-B/32) that come with the judgments."""
+        return self._described[1]
+
+    def check_orders(self) -> None:
+        """Check by the answers that every file that comes with them is in the order in which it is read.
+
+        Raises:
+            HumalignError: a file that is not there, cannot be read, or is in another order than expected.
+        """
+        assert len(self._described)
+
+    @functools.cached_property
+    def _described(self) -> tuple[np.ndarray, np.ndarray]:
+        """Read both, each in an order of its own (see `humalign.data.object_order`), and check the orders by the answers."""
+        published = readers.embedding(registry.locate("things-vice"), self.names, object_order.OLD)
+        features = readers.features(registry.locate("things-clip-features"), self.names, object_order.SORTED)
+        check_orders(registry.locate, self, published, features, self.names)
+        return published, features
+
+    def folds(self, profile: Profile) -> list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
+        """Return training and test objects of each fold, in ascending order."""
+        return object_folds(len(self.names), profile.teachers[0].parts.folds)
+
+
+@functools.cache
+def things(evidence: str = "human") -> Things:
+    """Read the answers and the categories.
+
+    Args:
+        evidence: ``human``, or ``simulated`` for made-up files in the same layout.
+
+    Raises:
+        HumalignError: a file that cannot be read; ids that are not those of THINGS, where the evidence is said to be people's.
+    """
+    ids = registry.locate("things-ids")
+    if evidence == "human" and editions.of("things-ids").edition != editions.PUBLIC:
+        raise HumalignError(
+            f"{ids} holds other ids than those of THINGS: bring the public file (`humalign fetch things-ids`), or say"
+            " `evidence: simulated` in the profile"
+        )
+    names = readers.object_ids(ids)
+    answers = answer_sets(registry.locate, names)
+    categories = readers.categories(registry.locate("things-categories"), names)
+    return Things(answers.training, answers.validation, answers.repeated, categories, names)
+
+
+def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray, " m"]]:
+    """Read the judged dissimilarities of 48 objects, and the objects' rows, which are checked by the published dimensions.
+
+    Raises:
+        HumalignError: dissimilarities that do not follow the dimensions: rows in another order than their names.
+    """
+    path = registry.locate("things-48")
+    judged, rows = readers.things48(path, known.names)
+    own = rsa.choice_dissimilarities(people.dot_similarity(known.published[rows]))
+    pairs = np.triu_indices(len(rows), 1)
+    if (alike := float(np.corrcoef(own[pairs], judged[pairs])[0, 1])) < LEAST_ALIKE:
+        raise HumalignError(
+            f"{path}: its rows do not follow people's dimensions of the objects they are named by (r = {alike:.2f}, expected about 0.9):"
+            " they are in another order; put words48.mat of osf.io/z2784 beside it"
+        )
+    return judged, rows
+
+
+# ---- simulated observers -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulated:
+    """Simulated observers of the emoji's concepts, and one answer of theirs to each of many triplets.
+
+    Attributes:
+        observers: the known truth.
+        choices: their answers.
+        fold: in which each concept is held out.
+        whole: whether its whole subgroup is.
+    """
+
+    observers: simulate.Observers
+    choices: Choices
+    fold: Int[np.ndarray, " concepts"]
+    whole: Bool[np.ndarray, " concepts"]
+
+    @functools.cached_property
+    def answers(self) -> ByObject:
+        """All answers, sliced by concept."""
+        return ByObject.of(self.choices, len(self.fold))
+
+
+def simulate_observers(run: Run, provenance: Provenance) -> None:
+    """Make the observers, their answers, and the folds over concepts."""
+    profile, taxonomy, rng = run.profile, concepts(), stream(run.profile, 1)
+    made, parts = profile.simulated, profile.labeller.parts
+    fold, whole = splits.concept_folds(taxonomy, parts.folds, parts.whole_subgroups, rng)
+    shares = {"group": made.group_share, "subgroup": made.subgroup_share, "concept": made.concept_share}
+    observers = simulate.calibrated(simulate.tree_space(taxonomy, shares, made.space_dim, rng), made.people, made.individuality, rng)
+    answers = observers.answer(random_triplets(np.arange(len(taxonomy)), made.answers, rng), 1, rng)
+    dataset = xr.Dataset(
+        {
+            "fold": ("concept", fold),
+            "whole": ("concept", whole.astype(np.int8)),
+            "space": (("concept", "dim"), observers.space),
+            "weights": (("person", "dim"), observers.weights),
+            "triplets": (("answer", "image"), answers.triplets),
+            "counts": (("answer", "pair"), answers.counts),
+        },
+        attrs=provenance.attrs() | {"sharpness": observers.sharpness, "lapse": observers.lapse, "evidence": "simulated"},
+    )
+    write_dataset(run.path(SIMULATED), dataset)
+
+
+def simulated(run: Run) -> Simulated:
+    """Read what `simulate_observers` wrote."""
+    file = embeddings.read(run.path(SIMULATED))
+    observers = simulate.Observers(file["space"].values, file["weights"].values, float(file.attrs["sharpness"]), float(file.attrs["lapse"]))
+    choices = Choices(file["triplets"].values, file["counts"].values)
+    return Simulated(observers, choices, file["fold"].values, file["whole"].values.astype(bool))
+
+
+# ---- judged sets and their parts ---------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """A set of things, and what was said of them.
+
+    Attributes:
+        answers: to triplets that were asked once, sliced by thing.
+        training: those of them that are not kept to validate with.
+        folds: training and test things of each.
+        check: refuses embeddings of the things in another order.
+        truth: the observers' choice distributions, where they are simulated.
+    """
+
+    answers: ByObject
+    training: Choices
+    folds: Callable[[Teacher], list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]]
+    check: Callable[[Float[np.ndarray, "things dim"]], None] = lambda features: None
+    truth: Callable[[Int[np.ndarray, "n 3"]], Float[np.ndarray, "n 3"]] | None = None
+
+
+def _emoji(run: Run) -> Judged:
+    made = simulated(run)
+    fold = made.fold
+
+    def folds(teacher: Teacher) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(teacher.parts.folds)]
+
+    return Judged(made.answers, made.choices, folds, truth=made.observers.probabilities)
+
+
+def _things(run: Run) -> Judged:
+    known = things(run.profile.evidence)
+    if any(teacher.learner == "answers" for teacher in run.profile.teachers):
+        known.check_orders()  # before hours are spent on answers about other objects
+    ids, mend = registry.locate("things-ids"), "`humalign fetch things-ids things-answers` brings the public files"
+
+    def check(features: Float[np.ndarray, "things dim"]) -> None:
+        # The photographs are found by the objects' names, the answers refer to the objects by row.
+        object_order.check_embedding(ids, features, known.asked_once, known.names, object_order.UNIQUE, mend=mend, cosine=True)
+
+    return Judged(known.answers, known.training, lambda teacher: object_folds(len(known.names), teacher.parts.folds), check)
+
+
+def _photographs(run: Run) -> Judged:
+    rows = sets.photographs()[1]
+    answers = things(run.profile.evidence).answers[rows]
+    training = Choices(answers.triplets, answers.shares.astype(np.int64))
+    return Judged(answers, training, lambda teacher: object_folds(len(rows), teacher.parts.folds))
+
+
+JUDGED: dict[str, Callable[[Run], Judged]] = {"emoji": _emoji, "things": _things, "things-photographs": _photographs}
+
+
+def of(run: Run, teacher: Teacher) -> Judged:
+    """Return the set that a teacher is fitted to.
+
+    Raises:
+        HumalignError: there is none of that name.
+    """
+    if teacher.judged not in JUDGED:
+        raise HumalignError(f"profile {run.profile.name}: teachers.judged = {teacher.judged!r}: {nearest(teacher.judged, JUDGED)}")
+    return JUDGED[teacher.judged](run)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A named split: the things that a teacher is fitted to, and those that it is scored on; of ``all`` there are none."""
+
+    name: str
+    train: Int[np.ndarray, " m"]
+    test: Int[np.ndarray, " k"]
+
+
+def object_folds(objects: int, folds: int) -> list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
+    """Return training and test objects of each fold, in ascending order."""
+    return [(np.sort(train), np.sort(test)) for train, test in splits.ObjectFolds(folds).split(np.empty(objects))] if folds else []
+
+
+def halves(profile: Profile, images: int) -> Int[np.ndarray, " images"]:
+    """Return in which half each photograph is: the student that is scored on one half has a teacher of the other."""
+    return stream(profile, 8).permutation(images) % 2
+
+
+def part_names(teacher: Teacher) -> list[str]:
+    """Name the parts of a teacher, in order."""
+    parts = teacher.parts
+    return [*(["all"] if parts.all else []), *(f"fold{f}" for f in range(parts.folds)), *(["half0", "half1"] if parts.halves else [])]
+
+
+def kind(part: str) -> str:
+    """Return what a part is one of: ``all``, ``folds`` or ``halves``."""
+    return next((several for one, several in (("fold", "folds"), ("half", "halves")) if part.startswith(one)), part)
+
+
+def parts(run: Run, teacher: Teacher) -> list[Part]:
+    """Return the parts of a teacher, in order."""
+    known = of(run, teacher)
+    n, folds = known.answers.objects, known.folds(teacher)
+    half = halves(run.profile, n) if teacher.parts.halves else np.arange(0)
+    found = {"all": (np.arange(n), np.arange(0)), **{f"fold{f}": fold for f, fold in enumerate(folds)}}
+    found |= {f"half{h}": (np.flatnonzero(half != h), np.flatnonzero(half == h)) for h in range(2)}
+    return [Part(name, *found[name]) for name in part_names(teacher)]

@@ -1,0 +1,118 @@
+"""The model of people's answers: VICE, fitted to the answers inside each part of the things, to all of them, and to some of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from safetensors.torch import load_file
+
+from humalign.artefacts import Provenance, replacing
+from humalign.chain import judged
+from humalign.chain.inputs import progress_bar, stream
+from humalign.chain.pipeline import Run
+from humalign.data.judgments import ByObject, Choices
+from humalign.distil.ranks import join
+from humalign.models.weights import save_file
+from humalign.profiles import Profile, Teacher
+from humalign.teach import vice
+
+# Answers, number of things, and seed of a fit, read when it is made.
+Fit = Callable[[], tuple[Choices, int, int]]
+# What learns from the observers' model, or is fitted to each part beside what does.
+LEARNERS = ("affine", "answers")
+
+
+def observed(profile: Profile) -> Teacher | None:
+    """Return the teacher whose answers VICE is fitted to; none where no teacher learns from answers."""
+    return next((teacher for teacher in profile.teachers if teacher.learner in LEARNERS), None)
+
+
+def _names(profile: Profile, teacher: Teacher) -> list[str]:
+    settings = profile.observer
+    several = [*(f"seed{seed}" for seed in range(settings.seeds)), *(f"share{share:g}" for share in settings.shares)]
+    return [*several, *judged.part_names(teacher)]
+
+
+def observer_files(profile: Profile) -> list[str]:
+    """Name what the step leaves."""
+    teacher = observed(profile)
+    if teacher is None:
+        return []
+    return [*([judged.SIMULATED] if teacher.judged == "emoji" else []), *(_file(teacher, name) for name in _names(profile, teacher))]
+
+
+def _file(teacher: Teacher, name: str) -> str:
+    return f"observers/{teacher.judged}/{name}.safetensors"
+
+
+def observe(run: Run, provenance: Provenance) -> None:
+    """Fit VICE to the answers inside each part, to all training answers from several seeds, and to shares of them.
+
+    A fit that was finished is kept, and one that was stopped goes on from its checkpoint. Simulated observers are made first.
+    """
+    profile, teacher = run.profile, observed(run.profile)
+    if teacher is None:
+        return
+    if teacher.judged == "emoji":
+        run.kept(provenance.key, [judged.SIMULATED], lambda: judged.simulate_observers(run, provenance))
+    names, fits = _names(profile, teacher), _fits(run, teacher)
+    with progress_bar(len(names), "VICE fits") as bar:
+        for name in names:
+            file = _file(teacher, name)
+            run.kept(provenance.key, [file], functools.partial(_fit, run, file, provenance, fits[name]))
+            bar.update()
+    for leftover in run.path("observers").rglob("*.ckpt"):
+        leftover.unlink()
+
+
+def _fits(run: Run, teacher: Teacher) -> dict[str, Fit]:
+    """Return answers, number of things and seed of every fit, by its name."""
+    seed, settings = run.profile.seed, run.profile.observer
+    known = judged.of(run, teacher)
+    answers, things, training = known.answers, known.answers.objects, known.training
+
+    def some(share: float) -> Choices:
+        rows = stream(run.profile, 1).permutation(len(training))[: round(share * len(training))]
+        return Choices(training.triplets[rows], training.counts[rows])
+
+    fits: dict[str, Fit] = {}
+    for number in range(settings.seeds):
+        fits[f"seed{number}"] = lambda number=number: (some(1.0), things, seed + number)  # type: ignore[misc]
+    for share in settings.shares:
+        fits[f"share{share:g}"] = lambda share=share: (some(share), things, seed)  # type: ignore[misc]
+    for part in judged.parts(run, teacher):
+        # Of all things the answers to validate with are left out: what learns from this is scored on them.
+        inside = ByObject.of(training, things) if part.name == "all" else answers
+        fits[part.name] = lambda inside=inside, part=part: (*_inside(inside, part), seed)  # type: ignore[misc]
+    return fits
+
+
+def _inside(answers: ByObject, part: judged.Part) -> tuple[Choices, int]:
+    found = answers[part.train]
+    return Choices(found.triplets, found.shares.astype(np.int64)), len(part.train)
+
+
+def _fit(run: Run, file: str, provenance: Provenance, asked: Fit) -> None:
+    answers, things, seed = asked()
+    settings, path = run.profile.observer, run.path(file)
+    found = vice.fit(
+        answers,
+        things,
+        dim=settings.dim,
+        steps=settings.steps,
+        batch=settings.batch,
+        seed=seed,
+        device=str(join(run.profile.compute.device).device),
+        checkpoint=path.with_suffix(f".{provenance.key}.ckpt"),
+    )
+    with replacing(path) as part:
+        save_file({"mean": found.mean, "std": found.std}, part, provenance.attrs())
+
+
+def observer(run: Run, name: str) -> vice.ViceEmbedding:
+    """Return one of the fits of VICE: of a part, ``seed0``, ``share0.5`` and so on."""
+    teacher = observed(run.profile)
+    assert teacher is not None, "no step reads an observer where there is none"
+    return vice.ViceEmbedding(**load_file(run.path(_file(teacher, name))))

@@ -1,0 +1,219 @@
+"""Teachers: affine maps of a backbone's embeddings, fitted to what was said of the training things of each part.
+
+A learner makes one or several recipes of a part, of which ``teacher`` is the one that labels triplets, and ``untransformed`` its control:
+the backbone's own space, of which only the scale is fitted.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import softmax
+from sklearn.model_selection import GridSearchCV
+
+from humalign import triplets
+from humalign.artefacts import Provenance, replacing
+from humalign.chain import features, judged, sets
+from humalign.chain.embed import label
+from humalign.chain.inputs import progress_bar, stream
+from humalign.chain.judged import CLIP, Part
+from humalign.chain.observe import observer
+from humalign.chain.pipeline import Run
+from humalign.data.judgments import ByObject, random_triplets
+from humalign.distil.ranks import join
+from humalign.errors import HumalignError, nearest
+from humalign.evaluation import people
+from humalign.profiles import Profile, Teacher
+from humalign.teach import vice
+from humalign.teach.mixed_effects import MixedEffectsTeacher
+from humalign.teach.splits import ObjectFolds
+from humalign.teach.teacher import AffineTeacher, regressed, try_pulls
+
+# Dimensions of the teacher's space for a few hundred photographs.
+DIM = 40
+# Recipes of the learner `answers`: what each learns of the training things.
+ANSWERS = ("ridge", "ridge-strict", "teacher-one-hot", "teacher-published", "teacher-distilled", "teacher")
+Fitted = Iterator[tuple[str, AffineTeacher, dict[str, Any]]]  # recipe, what was fitted, what was chosen
+
+
+# ---- files -------------------------------------------------------------------------------------------------------------------------------
+
+
+def models(teacher: Teacher) -> list[str]:
+    """Name what a teacher is a map of: each backbone, several side by side, or the embeddings that come with the judgments."""
+    if teacher.learner == "photographs":
+        beside = ["+".join(teacher.backbones)] if len(teacher.backbones) > 1 else []
+        return [*teacher.backbones, *teacher.further, *beside]
+    return ["+".join(teacher.backbones) or CLIP]
+
+
+def labels_with(teacher: Teacher) -> str:
+    """Name the model whose map labels triplets."""
+    return "+".join(teacher.backbones) or CLIP
+
+
+def _fits(teacher: Teacher) -> list[tuple[str, str]]:
+    """Name model and part of every fit."""
+    names = judged.part_names(teacher)
+    # Of one backbone alone there is one fit, to all photographs: halves are for students.
+    return [(model, part) for model in models(teacher) for part in names if part == "all" or model == labels_with(teacher)]
+
+
+def teacher_files(profile: Profile) -> list[str]:
+    """Name what the step leaves."""
+    several = [name for teacher in profile.teachers for fit in _fits(teacher) for name in _files(teacher, *fit)]
+    return [*several, "teachers/fit.json"] if several else []
+
+
+def _files(teacher: Teacher, model: str, part: str) -> list[str]:
+    stem = f"teachers/{teacher.judged}/{label(model)}/{part}"
+    recipes = {"affine": ("teacher", "untransformed"), "answers": ANSWERS, "photographs": ("teacher", "untransformed", "ridge")}
+    return [*(f"{stem}-{recipe}.safetensors" for recipe in recipes[teacher.learner]), f"{stem}.json"]
+
+
+def fitted(run: Run, teacher: Teacher, part: str = "all", recipe: str = "teacher", model: str = "") -> AffineTeacher:
+    """Return one of the maps of a teacher: of a part, by a recipe."""
+    return AffineTeacher.load(run.path(f"teachers/{teacher.judged}/{label(model or labels_with(teacher))}/{part}-{recipe}.safetensors"))
+
+
+def notes(run: Run, teacher: Teacher, part: str) -> dict[str, Any]:
+    """Return what was chosen for one part of a teacher."""
+    path = run.path(f"teachers/{teacher.judged}/{label(labels_with(teacher))}/{part}.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+# ---- the step ----------------------------------------------------------------------------------------------------------------------------
+
+
+def teach(run: Run, provenance: Provenance) -> None:
+    """Fit every teacher to every part; all settings are chosen inside the training things. What was finished before a stop is kept."""
+    fits = [(teacher, model, part) for teacher in run.profile.teachers for model, part in _fits(teacher)]
+    known = {teacher.judged: {part.name: (number, part) for number, part in enumerate(judged.parts(run, teacher))} for teacher, *_ in fits}
+    with progress_bar(len(fits), "teachers") as bar:
+        for teacher, model, name in fits:
+            number, part = known[teacher.judged][name]
+            run.kept(provenance.key, _files(teacher, model, name), functools.partial(_fit, run, provenance, teacher, model, part, number))
+            bar.update()
+    told = {
+        f"{teacher.judged}/{model}/{part}": json.loads(run.path(_files(teacher, model, part)[-1]).read_text())
+        for teacher, model, part in fits
+    }
+    if told:
+        with replacing(run.path("teachers/fit.json")) as file:
+            file.write_text(json.dumps(provenance.attrs() | {"teachers": told}, indent=1))
+
+
+def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: Part, number: int) -> None:
+    if teacher.learner not in LEARNERS:
+        raise HumalignError(f"profile {run.profile.name}: teachers.learner = {teacher.learner!r}: {nearest(teacher.learner, LEARNERS)}")
+    chosen: dict[str, Any] = {}
+    *_, note = _files(teacher, model, part.name)
+    stem = note.removesuffix(".json")
+    for recipe, found, told in LEARNERS[teacher.learner](run, teacher, model, part, number):
+        found.save(run.path(f"{stem}-{recipe}.safetensors"), provenance.attrs())
+        chosen |= told
+    with replacing(run.path(note)) as path:
+        path.write_text(json.dumps(chosen, indent=1))
+
+
+# ---- learners ----------------------------------------------------------------------------------------------------------------------------
+
+
+def _affine(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
+    """Learn the observers' choice distributions by an affine map that is pulled towards a scaled identity."""
+    rng, device = stream(run.profile, 2, number), str(join(run.profile.compute.device).device)
+    shown = features.judged_views(run, teacher, model)
+    known = judged.of(run, teacher)
+    known.check(shown[0])
+    posterior = observer(run, part.name)
+    asked = _asked(run.profile, teacher, posterior, rng)
+    targets = posterior.predict(asked)
+    views, pictures = len(shown), np.concatenate(shown[:, part.train])
+    seen = asked if views == 1 else _in_views(asked, len(part.train), views, rng)
+    hidden = np.tile(rng.permutation(len(part.train)) % teacher.pull_folds, views)
+    affine = AffineTeacher(rank=teacher.rank, iterations=teacher.iterations, device=device)
+    tried = try_pulls(pictures, (seen, targets), groups=hidden, pulls=teacher.pulls, teacher=affine)
+    best = max(tried, key=lambda pull: tried[pull])
+    note = {"pulls": tried, "pull": best, "vice_dimensions": posterior.mean.shape[1]}
+    if known.truth:
+        note["vice_correlation"] = np.corrcoef(targets.ravel(), known.truth(part.train[asked]).ravel())[0, 1]
+    yield "teacher", affine.set_params(pull=best).fit(pictures, (seen, targets)), note
+    yield "untransformed", AffineTeacher(pull=np.inf, device=device).fit(pictures, (seen, targets)), {}
+
+
+def _asked(profile: Profile, teacher: Teacher, posterior: vice.ViceEmbedding, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
+    """Draw the triplets whose distributions the teacher learns: uniform ones, and ones across the borders of VICE's clusters.
+
+    VICE answers for any triplet, and uniform ones hardly ever hold two near concepts: the borders teach the fine distinctions.
+    """
+    near = int(teacher.border_share * teacher.triplets)
+    uniform = random_triplets(np.arange(len(posterior.mean)), teacher.triplets - near, rng)
+    if not near:
+        return uniform
+    groups = triplets.clusters(posterior.mean.relu().numpy(), teacher.border_clusters, profile.seed)
+    return np.concatenate([uniform, triplets.cluster_border(groups, near, rng)])
+
+
+def _in_views(asked: Int[np.ndarray, "n 3"], things: int, views: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
+    """Show each thing of each triplet in a view drawn at random: rows of pictures that lie view below view."""
+    return asked + things * rng.integers(views, size=asked.shape)
+
+
+def _answers(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
+    """Learn from one set of answers by several recipes: each differs from `teacher` in one thing."""
+    profile, known, f, train = run.profile, judged.things(run.profile.evidence), number, part.train
+    shown, answers, published = known.features[train], known.answers[train], known.published[train]
+    own = observer(run, part.name)
+    yield "ridge", regressed(shown, published), {}
+    yield "ridge-strict", regressed(shown, own.mean.relu().numpy()), {}
+    hidden, one_hot = stream(profile, 3, f).permutation(len(train)) % teacher.pull_folds, (answers.triplets, answers.shares)
+    tried = try_pulls(shown, one_hot, groups=hidden, pulls=teacher.pulls, teacher=AffineTeacher(rank=len(shown.T)))
+    best = max(tried, key=lambda pull: tried[pull])
+    yield "teacher-one-hot", AffineTeacher(pull=best, rank=len(shown.T)).fit(shown, one_hot), {"pull": best}
+    asked = random_triplets(np.arange(len(train)), teacher.triplets, stream(profile, 2, f))
+    targets = {
+        "teacher-published": ByObject(asked, softmax(people.pair_values(people.dot_similarity(published), asked), axis=1), len(train)),
+        # The triplets of the answers themselves, so that nothing but the targets differs from `teacher`.
+        "teacher-distilled": ByObject(answers.triplets, own.predict(answers.triplets), len(train)),
+        "teacher": answers,
+    }
+    grid = {"residual": list(teacher.residuals), "ridge": list(teacher.ridges)}
+    for recipe, each in targets.items():
+        search = GridSearchCV(MixedEffectsTeacher(), grid, cv=ObjectFolds(3, profile.seed)).fit(shown, each)
+        yield recipe, search.best_estimator_, {recipe: search.best_params_}
+
+
+def _photographs(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
+    """Learn what the published VICE says of photographs of objects that it knows."""
+    (shown,), published = features.judged_views(run, teacher, model), judged.things(run.profile.evidence).published[sets.photographs()[1]]
+    answers = vice_says(run.profile, teacher, published)
+    yield "teacher", tuned(run.profile, teacher, shown[part.train], answers[part.train]), {}
+    whole = answers if part.name == "all" else answers[part.train]
+    yield "untransformed", AffineTeacher(pull=np.inf).fit(shown[part.train], (whole.triplets, whole.shares)), {}
+    yield "ridge", regressed(shown[part.train], published[part.train]), {}
+
+
+def vice_says(profile: Profile, teacher: Teacher, published: Float[np.ndarray, "images dims"]) -> ByObject:
+    """Return the pair that VICE finds most likely to be kept, for random triplets of photographs with known dimensions."""
+    asked = random_triplets(np.arange(len(published)), teacher.triplets, stream(profile, 5))
+    similar = people.pair_values(people.dot_similarity(published), asked)
+    return ByObject(asked, np.eye(3)[similar.argmax(1)], len(published))
+
+
+def tuned(profile: Profile, teacher: Teacher, shown: Float[np.ndarray, "images dim"], answers: ByObject) -> AffineTeacher:
+    """Fit a teacher whose settings are cross-validated over the given photographs alone."""
+    grids = [{"residual": teacher.residuals, "ridge": teacher.ridges}, {"keep": teacher.keeps}]
+    return people.tuned(shown, answers, grids, profile.seed, dim=DIM)
+
+
+LEARNERS: dict[str, Callable[[Run, Teacher, str, Part, int], Fitted]] = {
+    "affine": _affine,
+    "answers": _answers,
+    "photographs": _photographs,
+}

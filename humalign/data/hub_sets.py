@@ -1,0 +1,138 @@
+"""Labelled sets of the Hugging Face hub, or of a folder that its library saved."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from humalign.data import listing
+from humalign.data.decoding import open_image
+from humalign.data.images import ImageSet
+from humalign.data.registered_sets import one_line
+from humalign.data.torchvision_sets import FIRST_SPLITS, named
+from humalign.errors import HumalignError, nearest
+
+# What columns of classes in words are called, where a set has several columns of text.
+CLASS_COLUMNS = ("label", "labels", "class", "class_name", "label_name", "category")
+
+
+class HubImages:
+    """Pictures of a set of the library ``datasets``, by its one column of pictures and its one column of
+    classes.
+
+    Classes are numbers with names (ClassLabel), or words: in the one column of text, or in the one that is
+    called ``label`` or the like.
+
+    Args:
+        name: in messages.
+        rows: a ``datasets.Dataset``.
+
+    Raises:
+        HumalignError: none or several such columns; a damaged picture is told when it is read.
+    """
+
+    def __init__(self, name: str, rows: Any) -> None:
+        import datasets
+
+        self.name, self._column = name, _column(name, rows, datasets.Image, "pictures (Image)")
+        label = _classes(name, rows)
+        # Decoded here, so that a picture is the same whichever way it comes.
+        self.rows = rows.cast_column(self._column, datasets.Image(decode=False))
+        self.labels = _labels(
+            name, rows.select_columns([label])[label], getattr(rows.features[label], "names", None)
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        with one_line(f"picture {index} of {self.name}", "fetch the set again"):
+            file = self.rows[index][self._column] or {}
+        if not file.get("bytes") and not file.get("path"):
+            raise HumalignError(f"{self.name} has no picture in row {index}: take the row out")
+        return open_image(
+            io.BytesIO(file["bytes"]) if file.get("bytes") else file["path"], f"{index} of {self.name}"
+        )
+
+
+def _classes(name: str, rows: Any) -> str:
+    """Return the column of classes: of numbers with names, else of text."""
+    import datasets
+
+    text = [
+        column
+        for column, feature in rows.features.items()
+        if getattr(feature, "dtype", "") in ("string", "large_string")
+    ]
+    if any(isinstance(feature, datasets.ClassLabel) for feature in rows.features.values()) or not text:
+        return _column(name, rows, datasets.ClassLabel, "classes (ClassLabel)")
+    called = [column for column in text if column.lower() in CLASS_COLUMNS]
+    if len(called or text) != 1:
+        several = ", ".join(called or text)
+        raise HumalignError(
+            f"{name} has several columns of text, {several}: keep the classes in one called label, and "
+            "write hf:FOLDER"
+        )
+    return (called or text)[0]
+
+
+def _labels(name: str, cells: Sequence[Any], classes: Sequence[str] | None) -> pd.DataFrame:
+    if classes is not None:
+        return named(name, np.array([-1 if each is None else each for each in cells], dtype=int), classes)
+    empty = sum(not (each or "").strip() for each in cells)
+    if empty:
+        raise HumalignError(f"{name} has {empty} pictures without a class: name another split")
+    return pd.DataFrame({"class": [listing.plain(each.strip()) for each in cells]})
+
+
+def _column(name: str, rows: Any, kind: type, what: str) -> str:
+    found = [column for column, feature in rows.features.items() if isinstance(feature, kind)]
+    if len(found) != 1:
+        there = ", ".join(f"{column} ({type(feature).__name__})" for column, feature in rows.features.items())
+        said = f"several columns of {what}, {', '.join(found)}" if found else f"no column of {what}"
+        raise HumalignError(
+            f"{name} has {said}; its columns are {there}: save it with one (save_to_disk), and write "
+            "hf:FOLDER"
+        )
+    return found[0]
+
+
+def find(name: str, rest: str) -> ImageSet:
+    try:
+        import datasets
+    except ImportError:
+        raise HumalignError(f"{name} needs the library datasets: pip install datasets") from None
+    place, split = _place(name, rest)
+    saved = any((Path(place) / each).is_file() for each in ("dataset_dict.json", "state.json"))
+    mend = (
+        "is the name right? else connect to the network, or write hf:FOLDER of a set that is on this machine"
+    )
+    with one_line(name, mend), contextlib.redirect_stdout(sys.stderr):
+        found = datasets.load_from_disk(place) if saved else datasets.load_dataset(place)
+    if isinstance(found, datasets.Dataset):
+        found = {str(found.split or "all"): found}
+    if split and split not in found:
+        raise HumalignError(f"{name} has no split {split!r}: {nearest(split, found)}")
+    chosen = split or next((each for each in FIRST_SPLITS if each in found), next(iter(found)))
+    return HubImages(name, found[chosen])
+
+
+def _place(name: str, rest: str) -> tuple[str, str]:
+    """Return the folder or the hub's OWNER/NAME, and the split behind it."""
+    folder = Path(rest).expanduser()
+    if folder.is_dir():
+        return str(folder), ""
+    if folder.parent.is_dir() and folder.parent != Path():
+        return str(folder.parent), folder.name
+    parts = rest.split("/")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise HumalignError(f"{name}: write hf:OWNER/NAME, hf:OWNER/NAME/SPLIT or hf:FOLDER")
+    return "/".join(parts[:2]), "".join(parts[2:])

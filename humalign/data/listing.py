@@ -1,0 +1,287 @@
+"""Which files of a folder or an archive are pictures, in which order they stand, and what class each is of:
+one rule for all readers.
+
+A file is known by the parts of its path below the folder or archive that was named. Parts are compared as
+NFC, in which an accented letter is one sign: a Macintosh may write the same name as two, and the order of the
+pictures must not depend on that.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from humalign.errors import HumalignError
+
+# Pictures that Pillow decodes without other programs. A fixed list: the numbers of pictures must not change with
+# Pillow's version.
+SUFFIXES = tuple(
+    ".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .gif .tif .tiff .avif .jp2 .j2k .jpf .jpx .ppm .pgm "
+    ".pbm"
+    " .pnm .pfm .tga .icb .vda .ico .icns .pcx .sgi .rgb .rgba .bw .qoi .dds .psd .xbm .xpm".split()
+)
+# Pictures that are named where they lie among others, because a picture that is passed over moves the numbers of
+# all behind it.
+UNREAD = tuple(
+    ".heic .heif .hif .jxl .svg .svgz .eps .jxr .exr .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .raf .orf "
+    ".rw2"
+    " .pef .raw".split()
+)
+SAID = ".jpg, .png, .webp, .tif and others"
+# What systems and programs leave beside the data under a name without a dot.
+LEFT = frozenset(
+    "__macosx thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini @eadir @tmp @recycle @recently-snapshot"
+    " #recycle #snapshot $recycle.bin lost+found __pycache__".split()
+) | {"system volume information", "icon\r"}
+SPLIT = re.compile(
+    r"(train|training|val|valid|validation|test|testing|dev|eval)([ _-]?(set|split|data|images|[0-9]+))?",
+    re.IGNORECASE,
+)
+
+Parts = tuple[str, ...]
+
+
+def hidden(name: str) -> bool:
+    """Return whether a part of a path is none of the data: a hidden one, or one that systems leave beside the
+    data.
+
+    Args:
+        name: of a file or folder, without what is above it: ``.ipynb_checkpoints``, ``._x.jpg``,
+            ``__MACOSX``, ``Thumbs.db``, ``@eaDir``.
+    """
+    return name.startswith((".", "~$")) or name.lower() in LEFT
+
+
+def plain(name: str) -> str:
+    """Return a name in NFC; bytes that are not UTF-8 are written as ``\\xe9``, so that any file or terminal
+    can hold them.
+    """
+    if name.isascii():
+        return name
+    return unicodedata.normalize(
+        "NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    )
+
+
+def parts_of(name: str) -> Parts:
+    """Return the plain parts of a path in an archive or a list, whichever system wrote it."""
+    return tuple(map(plain, PurePosixPath(name.replace("\\", "/")).parts))
+
+
+def is_picture(parts: Parts, where: object) -> bool:
+    """Return whether a file is a picture that is read.
+
+    Args:
+        parts: of its path.
+        where: the folder or archive, for the message.
+
+    Raises:
+        HumalignError: it is a picture of a kind that is not read.
+    """
+    if any(map(hidden, parts)):
+        return False
+    suffix = PurePosixPath(parts[-1]).suffix.lower()
+    if suffix in UNREAD:
+        raise HumalignError(
+            f"{where}: {'/'.join(parts)} is a picture of a kind that is not read: convert it to .png or "
+            ".jpg, or take it away; passed over, it would move the numbers of those behind it"
+        )
+    return suffix in SUFFIXES
+
+
+def below(root: Path) -> list[tuple[Parts, Path]]:
+    """Return the pictures below a folder by name, links to folders followed; parts of the path below it, and
+    the path.
+
+    A link to a folder that holds the link is not entered again.
+
+    Raises:
+        HumalignError: a folder that may not be read, a link to nothing, or a picture of a kind that is not
+            read.
+    """
+    found: list[tuple[Parts, Path]] = []
+    stack: list[tuple[Parts, Path, frozenset[tuple[int, int]]]] = (
+        [((), root, frozenset())] if root.is_dir() else []
+    )
+    while stack:
+        above, folder, entered = stack.pop()
+        entered |= {_identity(folder)}
+        for entry in _entries(folder):
+            parts = (*above, plain(entry.name))
+            path = Path(entry.path)
+            if entry.is_dir():
+                if _identity(path) not in entered:
+                    stack.append((parts, path, entered))
+            elif is_picture(parts, root):
+                found.append((parts, path))
+    return sorted(found)
+
+
+def right_in(folder: Path) -> list[Path]:
+    """Return the pictures right in a folder by name; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    files = sorted((plain(entry.name), Path(entry.path)) for entry in _entries(folder) if not entry.is_dir())
+    return [path for name, path in files if is_picture((name,), folder)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as scanned:
+            entries = [entry for entry in scanned if not hidden(entry.name)]
+    except OSError as error:
+        raise HumalignError(
+            f"cannot read the folder {folder} ({error.strerror}): give yourself the right to, or take it away"
+        ) from None
+    for entry in entries:
+        if entry.is_symlink() and not os.path.exists(entry.path):
+            raise HumalignError(
+                f"{entry.path} is a link to {os.readlink(entry.path)}, which is not there: mend the link, "
+                "or take it away"
+            )
+    return entries
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    stat = folder.stat()
+    return stat.st_dev, stat.st_ino
+
+# ---- classes ------------------------------------------------------------------------------------------------
+
+
+def classes(files: Sequence[Parts]) -> list[str]:
+    """Return the class of each file: its first folder, or nothing where it lies in none.
+
+    Folders that hold everything, as an archive of one folder has, are not counted, as long as there are
+    folders in them.
+    """
+    start = len(_around(files))
+    return [parts[start] if len(parts) > start + 1 else "" for parts in files]
+
+
+def splits(files: Sequence[Parts]) -> list[str]:
+    """Return the paths of the folders that look like splits (``train``, ``val``) where classes should stand;
+    else nothing.
+
+    A class may be called like a split: one such name among classes is a class.
+    """
+    around = _around(files)
+    inside: dict[str, set[str]] = {}
+    for parts in files:
+        if len(parts) > len(around) + 1:
+            inside.setdefault(parts[len(around)], set()).add(
+                parts[len(around) + 1] if len(parts) > len(around) + 2 else ""
+            )
+    named = [name for name in inside if SPLIT.fullmatch(name)]
+    shared = {
+        each
+        for name in named
+        for each in inside[name]
+        if each and sum(each in inside[other] for other in named) > 1
+    }
+    return (
+        ["/".join((*around, name)) for name in named]
+        if len(named) > 1 and (shared or len(named) == len(inside))
+        else []
+    )
+
+
+def _around(files: Sequence[Parts]) -> Parts:
+    """Return the folders that hold all files and other folders."""
+    around: list[str] = []
+    while True:
+        here = len(around)
+        first = {parts[here] if len(parts) > here + 1 else "" for parts in files}
+        if len(first) != 1 or "" in first or all(len(parts) == here + 2 for parts in files):
+            return tuple(around)
+        around.append(first.pop())
+
+# ---- orders -------------------------------------------------------------------------------------------------
+
+
+class Named:
+    """Files by their names: a whole path, or its last part, each with the ending or without.
+
+    Args:
+        files: parts of their paths.
+    """
+
+    def __init__(self, files: Sequence[Parts]) -> None:
+        self._tables: list[dict[str, list[int]]] = [{}, {}, {}, {}]
+        for row, parts in enumerate(files):
+            path = PurePosixPath(*parts)
+            for keys, key in zip(
+                self._tables, (str(path), str(path.with_suffix("")), path.name, path.stem), strict=True
+            ):
+                keys.setdefault(key, []).append(row)
+
+    def __call__(self, name: str) -> list[int]:
+        """Return the files that a name may mean: those whose whole path it is, else those that end so."""
+        key = str(PurePosixPath(*parts_of(name.strip())))
+        return next((keys[key] for keys in self._tables if key in keys), [])
+
+
+def in_order(files: Sequence[Parts], order: Iterable[Any], where: object) -> Int[np.ndarray, " files"]:
+    """Return which file each name means, in the order of the names.
+
+    Args:
+        files: parts of their paths.
+        order: a name for every file, as `Named` takes it.
+        where: the folder or archive, for messages.
+
+    Raises:
+        HumalignError: a name of no file or of several, a name twice, or a file without a name.
+    """
+    find = Named(files)
+    rows: dict[int, str] = {}
+    for number, name in enumerate(order):
+        name = name.decode() if isinstance(name, bytes) else str(name)
+        if not (found := find(name)):
+            raise HumalignError(
+                f"{where} holds no picture of {name!r}, number {number} of the order: add it, or take the "
+                "name out"
+            )
+        if len(found) > 1:
+            several = " and ".join("/".join(files[row]) for row in found[:2])
+            raise HumalignError(
+                f"{where}: {name!r}, number {number} of the order, may be {several}: write the whole path"
+            )
+        rows[found[0]] = name
+        if len(rows) <= number:
+            raise HumalignError(
+                f"{where}: {name!r}, number {number} of the order, means a picture that stands before: name "
+                "each once"
+            )
+    if missing := [row for row in range(len(files)) if row not in rows]:
+        first = "/".join(files[missing[0]])
+        raise HumalignError(
+            f"{where}: {len(missing):,} pictures are not in the order, such as {first}: name all, or take "
+            "them away"
+        )
+    return np.array(list(rows), dtype=np.int64)
+
+
+def hint_at_numbers(files: Sequence[Parts], where: object) -> None:
+    """Warn where loose pictures are named by numbers whose order is not that of the names, as 1.jpg, 10.jpg,
+    2.jpg.
+    """
+    found = [re.fullmatch(r"(\D*)([0-9]+)", PurePosixPath(*parts).stem) for parts in files if len(parts) == 1]
+    if len(found) != len(files) or not all(found) or len({each[1] for each in found if each}) > 1:
+        return
+    numbers = [int(each[2]) for each in found if each]
+    if numbers != sorted(numbers):
+        place = next(row for row in range(1, len(numbers)) if numbers[row] < numbers[row - 1])
+        warnings.warn(
+            f"{where}: pictures are numbered in the order of their names as text, so that {files[place - 1][0]} is "
+            f"picture {place - 1} and {files[place][0]} picture {place}; where answers count otherwise, give the "
+            "names in their order (order=...)",
+            stacklevel=3,
+        )

@@ -1,0 +1,202 @@
+"""The sentences of the book that hold a number: templates that the scores fill, so that no verdict is typed.
+
+Every number has its 95 % interval and the number of items that it was counted on. An interval, not a value,
+decides what is said of a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from humalign.evaluation.scores import above, one, pick
+from humalign.show.stages import RELATIONS, short
+from humalign.show.tables import EMPTY, MINUS
+
+# Shares of items, whose differences are said in percentage points, and measures in nats; others have no unit.
+POINTS = ("accuracy", "agreement", "expected-calibration-error", "loss", "nearest-neighbour")
+NATS = ("cross-entropy", "divergence", "label-entropy")
+
+
+def value(row: pd.Series) -> str:
+    """Say a score: ``0.384 (0.372 to 0.396; n = 2,400)``."""
+    if pd.isna(row["value"]):
+        return EMPTY
+    number, low, high = (f"{row[name]:.3f}".replace("-", MINUS) for name in ("value", "low", "high"))
+    return f"{number} ({low} to {high}; n = {row['n']:,})"
+
+
+def side(row: Any, line: float = 0.0) -> str:
+    """Say where an interval lies to a line: ``above`` it, ``below`` it, or ``across`` it."""
+    return "above" if row["low"] > line else "below" if row["high"] < line else "across"
+
+
+def amount(row: pd.Series) -> str:
+    """Say a paired difference: ``+3.9 points (1.6 to 9.9; n = 400)``, or that its interval includes zero."""
+    if pd.isna(row["value"]):
+        return EMPTY
+    metric = str(row["metric"])
+    points = metric.startswith(POINTS)
+    unit = " points" if points else " nats" if metric.startswith(NATS) else ""
+    scale, digits = (100, 1) if points else (1, 3)
+    number, low, high = (_rounded(row[name] * scale, digits) for name in ("value", "low", "high"))
+    signed = number if number.startswith("-") else f"+{number}"
+    about = f"({low} to {high}; n = {row['n']:,})"
+    end = f", but the interval {about} includes zero" if side(row) == "across" else f" {about}"
+    return f"{signed}{unit}{end}".replace("-", MINUS)
+
+
+def _rounded(number: float, digits: int) -> str:
+    """Round, but never to a zero whose sign or absence decides what is said."""
+    text = f"{number:.{digits}f}"
+    return text if float(text) or not number else f"{number:.1g}"
+
+
+def change(
+    scores: pd.DataFrame, stage: str, reference: str, who: str = "", metric: str = "accuracy", **where: Any
+) -> str:
+    """Say how far a stage is from a reference, paired: ``aligned less base is +3.9 points (…)``.
+
+    Args:
+        scores: the table of scores.
+        stage: whose score it is.
+        reference: what is taken from it.
+        who: said in place of ``aligned less base``.
+        metric: without the reference.
+        where: further conditions, which one score has to fit.
+    """
+    row = one(scores, stage=stage, metric=above(metric, reference), **where)
+    return f"{who or f'{stage} less {reference}'} is {amount(row)}"
+
+
+def each(scores: pd.DataFrame, stage: str, reference: str, metric: str = "accuracy", **where: Any) -> str:
+    """Say the same paired difference for every model that has it: ``lite0: +0.080 (…); lite1: …``."""
+    rows = _fitting(scores, stage=stage, metric=above(metric, reference), **where)
+    return "; ".join(f"{short(row['model'])}: {amount(row)}" for _, row in rows.iterrows())
+
+
+def count(rows: pd.DataFrame, what: str, line: float = 0.0, by: str = "") -> str:
+    """Say how many intervals lie above and below a line: ``above zero for 2 of 4 levels, below it for none``.
+
+    Args:
+        rows: scores or paired differences.
+        what: what each is of, in the plural.
+        line: zero, or what they are compared with.
+        by: the column that names each, where they are named.
+    """
+    if rows.empty:
+        raise KeyError(f"no scores of {what}")
+    placed = {
+        way: [_name(row, by) for _, row in rows.iterrows() if side(row, line) == way]
+        for way in ("above", "below", "across")
+    }
+    said = {way: str(len(found) or "none") for way, found in placed.items()}
+    named = {way: f" ({', '.join(found)})" if by and found else "" for way, found in placed.items()}
+    at = f"{line:.4g}" if line else "zero"
+    rest = f"; for {said['across']} the interval includes it" if placed["across"] else ""
+    above_it = f"above {at} for {said['above']} of {len(rows)} {what}{named['above']}"
+    return f"{above_it}, below it for {said['below']}{named['below']}{rest}"
+
+
+def along(
+    scores: pd.DataFrame, stage: str, reference: str, what: str = "numbers of shots",
+    metric: str = "accuracy", **where: Any,
+) -> str:
+    """Say where along a curve a stage differs from a reference, and its largest difference."""
+    rows = _fitting(scores, stage=stage, metric=above(metric, reference), **where).sort_values("x")
+    farthest = rows.loc[rows["value"].abs().idxmax()]
+    largest = f"the largest difference, at {farthest['x']:,.10g}, is {amount(farthest)}"
+    return f"{stage} less {reference} is {count(rows, what, by='x')}; {largest}"
+
+
+def best(rows: pd.DataFrame, by: str = "item") -> dict[str, str]:
+    """Name the ``largest`` and the ``smallest`` of several paired differences, each with its number."""
+    if rows.empty:
+        raise KeyError("no scores to choose from")
+    ends = {"largest": rows.loc[rows["value"].idxmax()], "smallest": rows.loc[rows["value"].idxmin()]}
+    return {name: f"{_name(row, by)}, {amount(row)}" for name, row in ends.items()}
+
+
+def compare(ours: pd.DataFrame, theirs: pd.DataFrame, what: str = "settings", by: str = "split") -> str:
+    """Say where the intervals of scores lie to those of others, for scores without a paired difference.
+
+    Args:
+        ours: one score or several.
+        theirs: one score for all, or one for each of ours, in the same order of ``by``.
+        what: what each is of, in the plural, where there are several.
+        by: the column that names each.
+
+    Raises:
+        KeyError: the two do not fit together.
+    """
+    fits = len(theirs) == 1 or ours[by].tolist() == theirs[by].tolist()
+    if ours.empty or not fits:
+        raise KeyError(f"{len(ours)} and {len(theirs)} scores, not of the same {what}")
+    others = theirs.iloc[[0] * len(ours)] if len(theirs) == 1 else theirs
+    pairs = list(zip(ours.to_dict("records"), others.to_dict("records"), strict=True))
+    placed = {
+        way: [_name(a, by) for a, b in pairs if _beside(a, b["low"], b["high"]) == way]
+        for way in ("above", "below")
+    }
+    key = "stage" if pairs[0][0]["stage"] != pairs[0][1]["stage"] else "set"
+    name, other = ("one person" if row["model"] == "people" else row[key] for row in pairs[0])
+    if len(pairs) == 1:
+        ends = [f"the first interval lies {way} the second" for way in placed if placed[way]]
+        end = ends[0] if ends else "the two intervals overlap"
+        return f"{name} has {value(ours.iloc[0])}, {other} {value(theirs.iloc[0])}; {end}"
+    if len(theirs) == 1:
+        other += f" at {value(theirs.iloc[0])}"
+    if not any(placed.values()):
+        return f"the intervals of {name} and {other} overlap in all {len(pairs)} {what}"
+    over, under = (f"{len(found)} of {len(pairs)} {what} ({', '.join(found)})" if found else "none"
+                   for found in placed.values())
+    place = f"above that of {other} in {over} and below it in {under}"
+    return f"the interval of {name} lies {place}; otherwise they overlap"
+
+
+def within(row: pd.Series, low: float, high: float, what: str) -> str:
+    """Say where an interval lies to a range: it ``reaches into`` it where the two have a point in common."""
+    place = {"above": "lies above", "below": "lies below", "across": "reaches into"}[_beside(row, low, high)]
+    return f"the interval of {row['stage']}, {value(row)}, {place} {what}, {low:.3f} to {high:.3f}"
+
+
+def _beside(row: Any, low: float, high: float) -> str:
+    return "above" if row["low"] > high else "below" if row["high"] < low else "across"
+
+
+def share(start: pd.Series, reached: pd.Series, goal: pd.Series) -> float:
+    """Return what part of the way from one score to another a third has gone; a share without an interval."""
+    return float((reached["value"] - start["value"]) / (goal["value"] - start["value"]))
+
+
+def verdict(gains: Mapping[str, pd.Series], what: str) -> str:
+    """Say in one sentence whether every gain has a paired 95 % interval above zero; it can say no.
+
+    Args:
+        gains: paired differences by name.
+        what: said first: where, and on whose judgments.
+    """
+    failed = [f"{name}: {amount(row)}" for name, row in gains.items() if side(row) != "above"]
+    if not failed:
+        return f"Yes: {what}, all {len(gains)} gains have a paired 95 % interval above zero."
+    head = "In part" if len(failed) < len(gains) else "No"
+    held = f"{len(gains) - len(failed)} of {len(gains)} gains have a paired 95 % interval above zero"
+    return f"{head}: {what}, {held}. Not so {'; '.join(failed)}."
+
+
+def _fitting(scores: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    rows = pick(scores, **where)
+    if rows.empty:
+        raise KeyError(f"no score fits {where}")
+    return rows
+
+
+def _name(row: Any, by: str) -> str:
+    if not by:
+        return ""
+    name = row[by]
+    if isinstance(name, float):
+        return f"{name:,.10g}"
+    return RELATIONS.get(name, short(name) if by == "model" else name)

@@ -1,0 +1,170 @@
+"""Sentences of made-up scores: the interval decides what is said, and every template can say no."""
+
+import pandas as pd
+import pytest
+
+from humalign.evaluation.scores import COLUMNS, complete
+from humalign.show import sentences
+
+
+def row(value, spread=0.01, stage="aligned", split="s", metric="accuracy", model="m", task="t", n=1200):
+    return ("things", model, stage, task, split, metric, value, value - spread, value + spread, n, 0, "human")
+
+
+def made_up(*rows):
+    return complete(pd.DataFrame(rows, columns=list(COLUMNS)))
+
+
+def gain(value, spread=0.01, **where):
+    return row(value, spread, metric=where.pop("metric", "accuracy") + "-above-base", **where)
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "said"),
+    [
+        (0.039, "accuracy", "+3.9 points (2.9 to 4.9; n = 1,200)"),
+        (-0.039, "accuracy", "−3.9 points (−4.9 to −2.9; n = 1,200)"),
+        (0.004, "accuracy", "+0.4 points, but the interval (−0.6 to 1.4; n = 1,200) includes zero"),
+        (0.5, "rsa-spearman", "+0.500 (0.490 to 0.510; n = 1,200)"),
+        (-0.05, "cross-entropy", "−0.050 nats (−0.060 to −0.040; n = 1,200)"),
+        (0.0101, "accuracy", "+1.0 points (0.01 to 2.0; n = 1,200)"),
+    ],
+)
+def test_change_has_its_unit_its_interval_and_its_n(value, metric, said):
+    scores = made_up(gain(value, metric=metric), row(0.5, stage="base", metric=metric))
+    assert sentences.change(scores, "aligned", "base", metric=metric) == f"aligned less base is {said}"
+    assert sentences.change(scores, "aligned", "base", who="it", metric=metric) == f"it is {said}"
+    with pytest.raises(KeyError, match="0 scores fit"):
+        sentences.change(scores, "aligned", "unaligned", metric=metric)
+
+
+def test_value_has_its_interval_and_its_n_or_is_a_dash():
+    scores = made_up(row(-0.384), row(float("nan"), split="r"))
+    assert [sentences.value(each) for _, each in scores.iterrows()] == [
+        "−0.384 (−0.394 to −0.374; n = 1,200)",
+        "—",
+    ]
+
+
+def test_a_difference_that_cannot_be_given_is_a_dash_and_no_gain():
+    ((_, found),) = made_up(gain(float("nan"))).iterrows()
+    assert sentences.amount(found) == "—" and sentences.side(found) == "across"
+    assert sentences.verdict({"it": found}, "here").startswith("No: here, 0 of 1")
+
+
+def test_each_says_the_difference_of_every_model():
+    scores = made_up(gain(0.1, model="efficientnet-lite0"), gain(0.0, model="b"))
+    assert sentences.each(scores, "aligned", "base") == (
+        "lite0: +10.0 points (9.0 to 11.0; n = 1,200); "
+        "b: +0.0 points, but the interval (−1.0 to 1.0; n = 1,200) includes zero"
+    )
+    with pytest.raises(KeyError, match="no score fits"):
+        sentences.each(scores, "aligned", "unaligned")
+
+
+def test_count_sorts_intervals_by_a_line_and_names_them():
+    rows = made_up(
+        *(
+            gain(value, split=f"cifar10/{shots}-shot", task="few-shot")
+            for shots, value in ((1, 0.1), (2, -0.1), (5, 0.0), (10, 0.2))
+        )
+    )
+    assert sentences.count(rows, "numbers of shots", by="x") == (
+        "above zero for 2 of 4 numbers of shots (1, 10), below it for 1 (2); for 1 the interval includes it"
+    )
+    assert sentences.count(rows.tail(1), "levels") == "above zero for 1 of 1 levels, below it for none"
+    assert sentences.count(rows, "levels", 0.25) == "above 0.25 for none of 4 levels, below it for 4"
+    with pytest.raises(KeyError, match="no scores of levels"):
+        sentences.count(rows.head(0), "levels")
+
+
+def test_along_names_the_largest_difference_of_a_curve_in_its_order():
+    shots = ((10, -0.2), (1, 0.1), (2, 0.0))
+    scores = made_up(*(gain(value, split=f"cifar10/{each}-shot", task="few-shot") for each, value in shots))
+    assert sentences.along(scores, "aligned", "base", task="few-shot") == (
+        "aligned less base is above zero for 1 of 3 numbers of shots (1), below it for 1 (10); "
+        "for 1 the interval includes it; "
+        "the largest difference, at 10, is −20.0 points (−21.0 to −19.0; n = 1,200)"
+    )
+
+
+def test_best_names_both_ends():
+    rows = made_up(
+        gain(0.1, split="category/bird", task="odd-one-out"),
+        gain(0.2, split="category/tool", task="odd-one-out"),
+    )
+    assert sentences.best(rows) == {
+        "largest": "tool, +20.0 points (19.0 to 21.0; n = 1,200)",
+        "smallest": "bird, +10.0 points (9.0 to 11.0; n = 1,200)",
+    }
+    with pytest.raises(KeyError):
+        sentences.best(rows.head(0))
+
+
+def test_compare_lets_intervals_decide():
+    def several(stage, *values, model="m"):
+        return made_up(
+            *(row(value, stage=stage, split=f"s{number}", model=model) for number, value in enumerate(values))
+        )
+
+    assert sentences.compare(several("aligned", 0.5, 0.3, 0.4), several("base", 0.4, 0.4, 0.4)) == (
+        "the interval of aligned lies above that of base in 1 of 3 settings (s0) "
+        "and below it in 1 of 3 settings (s1); otherwise they overlap"
+    )
+    assert sentences.compare(several("aligned", 0.4, 0.41), several("base", 0.4, 0.4), "levels") == (
+        "the intervals of aligned and base overlap in all 2 levels"
+    )
+    single = sentences.compare(several("aligned", 0.5), several("base", 0.4))
+    assert single == (
+        "aligned has 0.500 (0.490 to 0.510; n = 1,200), base 0.400 (0.390 to 0.410; n = 1,200); "
+        "the first interval lies above the second"
+    )
+    assert sentences.compare(several("aligned", 0.4), several("base", 0.4)).endswith(
+        "the two intervals overlap"
+    )
+    assert "one person at 0.300 (0.290 to 0.310; n = 1,200) in 2 of 2 settings (s0, s1)" in sentences.compare(
+        several("teacher", 0.5, 0.6), several("ceiling", 0.3, model="people")
+    )
+    for other in (several("base", 0.4, 0.4), several("base")):
+        with pytest.raises(KeyError, match="not of the same settings"):
+            sentences.compare(several("aligned", 0.5, 0.3, 0.4), other)
+
+
+def test_compare_names_the_set_where_the_stage_is_the_same():
+    dense, sparse = (
+        made_up(row(value, split=f"{kind}/504 images", task="dense-against-sparse"))
+        for kind, value in (("dense", 0.5), ("sparse", 0.4))
+    )
+    assert sentences.compare(dense, sparse).startswith("dense has 0.500")
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [(0.5, "lies above"), (0.2, "lies below"), (0.4, "reaches into"), (0.295, "reaches into")],
+)
+def test_within_says_where_an_interval_lies_to_a_range(value, place):
+    ((_, found),) = made_up(row(value)).iterrows()
+    assert f"{place} people's range, 0.300 to 0.450" in sentences.within(found, 0.3, 0.45, "people's range")
+
+
+def test_share_is_the_part_of_the_way():
+    start, reached, goal = (pd.Series({"value": value}) for value in (0.2, 0.5, 0.6))
+    assert sentences.share(start, reached, goal) == pytest.approx(0.75)
+
+
+def test_the_verdict_can_say_yes_in_part_and_no():
+    def said(*values):
+        return sentences.verdict(
+            {
+                f"gain {n}": found
+                for n, (_, found) in enumerate(made_up(*(gain(v, split=str(v)) for v in values)).iterrows())
+            },
+            "here",
+        )
+
+    assert said(0.1, 0.2) == "Yes: here, all 2 gains have a paired 95 % interval above zero."
+    assert said(0.1, -0.2) == (
+        "In part: here, 1 of 2 gains have a paired 95 % interval above zero. "
+        "Not so gain 1: −20.0 points (−21.0 to −19.0; n = 1,200)."
+    )
+    assert said(0.0).startswith("No: here, 0 of 1 gains") and "includes zero" in said(0.0)
