@@ -27,7 +27,8 @@ from humalign.models.weights import save_file
 
 HEAD, CLASSIFIER = "triplet_head.safetensors", "i1k_head.safetensors"
 ABOUT_HEADS = {
-    HEAD: "`weight` and `bias` of the linear head that training saw behind the features; evaluations do without it.",
+    HEAD: "the head that training saw behind the features: `weight` and `bias` of a linear one, or the `mean` that it takes away."
+    " Evaluations do without it.",
     CLASSIFIER: "the ImageNet classifier on the features: `0` is a layer norm (eps 1e-6), `1` a linear layer.",
 }
 
