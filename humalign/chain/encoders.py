@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from humalign.chain import photographs
+from humalign.chain import sets
 from humalign.chain.judged import forty_eight, things
-from humalign.chain.photograph_scores import each_person
 from humalign.data import object_order, readers, registry
 from humalign.data.datafiles import parsed
 from humalign.data.judgments import ByObject, cosine_similarities
@@ -127,7 +126,7 @@ def _objects(given: _Given, draws: int, seed: int) -> Iterator[Row]:
 
 def _photographs(given: _Given, draws: int, seed: int) -> Iterator[Row]:
     """Answers about the objects of the photographs, and what the published VICE makes of all answers (unit: image)."""
-    known, objects = things(), photographs.objects()
+    known, objects = things(), sets.photographs()[1]
     if given.ids is None:
         raise HumalignError(
             f"{given.where}: no names of its {len(given.features):,} rows: save them too, "
@@ -152,8 +151,9 @@ def _arranged(given: _Given, draws: int, seed: int) -> Iterator[Row]:
     similarity = people.backbone_similarity(given.features)
     mean = people.across_people_and_images(similarity, judged.matrices, draws, seed)
     yield ("similarity-judgments", "92 photographs", "rsa-spearman"), mean
-    alone = each_person({("encoder", STAGE): similarity}, judged.matrices, draws, seed)
-    yield ("similarity-judgments", "92 photographs", "rsa-each-person"), alone["encoder", STAGE]
+    drawn = resamples(len(similarity), draws, seed), resamples(len(judged.matrices), draws, seed + 1)
+    alone = rsa.with_people({"encoder": -similarity}, judged.matrices, *drawn, ceilings=False)
+    yield ("similarity-judgments", "92 photographs", "rsa-each-person"), alone["encoder"]
 
 
 SETS: dict[str, Callable[[_Given, int, int], Iterator[Row]]] = {

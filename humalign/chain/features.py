@@ -26,8 +26,10 @@ from humalign.profiles import Student as Settings
 
 # Stages of alignment of a student, from before to after; the control is aligned with the untransformed backbone.
 STAGES = ("base", "unaligned", "aligned")
-TEACHERS = ("teacher-base", "teacher")
 HEAD = "aligned-head"
+CENTRED = "-centred"
+# Pictures that suffice for the mean of a set.
+MEAN_OF = 20_000
 
 
 # ---- students, by stage and part ---------------------------------------------------------------------------------------------------------
@@ -139,10 +141,14 @@ def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Flo
     """
     from humalign.chain import teach  # which reads embeddings by this module
 
-    if stage in TEACHERS:
+    if stage.endswith(CENTRED):
+        before = stage.removesuffix(CENTRED)
+        return np.asarray(read(run, model, before, which, part) - _centre(run, model, before))
+    if stage == "teacher-base":
+        return teacher_base(run, run.profile.labeller, model, which)
+    if stage in ("teacher", "ridge"):
         labeller = run.profile.labeller
-        base = teacher_base(run, labeller, model, which)
-        return base if stage == "teacher-base" else teach.fitted(run, labeller, part, model=model).transform(base)
+        return teach.fitted(run, labeller, part, stage, model).transform(teacher_base(run, labeller, model, which))
     if stage == "base":
         (settings,) = (student for student in run.profile.students if student.backbone == model)
         if settings.frozen or settings.trained:
@@ -151,6 +157,22 @@ def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Flo
         part = "all"
     with safe_open(run.path(_file(model, part, stage)), "np") as file:
         return averaged(run, which, file.get_tensor(which))
+
+
+def _centre(run: Run, model: str, stage: str) -> Float[np.ndarray, " dim"]:
+    """Return a model's mean features of pictures that nobody judged: what centring brings is owed to no judgment."""
+    shown = read(run, model, stage, centred_by(run.profile, model, stage))
+    return np.asarray(shown[:: -(-len(shown) // MEAN_OF)].mean(0, dtype=float))
+
+
+def centred_by(profile: Profile, model: str, stage: str) -> str:
+    """Name the set by whose mean a model is centred: the pool, or what it is run on in the place of the pool; empty where there is none."""
+    shown = sets.embedded(profile)
+    if stage == "base" and model not in shown:
+        (student,) = (each for each in profile.students if each.backbone == model)
+        return next((name for name in sets.unjudged(profile) if name in sets.evaluated(profile, student)), "")
+    pools = [name for name in (profile.data.pool, *sets.unjudged(profile)) if all(name in shown.get(each, ()) for each in model.split("+"))]
+    return next(iter(pools), "")
 
 
 def averaged(run: Run, which: str, values: Float[np.ndarray, "images dim"]) -> Float[np.ndarray, "things dim"]:
@@ -196,8 +218,23 @@ def judged_views(run: Run, teacher: Teacher, model: str) -> Float[np.ndarray, "v
     return teacher_base(run, teacher, model, teacher.judged)[None]
 
 
-def models(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Yield every model and stage that is scored: the teacher before and after, where the profile has one, then students."""
+def models(profile: Profile, which: str) -> Iterator[tuple[str, str]]:
+    """Yield every model and stage that was run on a set: what the last teacher maps, before and after, then students."""
+    from humalign.chain import teach
+
     if profile.teachers:
-        yield from ((profile.labeller.backbones[0], stage) for stage in TEACHERS)
-    yield from ((name, stage) for name in profile.backbones for stage in STAGES)
+        shown, labeller = sets.embedded(profile), profile.labeller
+        recipes = ("teacher-base", "teacher-centred", *(["ridge"] if labeller.learner == "photographs" else []), "teacher")
+        for model in teach.models(labeller):
+            if all(which in shown.get(name, ()) for name in model.split("+")):
+                yield from ((model, stage) for stage in recipes if _centrable(profile, model, stage))
+    heads = {student.backbone for student, _, stage in taught(profile) if stage == HEAD}
+    for student in profile.students:
+        if which in sets.evaluated(profile, student):
+            name = student.backbone
+            stages = ("base", "base-centred", "unaligned", *([HEAD] if name in heads else []), "aligned")
+            yield from ((name, stage) for stage in stages if _centrable(profile, name, stage))
+
+
+def _centrable(profile: Profile, model: str, stage: str) -> bool:
+    return not stage.endswith(CENTRED) or bool(centred_by(profile, model, stage.removesuffix(CENTRED)))

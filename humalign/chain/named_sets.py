@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from humalign.chain.inputs import progress_bar
-from humalign.chain.student_scores import taught
+from humalign.chain.scoring.labels import classified
 from humalign.data import labelled_sets
 from humalign.data.images import ImageSet, Subset
 from humalign.errors import HumalignError
@@ -81,7 +81,7 @@ def _rows(
     split: str,
 ) -> Iterator[Row]:
     """Yield each model's accuracy by one kind of classifier, and its paired difference from the first model's."""
-    say = functools.partial(taught, labels, support, weights, of_draws, classifier, None)
+    say = functools.partial(classified, labels, support, weights, of_draws, classifier, None)
     found = {model: say(values) for model, values in features.items()}
     first = next(iter(found))
     for model, estimates in found.items():

@@ -38,26 +38,29 @@ LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
 # What each evaluation looks at, beside what the profile names under `data`, and the registered sources that it reads beside pictures.
 OBJECTS = ("things-ids", "things-answers", "things-validation-answers", "things-repeated-answers", "things-categories")
 DESCRIBED = (*OBJECTS, "things-clip-features", "things-vice")
+OF_92 = ("kriegeskorte92-judgments", "kriegeskorte92-images")
+WORDNET = ("things-names", "wordnet-nouns")
 EVALUATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "simulated": ((), ()),
-    **dict.fromkeys(("objects", "observers", "learning-curves", "recovery", "examples"), ((), DESCRIBED)),
-    "matrices": ((), (*DESCRIBED, "things-48")),
-    "photographs": ((), (*DESCRIBED, "things-photographs", "kriegeskorte92-judgments", "kriegeskorte92-images")),
-    "students": (
-        (), (*DESCRIBED, "things-photographs", "kriegeskorte92-judgments", "kriegeskorte92-images", "cifar10", "dtd", "cifar10h"),
-    ),
-    "taxonomies": ((), (*DESCRIBED, "things-photographs", "things-names", "wordnet-nouns", "cifar10")),
-    "models-beside-models": ((), (*DESCRIBED, "things-photographs")),
-    "shifts": ((), ("cifar10", "breeds-hierarchy")),
-    "training": ((), ()),
-    "things": (("things",), (*OBJECTS, "things-names", "wordnet-nouns")),
+    **dict.fromkeys(("simulated", "training", "dense-against-sparse"), ((), ())),
+    **dict.fromkeys(("objects", "repeated-triplets"), ((), OBJECTS)),
+    **dict.fromkeys(("observers", "learning-curves", "recovery", "examples"), ((), DESCRIBED)),
+    "judged-matrix": ((), (*DESCRIBED, "things-48")),
+    "photographs": ((), (*DESCRIBED, "things-photographs", *OF_92)),
+    **dict.fromkeys(("unseen-halves", "disagreement"), ((), (*DESCRIBED, "things-photographs"))),
+    "things": (("things",), OBJECTS),
     "levels": (("levels",), OBJECTS),
-    "similarity": (("things", "kriegeskorte-92", *PETERSON, *CICHY, "king"), (*OBJECTS, "things-48")),
-    "labels": (tuple(LABELLED), ("cifar10h",)),
+    "similarity": ((), ()),
+    "labels": ((), ()),
+    "corruptions": ((), ("cifar10",)),
     "breeds": ((), ("breeds-hierarchy",)),
     "imagenet-a": (("imagenet-a",), ("breeds-hierarchy",)),
-    "models": ((), ("breeds-hierarchy", "wordnet-nouns")),
-}  # fmt: skip
+    "taxonomies": ((), (*OBJECTS, *WORDNET)),
+    "between-models": ((), ()),
+}
+# What an evaluation reads beside the pictures of a set, where the profile names that set.
+BESIDE = {("similarity", "things"): ("things-48", *OBJECTS), ("labels", "cifar10"): ("cifar10h",)}
+# Evaluations that read which classes of ImageNet belong together, where its pictures are looked at.
+OF_IMAGENET = ("taxonomies", "between-models")
 
 
 class Held:
@@ -285,8 +288,9 @@ def evaluations(profile: Profile) -> list[str]:
 
 
 def left_out(profile: Profile) -> list[str]:
-    """Name the sets of a profile's evaluations that are not here, and may be left out."""
-    return [name for each in evaluations(profile) for name in EVALUATIONS[each][0] if not at_hand(name)]
+    """Name the sets of a profile that are not here, and may be left out."""
+    named = [name for each in evaluations(profile) for name in EVALUATIONS[each][0]]
+    return [name for name in (*named, *profile.data.judged) if not at_hand(name)]
 
 
 def asked(profile: Profile) -> list[str]:
@@ -297,9 +301,14 @@ def asked(profile: Profile) -> list[str]:
 
 
 def judged_pictures(profile: Profile) -> list[str]:
-    """Name the judged sets whose pictures are shown to models; of a set whose embeddings come with the judgments there are none."""
+    """Name the judged sets at hand whose pictures are shown to models; of a set whose embeddings come with the judgments there are none."""
     given = {teacher.judged for teacher in profile.teachers if not teacher.backbones}
-    return [name for name in profile.data.judged if name not in given]
+    return [name for name in profile.data.judged if name not in given and at_hand(name)]
+
+
+def unjudged(profile: Profile) -> list[str]:
+    """Name the sets that stand for the pool where a model was not run on the pool itself: pictures that nobody judged."""
+    return [VALIDATION] if profile.data.pool == TRAIN else []
 
 
 def evaluated(profile: Profile, student: Student) -> list[str]:
@@ -313,7 +322,7 @@ def embedded(profile: Profile) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for teacher in profile.teachers:
         for name in teacher.backbones:
-            found[name] = [*asked(profile), *judged_pictures(profile), profile.data.pool]
+            found[name] = [*asked(profile), *judged_pictures(profile), *profile.data.labelled, profile.data.pool]
         for name in teacher.further:
             found[name] = judged_pictures(profile)
     for student in profile.students:
@@ -332,7 +341,10 @@ def sources(profile: Profile) -> list[str]:
 
 def scored(profile: Profile) -> list[str]:
     """Name the registered sources that models are scored against, and those that say which pictures these are."""
-    beside = [source for name in evaluations(profile) for source in EVALUATIONS[name][1]]
+    names, shown = evaluations(profile), [*asked(profile), *judged_pictures(profile), *profile.data.labelled]
+    beside = [source for name in names for source in EVALUATIONS[name][1]]
+    beside += [source for name in names for each in shown for source in BESIDE.get((name, each), ())]
+    beside += ["breeds-hierarchy"] if VALIDATION in shown and set(OF_IMAGENET) & set(names) else []
     return list(dict.fromkeys([*sources(profile), *beside]))
 
 

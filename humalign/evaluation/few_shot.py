@@ -148,10 +148,39 @@ def image_mean(
     if taught_weights is None or draws == 1:
         return Estimate.of(of_items, count)
     of_draws = _means(values, tested, np.ones((1, len(tested.T)), dtype=np.float32), taught_weights)
+    return _together(of_items, of_draws, ~tested, count)
+
+
+def draw_mean(
+    values: Float[np.ndarray, "draws draws_and_one"],
+    tested: Bool[np.ndarray, "draws items"],
+    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+) -> Estimate:
+    """Return the mean over draws of a number that is no mean over items, such as a correlation (unit: item; see ``image_mean``).
+
+    Args:
+        values: of each draw, under each row of the items' weights.
+        tested: whether a draw tests an item.
+        taught_weights: of the draws, as in ``image_mean``.
+    """
+    of_items, count = values.mean(0), int(tested.any(0).sum())
+    if taught_weights is None or len(values) == 1:
+        return Estimate.of(of_items, count)
+    return _together(of_items, taught_weights @ values[:, 0] / len(values), ~tested, count)
+
+
+def _together(
+    of_items: Float[np.ndarray, " draws_and_one"],
+    of_draws: Float[np.ndarray, " draws_and_one"],
+    support: Bool[np.ndarray, "draws items"],
+    count: int,
+) -> Estimate:
+    """Add the variance over items and that over support sets."""
+    draws = len(support)
     by_items = of_items[1:] - of_items[0]
-    by_draws = _overlap_factor(~tested) * (of_draws[1:] - of_draws[0])
+    by_draws = _overlap_factor(support) * (of_draws[1:] - of_draws[0])
     # Satterthwaite: V² / freedom = V_draws² / (draws - 1), with V = V_items + V_draws and V_items known well.
-    freedom = (draws - 1) * (1 + by_items.var() / by_draws.var()) ** 2 if by_draws.any() else np.inf
+    freedom = (draws - 1) * (1 + np.nanvar(by_items) / by_draws.var()) ** 2 if by_draws.any() else np.inf
     return Estimate(float(of_items[0]), of_items[0] + (by_items + by_draws) * few(freedom), count)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Real
+from scipy.special import softmax
 
 from humalign.data.judgments import (
     PAIRS,
@@ -24,6 +25,7 @@ from humalign.data.judgments import (
     entropy,
     floats,
     number,
+    unit_rows,
 )
 from humalign.errors import HumalignError
 from humalign.evaluation.correlation import Ranked, spearman
@@ -41,6 +43,11 @@ def pair_values(matrix: Real[np.ndarray, "n n"], triplets: Triplets) -> Real[np.
     """Return the entries of a similarity matrix for the pairs (ij, ik, jk) of each triplet."""
     triplets = check_triplets(triplets, len(matrix))
     return np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1)
+
+
+def choices(embedding: Real[np.ndarray, "n dim"], triplets: Triplets) -> Float[np.ndarray, "m 3"]:
+    """Return choice probabilities by the dot products of an embedding of answers: a softmax over the pairs of each triplet."""
+    return np.asarray(softmax(pair_values(dot_similarity(embedding), triplets), axis=1))
 
 
 def accuracy(similarities: Real[np.ndarray, "m 3"], answers: ByObject, weights: Float[np.ndarray, "draws objects"]) -> Estimate:
@@ -131,6 +138,12 @@ def backbone_similarity(features: Real[np.ndarray, "n dim"]) -> Float[np.ndarray
     return correlations(features)
 
 
+def cosines(features: Real[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
+    """Return the cosines of the features of every two images."""
+    unit = unit_rows(features)
+    return np.asarray(unit @ unit.T, dtype=float)
+
+
 def dot_similarity(features: Real[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
     """Return the dot products of every two images: the teacher's own similarity."""
     features = np.asarray(floats(features), dtype=float)
@@ -167,7 +180,7 @@ def unseen_images(
     fit: Callable[[np.ndarray, ByObject], AffineTeacher],
     draws: int,
     seed: int,
-) -> dict[tuple[str, str], Estimate]:
+) -> dict[str, dict[str, Estimate]]:
     """Score a backbone and the teacher fitted to other images, on images that were left out of the fit (unit: image).
 
     Args:
@@ -180,29 +193,36 @@ def unseen_images(
         seed: of the bootstrap; an image is drawn as often in every fold.
 
     Returns:
-        By (stage, metric): ``accuracy``, ``rsa-spearman`` (1 - Pearson's correlation of the features, for both) and, for the
-        teacher, ``rsa-own-spearman`` (by its dot products): means over folds.
+        By stage (``teacher-base``, ``teacher-centred``: less the training images' mean, ``teacher``) and metric: ``accuracy`` by cosines,
+        ``rsa-spearman`` by Pearson's correlation of the features and, for the teacher, ``accuracy-dot`` and ``rsa-own-spearman`` by its
+        dot products: means over folds.
     """
     weights = resamples(len(features), draws, seed)
-    found: dict[tuple[str, str], list[np.ndarray]] = {}
+    found: dict[str, dict[str, list[np.ndarray]]] = {}
     counted = 0
     for train, test in folds:
         teacher = fit(features[train], answers[train])
-        rows, drawn, places = answers[test], weights[:, test], teacher.transform(features[test])
+        rows, drawn, truth = answers[test], weights[:, test], judged[np.ix_(test, test)]
         counted += len(rows.triplets)
-        truth = judged[np.ix_(test, test)]
-        for stage, similarities, matrices in (
-            ("teacher-base", cosine_similarities(features[test], rows.triplets), {"rsa-spearman": backbone_similarity(features[test])}),
-            (
-                "teacher",
-                teacher.choice_probabilities(features[test], rows.triplets),
-                {"rsa-spearman": backbone_similarity(places), "rsa-own-spearman": dot_similarity(places)},
-            ),
-        ):
-            found.setdefault((stage, "accuracy"), []).append(_all_draws(accuracy(similarities, rows, drawn)))
-            for metric, matrix in matrices.items():
-                found.setdefault((stage, metric), []).append(matrix_agreement(matrix, truth, drawn))
-    return {key: Estimate.of(np.nanmean(each, axis=0), counted if key[1] == "accuracy" else len(features)) for key, each in found.items()}
+        base = features[test]
+        space = {"teacher-base": base, "teacher-centred": base - features[train].mean(0), "teacher": teacher.transform(base)}
+        for stage, x in space.items():
+            similar = {"accuracy": cosine_similarities(x, rows.triplets)}
+            matrices = {"rsa-spearman": backbone_similarity(x)}
+            if stage == "teacher":
+                similar["accuracy-dot"] = teacher.choice_probabilities(base, rows.triplets)
+                matrices["rsa-own-spearman"] = dot_similarity(x)
+            made = {metric: _all_draws(accuracy(each, rows, drawn)) for metric, each in similar.items()}
+            made |= {metric: matrix_agreement(each, truth, drawn) for metric, each in matrices.items()}
+            for metric, each in made.items():
+                found.setdefault(stage, {}).setdefault(metric, []).append(each)
+    return {
+        stage: {
+            metric: Estimate.of(np.nanmean(each, axis=0), counted if metric.startswith("accuracy") else len(features))
+            for metric, each in several.items()
+        }
+        for stage, several in found.items()
+    }
 
 
 def _all_draws(estimate: Estimate) -> np.ndarray:
@@ -281,7 +301,9 @@ def leave_three_out(
         seed: of the groups.
 
     Returns:
-        Odd-one-out accuracy of ``teacher-base``, the features as they are, and of ``teacher``; subtract them for a paired difference.
+        Odd-one-out accuracy by cosines of ``teacher-base``, the features as they are, of ``teacher-centred``, less the mean of the images
+        that a teacher is fitted to, and of ``teacher``; subtract them for a paired difference. ``teacher-dot`` is the teacher's by its own
+        dot products.
 
     Raises:
         HumalignError: fewer than four groups, or more than images.
@@ -294,11 +316,12 @@ def leave_three_out(
         raise HumalignError(f"{groups} groups of {len(features)} images: three are left out at a time, so give four or more")
     group = np.random.default_rng(seed).permutation(len(features)) % groups
     held = np.sort(group[answers.triplets], axis=1)
-    predicted = np.empty(answers.shares.shape)
+    cosines = {"teacher-base": cosine_similarities(features, answers.triplets)}
+    cosines |= {stage: np.empty(answers.shares.shape) for stage in ("teacher-centred", "teacher", "teacher-dot")}
     for left_out in np.unique(held, axis=0):
-        rows = (held == left_out).all(1)
-        predicted[rows] = fit(~np.isin(group, left_out)).choice_probabilities(features, answers.triplets[rows])
-    return {
-        "teacher-base": accuracy(cosine_similarities(features, answers.triplets), answers, weights),
-        "teacher": accuracy(predicted, answers, weights),
-    }
+        rows, kept = (held == left_out).all(1), ~np.isin(group, left_out)
+        asked, teacher = answers.triplets[rows], fit(kept)
+        cosines["teacher-centred"][rows] = cosine_similarities(features - features[kept].mean(0), asked)
+        cosines["teacher"][rows] = cosine_similarities(teacher.transform(features), asked)
+        cosines["teacher-dot"][rows] = teacher.choice_probabilities(features, asked)
+    return {stage: accuracy(each, answers, weights) for stage, each in cosines.items()}

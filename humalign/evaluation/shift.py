@@ -26,6 +26,7 @@ def to_other_classes(
     support: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
     classifier: str = "logistic",
+    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
 ) -> dict[str, Estimate]:
     """Teach superclasses on some of their classes and test them on untaught pictures of these, and on the other classes (unit: image).
 
@@ -36,6 +37,7 @@ def to_other_classes(
         support: which pictures each draw teaches, from ``few_shot.supports(superclasses, shots, draws, rng, among=source)``.
         weights: of the pictures.
         classifier: of ``few_shot.CLASSIFIERS``.
+        taught_weights: of the draws, as in ``few_shot.image_mean``.
 
     Returns:
         ``source``, ``target``, and ``drop``, the paired difference between them.
@@ -48,6 +50,6 @@ def to_other_classes(
     if source.all() or not (~support & source).any():
         raise HumalignError("the source or the target has no picture to test: give more pictures, or fewer shots")
     hits = correct(teach(features, superclasses, support, classifier), features, superclasses)
-    inside = image_mean(hits, ~support & source, weights)
-    beyond = image_mean(hits, np.broadcast_to(~source, support.shape), weights)
+    inside = image_mean(hits, ~support & source, weights, taught_weights)
+    beyond = image_mean(hits, np.broadcast_to(~source, support.shape), weights, taught_weights)
     return {"source": inside, "target": beyond, "drop": inside - beyond}

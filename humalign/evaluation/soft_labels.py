@@ -7,13 +7,15 @@ distributions: Peterson, Battleday, Griffiths, Russakovsky (2019), Human uncerta
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Bool, Float, Real
 
 from humalign.data.judgments import floats, number
 from humalign.evaluation.checks import check_probabilities
 from humalign.evaluation.correlation import Ranked, spearman
-from humalign.evaluation.few_shot import image_mean
+from humalign.evaluation.few_shot import draw_mean, image_mean
 from humalign.evaluation.scores import Estimate
 
 BINS = 15
@@ -30,6 +32,7 @@ def cross_entropy(
     shares: Real[np.ndarray, "images labels"],
     tested: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
+    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
 ) -> Estimate:
     """Return the mean surprise of people's labels under the classifier, in nats (unit: image).
 
@@ -37,7 +40,7 @@ def cross_entropy(
     """
     probabilities, shares = check_probabilities(probabilities, shares)
     surprise = -(shares * np.log(np.maximum(probabilities, np.finfo(probabilities.dtype).tiny))).sum(-1)
-    return image_mean(surprise, tested, weights)
+    return image_mean(surprise, tested, weights, taught_weights)
 
 
 def calibration_error(
@@ -45,6 +48,7 @@ def calibration_error(
     shares: Real[np.ndarray, "images labels"],
     tested: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
+    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
     bins: int = BINS,
 ) -> Estimate:
     """Return the expected calibration error of each classifier's most probable class, mean over draws (unit: image).
@@ -67,9 +71,10 @@ def calibration_error(
         drawn = weights[:, used]
         gaps = np.stack([drawn[:, place == b] @ (confidence - hit)[place == b] for b in range(bins)], axis=1)
         found.append(np.abs(gaps).sum(1) / drawn.sum(1))
-    error = np.mean(found, axis=0)
-    added = error[1:].mean() - error[0]
-    return Estimate.of(np.concatenate([error[:1], np.maximum(error[1:] - added, 0)]), int(tested.any(0).sum()))
+    errors = np.array(found)
+    added = errors[:, 1:].mean() - errors[:, 0].mean()
+    error = draw_mean(np.concatenate([errors[:, :1], errors[:, 1:] - added], axis=1), tested, taught_weights)
+    return dataclasses.replace(error, draws=np.maximum(error.draws, 0))
 
 
 def entropy_agreement(
@@ -77,6 +82,7 @@ def entropy_agreement(
     shares: Real[np.ndarray, "images labels"],
     tested: Bool[np.ndarray, "draws images"],
     weights: Float[np.ndarray, "draws_and_one images"],
+    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
 ) -> Estimate:
     """Return Spearman's correlation over images of the classifier's entropy with people's, mean over draws (unit: image)."""
     probabilities, shares = check_probabilities(probabilities, shares)
@@ -85,4 +91,4 @@ def entropy_agreement(
         spearman(Ranked(entropies(rows[used])), Ranked(people[used]), weights[:, used])
         for rows, used in zip(probabilities, tested, strict=True)
     ]
-    return Estimate.of(np.mean(found, axis=0), int(tested.any(0).sum()))
+    return draw_mean(np.array(found), tested, taught_weights)

@@ -30,7 +30,7 @@ STAGES = {
     "ceiling": "how far people, or most observers, agree",
 }
 STUDENTS = ("base", "base-centred", "unaligned", "aligned-head", "aligned")
-# A stage and what it is compared with by a paired difference. A table shows those that its scores have.
+# A stage and what it is compared with by a paired difference, of those in the scores; a table shows those that its scores have.
 COMPARISONS = (
     ("teacher", "teacher-base"), ("teacher", "teacher-centred"),
     ("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-head"), ("aligned", "unaligned"),
@@ -52,7 +52,7 @@ SOFT_LABELS = {
     "entropy-spearman": "like entropies (more is better)",
 }
 # Splits that tables and figures share: teachers of THINGS photographs on 92 others, students on halves.
-ACROSS, HALVES = "92 photographs, from THINGS photographs", "THINGS photographs, unseen halves"
+ACROSS, HALVES = "92 photographs", "THINGS photographs, unseen halves"
 # Agreement with people, or a model of their answers, on photographs that the teacher of a student never saw.
 SIMILARITY = {"task": "similarity-judgments", "split": ACROSS, "metric": "rsa-spearman"}
 ANSWERS = {"task": "odd-one-out", "split": HALVES, "metric": "accuracy"}

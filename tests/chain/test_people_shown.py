@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from humalign.chain.photograph_scores import gains
+from humalign.chain.scoring.rows import measures
 from humalign.data.judgments import Choices, entropy
 from humalign.evaluation import examples, persons
 from humalign.evaluation.correlation import matrix_pearson
@@ -60,11 +60,15 @@ def test_matrix_pearson_draws_a_pair_as_often_as_its_items(matrices):
         assert value == pytest.approx(pearsonr(one, other).statistic, abs=1e-5)
 
 
-def test_a_gain_is_paired_draw_by_draw_and_only_where_the_backbone_has_the_metric():
+def test_a_gain_is_paired_draw_by_draw_and_only_where_the_reference_has_the_metric():
     base, mapped = Estimate(0.4, np.array([0.3, 0.5]), 9), Estimate(0.6, np.array([0.6, 0.6]), 9)
-    found = dict(gains({("teacher-base", "accuracy"): base, ("teacher", "accuracy"): mapped, ("teacher", "own"): mapped}))
-    assert [metric for _, metric in found] == ["accuracy", "accuracy", "accuracy-above-teacher-base", "own"]
-    assert found["teacher", "accuracy-above-teacher-base"].draws == pytest.approx([0.3, 0.1])
+    found = {("m", "teacher-base"): {"accuracy": base}, ("m", "teacher"): {"accuracy": mapped, "own": mapped}, ("n", "teacher"): {"own": base}}
+    rows = list(measures(found, "odd-one-out", "some"))
+    assert [(row.model, row.stage, row.metric) for row in rows] == [
+        ("m", "teacher-base", "accuracy"), ("m", "teacher", "accuracy"), ("m", "teacher", "accuracy-above-teacher-base"),
+        ("m", "teacher", "own"), ("n", "teacher", "own"),
+    ]  # fmt: skip
+    assert rows[2].estimate.draws == pytest.approx([0.3, 0.1])
 
 
 # ---- examples --------------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def test_every_evaluation_has_rows_and_none_is_said_to_be_of_people(run):
     table = scores.read(run.path("scores.csv"))
     assert set(table["evidence"]) == {"simulated"}
     assert not table[["value", "low", "high"]].isna().any().any()
-    everyone = {(PROFILE.labeller.backbones[0], stage) for stage in features.TEACHERS}
+    everyone = {(PROFILE.labeller.backbones[0], stage) for stage in ("teacher-base", "teacher")}
     everyone |= {(name, stage) for name in PROFILE.backbones for stage in features.STAGES}
     for task, metric in MEASURES:
         rows = scores.pick(table, task=task, metric=metric)
@@ -142,11 +142,14 @@ def test_every_evaluation_has_rows_and_none_is_said_to_be_of_people(run):
             assert set(zip(rows["model"], rows["stage"], strict=True)) == {m for m in everyone if m[1] in ("aligned", "unaligned")}
         else:
             assert everyone <= set(zip(rows["model"], rows["stage"], strict=True)), task
-    things = {"THINGS", "THINGS, photographs judged", "THINGS, unseen objects"}
+    for task in ("odd-one-out", "similarity-judgments", "uncertainty"):  # what centring alone brings stands beside the judgments
+        centred = set(scores.pick(table, task=task, stage=["base-centred", "teacher-centred"])["model"])
+        assert centred == {PROFILE.labeller.backbones[0], *PROFILE.backbones}, task
+    things = {"THINGS", "THINGS, photographs judged", "unseen objects"}
     assert {*things, *LEVELS} <= set(scores.pick(table, task="odd-one-out")["split"])
     assert len(scores.pick(table, task="between-models", metric="cka"))
     related = set(scores.pick(table, task="hierarchy", metric="standardised-distance")["split"])
-    assert {"THINGS, same-category", "ImageNet, other-superclass", "THINGS, path 0-5", "ImageNet, path 14+"} <= related
+    assert {"THINGS/same-category", "ImageNet/other-superclass", "THINGS/path 0-5", "ImageNet/path 14+"} <= related
     similar = set(scores.pick(table, task="similarity-judgments", metric="rsa-spearman")["split"])
     here = {f"peterson-{category}" for category in rehearsal_inputs.PETERSON}
     assert similar == {"92 photographs", *here, *pictures.CICHY, "king", "48 THINGS objects"}

@@ -15,7 +15,8 @@ from scipy.stats import spearmanr
 
 from humalign import profiles
 from humalign.chain import pipeline
-from humalign.chain.paper import people_scores
+from humalign.chain.scoring import zero_shot
+from humalign.chain.scoring.rows import PEOPLE
 from humalign.data import readers_levels
 from humalign.data.judgments import cosine_similarities
 from humalign.errors import HumalignError
@@ -422,21 +423,21 @@ def test_the_stage_scores_every_level_by_these_rules(tmp_path, monkeypatch):
     model, x = ("some", "base"), rng.standard_normal((len(files), 5))
     run = pipeline.Run(profiles.load("rehearsal"), tmp_path)
     for where, name, value in (
-        (people_scores.pictures, "levels_answers", lambda profile: answers), (people_scores.pictures, "names", lambda *_: files),
-        (people_scores, "temperatures", lambda *_: {model: 0.5}), (people_scores, "everyone", lambda *_: [(model, x)]),
-        (people_scores.judged, "things", lambda _: None), (people_scores.features, "models", lambda _: [model]),
+        (zero_shot.sets, "levels_answers", lambda profile: answers), (zero_shot.sets, "names", lambda *_: files),
+        (zero_shot, "temperature", lambda *_: 0.5), (zero_shot, "everyone", lambda *_: [(model, x)]),
+        (zero_shot.features, "models", lambda *_: [model]),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, value)
-    found = {key: estimate for key, _, estimate in people_scores.at_levels(run)}
+    found = {(row.model, row.stage, row.task, row.split, row.metric): row.estimate for row in zero_shot.at_levels(run)}
     for level in readers_levels.CLASSES:
         # Eight people answered each triplet at least once: five answers count, and four of them for the largest share.
         asked = len(levels.asked(answers.at(level)).triplets)
-        ceilings = [found[*people_scores.PEOPLE, "odd-one-out", level, metric] for metric in ("accuracy", "majority-share")]
+        ceilings = [found[*PEOPLE, "odd-one-out", level, metric] for metric in ("accuracy", "majority-share")]
         assert [ceiling.n for ceiling in ceilings] == [asked * 5, asked * 4] and asked > 15
         assert found[*model, "odd-one-out", level, "accuracy"].n == asked * 5
-        assert {found[*who, "uncertainty", level, "response-time-entropy-spearman"].n for who in (model, people_scores.PEOPLE)} == {asked}
-        seconds = found[*people_scores.PEOPLE, "uncertainty", level, "median-seconds"]
+        assert {found[*who, "uncertainty", level, "response-time-entropy-spearman"].n for who in (model, PEOPLE)} == {asked}
+        seconds = found[*PEOPLE, "uncertainty", level, "median-seconds"]
         assert seconds.n == 8 and 2 < seconds.value < 10
-    again = {key: estimate for key, _, estimate in people_scores.at_levels(run)}
+    again = {(row.model, row.stage, row.task, row.split, row.metric): row.estimate for row in zero_shot.at_levels(run)}
     for key in found:
         np.testing.assert_array_equal(found[key].draws, again[key].draws, err_msg=str(key))

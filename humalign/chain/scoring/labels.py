@@ -1,0 +1,157 @@
+"""Scores against class labels: few pictures to learn from, people's labels, corrupted pictures, other classes, pictures that mislead."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from humalign.chain import features, sets, teach
+from humalign.chain.inputs import stream
+from humalign.chain.pipeline import Run
+from humalign.chain.scoring.rows import Model, Row, Spread, compared, everyone, measures, weights
+from humalign.data import labelled_sets, readers_imagenet, readers_labels, registry
+from humalign.evaluation import few_shot, shift, soft_labels
+from humalign.evaluation.scores import Estimate
+
+Measures = dict[tuple[str, str], Estimate]  # task, metric
+
+
+def labelled(run: Run, which: str) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
+    """Yield students, and the model that labelled their triplets, with their features of a set."""
+    others = set(teach.models(run.profile.labeller)) - {teach.labels_with(run.profile.labeller)} if run.profile.teachers else set()
+    for (model, stage), x in everyone(run, which, centred=False):
+        if not (stage in ("teacher-base", "ridge", "teacher") and model in others):
+            yield (model, stage), x
+
+
+def classes(files: list[str]) -> np.ndarray:
+    """Return the class of each picture: the folder that it lies in."""
+    return np.array([file.split("/")[-2] for file in files])
+
+
+def labels(run: Run) -> Iterator[Row]:
+    """k-shot classification, and on CIFAR-10 how near its classifiers come to people's labels (units: image and support set)."""
+    profile = run.profile
+    for number, name in enumerate(profile.data.labelled):
+        files = sets.names(run, name)
+        known, shares = classes(files), _shares(files) if name == "cifar10" else None
+        drawn, of_draws = weights(profile, len(known)), weights(profile, profile.evaluation.few_shot_draws, 1)
+        for shots in profile.evaluation.shots:
+            support = few_shot.supports(known, shots, profile.evaluation.few_shot_draws, stream(profile, 12, number, shots))
+            for classifier in ("logistic", "nearest-mean"):
+                beside = shares if classifier == "logistic" else None
+                score = functools.partial(classified, known, support, drawn, of_draws, classifier, beside)
+                found = {model: score(x) for model, x in labelled(run, name)}
+                for task in dict.fromkeys(task for each in found.values() for task, _ in each):
+                    each = {model: {m: e for (t, m), e in scored.items() if t == task} for model, scored in found.items()}
+                    yield from measures(each, task, f"{name}/{shots}-shot")
+
+
+def _shares(files: list[str]) -> Float[np.ndarray, "images 10"]:
+    """Return people's labels of the pictures of CIFAR-10, by their names."""
+    people_say = readers_labels.cifar10h(registry.locate("cifar10h"))
+    return readers_labels.of_pictures(people_say, labelled_sets.cifar10_labels(files, "the pictures of CIFAR-10"))
+
+
+def classified(
+    known: np.ndarray,
+    support: np.ndarray,
+    drawn: np.ndarray,
+    of_draws: np.ndarray,
+    classifier: str,
+    shares: np.ndarray | None,
+    x: Float[np.ndarray, "images dim"],
+) -> Measures:
+    """Return the scores of one kind of classifier, fitted to every support set, by (task, metric)."""
+    models = few_shot.teach(x, known, support, classifier)
+    suffix = "" if classifier == "logistic" else f"-{classifier}"
+    found: Measures = {
+        ("few-shot", f"accuracy{suffix}"): few_shot.image_mean(few_shot.correct(models, x, known), ~support, drawn, of_draws)
+    }
+    if shares is not None:
+        beside = few_shot.probabilities(models, x), shares, ~support, drawn, of_draws
+        found["soft-labels", "cross-entropy"] = soft_labels.cross_entropy(*beside)
+        found["soft-labels", "expected-calibration-error"] = soft_labels.calibration_error(*beside)
+        found["soft-labels", "entropy-spearman"] = soft_labels.entropy_agreement(*beside)
+    return found
+
+
+def corruptions(run: Run) -> Iterator[Row]:
+    """Accuracy on corrupted photographs of classifiers fitted to clean ones, and what they lose (units: image and support set).
+
+    The corrupted photographs are others than the clean ones. The two are resampled apart, the support sets together.
+    """
+    profile, shots = run.profile, max(run.profile.evaluation.shots)
+    shown = sets.corrupted(profile).labels
+    known, others = classes(sets.names(run, "cifar10")), shown["class"].to_numpy(dtype=str)
+    support = few_shot.supports(known, shots, profile.evaluation.few_shot_draws, stream(profile, 14))
+    drawn, other_drawn = weights(profile, len(known)), weights(profile, len(others), 1)
+    of_draws = weights(profile, len(support), 2)
+    splits = {"all": np.ones(len(others), dtype=bool)}
+    splits |= {f"severity {s}": (shown["severity"] == s).to_numpy() for s in sorted(set(shown["severity"]))}
+    splits |= {name: (shown["corruption"] == name).to_numpy() for name in dict.fromkeys(shown["corruption"])}
+    found: dict[str, dict[Model, Estimate]] = {split: {} for split in ("clean", *splits)}
+    for (model, stage), x in everyone(run, "corrupted", centred=False):
+        clean = features.read(run, model, stage, "cifar10")
+        classifiers = few_shot.teach(clean, known, support)
+        hits = few_shot.correct(classifiers, clean, known)
+        found["clean"][model, stage] = few_shot.image_mean(hits, ~support, drawn, of_draws)
+        right = few_shot.correct(classifiers, x, others)
+        for split, which in splits.items():
+            tested = np.ones((len(support), int(which.sum())), dtype=bool)
+            found[split][model, stage] = few_shot.image_mean(right[:, which], tested, other_drawn[:, which], of_draws)
+    for split, by_model in found.items():
+        yield from compared(by_model, "corruption", f"cifar10/{split}", "accuracy")
+    lost = {model: estimate - found["all"][model] for model, estimate in found["clean"].items()}
+    yield from compared(lost, "corruption", "cifar10/all", "loss")
+
+
+def breeds(run: Run) -> Iterator[Row]:
+    """Superclasses of the four tasks, counted; where ImageNet is at hand, learned on some classes and tested on others (unit: image)."""
+    profile, shots, folder = run.profile, max(run.profile.evaluation.shots), registry.locate("breeds-hierarchy")
+    pictured = sets.VALIDATION in sets.asked(profile)
+    found = classes(sets.names(run, sets.VALIDATION)) if pictured else np.array([])
+    for number, task in enumerate(readers_imagenet.TASKS):
+        hierarchy = readers_imagenet.breeds(folder, task)
+        source, target = ({name for group in groups for name in group} for groups in (hierarchy.source, hierarchy.target))
+        counts = {
+            "superclasses": len(hierarchy.names), "classes-taught": len(source), "classes-tested": len(target),
+            "classes-both": len(source & target),
+        }  # fmt: skip
+        for metric, count in counts.items():
+            yield Row("ImageNet", "taxonomy", "breeds", task, metric, Spread(float(count), float(count), float(count), count))
+        if not pictured:
+            continue
+        table = hierarchy.of(found.tolist())
+        used = np.flatnonzero(table["superclass"] != "")
+        names, inside = table["superclass"].to_numpy(dtype=str)[used], (table["domain"] == "source").to_numpy()[used]
+        draws = profile.evaluation.few_shot_draws
+        support = few_shot.supports(names, shots, draws, stream(profile, 13, number), among=inside)
+        drawn, of_draws = weights(profile, len(used)), weights(profile, draws, 1)
+        score = functools.partial(shift.to_other_classes, weights=drawn, taught_weights=of_draws)
+        each = {model: score(x[used], names, inside, support) for model, x in labelled(run, sets.VALIDATION)}
+        for domain in ("source", "target", "drop"):
+            of_domain = {model: estimates[domain] for model, estimates in each.items()}
+            yield from compared(of_domain, "subpopulation-shift", f"{task}/{shots}-shot, {domain}", "accuracy")
+
+
+def imagenet_a(run: Run) -> Iterator[Row]:
+    """ImageNet-A, named by classifiers that learn its 200 classes on ImageNet's validation pictures (units: image and support set)."""
+    profile, shots = run.profile, max(run.profile.evaluation.shots)
+    names, known = (classes(sets.names(run, which)) for which in ("imagenet-a", sets.VALIDATION))
+    used = np.flatnonzero(np.isin(known, names))
+    # No picture of the validation set is tested: of so few as there may be, all but one of a class may be in the support set.
+    shots = min(shots, int(pd.Series(known[used]).value_counts().min()) - 1)
+    draws = profile.evaluation.few_shot_draws
+    support = few_shot.supports(known[used], shots, draws, stream(profile, 14))
+    drawn, tested = weights(profile, len(names)), np.ones((draws, len(names)), dtype=bool)
+    found = {}
+    for (model, stage), x in labelled(run, sets.VALIDATION):
+        classifiers = few_shot.teach(x[used], known[used], support)
+        hits = few_shot.correct(classifiers, features.read(run, model, stage, "imagenet-a"), names)
+        found[model, stage] = few_shot.image_mean(hits, tested, drawn, weights(profile, draws, 1))
+    yield from compared(found, "natural-adversarial", f"ImageNet-A/{shots}-shot", "accuracy")

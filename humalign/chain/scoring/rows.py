@@ -1,0 +1,135 @@
+"""What every evaluation yields: a model at a stage, what was measured on what, and the estimate, compared with the stages before it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from humalign.chain import features
+from humalign.chain.pipeline import Run
+from humalign.evaluation.scores import Estimate, Score, above, mean_of_folds, resamples
+from humalign.profiles import Profile
+
+Model = tuple[str, str]  # name, stage of alignment
+PEOPLE: Model = ("people", "ceiling")
+# What each stage is compared with: a paired difference on the same draws.
+COMPARISONS = {
+    "teacher": ("teacher-base", "teacher-centred", "ridge"),
+    "ridge": ("teacher-base", "teacher-centred", "teacher"),
+    **dict.fromkeys(
+        ("ridge-strict", "teacher-one-hot", "teacher-published", "teacher-distilled"), ("teacher-base", "ridge", "teacher")
+    ),
+    "unaligned": ("base", "base-centred"),
+    "aligned-head": ("base", "base-centred", "unaligned"),
+    "aligned": ("base", "base-centred", "unaligned", "aligned-head"),
+}
+# On whose evidence a task's numbers stand, where it is not people's: classes, a taxonomy, or what one model makes of another.
+EVIDENCE = {
+    **dict.fromkeys(("hierarchy", "map", "breeds"), "taxonomy"),
+    **dict.fromkeys(
+        ("few-shot", "corruption", "style-shift", "subpopulation-shift", "natural-adversarial", "between-models", "disagreement"),
+        "labels",
+    ),
+    # Numbers of the run itself.
+    **dict.fromkeys(("dense-against-sparse", "distillation", "triplets", "fit", "pull-selection"), "labels"),
+    "recovery": "simulated",
+}
+OF_THE_RUN = ("distillation", "triplets", "fit", "pull-selection")
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """A number of the run itself, no sample of anything: its mean over parts, and the least and the greatest of them."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Take the numbers of several parts."""
+        return cls(float(np.mean(values)), float(np.min(values)), float(np.max(values)), len(values))
+
+    def interval(self) -> tuple[float, float]:
+        """Return the least and the greatest."""
+        return self.low, self.high
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One number of one evaluation, before its evidence is known."""
+
+    model: str
+    stage: str
+    task: str
+    split: str
+    metric: str
+    estimate: Estimate | Spread
+
+    def score(self, profile: Profile) -> Score:
+        """Return the row of the table: the value, its interval, and on whose evidence it stands."""
+        found = self.estimate
+        return Score(self.task, self.split, self.metric, found.value, *found.interval(), found.n, evidence(profile, self.task))
+
+
+def evidence(profile: Profile, task: str) -> str:
+    """Return on whose evidence a task's numbers stand."""
+    kind = EVIDENCE.get(task, "human")
+    if profile.evidence == "human":
+        return kind
+    # Observers of the emoji are simulated, their classes and taxonomy are not; in a rehearsal every file is made up.
+    return kind if "emoji" in profile.data.judged and kind != "human" and task not in OF_THE_RUN else "simulated"
+
+
+def compared(found: Mapping[Model, Estimate], task: str, split: str, metric: str) -> Iterator[Row]:
+    """Yield each model's estimate at each stage, and its paired differences from the stages that it is compared with."""
+    for (model, stage), estimate in found.items():
+        yield Row(model, stage, task, split, metric, estimate)
+        for reference in COMPARISONS.get(stage, ()):
+            if (model, reference) in found:
+                yield Row(model, stage, task, split, above(metric, reference), estimate - found[model, reference])
+
+
+def measures(found: Mapping[Model, Mapping[str, Estimate]], task: str, split: str) -> Iterator[Row]:
+    """Yield the estimates of several metrics, each compared between stages."""
+    for metric in dict.fromkeys(metric for each in found.values() for metric in each):
+        yield from compared({model: each[metric] for model, each in found.items() if metric in each}, task, split, metric)
+
+
+def over_folds(folds: Iterable[Iterable[Row]]) -> Iterator[Row]:
+    """Yield the mean over folds of every row that each of them has."""
+    gathered: dict[tuple[str, ...], list[Row]] = {}
+    made = [list(rows) for rows in folds]
+    for row in (row for rows in made for row in rows):
+        gathered.setdefault((row.model, row.stage, row.task, row.split, row.metric), []).append(row)
+    for several in gathered.values():
+        estimates = [row.estimate for row in several if isinstance(row.estimate, Estimate)]
+        if len(several) == len(made):
+            yield dataclasses.replace(several[0], estimate=mean_of_folds(estimates))
+
+
+def weights(profile: Profile, units: int, number: int = 0) -> Float[np.ndarray, "draws_and_one units"]:
+    """Return bootstrap weights; another number draws other units, as people beside images."""
+    return resamples(units, profile.evaluation.bootstrap_draws, profile.seed + number)
+
+
+def of_fold(profile: Profile, units: int, fold: int) -> Float[np.ndarray, "draws_and_one units"]:
+    """Return the bootstrap weights of one fold's units, drawn apart from those of the others."""
+    return resamples(units, profile.evaluation.bootstrap_draws, profile.seed * 1000 + fold)
+
+
+def everyone(run: Run, which: str, centred: bool = True) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
+    """Yield every model and stage that was run on a set of pictures, with its features.
+
+    Args:
+        run: whose models.
+        which: set of pictures.
+        centred: whether the stages that are only centred are among them: to a classifier that centres they are the same as before.
+    """
+    for model, stage in features.models(run.profile, which):
+        if centred or not stage.endswith("-centred"):
+            yield (model, stage), features.read(run, model, stage, which)

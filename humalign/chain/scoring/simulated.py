@@ -1,0 +1,189 @@
+"""Scores against simulated observers, whose truth is known: every stage on the held-out concepts, means over folds.
+
+Concepts are resampled within each fold. An observer's judgments and the taxonomy are of the emoji alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from humalign.chain import features, judged, teach
+from humalign.chain.inputs import stream
+from humalign.chain.judged import Simulated
+from humalign.chain.pipeline import Run
+from humalign.chain.scoring.rows import Model, Row, Spread, compared, measures, of_fold, over_folds, weights
+from humalign.data.emoji import concepts
+from humalign.data.judgments import Choices, cosine_similarities, entropy, majority_share, random_triplets
+from humalign.data.simulate import THINGS_PEOPLE
+from humalign.evaluation import few_shot, hierarchy, odd_one_out, rsa, shift, uncertainty
+from humalign.evaluation.scores import Estimate, resamples
+from humalign.profiles import Profile
+
+SHOWN = "emoji"
+OBSERVERS: Model = ("observers", "ceiling")
+# Within a subgroup the observers' truth is a random vector of each concept's own: no picture can show it.
+NOT_IN_THE_PICTURE = "local-fine"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bench:
+    """One fold with everything that evaluations share: truth, taxonomy, features of all concepts, a stream of random numbers."""
+
+    profile: Profile
+    truth: Simulated
+    number: int
+    part: judged.Part
+    features: dict[Model, Float[np.ndarray, "styles concepts dim"]]
+
+    @property
+    def held(self) -> Int[np.ndarray, " m"]:
+        return self.part.test
+
+    @property
+    def taxonomy(self) -> pd.DataFrame:
+        return concepts().iloc[self.held]
+
+    @property
+    def subsets(self) -> dict[str, Int[np.ndarray, " m"]]:
+        """Held-out concepts, all of them and by what was withheld."""
+        whole = self.truth.whole[self.held]
+        return {"": self.held, "/unseen-concepts": self.held[~whole], "/unseen-subgroups": self.held[whole]}
+
+    def rng(self, *numbers: int) -> np.random.Generator:
+        return stream(self.profile, 4, self.number, *numbers)
+
+    @functools.cached_property
+    def weights(self) -> Float[np.ndarray, "draws held_out"]:
+        return of_fold(self.profile, len(self.held), self.number)
+
+    def ask(self, concepts: np.ndarray, asked: Int[np.ndarray, "n 3"], rng: np.random.Generator) -> Choices:
+        """Ask the observers about concepts named by row in ``concepts``."""
+        people = self.profile.simulated.people_per_triplet
+        return Choices(asked, self.truth.observers.answer(concepts[asked], people, rng).counts)
+
+
+def simulated(run: Run) -> Iterator[Row]:
+    """Every score of every stage of every model on the held-out concepts, and of the observers themselves."""
+    truth = judged.simulated(run)
+    parts = judged.parts(run, run.profile.labeller)
+    benches = [_Bench(run.profile, truth, number, part, _features(run, part)) for number, part in enumerate(parts)]
+    for measure in (_levels, _similarity, _classification, _distillation):
+        yield from over_folds(measure(bench) for bench in benches)
+    nothing = Spread(np.nan, np.nan, np.nan, 0)
+    yield from (Row(*model, "odd-one-out", NOT_IN_THE_PICTURE, "accuracy", nothing) for model in benches[0].features)
+    yield from _calibration(run, truth)
+
+
+def _features(run: Run, part: judged.Part) -> dict[Model, Float[np.ndarray, "styles concepts dim"]]:
+    """Return every model's features in the order of the stages; centred on the pictures of the part's training concepts."""
+    labeller, student = run.profile.labeller, run.profile.students[0].backbone
+    asked: list[tuple[str, str]] = [(teach.labels_with(labeller), stage) for stage in ("teacher-base", "teacher")]
+    asked += [(student, stage) for stage in features.STAGES]
+    found: dict[Model, Any] = {}
+    for model, stage in asked:
+        x = features.views(SHOWN, features.read(run, model, stage, SHOWN, part.name))
+        found[model, stage] = x
+        if stage in ("teacher-base", "base"):
+            found[model, stage.removesuffix("-base") + features.CENTRED] = x - x[:, part.train].mean((0, 1))
+    return found
+
+
+def _levels(bench: _Bench) -> Iterator[Row]:
+    """Odd-one-out at each level and subset, with the ceiling; at all held-out concepts also the models' uncertainty."""
+    made = bench.profile.simulated
+    rng = bench.rng(0)
+    other = Choices(
+        seen := random_triplets(bench.part.train, made.test_triplets, rng),
+        bench.truth.observers.answer(seen, made.people_per_triplet, rng).counts,
+    )
+    temperatures = {model: uncertainty.fit_temperature(x, other) for model, x in bench.features.items()}
+    for s, (subset, chosen) in enumerate(bench.subsets.items()):
+        drawn = resamples(len(chosen), bench.profile.evaluation.bootstrap_draws, bench.profile.seed * 1000 + 10 * s + bench.number)
+        for lv, level in enumerate(odd_one_out.LEVELS):
+            if level == NOT_IN_THE_PICTURE and subset:
+                continue
+            draw, split = bench.rng(1, s, lv), level + subset
+            asked = odd_one_out.level_triplets(level, concepts().iloc[chosen], np.arange(len(chosen)), made.test_triplets, draw)
+            choices = bench.ask(chosen, asked, draw)
+            yield Row(*OBSERVERS, "odd-one-out", split, "accuracy", odd_one_out.noise_ceiling(choices, drawn))
+            if level == NOT_IN_THE_PICTURE:
+                continue
+            shown = {model: x[:, chosen] for model, x in bench.features.items()}
+            right = {model: odd_one_out.accuracy(x, choices, drawn) for model, x in shown.items()}
+            yield from compared(right, "odd-one-out", split, "accuracy")
+            if not subset:
+                doubt = {
+                    model: {
+                        "entropy-spearman": uncertainty.entropy_agreement(x, choices, temperatures[model], drawn),
+                        "cross-entropy": uncertainty.cross_entropy(x, choices, temperatures[model], drawn),
+                    }
+                    for model, x in shown.items()
+                }
+                yield from measures(doubt, "uncertainty", split)
+
+
+def _similarity(bench: _Bench) -> Iterator[Row]:
+    """RSA with the observers' similarity, and distances by relation."""
+    told = -bench.truth.observers.similarity[np.ix_(bench.held, bench.held)]
+    shown = {model: x[:, bench.held] for model, x in bench.features.items()}
+    agreed = {model: rsa.agreement(x, told, bench.weights) for model, x in shown.items()}
+    yield from compared(agreed, "similarity-judgments", "held-out", "rsa-spearman")
+    distances = {model: hierarchy.standardised_distances(x, bench.taxonomy, bench.weights) for model, x in shown.items()}
+    for relation in next(iter(distances.values())):
+        each = {model: found[relation] for model, found in distances.items()}
+        yield from compared(each, "hierarchy", relation, "standardised-distance")
+
+
+def _classification(bench: _Bench) -> Iterator[Row]:
+    """k-shot classification of held-out concepts in the same style and across styles; concepts found again across styles."""
+    settings = bench.profile.evaluation
+    shown = {model: x[:, bench.held] for model, x in bench.features.items() if not model[1].endswith(features.CENTRED)}
+    again = {model: shift.nearest_in_other_style(x, bench.weights) for model, x in shown.items()}
+    yield from compared(again, "style-shift", "same-concept", "nearest-neighbour")
+    of_draws = resamples(settings.few_shot_draws, settings.bootstrap_draws, bench.profile.seed * 1000 + 500 + bench.number)
+    for lv, level in enumerate(("group", "subgroup")):
+        labels = bench.taxonomy[level].to_numpy(dtype=str)
+        # Subgroups are small: those that leave at least two concepts to test at five shots take part.
+        shots = [k for k in settings.shots if level == "group" or k <= min(5, max(settings.shots))]
+        counts = pd.Series(labels).map(pd.Series(labels).value_counts()).to_numpy()
+        used = np.flatnonzero(counts >= max(shots) + 2)
+        for k in shots:
+            support = few_shot.supports(labels[used], k, settings.few_shot_draws, bench.rng(2, lv, k))
+            found = {
+                model: few_shot.accuracy(x[:, used], labels[used], support, bench.weights[:, used], of_draws) for model, x in shown.items()
+            }
+            for place, task in enumerate(("few-shot", "style-shift")):
+                yield from compared({model: each[place] for model, each in found.items()}, task, f"{level}/{k}-shot", "accuracy")
+
+
+def _distillation(bench: _Bench) -> Iterator[Row]:
+    """Whether students choose as the teacher does, on concepts that neither was fitted to."""
+    asked = random_triplets(np.arange(len(bench.held)), bench.profile.simulated.test_triplets, bench.rng(3))
+    teacher = next(x for (_, stage), x in bench.features.items() if stage == "teacher")
+    similar = np.mean([cosine_similarities(style[bench.held], asked) for style in teacher], axis=0)
+    chosen = Choices(asked, np.eye(3, dtype=int)[similar.argmax(1)])
+    found = {
+        model: odd_one_out.accuracy(x[:, bench.held], chosen, bench.weights)
+        for model, x in bench.features.items() if model[1] in features.STAGES
+    }  # fmt: skip
+    yield from compared(found, "distillation", "held-out", "agreement-with-teacher")
+
+
+def _calibration(run: Run, truth: Simulated) -> Iterator[Row]:
+    """How often, and how unsurely, the observers agree: what was calibrated to people on THINGS (unit: triplet)."""
+    rng = stream(run.profile, 5)
+    asked = random_triplets(np.arange(len(concepts())), 1000, rng)
+    repeated = truth.observers.answer(asked, THINGS_PEOPLE, rng)
+    drawn = weights(run.profile, len(asked))
+    for metric, values in {"majority-share": majority_share(repeated.counts), "choice-entropy": entropy(repeated.shares)}.items():
+        estimate = Estimate.of(drawn @ values.astype(np.float32) / len(asked), len(asked))
+        yield Row(*OBSERVERS, "calibration", "random triplets", metric, estimate)
+    for metric in ("sharpness", "lapse"):
+        yield Row(*OBSERVERS, "calibration", "solved", metric, Spread.of([getattr(truth.observers, metric)]))
