@@ -76,10 +76,6 @@ class Things(AnswerSets):
         check_orders(registry.locate, self, published, features, self.names)
         return published, features
 
-    def folds(self, profile: Profile) -> list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
-        """Return training and test objects of each fold, in ascending order."""
-        return object_folds(len(self.names), profile.teachers[0].parts.folds)
-
 
 @functools.cache
 def things(evidence: str = "human") -> Things:
