@@ -158,8 +158,7 @@ class _Fresh(Opened):
         return self.run.path(name)
 
     def scored(self) -> bool:
-        with processes.held(self.run.folder):
-            return all(pipeline.is_good(steps.STEPS, name, self.run) for name in pipeline.chain(steps.STEPS, "scores"))
+        return pipeline.is_good(steps.STEPS, "scores", self.run)
 
     def scores(self) -> pd.DataFrame:
         with _at_work(self.run):
@@ -176,7 +175,11 @@ class _Fresh(Opened):
             pipeline.execute(steps.STEPS, "features", self.run, _say)
             key = pipeline.key_of(steps.STEPS, "scores", self.profile)
             with pipeline.limited(self.profile):
-                return evaluate.some(self.run, Provenance(self.profile.name, self.profile.seed, key), names)
+                found = evaluate.some(self.run, Provenance(self.profile.name, self.profile.seed, key), names)
+            # With the last of them the table of scores is there too.
+            if all(self.run.is_kept(key, [f"scores/{name}.json"]) for name in sets.evaluations(self.profile)):
+                pipeline.execute(steps.STEPS, "scores", self.run, _say)
+        return found
 
 
 @contextlib.contextmanager
@@ -214,9 +217,8 @@ class _Recorded(Opened):
         return f"no run of the profile {self.profile.name} is recorded yet: give a build folder, as in chain.open(profile, 'build')"
 
     def path(self, name: str) -> Path:
-        raise HumalignError(
-            f"{name}: the arrays of a recorded run are not kept: open {self.profile.name} with a build folder" if self.scored() else self._lacking
-        )
+        kept = f"{name}: the arrays of a recorded run are not kept: open {self.profile.name} with a build folder"
+        raise HumalignError(kept if self.scored() else self._lacking)
 
     def scored(self) -> bool:
         return self.table.is_file()

@@ -89,7 +89,10 @@ def _source(name: str) -> dict[str, Any]:
 
 
 def gather(folder: Path, stages: Sequence[str]) -> None:
-    """Write ``provenance.json`` and ``steps.json`` from the stamps of finished steps, that of the scores last; the same stamps, the same bytes."""
+    """Write ``provenance.json`` and ``steps.json`` from the stamps of finished steps, that of the scores last.
+
+    From the same stamps come the same bytes.
+    """
     stamps = {name: json.loads((folder / f"stamps/{name}.json").read_text()) for name in stages}
     last = stamps[stages[-1]]
     told = {name: {field: stamp.get(field) for field in ("date", "seconds", "machine", "commit")} for name, stamp in stamps.items()}
@@ -101,7 +104,8 @@ def gather(folder: Path, stages: Sequence[str]) -> None:
         **{field: last.get(field) for field in ("date", "machine", "commit", "python")},
         "versions": json.loads(last["versions"]), "stages": told, "sources": list(sources.values()) if known else None,
     }, indent=1) + "\n"
-    for path, content in ((folder / FILE, text), (folder / SUMMARIES, summaries({name: stamp["summary"] for name, stamp in stamps.items()}))):
+    noted = summaries({name: stamp["summary"] for name, stamp in stamps.items()})
+    for path, content in ((folder / FILE, text), (folder / SUMMARIES, noted)):
         if not path.is_file() or path.read_text(errors="replace") != content:
             with replacing(path) as part:
                 part.write_text(content)

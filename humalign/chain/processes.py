@@ -204,9 +204,9 @@ def settle(profile: Profile) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def heed_stop() -> None:
-    """Let SIGTERM end this process as Ctrl-C does: files are left whole, and one line says so."""
-
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, by an exception: what is half written goes, and one line says so."""
     here = os.getpid()
 
     def stop(*_: object) -> None:
@@ -214,8 +214,14 @@ def heed_stop() -> None:
             os._exit(128 + signal.SIGTERM)
         raise Stopped
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, stop)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -100,10 +100,9 @@ def at_scale(run: Opened) -> Shown:
 
 def _shown(run: Opened, kind: str) -> Shown:
     if _kind(run.profile) != kind or not run.scored():
-        # At the paper's scale an open run without scores is shown as such.
-        run = run if _kind(run.profile) == kind == PAPER else opened(RECORDED[kind])
-    if kind != PAPER:
-        origins.recorded(RECORDED[kind])
+        run = opened(RECORDED[kind])
+        if kind != PAPER:  # of which there need be none
+            origins.recorded(RECORDED[kind])
     empty = scores.table({}, run.profile.name, run.profile.seed)
     return Shown(run, scores.read(run.table) if run.scored() else empty)
 
@@ -120,9 +119,8 @@ def _kind(profile: Profile) -> str:
 
 def execute_notebooks(run: Run, provenance: Provenance) -> None:
     """Run the chapters in order on this run: each makes the step that it is about, with all that it needs."""
-    for name in RECORDED.values() if _kind(run.profile) == PAPER else [RECORDED[SIMULATED], RECORDED[PEOPLE]]:
-        if name != "paper":
-            origins.recorded(name)
+    for kind in (SIMULATED, PEOPLE):
+        origins.recorded(RECORDED[kind])
     parameters: dict[str, str | Path] = {"profile": run.profile.source, "build": run.build}
     # The chapter that runs the whole chain is about simulated observers.
     own: dict[str, notebooks.Parameters] = {}
