@@ -143,7 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     export = command("export", _export, "write a trained student as a model that timm or open_clip loads")
     export.add_argument("folder", metavar="FOLDER", type=Path, help="new or empty")
     of_profile(export, "whose run it is")
-    export.add_argument("--stage", metavar="STAGE", default="aligned", help="of alignment: aligned, or unaligned, the control (default: aligned)")
+    export.add_argument(
+        "--stage", metavar="STAGE", default="aligned", help="of alignment: aligned, or unaligned, the control (default: aligned)"
+    )
     export.add_argument("--student", metavar="BACKBONE", default="", help="its backbone (default: the profile's first)")
     export.add_argument(
         "--part", metavar="PART", default="", help="of the teacher that labelled its triplets: all, fold0, half1 (default: the first)"
@@ -221,7 +223,7 @@ def _bring(entries: list[Any], to_stderr: bool = False) -> int:
             _fail(str(error))
             lacking.append(entry.name)
     if lacking and len(entries) > 1:
-        _fail(f"{len(entries) - len(lacking)} of {len(entries)} sources are here; {listed('are not', lacking)}")
+        print(f"{len(entries) - len(lacking)} of {len(entries)} sources are here, {listed('lacking', lacking)}", file=sys.stderr)
     return 2 if lacking else 0
 
 

@@ -221,7 +221,8 @@ class _Recorded(Opened):
         raise HumalignError(kept if self.scored() else self._lacking)
 
     def scored(self) -> bool:
-        return self.table.is_file()
+        # A file of somebody's own may have the name of a profile of ours.
+        return self.profile.source == self.profile.name and self.table.is_file()
 
     def scores(self) -> pd.DataFrame:
         if self.scored():

@@ -174,7 +174,7 @@ def test_a_stage_that_reads_what_it_does_not_declare_says_so(tmp_path):
     def make(run, provenance):
         registry.locate("emoji-names")
 
-    said, chain = [], {"only": pipeline.Stage((), (), lambda profile: [], make)}
+    said, chain = [], {"only": pipeline.Step((), (), lambda profile: [], make)}
     pipeline.execute(chain, "only", pipeline.Run(profiles.load("demo"), tmp_path), said.append)
     assert "[1/1] only reads emoji-names undeclared: a change of that will not be noticed" in said
 
