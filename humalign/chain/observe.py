@@ -109,11 +109,11 @@ def _fit(run: Run, file: str, provenance: Provenance, asked: Fit) -> None:
         checkpoint=path.with_suffix(f".{provenance.key}.ckpt"),
     )
     with replacing(path) as part:
-        save_file({"mean": found.mean, "std": found.std}, part, provenance.attrs() | {"answers": len(answers.triplets)})
+        save_file({"mean": found.mean, "std": found.std}, part, provenance.attrs() | {"answers": int(answers.counts.sum())})
 
 
 def summary(run: Run) -> Rows:
-    """Say of each fit of VICE how many triplets were answered, of how many things, and how many dimensions were kept."""
+    """Say of each fit of VICE how many answers, of how many things, and how many dimensions were kept."""
     teacher, found = observed(run.profile), []
     if teacher is None:
         return []
@@ -121,7 +121,7 @@ def summary(run: Run) -> Rows:
         with safe_open(run.path(_file(teacher, name)), "np") as file:
             things, dimensions = file.get_slice("mean").get_shape()
             told = file.metadata() or {}
-        found.append({"fit": name, "answered triplets": int(told["answers"]), "things": things, "dimensions": dimensions})
+        found.append({"fit": name, "answers": int(told["answers"]), "things": things, "dimensions": dimensions})
     return found
 
 

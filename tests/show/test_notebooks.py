@@ -153,6 +153,15 @@ def test_a_chapter_runs_on_the_results_it_is_given_in_this_environment(tmp_path,
     assert run()[0].read_bytes() == before
 
 
+def test_what_a_killed_run_of_the_chapters_left_is_cleared_at_the_next(tmp_path, run):
+    write(tmp_path / "notebooks", "01_good.ipynb", "print(profile)")
+    leftover = tmp_path / "build" / "out" / ".running-killed"
+    leftover.mkdir(parents=True)
+    (leftover / "01_good.ipynb").write_text("half")
+    run()
+    assert [path.name for path in (tmp_path / "build" / "out").iterdir()] == ["01_good.ipynb"]
+
+
 def test_a_chapter_may_be_given_more_than_the_others(tmp_path):
     write(tmp_path / "notebooks", "01_all.ipynb", "print(profile)")
     write(tmp_path / "notebooks", "02_own.ipynb", "print(profile, more)", 'profile = "demo"\nmore = ""')
