@@ -28,7 +28,7 @@ RECORDED = PACKAGE.parent / "book" / "recorded"
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What a stage ran on: processor, with the instructions that PyTorch uses of it, as they decide how it rounds; cores that the process
+    """What a step ran on: processor, with the instructions that PyTorch uses of it, as they decide how it rounds; cores that the process
     may use, memory in GB (1e9 bytes), and GPUs by name.
     """
 
@@ -67,7 +67,7 @@ def _processor() -> str:
 # ---- what a run writes -----------------------------------------------------------------------------------------------
 
 def stamped(sources: Iterable[str], seconds: float) -> dict[str, Any]:
-    """Return what a stage's stamp says of the run: day (UTC), wall time, machine, and the registered files that were read."""
+    """Return what a step's stamp says of the run: day (UTC), wall time, machine, and the registered files that were read."""
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seconds": round(seconds, 1),
@@ -125,7 +125,7 @@ class Origin:
 
     Attributes:
         commit: of the code, ``+`` behind it where files differed from it.
-        stages: by name the date, wall time (s), machine and commit of each stage.
+        stages: by name the date, wall time (s), machine and commit of each step.
         sources: every registered file that the run has read.
     """
 
