@@ -33,7 +33,7 @@ REASON  = failed to establish a new connection|name resolution|timed out|no spac
 STOPPED = { echo "setup: stopped ($$(grep -m1 -oiE '$(REASON)' $(LOG) | cut -c1-120)); it needs a network, 10 GB of disk and" \
 	"Python's venv module: run the same command again, it continues; the log is $(LOG)" >&2; exit 1; }
 
-reproduce: setup ## run every stage that is not up to date, and render the book
+reproduce: setup ## run every step that is not up to date by the chapters, and render the book
 	@$(RUN) all $(WITH)
 
 rehearse: setup ## run the profile paper in small, on inputs that are made here, and render the book: minutes, without a GPU
@@ -53,11 +53,12 @@ lint: setup ## ruff and mypy
 bench: setup ## time what takes long
 	@for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
 
-notebooks: setup ## execute the committed chapters in place, on the recorded scores
+notebooks: setup ## execute the committed chapters in place, on the recorded runs
 	@$(BIN)/python -m humalign.show.notebooks
 
-record: ## make a profile's scores the recorded ones, and redraw the committed chapters from them
-	@mkdir -p book/recorded/$(RECORD) && cp build/$(RECORD)/scores.csv build/$(RECORD)/provenance.json book/recorded/$(RECORD)/
+record: ## make a profile's scores and summaries the recorded ones, and redraw the committed chapters from them
+	@mkdir -p book/recorded/$(RECORD)
+	@cd build/$(RECORD) && cp scores.csv provenance.json steps.json $(CURDIR)/book/recorded/$(RECORD)/
 	@test $(RECORD) != demo || cp build/demo/book/source/book/figures/overview.png book/recorded/demo/
 	@$(MAKE) --no-print-directory notebooks
 

@@ -88,7 +88,7 @@ def _full(folder: Path, error: Exception) -> bool:
 def write_error(path: Path, error: OSError) -> HumalignError:
     """Return the one line for a file that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and path.parent.is_dir() and _full(path.parent, error)):
-        return HumalignError(f"no space left for {path}: free some, then run the same command again; finished stages are kept")
+        return HumalignError(f"no space left for {path}: free some, then run the same command again; finished steps are kept")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return HumalignError(f"no permission to write {path}: choose another folder with --build, or change its owner")
     return HumalignError(f"cannot write {path}: {' '.join(str(error.strerror or error).split())}")

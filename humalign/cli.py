@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from humalign import profiles
 from humalign.artefacts import write_error
+from humalign.chain.processes import Stopped, stoppable
 from humalign.errors import HumalignError, listed, nearest
 
 LAST = ("pixels", "embeddings", "observers", "teachers", "triplets", "students", "features", "scores", "notebooks", "book", "all")
+AGAIN = "run the same command again, finished work is kept"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a mistake the user can mend is one line and exit status 2."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.command(options) or 0)
+        with stoppable():
+            return int(options.command(options) or 0)
     except HumalignError as error:
         return _fail(str(error))
+    except Stopped:
+        return _fail(f"stopped by a signal: {AGAIN}")
     except KeyboardInterrupt:
-        return _fail("interrupted: run the same command again, finished work is kept")
+        return _fail(f"interrupted: {AGAIN}")
     except MemoryError:
         return _fail("out of memory: the demo needs 4 GB; close other programs, then run the same command again")
     except OSError as error:
@@ -39,70 +43,125 @@ def _fail(line: str) -> int:
     return 2
 
 
+EXAMPLES = {
+    "": """\
+  humalign doctor --profile things          what is there, what is missing, and how long a run takes
+  humalign run all --profile demo           the whole chain, down to the rendered book
+  humalign run students --build /data/build one step and all that it needs
+  humalign COMMAND --help                   what a command takes, with examples""",
+    "run": """\
+  humalign run all                                  the default profile, down to the book
+  humalign run teachers --profile things            one step and all that it needs
+  humalign run all --profile mine.yaml --build out  a profile of your own, in a folder of your own""",
+    "doctor": """\
+  humalign doctor
+  humalign doctor --profile paper""",
+    "fetch": """\
+  humalign fetch --profile things
+  humalign fetch things-answers things-vice
+  humalign fetch --list""",
+    "audit": """\
+  humalign audit train.npz
+  humalign audit train.npz --embeddings features.npy --names names.txt""",
+    "score": """\
+  humalign score mine.npz --name my-model --out scores.csv""",
+    "few-shot": """\
+  humalign few-shot flowers timm:resnet50 timm:vit_base_patch16_224 --shots 1 5
+  humalign few-shot torchvision:Flowers102/test efficientnet-lite0 --out scores.csv""",
+    "export": """\
+  humalign export aligned-lite0 --part fold0
+  humalign export control --profile things --stage unaligned --student efficientnet-lite1""",
+    "convert": """\
+  humalign convert SigLIP-B-alignet.tar.gz aligned-siglip""",
+}
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="humalign", description=__doc__)
+    parser = argparse.ArgumentParser(prog="humalign", description=__doc__, **_examples(""))
     parser.add_argument("--version", action="version", version=importlib.metadata.version("humalign"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run a stage and everything it needs, reusing what is still good")
-    run.add_argument("stage", metavar="STAGE", help=", ".join(LAST))
-    run.add_argument("--profile", help="demo (the default without a GPU), things, paper (the default with one), rehearsal")
-    run.add_argument("--build", type=Path, default=Path("build"), help="where artefacts go (default: build)")
-    run.set_defaults(command=_run)
+    def command(name: str, function: Callable[[argparse.Namespace], int | None], what: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", **_examples(name))
+        made.set_defaults(command=function, build=Path("build"))
+        return made
 
-    doctor = commands.add_parser("doctor", help="say what is there, what is missing and what brings it, and how long a run takes")
-    doctor.add_argument("--profile", default="demo", help="whose inputs (default: demo)")
-    doctor.set_defaults(command=_doctor, build=Path("build"))
+    def of_profile(command: argparse.ArgumentParser, what: str, default: str | None = "demo") -> None:
+        ours = f"{', '.join(profiles.names())}, or a file of your own, mine.yaml"
+        first = f"default: {default}" if default else "default: paper on a machine with a GPU, else demo"
+        command.add_argument("--profile", metavar="PROFILE", default=default, help=f"{what}: {ours} ({first})")
 
-    fetch = commands.add_parser("fetch", help="bring inputs that are missing, and check those that are there")
+    def in_folder(command: argparse.ArgumentParser, what: str) -> None:
+        command.add_argument("--build", metavar="FOLDER", type=Path, default=Path("build"), help=f"{what} (default: build)")
+
+    def written(command: argparse.ArgumentParser) -> None:
+        command.add_argument("--out", metavar="FILE", type=Path, help="write the table there too, as CSV")
+
+    run = command("run", _run, "run a step and everything it needs, reusing what is still good")
+    run.add_argument("step", metavar="STEP", help=", ".join(LAST))
+    of_profile(run, "what is run", None)
+    in_folder(run, "where artefacts go")
+
+    doctor = command("doctor", _doctor, "say what is there, what is missing and what brings it, and how long a run takes")
+    of_profile(doctor, "whose inputs")
+
+    fetch = command("fetch", _fetch, "bring inputs that are missing, and check those that are there")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="of sources; without any, whatever the profile needs")
-    fetch.add_argument("--profile", default="demo", help="whose inputs (default: demo)")
+    of_profile(fetch, "whose inputs")
     fetch.add_argument("--list", action="store_true", help="list every source: size, the profiles that need it, licence and home")
-    fetch.set_defaults(command=_fetch, build=Path("build"))
 
-    audit = commands.add_parser("audit", help="check a triplet file before training on it")
-    audit.add_argument("file", type=Path)
+    audit = command("audit", _audit, "check a triplet file before training on it")
+    audit.add_argument("file", metavar="FILE", type=Path, help="of triplets, in the layout of the released ones")
     audit.add_argument(
-        "--embeddings", type=Path, help="any backbone's embeddings (.nc, .npy) of the same image list: tests the order of the columns"
+        "--embeddings", metavar="FILE", type=Path,
+        help="any backbone's embeddings (.nc, .npy) of the same image list: tests the order of the columns",
     )
-    audit.add_argument("--names", type=Path, help="the image list: a text file, one file name a line, in the order of the indices")
-    audit.set_defaults(command=_audit, build=Path("build"))
+    audit.add_argument(
+        "--names", metavar="FILE", type=Path, help="the image list: a text file, one file name a line, in the order of the indices"
+    )
 
-    score = commands.add_parser("score", help="score any encoder's embeddings of the judged things against people")
-    score.add_argument("file", type=Path, help=(
+    score = command("score", _score, "score any encoder's embeddings of the judged things against people")
+    score.add_argument("file", metavar="FILE", type=Path, help=(
         ".npz with things-objects (rows in the order of unique_id.txt, or named in things-objects-names), things-photographs (named in "
         "things-photographs-names: aardvark.jpg) or kriegeskorte-92 (rows in the order of the file)"
     ))
-    score.add_argument("--name", default="my-encoder", help="of the model in the table (default: my-encoder)")
-    score.add_argument("--out", type=Path, help="write the table there too, as CSV")
-    score.set_defaults(command=_score, build=Path("build"))
+    score.add_argument("--name", metavar="NAME", default="my-encoder", help="of the model in the table (default: my-encoder)")
+    written(score)
 
-    few_shot = commands.add_parser("few-shot", help="classify any labelled pictures from few of each class, by any models' features")
+    few_shot = command("few-shot", _few_shot, "classify any labelled pictures from few of each class, by any models' features")
     few_shot.add_argument("set", metavar="SET", help="a folder of class folders, a .zip, torchvision:NAME[/SPLIT] or hf:OWNER/NAME[/SPLIT]")
     few_shot.add_argument("models", nargs="+", metavar="MODEL", help="such as timm:MODEL; all others are compared with the first")
-    few_shot.add_argument("--shots", nargs="+", type=int, default=[1, 2, 5, 10], help="pictures of each class to learn from (1 2 5 10)")
-    few_shot.add_argument("--draws", type=int, default=5, help="how often they are drawn (default: 5)")
-    few_shot.add_argument("--images", type=int, default=2000, help="of the set, at most, spread over its classes (default: 2000)")
-    few_shot.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
-    few_shot.add_argument("--out", type=Path, help="write the table there too, as CSV")
-    few_shot.set_defaults(command=_few_shot, build=Path("build"))
+    for name, several, default, what in (
+        ("shots", "+", [1, 2, 5, 10], "pictures of each class to learn from (default: 1 2 5 10)"),
+        ("draws", None, 5, "how often they are drawn (default: 5)"),
+        ("images", None, 2000, "of the set, at most, spread over its classes (default: 2000)"),
+        ("seed", None, 0, "of all that is drawn (default: 0)"),
+    ):
+        few_shot.add_argument(f"--{name}", metavar="NUMBER", nargs=several, type=int, default=default, help=what)
+    written(few_shot)
 
-    export = commands.add_parser("export", help="write a trained student as a model that timm or open_clip loads")
-    export.add_argument("folder", type=Path, help="new or empty")
-    export.add_argument("--profile", default="demo", help="whose run it is (default: demo)")
-    export.add_argument("--stage", default="aligned", help="aligned (the default) or unaligned, the control")
-    export.add_argument("--student", default="", help="its backbone (default: the profile's first)")
-    export.add_argument("--part", default="", help="of the teacher that labelled its triplets: all, fold0, half1 (default: the first)")
-    export.add_argument("--build", type=Path, default=Path("build"), help="where the run's artefacts are (default: build)")
-    export.set_defaults(command=_export)
+    export = command("export", _export, "write a trained student as a model that timm or open_clip loads")
+    export.add_argument("folder", metavar="FOLDER", type=Path, help="new or empty")
+    of_profile(export, "whose run it is")
+    export.add_argument(
+        "--stage", metavar="STAGE", default="aligned", help="of alignment: aligned, or unaligned, the control (default: aligned)"
+    )
+    export.add_argument("--student", metavar="BACKBONE", default="", help="its backbone (default: the profile's first)")
+    export.add_argument(
+        "--part", metavar="PART", default="", help="of the teacher that labelled its triplets: all, fold0, half1 (default: the first)"
+    )
+    in_folder(export, "where the run's artefacts are")
 
-    convert = commands.add_parser("convert", help="write a released checkpoint of AligNet as a model that timm loads")
-    convert.add_argument("archive", type=Path, help="as downloaded, SigLIP-B-alignet.tar.gz")
-    convert.add_argument("folder", type=Path, help="new or empty")
-    convert.add_argument("--name", help="of the checkpoint, where the archive is called otherwise")
+    convert = command("convert", _convert, "write a released checkpoint of AligNet as a model that timm loads")
+    convert.add_argument("archive", metavar="ARCHIVE", type=Path, help="as downloaded, SigLIP-B-alignet.tar.gz")
+    convert.add_argument("folder", metavar="FOLDER", type=Path, help="new or empty")
+    convert.add_argument("--name", metavar="NAME", help="of the checkpoint, where the archive is called otherwise")
     convert.add_argument("--compare", action="store_true", help="of a base_model: compare it with the public weights of that model")
-    convert.set_defaults(command=_convert, build=Path("build"))
     return parser
+
+
+def _examples(command: str) -> dict[str, Any]:
+    return {"epilog": f"examples:\n{EXAMPLES[command]}", "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
 def _default_profile() -> str:
@@ -112,27 +171,22 @@ def _default_profile() -> str:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.stage not in LAST:
-        raise HumalignError(f"unknown stage {options.stage!r}: {nearest(options.stage, LAST)}")
+    if options.step not in LAST:
+        raise HumalignError(f"unknown step {options.step!r}: {nearest(options.step, LAST)}")
     profile = profiles.load(options.profile or _default_profile())
-    if options.stage == "all":
-        _ask_doctor(profile)
-    import torch
 
-    from humalign.chain import pipeline
+    from humalign.chain import pipeline, processes
     from humalign.show import chapters
 
-    torch.set_num_threads(profile.threads)
-    # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one. On a GPU the matrix products need
-    # room for that, and what has no fixed order there is said, not refused.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=profile.compute.device != "cpu")
-    # That also fills new memory with NaN, for whoever reads before writing; nobody here does, and a training step is shorter by a twelfth.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     run = pipeline.Run(profile, options.build.resolve())
-    if options.stage != "book":
-        pipeline.execute(chapters.STEPS, "notebooks" if options.stage == "all" else options.stage, run)
-    print(chapters.render(run) if options.stage in ("book", "all") else run.folder)
+    # A folder that cannot be used, or is in use, is known before anything is fetched or computed.
+    with processes.held(run.folder):
+        if options.step == "all":
+            _ask_doctor(profile)
+        processes.settle(profile)
+        if options.step != "book":
+            pipeline.execute(chapters.STEPS, "notebooks" if options.step == "all" else options.step, run)
+        print(chapters.render(run) if options.step in ("book", "all") else run.folder)
 
 
 def _ask_doctor(profile: Any) -> None:
@@ -153,11 +207,11 @@ def _ask_doctor(profile: Any) -> None:
 
 
 def _bring(entries: list[Any], to_stderr: bool = False) -> int:
-    """Fetch sources, each told in a line; 2 where one could not be had."""
+    """Fetch sources, each told in a line, and sum up where some could not be had; the status is then 2."""
     from humalign.data import editions
     from humalign.data.registry import fetching
 
-    status = 0
+    lacking = []
     # Some are read together: what each holds is told when all are there.
     for entry, found in list(fetching.fetch_all(entries)):
         try:
@@ -166,8 +220,11 @@ def _bring(entries: list[Any], to_stderr: bool = False) -> int:
             told = "" if entry.kind == "imagenet" else f" ({editions.of(entry.name)})"
             print(f"{entry.name}: {found}{told}", file=sys.stderr if to_stderr else sys.stdout)
         except HumalignError as error:
-            status = _fail(str(error))
-    return status
+            _fail(str(error))
+            lacking.append(entry.name)
+    if lacking and len(entries) > 1:
+        print(f"{len(entries) - len(lacking)} of {len(entries)} sources are here, {listed('lacking', lacking)}", file=sys.stderr)
+    return 2 if lacking else 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

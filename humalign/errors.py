@@ -11,7 +11,11 @@ SHOWN = 3
 
 
 class HumalignError(Exception):
-    """Signal a mistake that the user can mend; the command line prints its one line, no traceback."""
+    """Signal a mistake that the user can mend; the command line and notebooks print its one line, no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback."""
+        return [f"humalign: {self}"]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

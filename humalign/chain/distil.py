@@ -13,8 +13,6 @@ import dataclasses
 import functools
 import gc
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -28,7 +26,8 @@ from humalign.chain import authors, curves, embed
 from humalign.chain import label as labels
 from humalign.chain.features import start, student_file, taught, teacher_labels
 from humalign.chain.inputs import progress_bar, schedule
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Rows, Run
+from humalign.chain.processes import child
 from humalign.chain.sets import size_of, store
 from humalign.data.judgments import check_triplets
 from humalign.data.pixels import PixelStore
@@ -46,10 +45,10 @@ from humalign.triplets.layout import reading
 
 # Fewer rows a pass leave a GPU idle: below, what is kept for the gradient is computed again instead.
 LEAST_ROWS = 16
+# Steps at the beginning and at the end of a training whose mean stands for it.
+AVERAGED = 10
 # Validation triplets that are looked at together.
 CHUNK = 1000
-# Set for processes that end when their starter does.
-TIED = "HUMALIGN_TIED"
 
 
 def student_files(profile: Profile) -> list[str]:
@@ -90,6 +89,17 @@ def train(run: Run, provenance: Provenance) -> None:
     run.path("students/profile.yaml").unlink(missing_ok=True)
 
 
+def summary(run: Run) -> Rows:
+    """Say of each student how many steps it was trained, and its objective over the first and the last of them."""
+    found = []
+    for student, part, stage in taught(run.profile):
+        log = json.loads(run.path(_files(student, part, stage)[1]).read_text())["divergence"]
+        few = max(1, min(len(log) // 2, AVERAGED))
+        row = {"student": student.backbone, "part": part, "stage": stage, "steps": len(log)}
+        found.append(row | {"divergence, first steps": float(np.mean(log[:few])), "last steps": float(np.mean(log[-few:]))})
+    return found
+
+
 def _smaller(profile: Profile, processes: int, passes: int, recompute: bool) -> tuple[int, bool]:
     """Return the next way to need less memory: more passes a step; then computing again what a gradient needs."""
     if profile.distillation.batch_triplets / processes / passes >= 2 * LEAST_ROWS:
@@ -103,21 +113,16 @@ def _smaller(profile: Profile, processes: int, passes: int, recompute: bool) -> 
 
 def _together(run: Run, processes: int, passes: int, recompute: bool, full: Path) -> None:
     """Start processes that teach all students together, and wait for them."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [sys.executable, "-m", "humalign.chain.together", "--start", "--standalone", f"--nproc-per-node={processes}"]
     settings = run.path("students/profile.yaml")  # JSON is YAML: the very settings of this run, however they were made
     with replacing(settings) as part:
         part.write_text(json.dumps(as_settings(run.profile), indent=1))
     command += ["-m", "humalign.chain.together", str(run.build), str(settings), str(passes), str(int(recompute)), run.profile.name]
     # They run this very code, wherever they are started; and OMP's threads are shared out among them.
     threads = str(max(1, run.profile.threads // processes))
-    tied = {"PYTHONPATH": str(PACKAGE.parent), TIED: "1", "OMP_NUM_THREADS": threads}
-    # Where this process is killed, the pipe ends, and they with it.
-    done = subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | tied)
-    try:
-        failed = done.wait()
-    finally:
-        done.terminate()
-        done.wait()
+    environment = {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": threads}
+    with child(command, environment) as started:
+        failed = started.wait()
     if failed and full.is_file():
         raise torch.OutOfMemoryError
     if failed:

@@ -39,7 +39,7 @@ class Input:
 
 
 def wanted(profile: Any) -> list[Source]:
-    """Return the sources that the stages of a profile read."""
+    """Return the sources that the steps of a profile read."""
     return [registry.source(name) for name in pipeline.sources(stages.STEPS, profile)]
 
 

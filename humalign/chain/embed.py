@@ -6,6 +6,8 @@ blocks end, in half precision.
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -14,7 +16,7 @@ from torch import Tensor
 from humalign.artefacts import Provenance
 from humalign.chain import sets
 from humalign.chain.inputs import progress_bar
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Rows, Run
 from humalign.data.images import ImageSet
 from humalign.data.pixels import PixelStore
 from humalign.distil.ranks import join
@@ -69,6 +71,26 @@ def _pictures(run: Run, which: str, backbone: Backbone, shown: dict[str, ImageSe
     if run.path(f"pixels/{which}-{backbone.size}/pixels.json").is_file():
         return sets.store(run, which, backbone.size)
     return shown.setdefault(which, sets.SETS[which](run.profile))
+
+
+def kept_pixels(run: Run) -> Rows:
+    """Say of which sets squashed pictures are kept, how many and how large."""
+    found = []
+    for name in sets.pixel_files(run.profile):
+        which, _, size = run.path(name).parent.name.rpartition("-")
+        pictures = len(json.loads(run.path(name).read_text())["names"])
+        found.append({"set": which, "kept as": f"pixels, {size} x {size}", "pictures": pictures})
+    return found
+
+
+def summary(run: Run) -> Rows:
+    """Say of which sets features are kept, by which backbone, how many and how wide."""
+    found = []
+    for name, several in sets.embedded(run.profile).items():
+        for which in several:
+            pictures, width = read(run, name, which).shape
+            found.append({"set": which, "kept as": f"features of {name}", "pictures": pictures, "width": width})
+    return found
 
 
 def read(run: Run, backbone: str, which: str) -> Float[np.ndarray, "images dim"]:

@@ -6,7 +6,9 @@ import dataclasses
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+
+import pandas as pd
 
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import sets
@@ -63,3 +65,16 @@ def _make(run: Run, name: str, file: str) -> None:
     rows = [(row.model, row.stage, dataclasses.asdict(row.score(run.profile))) for row in EVALUATIONS[name](run)]
     with replacing(run.path(file)) as part:
         part.write_text(json.dumps(rows))
+
+
+def some(run: Run, provenance: Provenance, names: Sequence[str]) -> pd.DataFrame:
+    """Make some evaluations, which are kept as `score` keeps them, and return their scores as one table."""
+    gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
+    with progress_bar(len(names), "evaluations") as bar:
+        for name in names:
+            file = f"scores/{name}.json"
+            run.kept(provenance.key, [file], functools.partial(_make, run, name, file))
+            for model, stage, row in json.loads(run.path(file).read_text()):
+                gathered[model, stage].append(Score(**row))
+            bar.update()
+    return scores.table(gathered, run.profile.name, run.profile.seed)

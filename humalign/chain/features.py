@@ -13,7 +13,7 @@ from humalign.artefacts import Provenance, replacing
 from humalign.chain import authors, embed, judged, sets
 from humalign.chain.embed import label
 from humalign.chain.inputs import progress_bar
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Rows, Run
 from humalign.data.emoji import STYLES
 from humalign.distil.ranks import join
 from humalign.models import backbones
@@ -116,6 +116,17 @@ def extract(run: Run, provenance: Provenance) -> None:
                 save_file({which: torch.from_numpy(found) for which, found in made.items()}, path, provenance.attrs())
 
         run.kept(provenance.key, [_file(settings.backbone, part, stage)], make)
+
+
+def summary(run: Run) -> Rows:
+    """Say of each model and stage of which sets there are features, how wide, of how many pictures."""
+    found = []
+    for settings, part, stage in _extracted(run.profile):
+        with safe_open(run.path(_file(settings.backbone, part, stage)), "np") as file:
+            shapes = [file.get_slice(which).get_shape() for which in file.keys()]
+        row = {"student": settings.backbone, "part": part, "stage": stage, "sets": len(shapes)}
+        found.append(row | {"pictures": sum(pictures for pictures, _ in shapes), "width": shapes[0][1]})
+    return found
 
 
 def _student(run: Run, settings: Settings, part: str, stage: str) -> Student:

@@ -21,7 +21,7 @@ from humalign.artefacts import Provenance, replacing
 from humalign.chain import embed, judged, sets, teach
 from humalign.chain.inputs import progress_bar, stream
 from humalign.chain.judged import Part
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Rows, Run
 from humalign.chain.sets import TRAIN, VALIDATION
 from humalign.data import registry
 from humalign.data.emoji import STYLES, concepts
@@ -106,6 +106,22 @@ def label(run: Run, provenance: Provenance) -> None:
                         file.write_text(json.dumps(_summary(run, part), indent=1))
 
                 run.kept(provenance.key, _files(profile, part.name), make)
+
+
+def summary(run: Run) -> Rows:
+    """Say of each split of each part how many triplets there are, of how many pictures and clusters, and how far both labellings agree."""
+    profile, found = run.profile, []
+    for part in part_names(profile):
+        told = json.loads(run.path(f"triplets/{part}/summary.json").read_text())["aligned"]
+        for split in splits(profile):
+            with reading(triplet_path(run, part, "aligned", split)) as (indices, _, _):
+                row = {"part": part, "split": split, "triplets": len(indices)}
+            clusters = run.path(f"triplets/{part}/clusters-{pictures_of(profile, split)}.npy")
+            if clusters.is_file():
+                groups = np.load(clusters, mmap_mode="r")
+                row |= {"pictures": len(groups), "clusters": int(groups.max()) + 1}
+            found.append(row | ({"same pair as the control": told.get("same-choice")} if split == "train" else {}))
+    return found
 
 
 def _check(run: Run, part: Part) -> None:

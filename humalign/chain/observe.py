@@ -6,12 +6,13 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import judged
 from humalign.chain.inputs import progress_bar, stream
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Rows, Run
 from humalign.data.judgments import ByObject, Choices
 from humalign.distil.ranks import join
 from humalign.models.weights import save_file
@@ -108,7 +109,20 @@ def _fit(run: Run, file: str, provenance: Provenance, asked: Fit) -> None:
         checkpoint=path.with_suffix(f".{provenance.key}.ckpt"),
     )
     with replacing(path) as part:
-        save_file({"mean": found.mean, "std": found.std}, part, provenance.attrs())
+        save_file({"mean": found.mean, "std": found.std}, part, provenance.attrs() | {"answers": int(answers.counts.sum())})
+
+
+def summary(run: Run) -> Rows:
+    """Say of each fit of VICE how many answers, of how many things, and how many dimensions were kept."""
+    teacher, found = observed(run.profile), []
+    if teacher is None:
+        return []
+    for name in _names(run.profile, teacher):
+        with safe_open(run.path(_file(teacher, name)), "np") as file:
+            things, dimensions = file.get_slice("mean").get_shape()
+            told = file.metadata() or {}
+        found.append({"fit": name, "answers": int(told["answers"]), "things": things, "dimensions": dimensions})
+    return found
 
 
 def observer(run: Run, name: str) -> vice.ViceEmbedding:

@@ -1,7 +1,8 @@
 """Where scores come from: the machine, the day, the code and the data of the run that made them.
 
-A run keeps ``provenance.json`` beside ``scores.csv``: what the stamps of its stages say, in one file. It is a file of its own, so that
-the table of scores stays the same, byte for byte, on a rerun. Both are copied where a run is recorded, to ``book/recorded/<profile>/``.
+A run keeps ``provenance.json`` beside ``scores.csv``: what the stamps of its steps say, in one file; and ``steps.json``, what each step
+notes of the files that it left. They are files of their own, so that the table of scores stays the same, byte for byte, on a rerun. All
+three are copied where a run is recorded, to ``book/recorded/<profile>/``.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from humalign.artefacts import PACKAGE, replacing, sha256
 from humalign.data import editions, registry
 from humalign.errors import HumalignError
 
-TABLE, FILE = "scores.csv", "provenance.json"
+TABLE, FILE, SUMMARIES = "scores.csv", "provenance.json", "steps.json"
 RECORDED = PACKAGE.parent / "book" / "recorded"
 
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What a stage ran on: processor, with the instructions that PyTorch uses of it, as they decide how it rounds; cores that the process
+    """What a step ran on: processor, with the instructions that PyTorch uses of it, as they decide how it rounds; cores that the process
     may use, memory in GB (1e9 bytes), and GPUs by name.
     """
 
@@ -66,7 +67,7 @@ def _processor() -> str:
 # ---- what a run writes -----------------------------------------------------------------------------------------------
 
 def stamped(sources: Iterable[str], seconds: float) -> dict[str, Any]:
-    """Return what a stage's stamp says of the run: day (UTC), wall time, machine, and the registered files that were read."""
+    """Return what a step's stamp says of the run: day (UTC), wall time, machine, and the registered files that were read."""
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seconds": round(seconds, 1),
@@ -88,7 +89,10 @@ def _source(name: str) -> dict[str, Any]:
 
 
 def gather(folder: Path, stages: Sequence[str]) -> None:
-    """Write ``provenance.json`` from the stamps of finished stages, the one that made the scores last; the same stamps, the same bytes."""
+    """Write ``provenance.json`` and ``steps.json`` from the stamps of finished steps, that of the scores last.
+
+    From the same stamps come the same bytes.
+    """
     stamps = {name: json.loads((folder / f"stamps/{name}.json").read_text()) for name in stages}
     last = stamps[stages[-1]]
     told = {name: {field: stamp.get(field) for field in ("date", "seconds", "machine", "commit")} for name, stamp in stamps.items()}
@@ -100,10 +104,17 @@ def gather(folder: Path, stages: Sequence[str]) -> None:
         **{field: last.get(field) for field in ("date", "machine", "commit", "python")},
         "versions": json.loads(last["versions"]), "stages": told, "sources": list(sources.values()) if known else None,
     }, indent=1) + "\n"
-    path = folder / FILE
-    if not path.is_file() or path.read_text(errors="replace") != text:
-        with replacing(path) as part:
-            part.write_text(text)
+    noted = summaries({name: stamp["summary"] for name, stamp in stamps.items()})
+    for path, content in ((folder / FILE, text), (folder / SUMMARIES, noted)):
+        if not path.is_file() or path.read_text(errors="replace") != content:
+            with replacing(path) as part:
+                part.write_text(content)
+
+
+def summaries(steps: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the text of ``steps.json``: the rows of each step, one a line."""
+    told = [f' {json.dumps(name)}: [' + ",".join(f"\n  {json.dumps(row)}" for row in rows) + "]" for name, rows in steps.items()]
+    return "{\n" + ",\n".join(told) + "\n}\n"
 
 
 # ---- what a page says ------------------------------------------------------------------------------------------------
@@ -114,7 +125,7 @@ class Origin:
 
     Attributes:
         commit: of the code, ``+`` behind it where files differed from it.
-        stages: by name the date, wall time (s), machine and commit of each stage.
+        stages: by name the date, wall time (s), machine and commit of each step.
         sources: every registered file that the run has read.
     """
 

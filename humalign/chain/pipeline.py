@@ -1,8 +1,8 @@
-"""The chain as stages: what each needs, what it leaves, and whether what it left is still good.
+"""The chain as steps: what each needs, what it leaves, and whether what it left is still good.
 
-A stage is finished when its stamp ``build/<profile>/stamps/<stage>.json`` is written, last of all. The stamp holds a key made
-of the settings, inputs, library versions and source code that the stage depends on, and a checksum of every file it left;
-the stage is made again when any of these changed, and reused otherwise.
+A step is finished when its stamp ``build/<profile>/stamps/<step>.json`` is written, last of all. The stamp holds a key made
+of the settings, inputs, library versions and source code that the step depends on, a checksum of every file it left, and a
+summary of what is in them; the step is made again when key or checksums changed, and reused otherwise.
 """
 
 from __future__ import annotations
@@ -11,32 +11,41 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import threadpoolctl
 
 from humalign.artefacts import PACKAGE, Provenance, fingerprint, replacing, sha256, versions
-from humalign.chain import keys, origins
+from humalign.chain import keys, origins, processes
+from humalign.chain.processes import checksum
 from humalign.data import registry
 from humalign.errors import HumalignError
 from humalign.profiles import Profile
 
+# Rows of a summary: what is named in each, and numbers, those with a fraction rounded to what another machine gives too.
+Rows = list[dict[str, Any]]
+DIGITS = 3
+# What is said of a step that is not made again.
+REUSED = "reused, nothing changed"
+
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class Step:
     """One arrow of the chain.
 
     Attributes:
-        needs: stages whose artefacts it reads.
+        needs: steps whose artefacts it reads.
         settings: sections of the profile that it depends on, or fields of theirs: ``teachers.backbones``.
         outputs: files it leaves, below the profile's build folder.
         make: does the work.
         files: patterns of other files in the repository that it depends on.
         sources: registered files that it reads, by name; their checksums are part of what it depends on. What `doctor` and `fetch` are
-            about is this list, and a stage that reads anything else says so.
+            about is this list, and a step that reads anything else says so.
         tables: dictionaries of functions of which a profile uses only some entries: an edit of the others is no reason to make it again.
+        summary: says in a few rows what the files hold that it left.
+        makes_needs: whether it makes the steps before it itself, by calling them.
     """
 
     needs: tuple[str, ...]
@@ -46,6 +55,8 @@ class Stage:
     files: tuple[str, ...] = ()
     sources: Callable[[Any], list[str]] = lambda profile: []
     tables: Callable[[Any], keys.Tables] = lambda profile: {}
+    summary: Callable[[Run], Rows] = lambda run: []
+    makes_needs: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,22 +95,22 @@ class Run:
         return self.path(f"stamps/parts/{names[0]}.json")
 
 
-def chain(stages: dict[str, Stage], last: str) -> list[str]:
-    """Return a stage and everything it stands on, in order."""
+def chain(steps: Mapping[str, Step], last: str) -> list[str]:
+    """Return a step and everything it stands on, in order."""
     order: list[str] = []
-    for need in stages[last].needs:
-        order += [name for name in chain(stages, need) if name not in order]
+    for need in steps[last].needs:
+        order += [name for name in chain(steps, need) if name not in order]
     return [*order, last]
 
 
-def key_of(stages: dict[str, Stage], name: str, profile: Profile) -> str:
-    """Return the key of a stage: it changes with anything that could change its artefacts."""
-    stage = stages[name]
-    settings = {field: _setting(profile, field) for field in (*stage.settings, "name", "seed", "threads", "evidence")}
-    files = [path for pattern in stage.files for path in sorted(PACKAGE.parent.glob(pattern))]
-    code = keys.code(stage.make, [path for path in files if path.suffix == ".ipynb"], stage.tables(profile))
-    read = [registry.identity(source) for source in stage.sources(profile)]
-    before = [key_of(stages, need, profile) for need in stage.needs]
+def key_of(steps: Mapping[str, Step], name: str, profile: Profile) -> str:
+    """Return the key of a step: it changes with anything that could change its artefacts."""
+    step = steps[name]
+    settings = {field: _setting(profile, field) for field in (*step.settings, "name", "seed", "threads", "evidence")}
+    files = [path for pattern in step.files for path in sorted(PACKAGE.parent.glob(pattern))]
+    code = keys.code(step.make, [path for path in files if path.suffix == ".ipynb"], step.tables(profile))
+    read = [registry.identity(source) for source in step.sources(profile)]
+    before = [key_of(steps, need, profile) for need in step.needs]
     return fingerprint(name, settings, before, code, [sha256(path) for path in files], read, versions())
 
 
@@ -118,44 +129,81 @@ def _as_json(value: Any) -> Any:
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
-def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:
-    """Run a stage and all it needs, reusing what is still good."""
-    # Keys are taken before the first stage starts: they must speak of the code that runs, not of an edit meanwhile.
-    keys = {name: key_of(stages, name, run.profile) for name in chain(stages, last)}
-    names = list(keys)
-    for number, (name, stage_key) in enumerate(keys.items(), 1):
-        stage = stages[name]
-        stamp = run.path(f"stamps/{name}.json")
-        if _good(stamp, stage_key, stage.outputs(run.profile), run):
-            say(f"[{number}/{len(names)}] {name}: reused, nothing changed")
-            _tell(stages, name, run)
-            continue
-        say(f"[{number}/{len(names)}] {name} ...")
-        started = time.perf_counter()
-        provenance = Provenance(run.profile.name, run.profile.seed, stage_key)
-        _drop_altered(stamp, run)
-        registry.LOCATED.clear()
-        # The order in which NumPy and SciPy take sums depends on their threads as PyTorch's does.
-        with threadpoolctl.threadpool_limits(run.profile.threads):
-            stage.make(run, provenance)
-        undeclared = sorted(registry.LOCATED - set(stage.sources(run.profile)))
-        if undeclared:
-            say(f"[{number}/{len(names)}] {name} reads {', '.join(undeclared)} undeclared: a change of that will not be noticed")
-        seconds = time.perf_counter() - started
-        _stamp(stamp, provenance, stage, seconds, run)
-        _tell(stages, name, run)
-        say(f"[{number}/{len(names)}] {name}: {seconds:.0f} s")
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
-def sources(stages: dict[str, Stage], profile: Any) -> list[str]:
-    """Name every registered source that some stage of a chain reads, in the order of the registry."""
-    read = {name for stage in stages.values() for name in stage.sources(profile)}
+def execute(steps: Mapping[str, Step], last: str, run: Run, say: Callable[[str], None] = _say) -> None:
+    """Run a step and all it needs, reusing what is still good.
+
+    Raises:
+        HumalignError: another run has the build folder, or nothing can be written there; whatever a step raises.
+    """
+    with processes.held(run.folder):
+        # Keys are taken before the first step starts: they must speak of the code that runs, not of an edit meanwhile.
+        keys = {name: key_of(steps, name, run.profile) for name in chain(steps, last)}
+        names = list(keys)
+        if steps[last].makes_needs and not all(is_good(steps, name, run, keys[name]) for name in names[:-1]):
+            names = [last]
+        for name in names:
+            _one(steps, name, keys[name], run, f"[{list(keys).index(name) + 1}/{len(keys)}] {name}", say)
+        stale = [name for name in keys if name not in names and not is_good(steps, name, run, keys[name])]
+        if stale:
+            raise HumalignError(f"{stale[0]} changed while {last} was made: run the same command again")
+
+
+def _one(steps: Mapping[str, Step], name: str, key: str, run: Run, title: str, say: Callable[[str], None]) -> None:
+    """Make one step, or reuse it."""
+    step, stamp = steps[name], _stamp_of(run, name)
+    if is_good(steps, name, run, key):
+        say(f"{title}: {REUSED}")
+        _summarise(stamp, step, run)
+        _tell(steps, name, run)
+        return
+    say(f"{title} ...")
+    started = time.perf_counter()
+    provenance = Provenance(run.profile.name, run.profile.seed, key)
+    _drop_altered(stamp, run)
+    registry.LOCATED.clear()
+    with limited(run.profile):
+        step.make(run, provenance)
+    undeclared = sorted(registry.LOCATED - set(step.sources(run.profile)))
+    if undeclared:
+        say(f"{title} reads {', '.join(undeclared)} undeclared: a change of that will not be noticed")
+    seconds = time.perf_counter() - started
+    _stamp(stamp, provenance, step, seconds, run)
+    _tell(steps, name, run)
+    say(f"{title}: {seconds:.0f} s")
+
+
+def limited(profile: Profile) -> threadpoolctl.threadpool_limits:
+    """Return the block in which NumPy and SciPy compute with a profile's threads: the order in which they take sums depends on them."""
+    return threadpoolctl.threadpool_limits(profile.threads)
+
+
+def summary(steps: Mapping[str, Step], name: str, run: Run) -> Rows:
+    """Return what a finished step has noted of itself."""
+    found: Rows = _read(_stamp_of(run, name))["summary"]
+    return found
+
+
+def sources(steps: Mapping[str, Step], profile: Any) -> list[str]:
+    """Name every registered source that some step of a chain reads, in the order of the registry."""
+    read = {name for step in steps.values() for name in step.sources(profile)}
     return [name for name in registry.everything() if name in read]
 
 
-def _good(stamp: Path, stage_key: str, outputs: list[str], run: Run) -> bool:
-    written = _read(stamp)
-    return isinstance(written, dict) and (written.get("key"), written.get("files")) == (stage_key, _sums(run, outputs))
+def is_good(steps: Mapping[str, Step], name: str, run: Run, key: str = "") -> bool:
+    """Tell whether a step was made under its key, and its files are as it left them."""
+    written = _read(_stamp_of(run, name))
+    wanted = key or key_of(steps, name, run.profile)
+    if not isinstance(written, dict) or written.get("key") != wanted:
+        return False
+    return bool(written.get("files") == _sums(run, steps[name].outputs(run.profile)))
+
+
+def _stamp_of(run: Run, name: str) -> Path:
+    return run.path(f"stamps/{name}.json")
 
 
 def _read(note: Path) -> Any:
@@ -168,32 +216,50 @@ def _read(note: Path) -> Any:
 
 def _sums(run: Run, names: Sequence[str]) -> dict[str, str | None]:
     """Return the checksum of each file, none where it is not there."""
-    return {name: sha256(run.path(name)) if run.path(name).is_file() else None for name in names}
+    return {name: checksum(run.path(name)) if run.path(name).is_file() else None for name in names}
 
 
 def _drop_altered(stamp: Path, run: Run) -> None:
-    """Remove what is no longer as it was written, so that a stage which keeps finished parts does not keep these."""
+    """Remove what is no longer as it was written, so that a step which keeps finished parts does not keep these."""
     try:
         written = json.loads(stamp.read_text())["files"]
-        altered = [name for name, wanted in written.items() if run.path(name).is_file() and sha256(run.path(name)) != wanted]
+        altered = [name for name, wanted in written.items() if run.path(name).is_file() and checksum(run.path(name)) != wanted]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
     for name in altered:
         run.path(name).unlink()
 
 
-def _tell(stages: dict[str, Stage], name: str, run: Run) -> None:
+def _tell(steps: Mapping[str, Step], name: str, run: Run) -> None:
     """Keep what is known of the run beside the scores, once they are there."""
-    if origins.TABLE in stages[name].outputs(run.profile):
-        origins.gather(run.folder, chain(stages, name))
+    if origins.TABLE in steps[name].outputs(run.profile):
+        origins.gather(run.folder, chain(steps, name))
 
 
-def _stamp(path: Path, provenance: Provenance, stage: Stage, seconds: float, run: Run) -> None:
-    outputs = stage.outputs(run.profile)
+def _stamp(path: Path, provenance: Provenance, step: Step, seconds: float, run: Run) -> None:
+    outputs = step.outputs(run.profile)
     missing = [name for name in outputs if not run.path(name).is_file()]
     if missing:
-        raise HumalignError(f"the stage left no {missing[0]}: run the same command again")
-    files, read = {name: sha256(run.path(name)) for name in outputs}, sorted(registry.LOCATED)
+        raise HumalignError(f"the step left no {missing[0]}: run the same command again")
+    told = origins.stamped(step.sources(run.profile), seconds) | {"read": sorted(registry.LOCATED)}
+    files = {name: checksum(run.path(name)) for name in outputs}
+    _write(path, provenance.attrs() | told | {"files": files, "summary": rounded(step.summary(run))})
+
+
+def _summarise(stamp: Path, step: Step, run: Run) -> None:
+    """Add the summary to the stamp of a step that was made before stamps had one."""
+    written = _read(stamp)
+    if "summary" not in written:
+        _write(stamp, written | {"summary": rounded(step.summary(run))})
+
+
+def _write(path: Path, told: dict[str, Any]) -> None:
     with replacing(path) as part:
-        told = origins.stamped(stage.sources(run.profile), seconds)
-        part.write_text(json.dumps(provenance.attrs() | told | {"read": read, "files": files}, indent=1))
+        part.write_text(json.dumps(told, indent=1))
+
+
+def rounded(rows: Rows) -> Rows:
+    """Return the rows of a summary with numbers of so many digits as another machine gives too."""
+    return [
+        {name: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value for name, value in row.items()} for row in rows
+    ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from humalign.chain import authors, distil, embed, evaluate, features, judged, keys, label, observe, sets, teach
 from humalign.chain.inputs import weights_of
-from humalign.chain.pipeline import Stage
+from humalign.chain.pipeline import Rows, Run, Step
 from humalign.data import registry
 from humalign.errors import HumalignError, nearest
+from humalign.evaluation import scores
 from humalign.profiles import Profile
 
 # How a backbone is built and its pictures prepared. Of the other files of the registry only the checksums are part of a key: an edit of
@@ -45,72 +46,89 @@ def _learners(profile: Profile) -> keys.Tables:
     return {("humalign.chain.teach", "LEARNERS"): [teacher.learner for teacher in profile.teachers] or ["none"]}
 
 
+def _scored(run: Run) -> Rows:
+    """Say of each task how many numbers there are, of how many models, and on whose evidence."""
+    several = scores.read(run.path("scores.csv")).groupby(["task", "evidence"], sort=False)
+    return [
+        {"task": task, "numbers": len(rows), "models": int(rows["model"].nunique()), "evidence": evidence}
+        for (task, evidence), rows in several
+    ]
+
+
 SHOWN = ("data", "teachers.judged", "teachers.backbones", "teachers.further", "students.backbone", "students.frozen", "students.trained")
-STEPS: dict[str, Stage] = {
+STEPS: dict[str, Step] = {
     # Pictures decoded and squashed once, where whole networks are trained on them.
-    "pixels": Stage(
+    "pixels": Step(
         needs=(),
         settings=(*SHOWN, "students.scored", "evaluation.names"),
         outputs=sets.pixel_files,
+        summary=embed.kept_pixels,
         make=sets.prepare,
         tables=_sets,
         files=RECIPES,
         sources=lambda profile: sets.sources(profile) if sets.from_pixels(profile) else [],
     ),
-    "embeddings": Stage(
+    "embeddings": Step(
         needs=("pixels",),
         settings=(*SHOWN, "students.scored", "evaluation.names", "compute.precision"),
         outputs=embed.embedding_files,
+        summary=embed.summary,
         make=embed.embed,
         tables=_sets,
         files=RECIPES,
         sources=lambda profile: [*sets.sources(profile), *_of_backbones(profile)] if sets.embedded(profile) else [],
     ),
-    "observers": Stage(
+    "observers": Step(
         needs=(),
         settings=("observer", "simulated", "teachers.judged", "teachers.learner", "teachers.parts"),
         outputs=observe.observer_files,
+        summary=observe.summary,
         make=observe.observe,
         tables=_sets,
         sources=_said,
     ),
-    "teachers": Stage(
+    "teachers": Step(
         needs=("embeddings", "observers"),
         settings=("teachers",),
         outputs=teach.teacher_files,
+        summary=teach.summary,
         make=teach.teach,
         sources=_said,
         tables=lambda profile: {**_sets(profile), **_learners(profile)},
     ),
-    "triplets": Stage(
+    "triplets": Step(
         needs=("teachers",),
         settings=("triplets", "students.parts", "distillation.batch_triplets", "distillation.batch_images"),
         outputs=label.triplet_files,
+        summary=label.summary,
         make=label.label,
         tables=_sets,
         sources=lambda profile: [*_said(profile), *(["alignet-triplets"] if profile.triplets.source == "official" else [])],
     ),
-    "students": Stage(
+    "students": Step(
         needs=("triplets",),
         settings=("students", "distillation", "curves"),
         outputs=distil.student_files,
+        summary=distil.summary,
         make=distil.train,
         tables=_sets,
         files=RECIPES,
         sources=lambda profile: [*_said(profile), *authors.sources(profile), *weights_of(*profile.backbones)],
     ),
-    "features": Stage(
+    "features": Step(
         needs=("students",),
         settings=(),
         outputs=features.feature_files,
+        summary=features.summary,
         make=features.extract,
         tables=_sets,
         sources=lambda profile: weights_of(*profile.backbones),
     ),
-    "scores": Stage(
+    "scores": Step(
         needs=("features",),
         settings=("evaluation", "data", "simulated"),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
+        summary=_scored,
         make=evaluate.score,
         tables=lambda profile: {
             **_sets(profile),

@@ -23,7 +23,7 @@ from humalign.chain.embed import label
 from humalign.chain.inputs import progress_bar, stream
 from humalign.chain.judged import CLIP, Part
 from humalign.chain.observe import observer
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Rows, Run
 from humalign.data.judgments import ByObject, random_triplets
 from humalign.distil.ranks import join
 from humalign.errors import HumalignError, nearest
@@ -120,6 +120,26 @@ def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: P
         chosen |= told
     with replacing(run.path(note)) as path:
         path.write_text(json.dumps(chosen, indent=1))
+
+
+def summary(run: Run) -> Rows:
+    """Say of each map what it is fitted to, and what was chosen inside its training things."""
+    found = []
+    for teacher in run.profile.teachers:
+        for model, part in _fits(teacher):
+            note = json.loads(run.path(_files(teacher, model, part)[-1]).read_text())
+            width, dimensions = fitted(run, teacher, part, model=model).arrays()["matrix"].shape
+            row = {"things": teacher.judged, "learner": teacher.learner, "model": model, "part": part}
+            found.append(row | {"features": width, "dimensions": dimensions} | _chosen(teacher, note))
+    return found
+
+
+def _chosen(teacher: Teacher, note: dict[str, Any]) -> dict[str, Any]:
+    """Return the regularisation strengths that were chosen for a map, and its accuracy on hidden training things with them."""
+    if teacher.learner == "affine":
+        return {"regularisation": f"{note['pull']:g}", "accuracy on hidden things": note["pulls"][str(note["pull"])]}
+    chosen = note.get("teacher", {})
+    return {"regularisation": ", ".join(f"{name} {value:g}" for name, value in sorted(chosen.items()))} if chosen else {}
 
 
 # ---- learners ----------------------------------------------------------------------------------------------------------------------------

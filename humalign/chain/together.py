@@ -1,36 +1,43 @@
-"""One of several processes that teach the paper's students together, as torchrun starts it: BUILD PROFILE [PASSES RECOMPUTE NAME]."""
+"""One of several processes that train the students together, as torchrun starts it: BUILD PROFILE [PASSES RECOMPUTE NAME].
+
+``--start`` before torchrun's own arguments runs torchrun itself, without the traceback that it adds to a line of a process.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 import os
 import sys
-import threading
 from pathlib import Path
 
 import torch
 
 from humalign import profiles
 from humalign.artefacts import Provenance
-from humalign.chain import pipeline
-from humalign.chain import steps as stages
-from humalign.chain.distil import TIED, teach_all
+from humalign.chain import pipeline, processes, steps
+from humalign.chain.distil import teach_all
 from humalign.chain.pipeline import Run
 from humalign.errors import HumalignError
 
 
 def main(arguments: list[str]) -> int:
     """Teach every student that is not finished; 1 where a GPU ran out of memory, which a file then says, and 2 for a user's mistake."""
-    if os.environ.get(TIED):
-        threading.Thread(target=_end_with_starter, daemon=True).start()
+    processes.end_with_starter()
+    if arguments[:1] == ["--start"]:
+        return _start(arguments[1:])
     build, profile, passes, recompute, name = (*arguments, *("1", "0", "")[max(0, len(arguments) - 2) :])
     try:
         found = profiles.load(profile)
         run = Run(dataclasses.replace(found, name=name or found.name), Path(build).resolve())
-        provenance = Provenance(run.profile.name, run.profile.seed, pipeline.key_of(stages.STEPS, "students", run.profile))
+        provenance = Provenance(run.profile.name, run.profile.seed, pipeline.key_of(steps.STEPS, "students", run.profile))
         torch.set_num_threads(max(1, run.profile.threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
         torch.use_deterministic_algorithms(True, warn_only=True)
-        teach_all(run, provenance, int(passes), bool(int(recompute)))
+        # Processes that were started by hand, on one machine or several, hold the folder by the first of them.
+        first = os.environ.get("RANK", "0") == "0"
+        with processes.held(run.folder) if first else contextlib.nullcontext():
+            teach_all(run, provenance, int(passes), bool(int(recompute)))
     except torch.OutOfMemoryError:
         run.path("students/out-of-memory").touch()
         return 1
@@ -40,10 +47,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _end_with_starter() -> None:
-    """End this process when the one that started torchrun is gone: its end of the pipe is then closed."""
-    os.read(0, 1)
-    os._exit(1)
+def _start(arguments: list[str]) -> int:
+    """Run torchrun; 1 where one of its processes failed, which has said why."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main as torchrun
+
+    logging.disable(logging.ERROR)
+    try:
+        torchrun(arguments)
+    except (ChildFailedError, SignalException):
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from humalign.errors import HumalignError
 from humalign.models.backbones import Backbone
 from humalign.profiles.schema import Compute
 
-# Pictures between two entries of the journal: so many are embedded again after a stop.
-BLOCK = 8192
+# Pictures, or seconds, between two entries of the journal: so many at most are embedded again after a stop.
+BLOCK, PAUSE = 8192, 10.0
 Model = Callable[[Tensor], tuple[Tensor, ...]]
 
 
@@ -70,7 +71,7 @@ def to_files(
             path.parent.mkdir(parents=True, exist_ok=True)
         done = noted = _journal(journal, key) if all(part.is_file() for part in parts) else 0
         progress(done)
-        found = [np.load(part, mmap_mode="r+") for part in parts] if done else []
+        found, when = [np.load(part, mmap_mode="r+") for part in parts] if done else [], time.monotonic()
         for block in forward(_cut(backbone, cut), backbone.size, images, range(done, len(images)), device, compute, progress):
             for kept, path in zip(block, paths, strict=True):
                 if not np.isfinite(kept).all():
@@ -83,12 +84,12 @@ def to_files(
             for into, kept in zip(found, block, strict=True):
                 into[done : done + len(kept)] = kept
             done += len(block[0])
-            if done - noted >= BLOCK or done == len(images):
+            if done - noted >= BLOCK or time.monotonic() - when >= PAUSE or done == len(images):
                 for into in found:
                     into.flush()
                 with replacing(journal) as note:
                     note.write_text(f"{key} {done}")
-                noted = done
+                noted, when = done, time.monotonic()
         del found
         for part, path in zip(parts, paths, strict=True):
             part.replace(path)

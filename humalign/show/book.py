@@ -6,6 +6,8 @@ number in prose whose chapter no longer gives it, a reference to nothing, a form
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,10 +19,14 @@ from typing import Any
 
 import yaml
 
-from humalign.artefacts import PACKAGE, fingerprint, sha256, versions
+from humalign.artefacts import PACKAGE, fingerprint, replacing, sha256, versions
+from humalign.chain import processes
 from humalign.errors import HumalignError
 
 SETTINGS = ("_config.yml", "_toc.yml")
+STAMP, BUILDING = ".fingerprint", ".building-"
+# Jupyter Book as a process that ends when this one does.
+BUILDER = "from humalign.chain.processes import end_with_starter; end_with_starter(); from jupyter_book.cli.main import main; main()"
 PROSE = ("*.md", "*.bib", "_static/*", "figures/*", "recorded/growth.*", "recorded/coverage.*")
 
 
@@ -38,17 +44,31 @@ def render(root: Path, build: Path, notebooks: Path, figures: Mapping[str, Calla
     """
     book = build / "book"
     page = book / "html" / "index.html"
-    stamp = book / "html" / ".fingerprint"
+    stamp = book / "html" / STAMP
     source = _stage(root, notebooks, figures or {}, book / "source")
     found = _fingerprint(source)
-    if page.is_file() and stamp.is_file() and stamp.read_text() == found:
+    if page.is_file() and _read(stamp) == {"made of": found, "files": _sums(stamp.parent)}:
         print("book: reused, nothing changed", file=sys.stderr)
         return page
     print("book ...", file=sys.stderr)
     shutil.rmtree(book / "html", ignore_errors=True)
     _build(source, book)
-    stamp.write_text(found)
+    with replacing(stamp) as part:
+        part.write_text(json.dumps({"made of": found, "files": _sums(stamp.parent)}))
     return page
+
+
+def _read(stamp: Path) -> Any:
+    try:
+        return json.loads(stamp.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _sums(html: Path) -> dict[str, str]:
+    """Return the checksum of every file of a rendered book, its stamp left out."""
+    every = sorted(path for path in html.rglob("*") if path.is_file() and path.name != STAMP)
+    return {path.relative_to(html).as_posix(): sha256(path) for path in every}
 
 
 def pages(toc: Path) -> list[str]:
@@ -97,14 +117,19 @@ def _fingerprint(source: Path) -> str:
 def _build(source: Path, book: Path) -> None:
     """Build the staged book, and move it into place only when it has no warning."""
     # Always from nothing: an incremental build repeats no warning of a page that it does not read again.
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=book) as out:
-        command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
-        command += ["--path-output", out, "-W", "--keep-going"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    for leftover in book.glob(f"{BUILDING}*"):  # of a run that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=BUILDING, dir=book) as out:
+        command = [sys.executable, "-c", BUILDER, "build", str(source), "--path-output", out, "-W", "--keep-going"]
+        here = {"PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))}
+        with processes.child(command, here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as started:
+            assert started.stdout
+            said = started.stdout.read()
+            status = started.wait()
+        text = re.sub(r"\x1b\[[0-9;]*m", "", said)
         (book / "build.log").write_text(text)
         warnings = [line.replace(f"{source}/", "") for line in text.splitlines() if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-        if done.returncode or warnings:
+        if status or warnings:
             shown = "; ".join(warnings[:3]) or (text.strip().splitlines() or ["no output"])[-1]
             more = f" (and {len(warnings) - 3} more)" if len(warnings) > 3 else ""
             raise HumalignError(f"the book does not build cleanly: {shown}{more}; the log is {book / 'build.log'}")

@@ -1,70 +1,133 @@
-"""From scores to the book: executed chapters, rendered pages."""
+"""From a run to the book: executed chapters, rendered pages."""
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from humalign.artefacts import PACKAGE, Provenance
+from humalign.chain import open as opened
 from humalign.chain import origins, steps
-from humalign.chain.pipeline import Run, Stage
-from humalign.errors import HumalignError
+from humalign.chain.opened import Opened
+from humalign.chain.pipeline import Run, Step
+from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
 from humalign.profiles import Profile
+from humalign.show import notebooks
 
 ROOT = PACKAGE.parent
-PAPER_CHAPTER = "10_paper_scale.ipynb"
+PARAMETERS = ("profile", "build")
+SIMULATED, PEOPLE, PAPER = "simulated", "people", "paper"
+# Whose recorded run is shown where a run's own is of other evidence, or has no scores yet.
+RECORDED = {SIMULATED: "demo", PEOPLE: "things", PAPER: "paper"}
 
 
 def chapters() -> list[str]:
     """Return the notebooks of the book, in order."""
-    found = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    found = [path.name for path in notebooks.chapters(ROOT / "notebooks")]
     if not found:
         raise HumalignError(f"no notebooks under {ROOT}: run from a clone of the repository, installed with `make setup`")
     return found
 
 
-def shown(run: Run) -> dict[str, str | Path]:
-    """Return the parameters of all chapters: a table of scores that is not this run's is the one recorded in the repository.
+# ---- what a chapter calls ----------------------------------------------------------------------------------------------------------------
 
-    ``results`` is of simulated observers, of the profile ``profile``; ``people_results`` is of people, of the profile
-    ``people_profile``.
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """A run as the chapters show it.
+
+    Attributes:
+        run: the one that is open, or a recorded one.
+        scores: its table; without rows where there is none yet.
+    """
+
+    run: Opened
+    scores: pd.DataFrame
+
+    @property
+    def settings(self) -> Profile:
+        """Its profile."""
+        return self.run.profile
+
+    @property
+    def path(self) -> Path:
+        """Of its table of scores."""
+        return self.run.table
+
+    @property
+    def said(self) -> str:
+        """Where its numbers are from, in a few words."""
+        return origins.said(self.path) if self.run.scored() else "no run: none is recorded yet, and none was computed here"
+
+
+def check_parameters(namespace: Mapping[str, Any]) -> None:
+    """Refuse a parameter that no chapter has: papermill itself only logs it, and the chapter would show something else than was asked.
+
+    Args:
+        namespace: of the notebook, ``globals()``; its history of cells says which names papermill has injected.
 
     Raises:
-        HumalignError: there are no recorded scores.
+        HumalignError: a name that is none of the parameters.
     """
-    fresh = run.path(origins.TABLE)
-    kept: dict[str, str | Path] = {
-        "profile": "demo",
-        "results": origins.recorded("demo"),
-        "people_profile": "things",
-        "people_results": origins.recorded("things"),
-    }
-    own: dict[str, dict[str, str | Path]] = {
-        PAPER_CHAPTER: {},
-        "people": {"people_profile": run.profile.source, "people_results": fresh},
-        "simulated": {"profile": run.profile.source, "results": fresh},
-    }
-    return kept | own[_shows(run.profile)]
+    for cell in namespace.get("In", ()):
+        if not cell.startswith("# Parameters"):
+            continue
+        targets = [each for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Assign) for each in node.targets]
+        for name in [each.id for each in targets if isinstance(each, ast.Name)]:
+            if name not in PARAMETERS:
+                raise HumalignError(f"unknown parameter {name!r}: {nearest(name, PARAMETERS)}")
 
 
-def _shows(profile: Profile) -> str:
+def tables(run: Opened) -> tuple[Shown, Shown]:
+    """Return the run of simulated observers and that of people: the open one where its evidence is that, else the recorded one.
+
+    An open run that has no scores yet is shown by the recorded one too: in a run of all chapters, those that came before the scores run
+    once more when these are there.
+    """
+    return _shown(run, SIMULATED), _shown(run, PEOPLE)
+
+
+def at_scale(run: Opened) -> Shown:
+    """Return the run at the paper's scale: the open one where it is that, else the recorded one, which need not be there."""
+    return _shown(run, PAPER)
+
+
+def _shown(run: Opened, kind: str) -> Shown:
+    if _kind(run.profile) != kind or not run.scored():
+        run = opened(RECORDED[kind])
+        if kind != PAPER:  # of which there need be none
+            origins.recorded(RECORDED[kind])
+    empty = scores.table({}, run.profile.name, run.profile.seed)
+    return Shown(run, scores.read(run.table) if run.scored() else empty)
+
+
+def _kind(profile: Profile) -> str:
     """Say which chapters a run's scores are for: that on ImageNet's scale, those on people, or those on simulated observers."""
     if profile.data.pool == "imagenet-train":
-        return PAPER_CHAPTER
-    return "people" if profile.evidence == "human" else "simulated"
+        return PAPER
+    return PEOPLE if profile.evidence == "human" else SIMULATED
 
 
-def paper_results(run: Run) -> Path:
-    """Return the table that the chapter at the paper's scale shows: this run's, or the recorded one, which need not be there."""
-    return run.path(origins.TABLE) if _shows(run.profile) == PAPER_CHAPTER else origins.RECORDED / "paper" / origins.TABLE
+# ---- the chapters and the book -----------------------------------------------------------------------------------------------------------
 
 
 def execute_notebooks(run: Run, provenance: Provenance) -> None:
-    """Run the chapters on this run's scores and on recorded ones."""
-    from humalign.show import notebooks
-
-    own = {PAPER_CHAPTER: {"paper_results": paper_results(run)}}
-    notebooks.run(ROOT / "notebooks", shown(run), run.path("notebooks"), own)
+    """Run the chapters in order on this run: each makes the step that it is about, with all that it needs."""
+    for kind in (SIMULATED, PEOPLE):
+        origins.recorded(RECORDED[kind])
+    parameters: dict[str, str | Path] = {"profile": run.profile.source, "build": run.build}
+    # The chapter that runs the whole chain is about simulated observers.
+    own: dict[str, notebooks.Parameters] = {}
+    if _kind(run.profile) != SIMULATED:
+        own[notebooks.WHOLE] = {"profile": RECORDED[SIMULATED], "build": ""}
+    ours = opened(run.profile.source, run.build)
+    notebooks.run(ROOT / "notebooks", parameters, run.path("notebooks"), own, ours.scored)
 
 
 def render(run: Run) -> Path:
@@ -74,22 +137,22 @@ def render(run: Run) -> Path:
     """
     from humalign.show import book, figures
 
-    tables = shown(run)
-    table, people = scores.read(tables["results"]), scores.read(tables["people_results"])
+    simulated, people = tables(opened(run.profile.source, run.build))
     drawn = {
-        "overview": lambda path: figures.save(figures.overview(table), path),
-        "across_experiments": lambda path: figures.save(figures.across_experiments(people), path),
+        "overview": lambda path: figures.save(figures.overview(simulated.scores), path),
+        "across_experiments": lambda path: figures.save(figures.across_experiments(people.scores), path),
     }
     return book.render(ROOT, run.folder, run.path("notebooks"), drawn)
 
 
 # The chapters show this run's scores and, beside them, what is recorded of other profiles.
-NOTEBOOKS = Stage(
+NOTEBOOKS = Step(
     needs=("scores",),
     settings=(),
     outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
     make=execute_notebooks,
-    files=("notebooks/*.ipynb", "book/recorded/*/scores.csv", "book/recorded/*/provenance.json"),
+    makes_needs=True,
+    files=("notebooks/*.ipynb", "book/recorded/*/scores.csv", "book/recorded/*/provenance.json", "book/recorded/*/steps.json"),
 )
 # The whole chain, down to the executed chapters.
 STEPS = steps.STEPS | {"notebooks": NOTEBOOKS}

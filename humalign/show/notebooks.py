@@ -1,7 +1,8 @@
 """Run the chapters of the book for a profile, and keep the committed ones normalised.
 
-A chapter is a notebook ``NN_name.ipynb`` with one cell tagged ``parameters``. A run leaves an executed copy; a chapter that
-fails is set aside under ``failed/`` with its error in it, and no older copy stays behind to pass for fresh.
+A chapter is a notebook ``NN_name.ipynb``, or the whole chain in one, ``demo.ipynb``, with one cell tagged ``parameters``. A run leaves
+an executed copy; a chapter that fails is set aside under ``failed/`` with its error in it, and no older copy stays behind to pass for
+fresh.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from tqdm import tqdm
 from humalign.artefacts import replacing
 from humalign.errors import HumalignError, nearest
 
-CHAPTERS = "[0-9][0-9]_*.ipynb"
+CHAPTERS, WHOLE = "[0-9][0-9]_*.ipynb", "demo.ipynb"
+# Of the folder in which chapters run.
+RUNNING = ".running-"
 # The kernel of the interpreter that runs this: Jupyter itself puts sys.executable behind this name.
 KERNEL = "python3"
 METADATA = {
@@ -29,21 +32,30 @@ METADATA = {
 
 
 def chapters(folder: Path) -> list[Path]:
-    """Return the notebooks of a folder, in the order of their numbers."""
-    return sorted(folder.glob(CHAPTERS))
+    """Return the notebooks of a folder, in the order of their numbers, and the whole chain in one last."""
+    return [*sorted(folder.glob(CHAPTERS)), *folder.glob(WHOLE)]
 
 
 Parameters = Mapping[str, str | Path]
 
 
-def run(notebooks: Path, parameters: Parameters, out: Path, own: Mapping[str, Parameters] | None = None) -> list[Path]:
+def run(
+    notebooks: Path,
+    parameters: Parameters,
+    out: Path,
+    own: Mapping[str, Parameters] | None = None,
+    ready: Callable[[], bool] = lambda: True,
+) -> list[Path]:
     """Execute every chapter with the same parameters and return the executed copies.
+
+    A chapter that ran before there were scores runs once more when all have run.
 
     Args:
         notebooks: folder of the chapters.
         parameters: by name; a path is passed relative to ``out``, where the chapters run.
         out: folder of the executed copies.
         own: what single chapters, by their file names, are given besides.
+        ready: tells whether there are scores.
 
     Raises:
         HumalignError: a chapter has no such parameter, or fails.
@@ -59,11 +71,20 @@ def run(notebooks: Path, parameters: Parameters, out: Path, own: Mapping[str, Pa
     for source in sources:
         check_parameters(source, given(source))
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".running-", dir=out) as running:
-        return [_run_one(source, Path(running) / source.name, given(source), out) for source in _progress(sources)]
+    for leftover in out.glob(f"{RUNNING}*"):  # of a run that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=RUNNING, dir=out) as running:
+
+        def run_all(several: list[Path]) -> list[Path]:
+            return [each for each in _progress(several) if not _run_one(each, Path(running) / each.name, given(each), out, ready)]
+
+        run_all(run_all(sources))
+    return [out / source.name for source in sources]
 
 
-def _run_one(source: Path, running: Path, given: Mapping[str, str], out: Path) -> Path:
+def _run_one(source: Path, running: Path, given: Mapping[str, str], out: Path, ready: Callable[[], bool]) -> bool:
+    """Execute one chapter, and tell whether there were scores when it began."""
+    had = ready()
     try:
         _execute(source, running, out, given)
         normalise(running)
@@ -75,7 +96,8 @@ def _run_one(source: Path, running: Path, given: Mapping[str, str], out: Path) -
         # A kernel that does not even start leaves no copy; then the source is the thing to look at.
         os.replace(running if running.exists() else shutil.copy(source, running), failed)
         raise HumalignError(f"{source.name}: {_last_line(error)}; look at {failed}, mend it, then run the same command again") from error
-    return running.rename(out / source.name)
+    running.replace(out / source.name)
+    return had
 
 
 def _progress(paths: list[Path]) -> Iterable[Path]:

@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import shutil
 import signal
 import subprocess
@@ -25,9 +26,9 @@ import xarray as xr
 from safetensors.torch import load_file
 
 import humalign
-from humalign import profiles, triplets
+from humalign import chain, profiles, triplets
 from humalign.artefacts import Provenance, sha256
-from humalign.chain import distil, origins, pipeline, sets
+from humalign.chain import distil, evaluate, opened, origins, pipeline, processes, sets
 from humalign.chain import keys as code
 from humalign.chain import steps as stages
 from humalign.data import emoji, registry
@@ -142,7 +143,7 @@ def test_every_stage_is_made_and_leaves_its_files_and_nothing_else(done):
     wanted = {name for stage in CHAIN for name in stages.STEPS[stage].outputs(run.profile)} | {f"stamps/{stage}.json" for stage in CHAIN}
     notes = {name for name in whole(run) if name.startswith(("stamps/parts/", "scores/"))}
     clusters = {f"triplets/fold{f}/clusters-emoji.npy" for f in range(2)}
-    assert set(whole(run)) == wanted | {"provenance.json"} | notes | clusters
+    assert set(whole(run)) == wanted | {"provenance.json", "steps.json"} | notes | clusters
     # What is noted as finished is there, part by part.
     noted = {name.removeprefix("stamps/parts/").removesuffix(".json") for name in notes if name.startswith("stamps/parts/")}
     assert noted <= set(whole(run)) and {"embeddings/efficientnet-lite2/emoji.npy", "scores/simulated.json"} <= noted
@@ -174,8 +175,8 @@ def test_a_stage_that_reads_what_it_does_not_declare_says_so(tmp_path):
     def make(run, provenance):
         registry.locate("emoji-names")
 
-    said, chain = [], {"only": pipeline.Stage((), (), lambda profile: [], make)}
-    pipeline.execute(chain, "only", pipeline.Run(profiles.load("demo"), tmp_path), said.append)
+    said, steps = [], {"only": pipeline.Step((), (), lambda profile: [], make)}
+    pipeline.execute(steps, "only", pipeline.Run(profiles.load("demo"), tmp_path), said.append)
     assert "[1/1] only reads emoji-names undeclared: a change of that will not be noticed" in said
 
 
@@ -412,6 +413,103 @@ def test_the_recipe_of_a_backbone_is_part_of_its_key():
     root = Path(humalign.__file__).parent
     watched = {path for pattern in stages.STEPS["embeddings"].files for path in root.parent.glob(pattern)}
     assert root / "data" / "registry" / "backbones.yaml" in watched
+
+
+# ---- an open run -----------------------------------------------------------------------------------------------------
+
+METHODS = ("prepare", "observe", "teach", "triplets", "distil", "features")
+
+
+@pytest.fixture
+def small(tmp_path):
+    """The settings as a file of one's own, whose run is the same."""
+    (tmp_path / "small.yaml").write_text(json.dumps(SETTINGS))
+    return str(tmp_path / "small.yaml")
+
+
+def test_an_open_run_says_the_same_where_it_computes_reuses_or_is_recorded(copy, small, tmp_path, monkeypatch):
+    without(copy, "features")
+    said = []
+    monkeypatch.setattr(opened, "_say", lambda line: said.append(line))
+    run = chain.open(small, copy.build)
+    with in_small():
+        computed = run.features()
+        assert made(said) == {"features"}
+        told = {name: getattr(run, name)() for name in METHODS}
+        table = run.scores()
+    assert made(said) == {"features", "scores"}, "what was good is reused"
+    monkeypatch.setattr(origins, "RECORDED", tmp_path / "recorded")
+    shutil.copytree(copy.folder, tmp_path / "recorded" / "small", ignore=lambda folder, names: {n for n in names if "." not in n})
+    recorded = opened._Recorded(profile())
+    for name, summary in told.items():
+        for shown in (repr, opened.Summary._repr_html_):
+            assert shown(getattr(recorded, name)()) == shown(summary)
+        assert len(summary.rows) and not re.search(r"20\d\d-|seconds|/", repr(summary)), "no day, no time, no path"
+    assert repr(computed) == repr(told["features"])
+    assert recorded.scores().equals(table) and recorded.evaluate("simulated").equals(table)
+    assert run.path("scores.csv") == copy.path("scores.csv")
+    with pytest.raises(HumalignError, match="the arrays of a recorded run are not kept: open small with a build folder"):
+        recorded.path("embeddings/efficientnet-lite2/emoji.npy")
+
+
+def test_what_a_summary_says_is_what_the_files_hold(done):
+    run = done[0]
+    kept = pipeline.summary(stages.STEPS, "observers", run)
+    means = {f: load_file(run.path(f"observers/emoji/fold{f}.safetensors"))["mean"].shape for f in range(2)}
+    assert [(row["fit"], row["things"], row["dimensions"]) for row in kept] == [(f"fold{f}", *means[f]) for f in range(2)]
+    with xr.open_dataset(run.path("judgments.nc"), engine="h5netcdf") as file:
+        inside = [(file["fold"].values[file["triplets"].values] != f).all(1) for f in range(2)]
+        assert [row["answers"] for row in kept] == [file["counts"].values[rows].sum() for rows in inside]
+    (first, _), (second, _) = (pipeline.summary(stages.STEPS, name, run) for name in ("teachers", "triplets"))
+    note = json.loads(run.path("teachers/emoji/efficientnet-lite2/fold0.json").read_text())
+    assert first["regularisation"] == f"{note['pull']:g}"
+    assert first["accuracy on hidden things"] == float(f"{max(note['pulls'].values()):.3g}")
+    assert (second["triplets"], second["clusters"]) == (12000, 8)
+    log = json.loads(run.path("students/efficientnet-lite0/fold0-aligned.json").read_text())["divergence"]
+    assert pipeline.summary(stages.STEPS, "students", run)[0]["last steps"] == float(f"{np.mean(log[-10:]):.3g}")
+
+
+def test_a_stamp_without_a_summary_gets_one_and_nothing_is_made_again(copy, done):
+    path = copy.path("stamps/teachers.json")
+    stamp = json.loads(path.read_text())
+    summary = stamp.pop("summary")
+    path.write_text(json.dumps(stamp))
+    assert made(run_chain(copy.build)[1]) == set()
+    assert json.loads(path.read_text())["summary"] == summary
+    assert copy.path("steps.json").read_bytes() == done[0].path("steps.json").read_bytes()
+
+
+def test_single_evaluations_are_kept_for_the_table_of_all(copy, small, monkeypatch):
+    without(copy, "scores")
+    shutil.rmtree(copy.path("scores"))
+    run = chain.open(small, copy.build)
+    with in_small():
+        assert len(run.evaluate("objects")) == 0, "of another profile"
+        found = run.evaluate("simulated")
+        assert copy.path("scores.csv").is_file(), "it was the last"
+        monkeypatch.setitem(evaluate.EVALUATIONS, "simulated", None)
+        pd.testing.assert_frame_equal(found, run.scores(), check_dtype=False)
+    with pytest.raises(HumalignError, match="unknown evaluation 'simulate': did you mean 'simulated'"):
+        run.evaluate("simulate")
+
+
+def test_within_one_run_an_artefact_is_hashed_once_and_again_when_it_changed(copy, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(processes, "sha256", lambda path: hashed.append(path) or sha256(path))
+    run_chain(copy.build)
+    outputs = {copy.path(name) for stage in CHAIN for name in stages.STEPS[stage].outputs(copy.profile)}
+    assert set(hashed) == outputs and len(hashed) == len(outputs)
+    run_chain(copy.build)
+    assert len(hashed) == 2 * len(outputs), "another run takes nobody's word"
+    hashed.clear()
+    with processes.held(copy.folder):
+        run_chain(copy.build)
+        run_chain(copy.build)
+        assert len(hashed) == len(outputs)
+        copy.path("scores.csv").write_bytes(copy.path("scores.csv").read_bytes().replace(b"base", b"bose"))
+        _, said = run_chain(copy.build)
+        assert made(said) == {"scores"}
+    assert not copy.path(processes.NAME).exists()
 
 
 # ---- stopped ---------------------------------------------------------------------------------------------------------

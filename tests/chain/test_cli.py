@@ -150,8 +150,8 @@ def test_a_copy_of_any_profile_under_another_name_and_path_is_the_same_run(tmp_p
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["run", "studnets"], "unknown stage 'studnets': did you mean 'students'"),
-        (["run", "xyzzy"], "unknown stage 'xyzzy': known are: .*students"),
+        (["run", "studnets"], "unknown step 'studnets': did you mean 'students'"),
+        (["run", "xyzzy"], "unknown step 'xyzzy': known are: .*students"),
         (["run", "all", "--profile", "dmeo"], "unknown profile 'dmeo': did you mean 'demo'"),
         (["run", "all", "--profile", "papre"], "unknown profile 'papre': did you mean 'paper'"),
         (["audit", "nowhere.npz"], "no triplet file at nowhere.npz"),
@@ -285,7 +285,9 @@ def test_fetch_checks_every_input_and_says_where_it_lies(said, monkeypatch):
     font = registry.source("openmoji-font")
     monkeypatch.setitem(registry.everything(), "openmoji-font", dataclasses.replace(font, sha256="0" * 64))
     status, _, error = said("fetch")
-    assert status == 2 and "OpenMoji colour font is corrupt" in one_line(error)
+    *lines, last = error.splitlines(keepends=True)
+    assert status == 2 and "OpenMoji colour font is corrupt" in one_line("".join(lines))
+    assert last == "4 of 5 sources are here, 1 lacking: openmoji-font\n"
     assert said("doctor")[0] == 1
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from humalign import profiles
+from humalign import chain, profiles
 from humalign.chain import origins, pipeline
-from humalign.chain.pipeline import Stage
+from humalign.chain.pipeline import Step
 from humalign.data import registry
 from humalign.data.registry import Source
 from humalign.errors import HumalignError
@@ -31,8 +31,8 @@ def write_first(run, provenance):
 
 
 CHAIN = {
-    "first": Stage((), (), lambda profile: ["first"], write_first, sources=lambda profile: ["emoji-names"]),
-    "scores": Stage(("first",), (), lambda profile: ["scores.csv", "scores.nc"], write_scores),
+    "first": Step((), (), lambda profile: ["first"], write_first, sources=lambda profile: ["emoji-names"]),
+    "scores": Step(("first",), (), lambda profile: ["scores.csv", "scores.nc"], write_scores),
 }
 
 
@@ -170,22 +170,28 @@ def test_provenance_of_another_table_is_refused(table):
 
 # ---- two tables, one fresh and one recorded --------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("profile", "fresh", "beside"), [("demo", "results", "people_results"), ("things", "people_results", "results")])
-def test_the_chapters_are_given_one_fresh_table_and_one_recorded(tmp_path, profile, fresh, beside):
-    run = pipeline.Run(profiles.load(profile), tmp_path)
-    given = chapters.shown(run)
-    assert given["profile"] == "demo" and given[fresh] == tmp_path / profile / "scores.csv"
-    other = {"results": "demo", "people_results": "things"}[beside]
-    assert given[beside] == ROOT / "book" / "recorded" / other / "scores.csv"
-    pattern = "book/recorded/*/scores.csv"
-    assert pattern in chapters.NOTEBOOKS.files, "a new recorded table makes the chapters again"
-    assert given[beside] in ROOT.glob(pattern)
+@pytest.mark.parametrize(("profile", "fresh"), [("demo", 0), ("things", 1)])
+@pytest.mark.parametrize("scored", [True, False])
+def test_the_chapters_show_the_open_run_where_it_has_scores_of_that_evidence_and_else_a_recorded_one(
+    tmp_path, monkeypatch, profile, fresh, scored
+):
+    run = chain.open(profile, tmp_path)
+    run.table.parent.mkdir()
+    run.table.write_bytes(origins.recorded(profile).read_bytes())
+    monkeypatch.setattr(type(run), "scored", lambda self: scored)
+    shown = chapters.tables(run)
+    kept = [ROOT / "book" / "recorded" / name / "scores.csv" for name in ("demo", "things")]
+    kept[fresh] = run.table if scored else kept[fresh]
+    assert [each.path for each in shown] == kept and [each.settings.name for each in shown] == ["demo", "things"]
+    assert shown[fresh].said.startswith("a fresh run" if scored else "a recorded run")
+    assert "book/recorded/*/scores.csv" in chapters.NOTEBOOKS.files, "a new recorded table makes the chapters again"
 
 
 @pytest.mark.parametrize("profile", ["demo", "things"])
 def test_a_recorded_table_that_is_missing_is_one_line_before_a_chapter_runs(monkeypatch, tmp_path, profile):
     monkeypatch.setattr(origins, "RECORDED", tmp_path / "recorded")
     run = pipeline.Run(profiles.load(profile), tmp_path)
+    monkeypatch.setattr(origins, "RECORDED", tmp_path / "recorded")
     for step in (lambda: chapters.execute_notebooks(run, pipeline.Provenance(profile, 0, "key")), lambda: chapters.render(run)):
         with pytest.raises(HumalignError, match=r"no recorded scores at .*: restore the file, or .*`make record PROFILE=") as caught:
             step()

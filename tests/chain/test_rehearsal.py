@@ -29,12 +29,13 @@ from humalign.data import imagenet
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 from humalign.models import backbones, embedding
-from humalign.show import chapters, notebooks
+from humalign.show import notebooks
 
 ROOT = Path(__file__).parents[2]
 PROFILE = profiles.load("rehearsal")
 CHAIN = stages.STEPS
 KEY = "0123456789abcdef"
+PAPER_CHAPTER = "10_paper_scale.ipynb"
 # Task and metric of everything that chapter 10 shows of every model.
 MEASURES = (
     ("odd-one-out", "accuracy"), ("similarity-judgments", "rsa-spearman"), ("uncertainty", "response-time-entropy-spearman"),
@@ -179,9 +180,8 @@ def test_training_moves_students_and_is_told(run):
 def test_the_chapter_shows_the_run_and_says_that_it_is_no_result(run, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
     (tmp_path / "notebooks").mkdir()
-    shutil.copy(ROOT / "notebooks" / chapters.PAPER_CHAPTER, tmp_path / "notebooks")
-    own = {chapters.PAPER_CHAPTER: {"paper_results": chapters.paper_results(run)}}
-    (made,) = notebooks.run(tmp_path / "notebooks", chapters.shown(run), tmp_path / "out", own)
+    shutil.copy(ROOT / "notebooks" / PAPER_CHAPTER, tmp_path / "notebooks")
+    (made,) = notebooks.run(tmp_path / "notebooks", {"profile": "rehearsal", "build": run.build}, tmp_path / "out")
     said = "".join(str(cell.get("outputs", "")) for cell in nbformat.read(made, as_version=4).cells)
     assert "Evidence: simulated observers, not people; run of the profile rehearsal" in said
     assert "No run yet: see the head" not in said and "This run has no such evaluation" not in said
@@ -190,11 +190,11 @@ def test_the_chapter_shows_the_run_and_says_that_it_is_no_result(run, tmp_path, 
 
 def test_without_a_run_the_chapter_says_so(tmp_path):
     (tmp_path / "notebooks").mkdir()
-    shutil.copy(ROOT / "notebooks" / chapters.PAPER_CHAPTER, tmp_path / "notebooks")
-    given = {"paper_results": tmp_path / "none.csv"}
-    (made,) = notebooks.run(tmp_path / "notebooks", given, tmp_path / "out")
+    shutil.copy(ROOT / "notebooks" / PAPER_CHAPTER, tmp_path / "notebooks")
+    (made,) = notebooks.run(tmp_path / "notebooks", {}, tmp_path / "out")
     said = "".join(str(cell.get("outputs", "")) for cell in nbformat.read(made, as_version=4).cells)
-    assert "no run: no run of the profile paper" in said and said.count("No run yet: see the head") > 20
+    assert "no run: none is recorded yet" in said and "students: no run of the profile paper is recorded yet" in said
+    assert said.count("No run yet: see the head") > 20
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
@@ -325,10 +325,12 @@ def test_weights_are_read_from_the_folder_of_weights(inputs):
 # ---- embeddings, triplets --------------------------------------------------------------------------------------------
 
 
-def test_embeddings_that_were_stopped_are_gone_on_with(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("block", "pause"), [(10, 600), (8192, 0)], ids=["pictures", "seconds"])
+def test_embeddings_that_were_stopped_are_gone_on_with(tmp_path, monkeypatch, block, pause):
     backbone, images = backbones.build("timm:test_vit"), pictures.SETS["things"](PROFILE)
     compute = profiles.changed(PROFILE, compute={"batch_images": 5}).compute
-    monkeypatch.setattr(embedding, "BLOCK", 10)
+    monkeypatch.setattr(embedding, "BLOCK", block)
+    monkeypatch.setattr(embedding, "PAUSE", pause)
 
     def embed(name, key=KEY, progress=lambda pictures: None):
         embedding.to_files(images, backbone, None, [tmp_path / name], key, torch.device("cpu"), compute, progress)

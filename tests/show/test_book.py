@@ -1,12 +1,16 @@
 """The rendering of the book."""
 
 import base64
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+from alive import alive, until
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from humalign.errors import HumalignError
@@ -84,6 +88,40 @@ def test_the_book_is_rendered_once_and_again_when_something_changed(root, build,
 
     (root / "book" / "intro.md").write_text(INTRO.replace("Of all", "Of most"))
     assert "Of most" in (render().parent / "book" / "intro.html").read_text()
+
+
+@pytest.mark.parametrize("page", ["book/intro.html", "notebooks/01_data.html", "_images/first.png"])
+@pytest.mark.parametrize("how", ["truncated", "deleted", "altered"])
+def test_a_page_that_is_not_as_it_was_rendered_is_rendered_again(render, build, monkeypatch, page, how):
+    built = []
+
+    def fake(source, folder):
+        built.append(1)
+        for name in ("index.html", "book/intro.html", "notebooks/01_data.html", "_images/first.png"):
+            (folder / "html" / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "html" / name).write_text("whole")
+
+    monkeypatch.setattr(book, "_build", fake)
+    path = render().parent / page
+    assert render() and len(built) == 1
+    path.unlink() if how == "deleted" else path.write_text("who" if how == "truncated" else "whale")
+    render()
+    assert len(built) == 2 and path.read_text() == "whole"
+
+
+def test_a_killed_rendering_leaves_no_builder_behind_and_the_next_one_clears_up(root, build, render):
+    program = "import sys; from pathlib import Path; from humalign.show import book; book.render(*map(Path, sys.argv[1:]))"
+    (root / "book" / "intro.md").write_text("# Intro\n")
+    arguments = [sys.executable, "-c", program, root, build, build / "notebooks"]
+    with subprocess.Popen(arguments, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}) as process:
+        started = until(lambda: list((build / "book").glob(".building-*")))
+        builders = until(lambda: alive(str(started[0])))
+        process.kill()
+    assert builders and until(lambda: not alive(str(started[0])), 10), "it ends with its starter"
+    assert started[0].is_dir()
+    (root / "book" / "intro.md").write_text(INTRO)
+    render()
+    assert not list((build / "book").glob(".building-*"))
 
 
 @pytest.mark.parametrize("broken", [

@@ -8,15 +8,19 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from humalign.chain import evaluate
 from humalign.errors import HumalignError
 from humalign.show import notebooks
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-PARAMETERS = (
-    'profile = "demo"\nresults = "../book/recorded/demo/scores.csv"\n'
-    'people_profile = "things"\npeople_results = "../book/recorded/things/scores.csv"'
-)
-OWN_PARAMETERS = {"10_paper_scale.ipynb": '\npaper_results = "../book/recorded/paper/scores.csv"'}
+PARAMETERS = 'profile = "demo"\nbuild = ""'
+# The steps that a chapter calls, in their order; other chapters only show.
+CALLS = {
+    "01_data": ["prepare"], "02_teacher": ["observe", "teach"], "03_triplets": ["triplets"], "04_students": ["distil", "features"],
+    "05_human_alignment": ["evaluate"], "06_uncertainty": ["evaluate"], "07_hierarchy": ["evaluate"], "08_generalization": ["evaluate"],
+    "09_summary": ["scores"], "10_paper_scale": ["evaluate"],
+    "demo": ["prepare", "observe", "teach", "triplets", "distil", "features", "scores"],
+}  # fmt: skip
 LOGIC = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.While, ast.Try)
 
 chapter = pytest.mark.parametrize("path", notebooks.chapters(FOLDER), ids=lambda path: path.stem)
@@ -58,8 +62,24 @@ def test_no_output_is_an_error_or_differs_from_run_to_run(path):
 def test_opens_with_its_title_and_has_the_parameters(path):
     first = nbformat.read(path, as_version=4).cells[0]
     assert first.cell_type == "markdown" and first.source.startswith("# ")
-    own = OWN_PARAMETERS.get(path.name, "")
-    assert [cell.source for cell in cells(path) if "parameters" in cell.metadata.get("tags", [])] == [PARAMETERS + own]
+    assert [cell.source for cell in cells(path) if "parameters" in cell.metadata.get("tags", [])] == [PARAMETERS]
+
+
+@chapter
+def test_checks_its_parameters_first_and_calls_its_steps_where_a_reader_sees_it(path):
+    first, *others = [node for cell in cells(path)[1:] for node in ast.parse(cell.source).body if isinstance(node, ast.Expr)]
+    assert ast.unparse(first) == "chapters.check_parameters(globals())"
+    called = [each.func for node in others for each in ast.walk(node) if isinstance(each, ast.Call)]
+    steps = [f.attr for f in called if isinstance(f, ast.Attribute) and ast.unparse(f.value) == "run"]
+    assert steps == CALLS[path.stem]
+    assert all("hide-input" not in cell.metadata.get("tags", []) for cell in cells(path) if cell.source.startswith("run."))
+
+
+@chapter
+def test_every_evaluation_that_a_chapter_asks_for_is_known(path):
+    calls = [node for cell in cells(path) for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
+    asked = [arg.value for call in calls if ast.unparse(call.func) == "run.evaluate" for arg in call.args]
+    assert set(asked) <= set(evaluate.EVALUATIONS)
 
 
 @chapter
@@ -97,11 +117,11 @@ def test_holds_no_logic(path):
 @chapter
 def test_says_from_which_run_its_numbers_are(path):
     code, prose = (["".join(cell.source) for cell in cells(path, kind)] for kind in ("code", "markdown"))
-    for name, parameter in (("results-from", "results"), ("people-from", "people_results")):
-        if any(f"scores.read({parameter})" in source for source in code):
-            assert any(f'glue("{name}", origins.said({parameter}), display=False)' in source for source in code), name
+    for name, shown in (("results-from", "simulated"), ("people-from", "human"), ("paper-from", "paper")):
+        if any(f"{shown}.scores" in source for source in code):
+            assert any(f'glue("{name}", {shown}.said, display=False)' in source for source in code), name
             assert any(f"{{glue:text}}`{name}:s`" in source for source in prose), name
-    assert not any("book/recorded" in source for source in code[1:]), "what is shown comes in as a parameter"
+    assert not any(word in source for source in code for word in ("book/recorded", "scores.read(")), "what is shown is an open run's"
 
 
 # ---- running ---------------------------------------------------------------------------------------------------------
@@ -115,12 +135,12 @@ def write(folder, name, code, parameters=PARAMETERS):
 @pytest.fixture
 def run(tmp_path):
     """Run the chapters below a temporary folder."""
-    given = {"profile": "tiny", "results": tmp_path / "build" / "scores.csv"}
+    given = {"profile": "tiny", "build": tmp_path / "build"}
     return lambda: notebooks.run(tmp_path / "notebooks", given, tmp_path / "build" / "out")
 
 
 def test_a_chapter_runs_on_the_results_it_is_given_in_this_environment(tmp_path, run):
-    write(tmp_path / "notebooks", "01_good.ipynb", "import sys\nprint(profile, open(results).read(), sys.prefix)")
+    write(tmp_path / "notebooks", "01_good.ipynb", "import sys\nprint(profile, open(f'{build}/scores.csv').read(), sys.prefix)")
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "scores.csv").write_text("42")
     done = run()
@@ -131,6 +151,15 @@ def test_a_chapter_runs_on_the_results_it_is_given_in_this_environment(tmp_path,
     # Where nothing changed, not a byte does.
     before = done[0].read_bytes()
     assert run()[0].read_bytes() == before
+
+
+def test_what_a_killed_run_of_the_chapters_left_is_cleared_at_the_next(tmp_path, run):
+    write(tmp_path / "notebooks", "01_good.ipynb", "print(profile)")
+    leftover = tmp_path / "build" / "out" / ".running-killed"
+    leftover.mkdir(parents=True)
+    (leftover / "01_good.ipynb").write_text("half")
+    run()
+    assert [path.name for path in (tmp_path / "build" / "out").iterdir()] == ["01_good.ipynb"]
 
 
 def test_a_chapter_may_be_given_more_than_the_others(tmp_path):
@@ -154,8 +183,8 @@ def test_a_failed_chapter_is_set_aside_and_no_older_copy_passes_for_fresh(tmp_pa
 
 
 @pytest.mark.parametrize(("parameters", "message"), [
-    ('profil = "demo"\nresults = ""', r"01_x\.ipynb has no parameter 'profile': did you mean 'profil'\?"),
-    ("# none", "no cell tagged 'parameters' that sets profile, results"),
+    ('profil = "demo"\nbuild = ""', r"01_x\.ipynb has no parameter 'profile': did you mean 'profil'\?"),
+    ("# none", "no cell tagged 'parameters' that sets profile, build"),
 ])
 def test_a_misspelt_parameter_is_an_error_before_anything_runs(tmp_path, run, parameters, message):
     write(tmp_path / "notebooks", "01_x.ipynb", f"open({str(tmp_path / 'ran')!r}, 'w')", parameters)

@@ -3,7 +3,7 @@
 Entries are data. A source of kind ``package`` (``packages.yaml``) is a file inside a Python package, so that the demo needs no network
 once it is installed. A source of kind ``data`` (``data.yaml``, ``models.yaml``) is a file or folder below the folder that the environment
 variable HUMALIGN_DATA names, or below the one that HUMALIGN_MIRROR names. One of kind ``hub`` is a model of the Hugging Face hub, and
-``imagenet`` is the user's own copy of that data set. Which of them a profile reads is said by its stages, and nowhere else.
+``imagenet`` is the user's own copy of that data set. Which of them a profile reads is said by its steps, and nowhere else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BY_HAND = f"or put the weights into the folder that {WEIGHTS} names"
 # Below the data folder, in the layout of sha256sum: checksums of files that the registry has none of, taken when they first came.
 PINS = "pins.txt"
 FILES = ("packages.yaml", "data.yaml", "models.yaml")
-# Names of the sources that this process asked for, by which a run checks that each stage declares what it reads.
+# Names of the sources that this process asked for, by which a run checks that each step declares what it reads.
 LOCATED: set[str] = set()
 
 
@@ -247,7 +247,7 @@ def _digest(path: Path, size: int, changed: int) -> str:
 
 
 def identity(name: str) -> Any:
-    """Return what tells the contents of a source here from any other, for the keys of stages; None where it is missing.
+    """Return what tells the contents of a source here from any other, for the keys of steps; None where it is missing.
 
     ImageNet is told by its name alone: a checksum of it would take as long as reading it.
     """
