@@ -48,23 +48,8 @@ EVALUATIONS: dict[str, Callable[[Run], Iterator[Row]]] = {
 
 
 def score(run: Run, provenance: Provenance) -> None:
-    """Make every evaluation that the profile names, and gather their rows in one table."""
-    gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
-    names = sets.evaluations(run.profile)
-    with progress_bar(len(names), "evaluations") as bar:
-        for name in names:
-            file = f"scores/{name}.json"
-            run.kept(provenance.key, [file], functools.partial(_make, run, name, file))
-            for model, stage, row in json.loads(run.path(file).read_text()):
-                gathered[model, stage].append(Score(**row))
-            bar.update()
-    scores.write(scores.table(gathered, run.profile.name, run.profile.seed), run.folder, provenance.attrs())
-
-
-def _make(run: Run, name: str, file: str) -> None:
-    rows = [(row.model, row.stage, dataclasses.asdict(row.score(run.profile))) for row in EVALUATIONS[name](run)]
-    with replacing(run.path(file)) as part:
-        part.write_text(json.dumps(rows))
+    """Make every evaluation that the profile names, and write their rows as one table."""
+    scores.write(some(run, provenance, sets.evaluations(run.profile)), run.folder, provenance.attrs())
 
 
 def some(run: Run, provenance: Provenance, names: Sequence[str]) -> pd.DataFrame:
@@ -78,3 +63,9 @@ def some(run: Run, provenance: Provenance, names: Sequence[str]) -> pd.DataFrame
                 gathered[model, stage].append(Score(**row))
             bar.update()
     return scores.table(gathered, run.profile.name, run.profile.seed)
+
+
+def _make(run: Run, name: str, file: str) -> None:
+    rows = [(row.model, row.stage, dataclasses.asdict(row.score(run.profile))) for row in EVALUATIONS[name](run)]
+    with replacing(run.path(file)) as part:
+        part.write_text(json.dumps(rows))

@@ -116,7 +116,7 @@ def _derived(task: str, split: str, metric: str) -> tuple[str, str, float, str]:
     found = next(filter(None, (re.fullmatch(form, split) for form in forms)), None)
     named = found.groupdict() if found else {"set": split}
     x = named.get("x") or (0.0 if (task, named.get("item")) == ("corruption", "clean") else np.nan)
-    reference = re.fullmatch(r"(?:.+-above|change-from)-(.+)", metric)
+    reference = re.fullmatch(r".+-above-(.+)", metric)
     known = named.get("set") or UNNAMED[task]
     return known, named.get("item") or "", float(x), reference[1] if reference else ""
 

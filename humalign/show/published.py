@@ -13,6 +13,7 @@ import pandas as pd
 
 from humalign.data.simulate import THINGS_CHOICE_ENTROPY, THINGS_MAJORITY_SHARE
 from humalign.evaluation.scores import pick
+from humalign.show.stages import ACROSS
 
 TRUST = {
     "paper": "read in or quoted from the paper",
@@ -118,7 +119,7 @@ PUBLISHED: tuple[Published, ...] = (
     Published("odd-one-out", "Levels, all", "majority-share", "people", "ceiling", 0.7893, "code", f"{NOTEBOOK}; of four answers drawn"),
     *_uncertainty(),
     *_open("similarity-judgments", "rsa-spearman", "several human data sets", f"{PAPER}; protocol of gLocal"),
-    *_open("hierarchy", "change-from-base", "four relations",
+    *_open("hierarchy", "standardised-distance-above-base", "four relations",
            f"{PAPER}; densities by same subordinate, basic and superordinate, and different superordinate category"),
     *_open("few-shot", "accuracy", "ten data sets, one shot", f"{PAPER}; Birds, UC Merced and Colon are named, seven are not"),
     *_open("style-shift", "accuracy", "BREEDS", f"{PAPER}; distribution shift"),
@@ -155,7 +156,7 @@ HERE: tuple[tuple[dict[str, str], dict[str, str], str], ...] = (
      {"model": "clip-vit-b32", "stage": "teacher", "task": "odd-one-out", "split": "unseen objects", "metric": "accuracy"},
      "no: a teacher's map of another model, on objects that its fit never saw"),
     *(({"task": "similarity-judgments", "stage": stage},
-       {"stage": stage, "task": "similarity-judgments", "split": "92 photographs, from THINGS photographs", "metric": "rsa-spearman"},
+       {"stage": stage, "task": "similarity-judgments", "split": ACROSS, "metric": "rsa-spearman"},
        "no: another set of judgments, a small student") for stage in ("base", "aligned")),
     ({"task": "hierarchy", "stage": "aligned"},
      {"stage": "aligned", "task": "hierarchy", "split": "things-photographs/same-category", "metric": "standardised-distance-above-base"},
