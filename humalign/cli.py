@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a stage and everything it needs, reusing what is still good")
     run.add_argument("stage", metavar="STAGE", help=", ".join(LAST))
-    run.add_argument("--profile", help="demo (the default without a GPU), things, paper (the default with one), rehearsal")
+    run.add_argument("--profile", help="demo (the default without a GPU), things, open or paper (with one), or the path of your own")
     run.add_argument("--build", type=Path, default=Path("build"), help="where artefacts go (default: build)")
     run.set_defaults(command=_run)
 
@@ -105,16 +105,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _default_profile() -> str:
-    import torch
+def _default_profile() -> Any:
+    from humalign.chain import doctor
 
-    return "paper" if torch.cuda.is_available() else "demo"
+    profile, line = doctor.default()
+    print(f"humalign: {line}; --profile names another", file=sys.stderr)
+    return profile
 
 
 def _run(options: argparse.Namespace) -> None:
     if options.stage not in LAST:
         raise HumalignError(f"unknown stage {options.stage!r}: {nearest(options.stage, LAST)}")
-    profile = profiles.load(options.profile or _default_profile())
+    profile = profiles.load(options.profile) if options.profile else _default_profile()
     if options.stage == "all":
         _ask_doctor(profile)
     import torch

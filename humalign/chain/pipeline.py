@@ -148,9 +148,9 @@ def execute(stages: dict[str, Stage], last: str, run: Run, say: Callable[[str], 
 
 
 def sources(stages: dict[str, Stage], profile: Any) -> list[str]:
-    """Name every registered source that some stage of a chain reads, in the order of the registry."""
-    read = {name for stage in stages.values() for name in stage.sources(profile)}
-    return [name for name in registry.everything() if name in read]
+    """Name every source that some stage of a chain reads, in the order of the registry, and last those that it does not list."""
+    read = dict.fromkeys(name for stage in stages.values() for name in stage.sources(profile))
+    return [*(name for name in registry.everything() if name in read), *(name for name in read if registry.is_named(name))]
 
 
 def _good(stamp: Path, stage_key: str, outputs: list[str], run: Run) -> bool:

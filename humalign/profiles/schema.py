@@ -33,13 +33,16 @@ class Data:
 
     Attributes:
         judged: sets of things that people, or simulated observers, judged.
-        pool: pictures that nobody judged, of which triplets are made.
+        pool: pictures that nobody judged, of which triplets are made: a registered set, ``torchvision:NAME/SPLIT``,
+            ``hf:OWNER/NAME/SPLIT`` or ``folder:PATH``.
         mirrored: whether judged photographs are also shown mirrored; the features of both are averaged.
-        labelled: sets of pictures with classes that every model is run on.
+        labelled: sets of pictures with classes that every model is run on, named as the pool is.
         labelled_images: of each labelled set, at most.
         corrupted_images: other photographs of CIFAR-10, of each of eight corruptions at five severities.
         imagenet_pictures: for training; a run on fewer is refused.
         imagenet_validation: pictures.
+        things_photographs: the source of one photograph of each THINGS object: ``things-reference-photographs``, those that people
+            judged, whose archive has a password, or ``things-photographs``, CC0, one other photograph of each.
     """
 
     judged: tuple[str, ...]
@@ -50,6 +53,7 @@ class Data:
     corrupted_images: Number = 0
     imagenet_pictures: Count = 1281167
     imagenet_validation: Count = 50000
+    things_photographs: str = "things-reference-photographs"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,6 +47,8 @@ def things(run: Run) -> Iterator[Row]:
 def _photographs_judged(run: Run, answers: ByObject) -> Iterator[Row]:
     """Odd one out where all three photographs are those that people judged, none a substitute (unit: object)."""
     rows = np.flatnonzero(pictures.objects_judged(run))
+    if len(rows) < 3:  # the profile shows other photographs
+        return
     inside, drawn = answers[rows], weights(run.profile, len(rows))
     found = {
         model: people.accuracy(cosine_similarities(x[rows], inside.triplets), inside, drawn) for model, x in everyone(run, "things")

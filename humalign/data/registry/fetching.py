@@ -63,7 +63,8 @@ def fetch(name: str) -> Path:
         HumalignError: it has to be brought by hand, cannot be downloaded, or what came is not the public file.
     """
     entry = registry.source(name)
-    return {"data": _data, "hub": _hub, "imagenet": imagenet.check}.get(entry.kind, lambda entry: registry.locate(entry.name))(entry)
+    ways = {"data": _data, "hub": _hub, "imagenet": imagenet.check, "named": _named}
+    return ways.get(entry.kind, lambda entry: registry.locate(entry.name))(entry)
 
 
 def fetch_all(entries: Iterable[Source]) -> Iterator[tuple[Source, Path | HumalignError]]:
@@ -95,6 +96,12 @@ def _data(entry: Source) -> Path:
         if entry.archive:
             _unpack(entry, path)
     return registry.locate(entry.name)
+
+
+def _named(entry: Source) -> Path:
+    from humalign.data import named  # which imports pictures' readers
+
+    return named.fetch(entry.name)
 
 
 def _hub(entry: Source) -> Path:
