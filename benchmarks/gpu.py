@@ -268,14 +268,13 @@ def about(toy: bool) -> dict[str, Any]:
     versions = {name: every[name] for name in LIBRARIES if name in every}
     versions |= {"python": platform.python_version(), "cuda": torch.version.cuda}
     machine = f"{platform.system()} {platform.machine()}, {CORES} cores"
-    gpu, date = "none" if toy else torch.cuda.get_device_name(), datetime.datetime.now(datetime.UTC).date()
-    where = {"machine": machine, "gpu": gpu, "date": str(date), "commit": commit()}
-    return {**where, "versions": versions, "tiny": toy}
+    where = {"machine": machine, "gpu": "none" if toy else torch.cuda.get_device_name(), "commit": commit()}
+    date = str(datetime.datetime.now(datetime.UTC).date())
+    return {**where, "date": date, "versions": versions, "tiny": toy}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiny", action="store_true", help="toy sizes, on the processor")
     parser.add_argument("--seconds", type=float, default=50.0, help="of a part, on average")
     parser.add_argument("--workers", type=int, default=min(16, CORES), help="processes, or threads, at work")
@@ -288,9 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if toy:
         print("toy sizes on the processor: these are no figures of a GPU, and the hours below say nothing")
     with tempfile.TemporaryDirectory() as folder:
-        where = torch.device("cpu" if toy else "cuda"), given.workers, Path(folder)
-        bench = Bench(tiny() if toy else full(), *where)
-        failed, took = measure(bench, given.only, given.seconds)
+    X        failed, took = measure(bench, given.only, given.seconds)
     costs, met = table({name: each["value"] for name, each in bench.figures.items()}), goals(bench.figures)
     show(costs)
     found |= {"figures": bench.figures, "goals": met, "costs": costs, "failed": failed, "seconds": took}

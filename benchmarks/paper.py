@@ -24,8 +24,9 @@ STUDENT = "timm:vit_base_patch16_224"
 STAGES = 2
 # Sets of labelled photographs that models are scored on: CIFAR-10, and the textures of DTD.
 LABELLED_SETS = 2
-# The profile `open`: the objects of THINGS, and the pool that is planned; three students.
-OPEN_PICTURES, OPEN_STUDENTS = 1_854 + 100_000, 3
+# Those that need a GPU, and pictures of pools that no setting counts.
+PROFILES = ("paper", "released", "open")
+POOLS = {"hf:detection-datasets/coco/train": 117_266}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,20 +79,11 @@ class Cost:
         return self.count / min(rates[name] for name in self.rates) / 3600
 
 
-def planned() -> list[Profile]:
-    """Return the profiles of the table; ``open`` is made from ``paper`` as long as it is planned only."""
-    paper, released = profiles.load("paper"), profiles.load("released")
-    if "open" in profiles.names():
-        return [paper, released, profiles.load("open")]
-    data, few = dataclasses.replace(paper.data, pool="planned"), paper.students[:OPEN_STUDENTS]
-    return [paper, released, dataclasses.replace(paper, name="open (planned)", data=data, students=few)]
-
-
 def costs(profile: Profile) -> Iterator[Cost]:
     """Yield the steps of a profile that take long."""
     imagenet, models = profile.data.pool == "imagenet-train", len(profile.students)
     if profile.teachers:
-        pool = profile.data.imagenet_pictures if imagenet else OPEN_PICTURES
+        pool = profile.data.imagenet_pictures if imagenet else POOLS[profile.data.pool]
         compiled = "compiled" if profile.compute.compile != "none" else "bf16"
         kind = compiled if profile.compute.precision == "bfloat16" else "fp32"
         taught = STAGES * models
@@ -111,7 +103,7 @@ def costs(profile: Profile) -> Iterator[Cost]:
 def table(rates: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return a row for each step of each profile, and one for all of them."""
     rows: list[dict[str, Any]] = []
-    for profile in planned():
+    for profile in map(profiles.load, PROFILES):
         hours = []
         for cost in costs(profile):
             hours.append(cost.hours(rates))

@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def of_profile(command: argparse.ArgumentParser, what: str, default: str | None = "demo") -> None:
         ours = f"{', '.join(profiles.names())}, or a file of your own, mine.yaml"
-        first = f"default: {default}" if default else "default: paper on a machine with a GPU, else demo"
+        first = f"default: {default}" if default else "default: paper or open on a machine with a GPU, else demo"
         command.add_argument("--profile", metavar="PROFILE", default=default, help=f"{what}: {ours} ({first})")
 
     def in_folder(command: argparse.ArgumentParser, what: str) -> None:
@@ -164,16 +164,18 @@ def _examples(command: str) -> dict[str, Any]:
     return {"epilog": f"examples:\n{EXAMPLES[command]}", "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
-def _default_profile() -> str:
-    import torch
+def _default_profile() -> Any:
+    from humalign.chain import doctor
 
-    return "paper" if torch.cuda.is_available() else "demo"
+    profile, line = doctor.default()
+    print(f"humalign: {line}; --profile names another", file=sys.stderr)
+    return profile
 
 
 def _run(options: argparse.Namespace) -> None:
     if options.step not in LAST:
         raise HumalignError(f"unknown step {options.step!r}: {nearest(options.step, LAST)}")
-    profile = profiles.load(options.profile or _default_profile())
+    profile = profiles.load(options.profile) if options.profile else _default_profile()
 
     from humalign.chain import pipeline, processes
     from humalign.show import chapters

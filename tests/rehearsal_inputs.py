@@ -50,7 +50,8 @@ def main(folder):
             return
         shutil.rmtree(folder)
     rng = np.random.default_rng(0)
-    for make, place in ((things, "data/things"), (imagenet, ""), (similarity, "data"), (labelled, "data"), (weights, "weights")):
+    every = ((things, "data/things"), (imagenet, ""), (similarity, "data"), (labelled, "data"), (weights, "weights"))
+    for make, place in (*every, (coco, "data/hf/detection-datasets/coco/data")):
         (folder / place).mkdir(parents=True, exist_ok=True)
         make(folder / place, rng)
     made.write_text(mark)
@@ -132,6 +133,10 @@ def things(folder, rng):
         below.mkdir(parents=True, exist_ok=True)
         for end in ("02s", "03n") if number % 5 == 4 else ("01b", "02s"):
             (below / f"{name}_{end}.jpg").write_bytes(encoded(picture(place, rng)))
+    free, other = folder / "object_images_CC0", np.random.default_rng(3)
+    free.mkdir(exist_ok=True)
+    for name, place in zip(names, places, strict=True):
+        (free / f"{name}.jpg").write_bytes(encoded(picture(place, other)))
 
 
 def asked(folder, places, names, rng):
@@ -316,6 +321,26 @@ def shown(folder, rng, count=8):
     for number, place in enumerate(places, 1):
         (folder / f"{number:04}.jpg").write_bytes(encoded(picture(place, rng)))
     return places
+
+
+# ---- photographs without labels ---------------------------------------------------------------------------------------
+
+
+def coco(folder, rng, count=300):
+    """Make COCO as the hub holds it: Parquet files whose rows are a picture, its number and size, and boxes."""
+    import datasets
+
+    places = 1.5 * rng.standard_normal((count, DIM))
+    pictures = [{"bytes": encoded(picture(place, rng)), "path": None} for place in places]
+    rows = {"image_id": list(range(count)), "image": pictures, "width": [48] * count, "height": [40] * count}
+    rows["objects"] = [{"bbox_id": [0], "category": [1], "bbox": [[0.0, 0.0, 9.0, 9.0]]}] * count
+    box = datasets.Sequence(datasets.Value("float64"), length=4)
+    kinds = {"bbox_id": datasets.Value("int64"), "category": datasets.ClassLabel(names=["a", "b"]), "bbox": box}
+    numbers = dict.fromkeys(("image_id", "width", "height"), datasets.Value("int64"))
+    features = datasets.Features({**numbers, "image": datasets.Image(), "objects": datasets.Sequence(kinds)})
+    for split, rows_of in (("train", range(count)), ("val", range(9))):
+        part = datasets.Dataset.from_dict({name: rows[name] for name in features}, features).select(rows_of)
+        part.to_parquet(folder / f"{split}-00000-of-00001.parquet")
 
 
 # ---- labelled photographs, weights -------------------------------------------------------------------------------------

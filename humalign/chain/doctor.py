@@ -16,6 +16,7 @@ from humalign.chain.judged import things
 from humalign.data import editions, registry
 from humalign.data.registry import Source, imagenet
 from humalign.errors import HumalignError
+from humalign.profiles import Profile
 
 PRESENT, MISSING, GATED, REFUSED = "present", "MISSING", "GATED", "REFUSED"
 SHOWN = 3
@@ -81,6 +82,44 @@ def answer(profile: Any, found: list[Input]) -> str:
     )
 
 
+def default() -> tuple[Profile, str]:
+    """Return the profile that runs where none is named, and one line that says why, and what the next larger one would need."""
+    import torch
+
+    if not torch.cuda.is_available():
+        larger = f"things, people's judgments on a processor,{_needs('things')}; open and paper need a GPU"
+        return profiles.load("demo"), f"profile demo: there is no GPU; {larger}"
+    if not by_hand("paper"):
+        return profiles.load("paper"), "profile paper: there is a GPU, and all that it reads is here or can be fetched"
+    return profiles.load("open"), f"profile open: there is a GPU, and nothing that it reads is gated; paper{_needs('paper')}"
+
+
+def by_hand(name: str) -> list[Source]:
+    """Return the inputs of a profile that are not here, and that nothing but a person can bring."""
+    return [entry for entry in absent(name) if not (entry.fetchable or entry.package)]
+
+
+def absent(name: str) -> list[Source]:
+    """Return the inputs of a profile that are not here; none is read."""
+    found = []
+    for entry in wanted(profiles.load(name)):
+        try:
+            registry.locate(entry.name)
+        except HumalignError:
+            found.append(entry)
+    return found
+
+
+def _needs(name: str) -> str:
+    """Say what a profile would need that is not here."""
+    hand = by_hand(name)
+    fetched = [entry for entry in absent(name) if entry not in hand]
+    several = ([", ".join(entry.what for entry in hand[:SHOWN]) + ", ..." * (len(hand) > SHOWN)] if hand else []) + (
+        [f"{amount(fetched)} to be fetched"] if fetched else []
+    )
+    return f" needs {' and '.join(several) or 'nothing that is not here'}"
+
+
 def report(profile: Any, found: list[Input]) -> Iterator[str]:
     """Yield the lines of the whole answer: machine, times, inputs, verdict."""
     yield from machine()
@@ -96,7 +135,7 @@ def report(profile: Any, found: list[Input]) -> Iterator[str]:
 
 def _left_out(profile: Any) -> list[Source]:
     """Return the sources of sets that a profile leaves out where they are not at hand."""
-    names = dict.fromkeys(name for absent in pictures.left_out(profile) for name in pictures.SOURCES[absent])
+    names = dict.fromkeys(name for absent in pictures.left_out(profile) for name in pictures.sources_of(profile, absent))
     return [registry.source(name) for name in names]
 
 

@@ -18,6 +18,7 @@ from humalign.chain import sets
 from humalign.chain.inputs import progress_bar
 from humalign.chain.pipeline import Rows, Run
 from humalign.data.images import ImageSet
+from humalign.data.named import file_name
 from humalign.data.pixels import PixelStore
 from humalign.distil.ranks import join
 from humalign.models import backbones, embedding
@@ -45,7 +46,7 @@ def embedding_files(profile: Profile) -> list[str]:
 
 def _files(profile: Profile, backbone: str, which: str) -> list[str]:
     keeps = any(each.backbone == backbone and (each.frozen or each.trained) for each in profile.students)
-    return [f"{kind}/{label(backbone)}/{which}.npy" for kind in ("embeddings", *(("activations",) if keeps else ()))]
+    return [f"{kind}/{label(backbone)}/{file_name(which)}.npy" for kind in ("embeddings", *(("activations",) if keeps else ()))]
 
 
 def embed(run: Run, provenance: Provenance) -> None:
@@ -68,9 +69,9 @@ def embed(run: Run, provenance: Provenance) -> None:
 
 def _pictures(run: Run, which: str, backbone: Backbone, shown: dict[str, ImageSet]) -> ImageSet | PixelStore:
     """Return pictures as they were squashed, where they were; those of a pool are decoded at the size of a teacher's backbone alone."""
-    if run.path(f"pixels/{which}-{backbone.size}/pixels.json").is_file():
+    if run.path(f"pixels/{file_name(which)}-{backbone.size}/pixels.json").is_file():
         return sets.store(run, which, backbone.size)
-    return shown.setdefault(which, sets.SETS[which](run.profile))
+    return shown.setdefault(which, sets.load(run.profile, which))
 
 
 def kept_pixels(run: Run) -> Rows:
@@ -95,9 +96,9 @@ def summary(run: Run) -> Rows:
 
 def read(run: Run, backbone: str, which: str) -> Float[np.ndarray, "images dim"]:
     """Return the memory map of a set's features by a backbone."""
-    return np.load(run.path(f"embeddings/{label(backbone)}/{which}.npy"), mmap_mode="r")
+    return np.load(run.path(f"embeddings/{label(backbone)}/{file_name(which)}.npy"), mmap_mode="r")
 
 
 def activations(run: Run, backbone: str, which: str) -> Tensor:
     """Return a set's activations where a student's trunk ends."""
-    return torch.from_numpy(np.load(run.path(f"activations/{label(backbone)}/{which}.npy")))
+    return torch.from_numpy(np.load(run.path(f"activations/{label(backbone)}/{file_name(which)}.npy")))

@@ -26,6 +26,7 @@ from humalign.chain.sets import TRAIN, VALIDATION
 from humalign.data import registry
 from humalign.data.emoji import STYLES, concepts
 from humalign.data.judgments import entropy
+from humalign.data.named import file_name
 from humalign.errors import HumalignError, nearest
 from humalign.profiles import Profile
 from humalign.triplets.layout import reading, write_blocks
@@ -155,7 +156,7 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Ca
         else:
             drawn = rows[triplets.draw(profile.triplets.sampling, groups, counts[split], profile.seed + place, profile.threads)]
         for stage, recipe in RECIPES.items():
-            places = run.path(f"triplets/{part.name}/{name}-{stage}.npy")
+            places = run.path(f"triplets/{part.name}/{file_name(name)}-{stage}.npy")
             mapped = triplets.mapped(places, _embeddings(run, name), teach.fitted(run, profile.labeller, part.name, recipe).transform)
             path = triplet_path(run, part.name, stage, split)
             triplets.label_file(path, mapped, drawn, picture_names(run, name), profile.threads)
@@ -178,7 +179,7 @@ def _clusters(run: Run, part: Part, name: str, rows: Int[np.ndarray, " m"], key:
     if settings.sampling != "cluster-border":
         folders = [str(PurePosixPath(file.decode()).parent) for file in picture_names(run, name)[rows]]
         return np.unique(np.array(folders), return_inverse=True)[1]
-    file = f"triplets/{part.name}/clusters-{name}.npy"
+    file = f"triplets/{part.name}/clusters-{file_name(name)}.npy"
 
     def make() -> None:
         vectors = _embeddings(run, name)
@@ -245,8 +246,9 @@ def _summary(run: Run, part: Part) -> dict[str, dict[str, float]]:
         shares = np.exp(similarities - similarities.max(1, keepdims=True))
         summary[stage] = {
             "label-entropy": float(entropy(shares / shares.sum(1, keepdims=True)).mean()),
-            f"pair-in-one-{kind}": float((classes[indices[:, 0]] == classes[indices[:, 1]]).mean()),
         }
+        if len(np.unique(classes)) > 1:  # pictures of a pool may have no classes
+            summary[stage][f"pair-in-one-{kind}"] = float((classes[indices[:, 0]] == classes[indices[:, 1]]).mean())
         odd[stage] = indices[:, 2]
     if run.profile.triplets.source == "own":
         # The same rows in both labellings; of the released files that is not known.

@@ -188,9 +188,9 @@ def summary(steps: Mapping[str, Step], name: str, run: Run) -> Rows:
 
 
 def sources(steps: Mapping[str, Step], profile: Any) -> list[str]:
-    """Name every registered source that some step of a chain reads, in the order of the registry."""
-    read = {name for step in steps.values() for name in step.sources(profile)}
-    return [name for name in registry.everything() if name in read]
+    """Name every source that some step of a chain reads, in the order of the registry, and last those that it does not list."""
+    read = dict.fromkeys(name for step in steps.values() for name in step.sources(profile))
+    return [*(name for name in registry.everything() if name in read), *(name for name in read if registry.is_named(name))]
 
 
 def is_good(steps: Mapping[str, Step], name: str, run: Run, key: str = "") -> bool:

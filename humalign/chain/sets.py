@@ -1,6 +1,6 @@
-"""Every set of pictures by its name: which pictures, from which sources, and which of them a profile needs at which size.
+"""Which sets of pictures a profile needs, at which size; and their pictures decoded and squashed once.
 
-A set is named here and nowhere else. What a model makes of it is in the order of its pictures.
+What the sets are is in `humalign.chain.registered`.
 """
 
 from __future__ import annotations
@@ -8,33 +8,51 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Bool, Int
-from PIL import Image
+from jaxtyping import Bool
 from tqdm import tqdm
 
 from humalign.artefacts import Provenance
-from humalign.chain.inputs import progress_bar, stream
+from humalign.chain.inputs import progress_bar
 from humalign.chain.pipeline import Run
-from humalign.data import imagenet, labelled_sets, pixels, readers, readers_imagenet, readers_levels, readers_similarity, registry
-from humalign.data.corruptions import CORRUPTIONS, SEVERITIES, Corrupted
-from humalign.data.emoji import STYLES, EmojiImages
-from humalign.data.images import Files, ImageSet, Subset, ZipImages
+from humalign.chain.registered import (
+    CICHY,
+    GATED,
+    LABELLED,
+    PETERSON,
+    SAMPLE,
+    SETS,
+    TRAIN,
+    VALIDATION,
+    at_hand,
+    corrupted,
+    judged,
+    labelled,
+    levels_answers,
+    load,
+    photographs,
+    similarity_92,
+    sources_of,
+    training,
+)  # fmt: skip
+from humalign.data import pixels, readers, registry
+from humalign.data.images import ImageSet
+from humalign.data.named import file_name
 from humalign.data.pixels import PixelStore
 from humalign.errors import HumalignError, nearest
 from humalign.models import backbones
 from humalign.models.released.catalogue import MODELS, NETWORKS
 from humalign.profiles import Profile, Student
 
-TRAIN, VALIDATION = "imagenet-train", "imagenet-val"
-PETERSON = tuple(f"peterson-{category}" for category in readers_similarity.CATEGORIES)
-CICHY = ("cichy-set1",)
-# Labelled photographs, by their name in the scores.
-LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
+__all__ = [
+    "CICHY", "EVALUATIONS", "GATED", "LABELLED", "PETERSON", "SETS", "TRAIN", "VALIDATION", "asked", "at_hand", "corrupted", "embedded",
+    "evaluated", "evaluations", "from_pixels", "judged", "judged_pictures", "labelled", "left_out", "levels_answers", "load", "names",
+    "objects_judged", "photographs", "pixel_files", "prepare", "scored", "similarity_92", "size_of", "sources", "sources_of", "store",
+    "training", "unjudged",
+]  # fmt: skip
+
 # What each evaluation looks at, beside what the profile names under `data`, and the registered sources that it reads beside pictures.
 OBJECTS = ("things-ids", "things-answers", "things-validation-answers", "things-repeated-answers", "things-categories")
 DESCRIBED = (*OBJECTS, "things-clip-features", "things-vice")
@@ -63,73 +81,6 @@ BESIDE = {("similarity", "things"): ("things-48", *OBJECTS), ("labels", "cifar10
 OF_IMAGENET = ("taxonomies", "between-models")
 
 
-class Held:
-    """Pictures that are in memory."""
-
-    def __init__(self, pictures: Sequence[np.ndarray]) -> None:
-        self.pictures = pictures
-        self.labels = pd.DataFrame({"file": [f"{number:04d}" for number in range(len(pictures))]})
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return Image.fromarray(self.pictures[index])
-
-
-class Mirrored:
-    """Pictures, each followed by its mirror image."""
-
-    def __init__(self, pictures: ImageSet) -> None:
-        self.pictures = pictures
-        files = pictures.labels["file"].tolist()
-        self.labels = pd.DataFrame({"file": [name for file in files for name in (file, f"{file}, mirrored")]})
-
-    def __len__(self) -> int:
-        return 2 * len(self.pictures)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        picture = self.pictures[index // 2]
-        return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if index % 2 else picture
-
-
-class Joined:
-    """Sets of pictures one after the other."""
-
-    def __init__(self, sets: Sequence[ImageSet]) -> None:
-        self.sets, self.ends = sets, np.cumsum([len(each) for each in sets])
-        self.labels = pd.concat([each.labels for each in sets], ignore_index=True)
-
-    def __len__(self) -> int:
-        return int(self.ends[-1])
-
-    def __getitem__(self, index: int) -> Image.Image:
-        which = int(np.searchsorted(self.ends, index, side="right"))
-        return self.sets[which][index - (int(self.ends[which - 1]) if which else 0)]
-
-
-# ---- sets ------------------------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def training(profile: Profile) -> imagenet.Pictures:
-    """Return ImageNet's training pictures."""
-    return imagenet.training(profile.data.imagenet_pictures)
-
-
-def _things(profile: Profile) -> ImageSet:
-    """Return one photograph of each object, and say of how many it is another than the one that people judged."""
-    names = readers.object_ids(registry.locate("things-ids"))
-    shown = readers.reference_photographs(registry.locate("things-reference-photographs"), names)
-    if not shown.judged.all():
-        tqdm.write(
-            f"    {len(names) - shown.judged.sum():,} of {len(names):,} THINGS objects are shown by another photograph of theirs: the one"
-            " that people judged is not public; scores are given with these objects and without",
-            file=sys.stderr,
-        )
-    return Files(shown.paths)
-
-
 def objects_judged(run: Run) -> Bool[np.ndarray, " objects"]:
     """Tell of which objects the photograph is the one that people judged.
 
@@ -143,136 +94,6 @@ def objects_judged(run: Run) -> Bool[np.ndarray, " objects"]:
         where = f"{files[wrong[0]]} for {ids[wrong[0]]}" if wrong else f"{len(files)} for {len(ids)} ids"
         raise HumalignError(f"the squashed pictures of THINGS are not those of unique_id.txt ({where}): delete the run's folder pixels")
     return np.array([stem.endswith(readers.JUDGED) for stem in stems])
-
-
-def photographs() -> tuple[list[Path], Int[np.ndarray, " images"]]:
-    """Return the THINGS photographs at hand, and which object each shows, ascending."""
-    return readers.things_photographs(registry.locate("things-photographs"), readers.object_ids(registry.locate("things-ids")))
-
-
-def similarity_92() -> readers.Judgments92:
-    """Return the 92 photographs, and each person's judgments of them."""
-    registry.locate("kriegeskorte92-judgments")
-    return readers.similarity_judgments_92(registry.locate("kriegeskorte92-images").parent)
-
-
-def _emoji(profile: Profile) -> ImageSet:
-    """Return every concept in one style, then in the other."""
-    whole = Joined([EmojiImages(style) for style in STYLES])
-    whole.labels = whole.labels.assign(file=whole.labels["style"] + "/" + whole.labels["concept"] + ".png")
-    return whole
-
-
-def corrupted(profile: Profile) -> Corrupted:
-    """Return other photographs of CIFAR-10 than the labelled ones, each corrupted in one way, ``corrupted_images`` in each."""
-    whole = labelled_sets.pictures(LABELLED["cifar10"])
-    ways = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES for _ in range(profile.data.corrupted_images)]
-    others = np.setdiff1d(np.arange(len(whole)), labelled_sets.evenly(whole, profile.data.labelled_images).rows)
-    rows = stream(profile, 13).permutation(others)[: len(ways)]
-    return Corrupted(Subset(whole, rows), ways[: len(rows)], profile.seed)
-
-
-def _seen(profile: Profile, pictures: ImageSet) -> ImageSet:
-    """Return judged photographs as models see them: also mirrored, where the profile says so."""
-    return Mirrored(pictures) if profile.data.mirrored else pictures
-
-
-def levels_answers(profile: Profile) -> readers_levels.LevelAnswers:
-    """Return people's answers of the experiment Levels."""
-    return readers_levels.levels_answers(registry.locate("levels-answers"))
-
-
-def _levels(profile: Profile) -> ImageSet:
-    rows = levels_answers(profile).rows_in(training(profile).labels["file"].tolist())
-    return Subset(training(profile), np.sort(rows))
-
-
-def _kriegeskorte(profile: Profile) -> ImageSet:
-    return _seen(profile, Held(list(similarity_92().images)))
-
-
-def judged(profile: Profile, name: str) -> readers_similarity.SimilarityJudgments:
-    """Return one of the sets of judged photographs, by its name here."""
-    source, _, part = name.partition("-")
-    readers_of: dict[str, Callable[[Path], readers_similarity.SimilarityJudgments]] = {
-        "peterson": lambda folder: readers_similarity.ratings(folder, part),
-        "cichy": lambda folder: readers_similarity.arrangements_cichy(folder, part),
-        "king": readers_similarity.arrangements_king,
-    }
-    return readers_of[source](registry.locate(f"{source}-judgments"))
-
-
-def _judged(profile: Profile, name: str) -> ImageSet:
-    known = judged(profile, name)
-    if known.archive is None:
-        return Files([Path(file) for file in known.files])
-    whole = ZipImages(known.archive)
-    rows = np.array([whole.names.index(str(file)) for file in known.files])
-    return Subset(whole, rows, pd.DataFrame({"file": [file.name for file in known.files]}))
-
-
-def labelled(profile: Profile, name: str) -> Subset:
-    """Return photographs with class labels, at most ``labelled_images``, spread evenly over the classes."""
-    return labelled_sets.evenly(labelled_sets.pictures(LABELLED[name]), profile.data.labelled_images)
-
-
-def _imagenet_a(profile: Profile) -> ImageSet:
-    classes = readers_imagenet.imagenet_classes(registry.locate("breeds-hierarchy") / "dataset_class_info.json")
-    return readers_imagenet.imagenet_a(registry.locate("imagenet-a"), classes)[0]
-
-
-SETS: dict[str, Callable[[Profile], ImageSet]] = {
-    "emoji": _emoji,
-    "things-photographs": lambda profile: _seen(profile, Files(photographs()[0])),
-    "caltech101": lambda profile: labelled_sets.pictures("caltech101"),
-    "corrupted": corrupted,
-    "imagenet-train": training,
-    "imagenet-val": lambda profile: imagenet.validation(profile.data.imagenet_validation),
-    "things": _things,
-    "levels": _levels,
-    "kriegeskorte-92": _kriegeskorte,
-    "imagenet-a": _imagenet_a,
-    "cifar10": lambda profile: labelled(profile, "cifar10"),
-    "textures": lambda profile: labelled(profile, "textures"),
-    "peterson-animals": lambda profile: _judged(profile, "peterson-animals"),
-    "peterson-automobiles": lambda profile: _judged(profile, "peterson-automobiles"),
-    "peterson-fruits": lambda profile: _judged(profile, "peterson-fruits"),
-    "peterson-furniture": lambda profile: _judged(profile, "peterson-furniture"),
-    "peterson-various": lambda profile: _judged(profile, "peterson-various"),
-    "peterson-vegetables": lambda profile: _judged(profile, "peterson-vegetables"),
-    "cichy-set1": lambda profile: _judged(profile, "cichy-set1"),
-    "king": lambda profile: _judged(profile, "king"),
-}
-
-
-# The registered sources that hold the pictures of a set, and say which they are.
-SOURCES: dict[str, tuple[str, ...]] = {
-    "emoji": tuple(name for name in registry.packages() if not name.endswith("-weights")),
-    "things-photographs": ("things-ids", "things-photographs"),
-    "caltech101": ("caltech101",),
-    "corrupted": ("cifar10",),
-    TRAIN: ("imagenet-2012-training",),
-    VALIDATION: ("imagenet-2012-validation",),
-    "things": ("things-ids", "things-reference-photographs"),
-    "levels": ("levels-answers", "imagenet-2012-training"),
-    "kriegeskorte-92": ("kriegeskorte92-images", "kriegeskorte92-judgments"),
-    "imagenet-a": ("imagenet-a", "breeds-hierarchy"),
-    **{name: (f"{name.partition('-')[0]}-judgments",) for name in (*PETERSON, *CICHY, "king")},
-    **{name: (source,) for name, source in LABELLED.items()},
-}
-
-
-# Sets of judged photographs that their authors give on request; those that are not here are left out.
-GATED = (*PETERSON, *CICHY, "king")
-
-
-def at_hand(name: str) -> bool:
-    """Return whether a set lies here, or is not one that may be left out."""
-    if name not in GATED:
-        return True
-    source, _, part = name.partition("-")
-    folder = registry.find(registry.source(f"{source}-judgments").path)
-    return folder is not None and (source != "peterson" or part in readers_similarity.rated_categories(folder))
 
 
 def evaluations(profile: Profile) -> list[str]:
@@ -295,9 +116,7 @@ def left_out(profile: Profile) -> list[str]:
 
 def asked(profile: Profile) -> list[str]:
     """Name the sets that the evaluations of a profile look at, those that are not at hand left out."""
-    # Where the pool is ImageNet, models and stages are compared on its validation pictures, whatever else is evaluated.
-    first = [VALIDATION] if profile.data.pool == TRAIN else []
-    return list(dict.fromkeys([*first, *filter(at_hand, (name for each in evaluations(profile) for name in EVALUATIONS[each][0]))]))
+    return list(dict.fromkeys([*unjudged(profile), *filter(at_hand, (name for each in evaluations(profile) for name in EVALUATIONS[each][0]))]))
 
 
 def judged_pictures(profile: Profile) -> list[str]:
@@ -308,7 +127,9 @@ def judged_pictures(profile: Profile) -> list[str]:
 
 def unjudged(profile: Profile) -> list[str]:
     """Name the sets that stand for the pool where a model was not run on the pool itself: pictures that nobody judged."""
-    return [VALIDATION] if profile.data.pool == TRAIN else []
+    if profile.data.pool == TRAIN:
+        return [VALIDATION]
+    return [SAMPLE] if from_pixels(profile) else []
 
 
 def evaluated(profile: Profile, student: Student) -> list[str]:
@@ -336,7 +157,7 @@ def sources(profile: Profile) -> list[str]:
     shown = [name for several in embedded(profile).values() for name in several]
     shown += [name for student in profile.students for name in evaluated(profile, student)]
     shown += [profile.data.pool] if any(name not in MODELS for name in profile.backbones) else []
-    return list(dict.fromkeys(source for name in shown for source in SOURCES[name]))
+    return list(dict.fromkeys(source for name in shown for source in sources_of(profile, name)))
 
 
 def scored(profile: Profile) -> list[str]:
@@ -383,7 +204,7 @@ def _stores(profile: Profile) -> list[tuple[str, int]]:
 
 def pixel_files(profile: Profile) -> list[str]:
     """Name what the step leaves: of each store the list of its pictures and their checksums, which is written last."""
-    return [f"pixels/{name}-{size}/pixels.json" for name, size in _stores(profile)]
+    return [f"pixels/{file_name(name)}-{size}/pixels.json" for name, size in _stores(profile)]
 
 
 def prepare(run: Run, provenance: Provenance) -> None:
@@ -392,10 +213,10 @@ def prepare(run: Run, provenance: Provenance) -> None:
         tqdm.write(f"    left out, as they are not here: {', '.join(absent)} (ask their authors for them)", sys.stderr)
     shown: dict[str, ImageSet] = {}
     for name, size in _stores(run.profile):
-        images = shown.setdefault(name, SETS[name](run.profile))
+        images = shown.setdefault(name, load(run.profile, name))
         with progress_bar(len(images), f"{name} at {size} x {size}, pictures") as bar:
             names = images.labels["file"].tolist()
-            pixels.write(images, run.path(f"pixels/{name}-{size}"), size, names, run.profile.compute.workers, bar.update)
+            pixels.write(images, run.path(f"pixels/{file_name(name)}-{size}"), size, names, run.profile.compute.workers, bar.update)
 
 
 def names(run: Run, name: str) -> list[str]:
@@ -403,10 +224,10 @@ def names(run: Run, name: str) -> list[str]:
     whole = from_pixels(run.profile)
     if whole:
         return store(run, name, size_of(whole[0].backbone)).names
-    found: list[str] = SETS[name](run.profile).labels["file"].tolist()
+    found: list[str] = load(run.profile, name).labels["file"].tolist()
     return found
 
 
 def store(run: Run, name: str, size: int) -> PixelStore:
     """Return the squashed pictures of a set."""
-    return PixelStore(run.path(f"pixels/{name}-{size}"))
+    return PixelStore(run.path(f"pixels/{file_name(name)}-{size}"))

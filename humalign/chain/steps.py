@@ -39,7 +39,7 @@ def _sets(profile: Profile) -> keys.Tables:
     shown = [name for several in sets.embedded(profile).values() for name in several]
     shown += [name for student in profile.students for name in sets.evaluated(profile, student)]
     learnt = [teacher.judged for teacher in profile.teachers] or ["none"]
-    return {("humalign.chain.sets", "SETS"): (*shown, profile.data.pool), ("humalign.chain.judged", "JUDGED"): learnt}
+    return {("humalign.chain.registered", "SETS"): (*shown, profile.data.pool), ("humalign.chain.judged", "JUDGED"): learnt}
 
 
 def _learners(profile: Profile) -> keys.Tables:

@@ -16,9 +16,9 @@ from humalign.errors import HumalignError
 BOTH_WAYS = "read it with both_ways=True where people were asked in either order, or "
 
 
-def first(faulty: Bool[np.ndarray, "n columns"]) -> int | None:
+def first(faulty: Bool[np.ndarray, n *columns]) -> int | None:
     """Return the first row (from 0) with anything at fault, or None."""
-    rows = np.flatnonzero(faulty.any(axis=1))
+    rows = np.flatnonzero(faulty.any(axis=1) if faulty.ndim > 1 else faulty)
     return int(rows[0]) if rows.size else None
 
 

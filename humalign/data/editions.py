@@ -14,6 +14,7 @@ from pathlib import Path
 from humalign.data import (
     datafiles,
     labelled_sets,
+    named,
     object_order,
     readers,
     readers_answers,
@@ -68,7 +69,17 @@ def of(name: str) -> Edition:
         HumalignError: it is missing, or has not the layout of the public file.
     """
     path = registry.locate(name)
+    if registry.is_named(name):
+        return _named(name, path)
     return _read(name, path, registry.digest_of(path), registry.data_folder())
+
+
+def _named(name: str, path: Path) -> Edition:
+    """Describe a set or a file that its own name says where it is from."""
+    entry, single = registry.source(name), name.startswith("file:")
+    count = 0 if single else len(named.pictures(name))
+    digest, size = str(named.identity(name)), path.stat().st_size if path.is_file() else 0
+    return Edition(entry, name, size, digest, count, "" if single else "pictures", UNKNOWN)
 
 
 @functools.cache

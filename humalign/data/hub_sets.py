@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from humalign.data import listing
+from humalign.data import listing, registry
 from humalign.data.decoding import open_image
 from humalign.data.images import ImageSet
 from humalign.data.registered_sets import one_line
-from humalign.data.torchvision_sets import FIRST_SPLITS, named
+from humalign.data.torchvision_sets import FIRST_SPLITS, named, numbered
 from humalign.errors import HumalignError, nearest
 
 # What columns of classes in words are called, where a set has several columns of text.
@@ -34,21 +34,24 @@ class HubImages:
     Args:
         name: in messages.
         rows: a ``datasets.Dataset``.
+        labelled: whether the classes are needed; without them pictures are named by their places.
 
     Raises:
         HumalignError: none or several such columns; a damaged picture is told when it is read.
     """
 
-    def __init__(self, name: str, rows: Any) -> None:
+    def __init__(self, name: str, rows: Any, labelled: bool = True) -> None:
         import datasets
 
         self.name, self._column = name, _column(name, rows, datasets.Image, "pictures (Image)")
-        label = _classes(name, rows)
+        label = _classes(name, rows) if labelled else ""
         # Decoded here, so that a picture is the same whichever way it comes.
         self.rows = rows.cast_column(self._column, datasets.Image(decode=False))
-        self.labels = _labels(
-            name, rows.select_columns([label])[label], getattr(rows.features[label], "names", None)
-        )
+        if labelled:
+            cells, names = rows.select_columns([label])[label], getattr(rows.features[label], "names", None)
+            self.labels = _labels(name, cells, names)
+        else:
+            self.labels = pd.DataFrame({"file": [f"{place:07}" for place in range(len(rows))]})
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -90,7 +93,7 @@ def _labels(name: str, cells: Sequence[Any], classes: Sequence[str] | None) -> p
     empty = sum(not (each or "").strip() for each in cells)
     if empty:
         raise HumalignError(f"{name} has {empty} pictures without a class: name another split")
-    return pd.DataFrame({"class": [listing.plain(each.strip()) for each in cells]})
+    return numbered([listing.plain(each.strip()) for each in cells])
 
 
 def _column(name: str, rows: Any, kind: type, what: str) -> str:
@@ -105,12 +108,22 @@ def _column(name: str, rows: Any, kind: type, what: str) -> str:
     return found[0]
 
 
-def find(name: str, rest: str) -> ImageSet:
+def find(name: str, rest: str, fetch: bool = True, labelled: bool = True) -> ImageSet:
+    """Return a set of the hub: from the folder ``hf/OWNER/NAME`` of the data folder, else from its library.
+
+    Args:
+        name: in messages.
+        rest: ``OWNER/NAME``, ``OWNER/NAME/SPLIT``, or a folder in place of ``OWNER/NAME``.
+        fetch: download it where it is not here.
+        labelled: whether its pictures must have classes.
+    """
     try:
         import datasets
     except ImportError:
         raise HumalignError(f"{name} needs the library datasets: pip install datasets") from None
     place, split = _place(name, rest)
+    if not fetch and folder_of(name, rest) is None:
+        raise HumalignError(f"{name} is not here: humalign fetch {name}")
     saved = any((Path(place) / each).is_file() for each in ("dataset_dict.json", "state.json"))
     mend = (
         "is the name right? else connect to the network, or write hf:FOLDER of a set that is on this machine"
@@ -122,7 +135,24 @@ def find(name: str, rest: str) -> ImageSet:
     if split and split not in found:
         raise HumalignError(f"{name} has no split {split!r}: {nearest(split, found)}")
     chosen = split or next((each for each in FIRST_SPLITS if each in found), next(iter(found)))
-    return HubImages(name, found[chosen])
+    return HubImages(name, found[chosen], labelled)
+
+
+def folder_of(name: str, rest: str) -> Path | None:
+    """Return the folder that a set is read from: one that was named, one of the data folder, or the library's cache."""
+    place, _ = _place(name, rest)
+    return next((path for path in (Path(place), _cache() / place.replace("/", "___")) if path.is_dir()), None)
+
+
+def cached(folder: Path) -> bool:
+    """Tell whether a folder is the library's own copy of a set of the hub."""
+    return folder.is_relative_to(_cache())
+
+
+def _cache() -> Path:
+    import datasets
+
+    return Path(datasets.config.HF_DATASETS_CACHE)
 
 
 def _place(name: str, rest: str) -> tuple[str, str]:
@@ -135,4 +165,5 @@ def _place(name: str, rest: str) -> tuple[str, str]:
     parts = rest.split("/")
     if len(parts) not in (2, 3) or not all(parts):
         raise HumalignError(f"{name}: write hf:OWNER/NAME, hf:OWNER/NAME/SPLIT or hf:FOLDER")
-    return "/".join(parts[:2]), "".join(parts[2:])
+    owned = "/".join(parts[:2])
+    return str(registry.find(f"hf/{owned}") or owned), "".join(parts[2:])

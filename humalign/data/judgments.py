@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Integer, Num, Real
 
+from humalign.data.arrays import first
 from humalign.errors import HumalignError
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
@@ -99,12 +100,10 @@ class Choices:
         object.__setattr__(self, "counts", whole(counts, "counts of answers"))
         if self.counts.shape != self.triplets.shape:
             raise HumalignError(f"{self.triplets.shape[0]} triplets but counts of shape {self.counts.shape}: one row of three each")
-        negative = np.flatnonzero((self.counts < 0).any(1))
-        if len(negative):
-            raise HumalignError(f"row {negative[0]}: counts of answers below zero: {self.counts[negative[0]].tolist()}")
-        unanswered = np.flatnonzero(self.counts.sum(1) < 1)
-        if len(unanswered):
-            raise HumalignError(f"row {unanswered[0]}: a triplet without an answer; leave it out")
+        if (row := first(self.counts < 0)) is not None:
+            raise HumalignError(f"row {row}: counts of answers below zero: {self.counts[row].tolist()}")
+        if (row := first(self.counts.sum(1, keepdims=True) < 1)) is not None:
+            raise HumalignError(f"row {row}: a triplet without an answer; leave it out")
 
     def __len__(self) -> int:
         return len(self.triplets)
@@ -194,14 +193,12 @@ def check_triplets(triplets: Any, objects: int | None = None) -> Int[np.ndarray,
     if triplets.ndim != 2 or triplets.shape[1] != 3 or not len(triplets):
         raise HumalignError(f"triplets of shape {triplets.shape}: expected rows of three indices, and at least one")
     outside = (triplets < 0) | (triplets >= (np.inf if objects is None else objects))
-    if outside.any():
-        row = int(np.flatnonzero(outside.any(1))[0])
+    if (row := first(outside)) is not None:
         said = "an index below 0" if objects is None else f"index outside 0..{objects - 1}"
         raise HumalignError(f"row {row}: {said}: {triplets[row].tolist()}" + ("" if objects is None else "; are these 1-based?"))
     i, j, k = triplets.T
-    repeated = np.flatnonzero((i == j) | (i == k) | (j == k))
-    if len(repeated):
-        raise HumalignError(f"row {repeated[0]}: the same object twice in a triplet: {triplets[repeated[0]].tolist()}")
+    if (row := first((i == j) | (i == k) | (j == k))) is not None:
+        raise HumalignError(f"row {row}: the same object twice in a triplet: {triplets[row].tolist()}")
     return triplets
 
 
@@ -216,10 +213,10 @@ def check_shares(shares: Any, rows: int | None = None) -> Float[np.ndarray, "n 3
         raise HumalignError(f"shares of shape {shares.shape}: expected three for each of {rows or 'the'} triplets")
     # Column by column, as in `agreement`. A NaN fails every comparison.
     ij, ik, jk = shares.T
-    faulty = np.flatnonzero(~((np.minimum(np.minimum(ij, ik), jk) >= 0) & (np.abs(ij + ik + jk - 1) < 1e-3)))
-    if len(faulty):
+    row = first(~((np.minimum(np.minimum(ij, ik), jk) >= 0) & (np.abs(ij + ik + jk - 1) < 1e-3)))
+    if row is not None:
         raise HumalignError(
-            f"row {faulty[0]}: {np.round(shares[faulty[0]], 3).tolist()} is no distribution over the three pairs: give shares from 0 to 1 "
+            f"row {row}: {np.round(shares[row], 3).tolist()} is no distribution over the three pairs: give shares from 0 to 1 "
             "that sum to 1, no percents and no logits, or counts as Choices(triplets, counts)"
         )
     return shares
@@ -245,9 +242,8 @@ def unit_rows(features: Real[np.ndarray, "rows dim"], what: str = "features") ->
     features = floats(features, what)
     if features.ndim != 2:
         raise HumalignError(f"{what} of shape {features.shape}: expected one row an object")
-    faulty = np.flatnonzero(~np.isfinite(features).all(1))
-    if len(faulty):
-        raise HumalignError(f"{what} hold NaN or infinity, first in row {faulty[0]}: an odd one out cannot be told")
+    if (row := first(~np.isfinite(features))) is not None:
+        raise HumalignError(f"{what} hold NaN or infinity, first in row {row}: an odd one out cannot be told")
     tiny = np.finfo(features.dtype).tiny
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     # The square of such a length leaves the range of the type.
@@ -275,12 +271,11 @@ def agreement(similarities: Real[np.ndarray, "n 3"], shares: Real[np.ndarray, "n
     # Column by column: a reduction along rows of three costs several times as much.
     ij, ik, jk = similarities.T
     best = np.maximum(np.maximum(ij, ik), jk)
-    unknown = np.flatnonzero(np.isnan(best))
-    if len(unknown):
-        raise HumalignError(f"row {unknown[0]}: similarities hold NaN: an odd one out cannot be told")
-    first, second, third = ij == best, ik == best, jk == best
+    if (row := first(np.isnan(best))) is not None:
+        raise HumalignError(f"row {row}: similarities hold NaN: an odd one out cannot be told")
+    one, two, three = ij == best, ik == best, jk == best
     chosen = shares.ravel().take(similarities.argmax(1) + 3 * np.arange(len(shares)))
-    return np.where((first & second) | (first & third) | (second & third), 0.0, chosen)
+    return np.where((one & two) | (one & three) | (two & three), 0.0, chosen)
 
 
 def random_triplets(objects: Integer[np.ndarray, " m"] | Sequence[int], n: int, rng: np.random.Generator) -> Integer[np.ndarray, "n 3"]:

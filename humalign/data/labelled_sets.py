@@ -34,7 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 FORMS = "name a folder of class folders, a .zip of one, torchvision:NAME[/SPLIT] or hf:OWNER/NAME[/SPLIT]"
-LIBRARIES: dict[str, Callable[[str, str], ImageSet]] = {
+LIBRARIES: dict[str, Callable[..., ImageSet]] = {
     "torchvision": torchvision_sets.find,
     "hf": hub_sets.find,
 }

@@ -41,17 +41,19 @@ class NoSplitError(HumalignError):
 
 
 def named(name: str, targets: Int[np.ndarray, " images"], classes: Sequence[Any]) -> pd.DataFrame:
-    """Return the labels of pictures by the numbers of their classes; a class without a name is called by its
-    number.
-    """
+    """Return the labels of pictures by the numbers of their classes; one without a name is called by that."""
     if (targets < 0).any():
         raise HumalignError(f"{name} has {(targets < 0).sum()} pictures without a class: name another split")
     names = [", ".join(each) if isinstance(each, tuple) else str(each) for each in classes]
     if len(set(names)) < len(names):  # two classes of ImageNet are called crane
         names = [f"{number} {each}" for number, each in enumerate(names)]
-    return pd.DataFrame(
-        {"class": [names[target] if target < len(names) else str(target) for target in targets.tolist()]}
-    )
+    return numbered([names[target] if target < len(names) else str(target) for target in targets.tolist()])
+
+
+def numbered(classes: Sequence[str]) -> pd.DataFrame:
+    """Return the labels of pictures without files: each is named by its class and its place in the set."""
+    files = [f"{name.replace('/', '-')}/{place:07}" for place, name in enumerate(classes)]
+    return pd.DataFrame({"file": files, "class": list(classes)})
 
 
 class TorchvisionImages:
@@ -95,7 +97,15 @@ class TorchvisionImages:
         return picture
 
 
-def find(name: str, rest: str) -> ImageSet:
+def find(name: str, rest: str, fetch: bool = True, labelled: bool = True) -> ImageSet:
+    """Return a set of torchvision.
+
+    Args:
+        name: in messages.
+        rest: ``NAME`` or ``NAME/SPLIT``.
+        fetch: download it where it is not here.
+        labelled: every one of these sets has classes.
+    """
     from torchvision import datasets
 
     plain, _, split = rest.partition("/")
@@ -108,11 +118,11 @@ def find(name: str, rest: str) -> ImageSet:
     if plain not in known:
         raise HumalignError(f"unknown set {plain!r} of torchvision: {nearest(plain, known)}")
     if plain == "Caltech101" and not split:
-        return _caltech101(name, known[plain])
-    return _of_split(name, known[plain], split)
+        return _caltech101(name, known[plain], fetch)
+    return _of_split(name, known[plain], split, fetch)
 
 
-def _caltech101(name: str, made: Callable[..., Any]) -> ImageSet:
+def _caltech101(name: str, made: Callable[..., Any], fetch: bool) -> ImageSet:
     """Return Caltech-101 by the names of its files: torchvision counts them, and takes a copy with gaps for
     another set.
     """
@@ -121,29 +131,31 @@ def _caltech101(name: str, made: Callable[..., Any]) -> ImageSet:
     for path in places:
         if (path / "101_ObjectCategories").is_dir():
             return caltech101(path)
-    _downloaded(name, made, shared, {})
+    _downloaded(name, made, shared, {}, fetch)
     return caltech101(places[-1])
 
 
-def _of_split(name: str, made: Callable[..., Any], split: str) -> TorchvisionImages:
+def _of_split(name: str, made: Callable[..., Any], split: str, fetch: bool) -> TorchvisionImages:
     """Return one split of a set of torchvision; sets call it ``split``, or ``train``, or have none."""
     takes = inspect.signature(made).parameters
     if "split" in takes:
         for usual in () if split else FIRST_SPLITS:
             with contextlib.suppress(NoSplitError):
-                return _brought(name, made, {"split": usual})
+                return _brought(name, made, {"split": usual}, fetch)
         try:
-            return _brought(name, made, {"split": split} if split else {})
+            return _brought(name, made, {"split": split} if split else {}, fetch)
         except NoSplitError as error:
             raise HumalignError(f"{name} has no split {split!r}: {error}") from None
     if split and "train" not in takes:
         raise HumalignError(f"{name}: this set has no splits: write {name.removesuffix(f'/{split}')}")
     if split not in ("", "train", "test"):
         raise HumalignError(f"{name} has no split {split!r}: {nearest(split, ('train', 'test'))}")
-    return _brought(name, made, {"train": split == "train"} if "train" in takes else {})
+    return _brought(name, made, {"train": split == "train"} if "train" in takes else {}, fetch)
 
 
-def _brought(name: str, made: Callable[..., Any], options: dict[str, Any]) -> TorchvisionImages:
+def _brought(
+    name: str, made: Callable[..., Any], options: dict[str, Any], fetch: bool
+) -> TorchvisionImages:
     """Return a set of torchvision from its own folder, else from the one that sets share, else downloaded."""
     shared, plain = registry.data_folder() / "torchvision", made.__name__
     for folder in (shared / plain, shared):
@@ -153,7 +165,7 @@ def _brought(name: str, made: Callable[..., Any], options: dict[str, Any]) -> To
         with one_line(name, _mend(folder)), contextlib.suppress(RuntimeError, OSError), _splits():
             return TorchvisionImages(name, made(folder, **options), _mend(folder))
     folder = shared if plain in TOGETHER else shared / plain
-    return TorchvisionImages(name, _downloaded(name, made, folder, options), _mend(folder))
+    return TorchvisionImages(name, _downloaded(name, made, folder, options, fetch), _mend(folder))
 
 
 @contextlib.contextmanager
@@ -198,7 +210,11 @@ def _mend(folder: Path) -> str:
     return f"delete {which}{folder}, then run the same command again"
 
 
-def _downloaded(name: str, made: Callable[..., Any], folder: Path, options: dict[str, Any]) -> Any:
+def _downloaded(
+    name: str, made: Callable[..., Any], folder: Path, options: dict[str, Any], fetch: bool
+) -> Any:
+    if not fetch:
+        raise HumalignError(f"{name} is not in {folder}: humalign fetch {name}")
     mend = f"connect to the network, or put its files into {folder}, in torchvision's layout"
     with one_line(name, mend), contextlib.redirect_stdout(sys.stderr), _splits():
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,55 +1,17 @@
 """The settings that a run is made of, in sections: one schema for every profile, with the defaults that most share.
 
-Sources of values stand in the profiles. A range is part of a setting's type: what is out of it is one line before anything runs.
+Sources of values stand in the profiles.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable
 from typing import Annotated
 
+from humalign.profiles.judging import Data, Parts, Teacher
+from humalign.profiles.limits import Count, Folds, NotNegative, Number, Positive, Share, Within
 
-@dataclasses.dataclass(frozen=True)
-class Within:
-    """A condition on a number, and how a line says it."""
-
-    holds: Callable[[float], bool]
-    said: str
-
-
-Count = Annotated[int, Within(lambda n: n >= 1, "a whole number from 1 on")]
-Number = Annotated[int, Within(lambda n: n >= 0, "a whole number from 0 on")]
-Folds = Annotated[int, Within(lambda n: n != 1 and n >= 0, "0, or a whole number from 2 on: one fold leaves nothing to learn from")]
-Share = Annotated[float, Within(lambda x: 0 <= x <= 1, "a share between 0 and 1")]
-Positive = Annotated[float, Within(lambda x: 0 < x < math.inf, "a finite number above 0")]
-NotNegative = Annotated[float, Within(lambda x: 0 <= x < math.inf, "a finite number from 0 on")]
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """Pictures and judgments.
-
-    Attributes:
-        judged: sets of things that people, or simulated observers, judged.
-        pool: pictures that nobody judged, of which triplets are made.
-        mirrored: whether judged photographs are also shown mirrored; the features of both are averaged.
-        labelled: sets of pictures with classes that every model is run on.
-        labelled_images: of each labelled set, at most.
-        corrupted_images: other photographs of CIFAR-10, of each of eight corruptions at five severities.
-        imagenet_pictures: for training; a run on fewer is refused.
-        imagenet_validation: pictures.
-    """
-
-    judged: tuple[str, ...]
-    pool: str
-    mirrored: bool = False
-    labelled: tuple[str, ...] = ()
-    labelled_images: Count = 1000
-    corrupted_images: Number = 0
-    imagenet_pictures: Count = 1281167
-    imagenet_validation: Count = 50000
+__all__ = ["Data", "Observer", "Parts", "Profile", "Simulated", "Student", "Teacher", "Within"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,63 +58,6 @@ class Observer:
     batch: Count = 16_384
     seeds: Number = 0
     shares: tuple[Share, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """Splits of the judged things into those that a teacher is fitted to, and those that it is scored on.
-
-    Attributes:
-        all: whether one is fitted to all things; it is scored on none of them.
-        folds: over the things; 0 for none.
-        halves: whether one is fitted to each half of them.
-        whole_subgroups: subgroups a fold that are held out whole.
-    """
-
-    all: bool = False
-    folds: Folds = 0
-    halves: bool = False
-    whole_subgroups: Number = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Teacher:
-    """An affine map of a backbone's embeddings, fitted to judgments of one set.
-
-    Attributes:
-        judged: the set.
-        backbones: whose embeddings it maps, side by side; none where the embeddings come with the judgments.
-        further: backbones that are scored as these are, but are no part of it.
-        learner: ``affine``, on the observers' choice distributions; ``answers``, several recipes side by side on one set of answers, the
-            mixed-effects teacher among them; ``photographs``, on what the published VICE says of them.
-        parts: what it is fitted to, and scored on.
-        triplets: with the observers' choice distributions, that it learns from.
-        border_share: of these drawn across the borders of clusters of the VICE embedding, the others uniform.
-        border_clusters: of the VICE embedding.
-        pulls: strengths of the regularisation λ of the affine map, of which one is chosen on hidden things.
-        pull_folds: over the training things, to choose among them.
-        rank: directions of the backbone that the affine map may turn.
-        iterations: of the affine map's solver.
-        residuals: standard deviations of a thing's own part in the mixed-effects teacher, of which one is chosen.
-        ridges: of the mixed-effects teacher.
-        keeps: how much of the backbone's own space stays.
-    """
-
-    judged: str
-    backbones: tuple[str, ...] = ()
-    further: tuple[str, ...] = ()
-    learner: str = "affine"
-    parts: Parts = Parts()
-    triplets: Count = 1
-    border_share: Share = 0.0
-    border_clusters: Number = 0
-    pulls: tuple[NotNegative, ...] = ()
-    pull_folds: Folds = 3
-    rank: Number = 0
-    iterations: Count = 300
-    residuals: tuple[Positive, ...] = ()
-    ridges: tuple[Positive, ...] = ()
-    keeps: tuple[Share, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

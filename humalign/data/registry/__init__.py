@@ -3,12 +3,12 @@
 Entries are data. A source of kind ``package`` (``packages.yaml``) is a file inside a Python package, so that the demo needs no network
 once it is installed. A source of kind ``data`` (``data.yaml``, ``models.yaml``) is a file or folder below the folder that the environment
 variable HUMALIGN_DATA names, or below the one that HUMALIGN_MIRROR names. One of kind ``hub`` is a model of the Hugging Face hub, and
-``imagenet`` is the user's own copy of that data set. Which of them a profile reads is said by its steps, and nowhere else.
+``imagenet`` is the user's own copy of that data set. One of kind ``named`` is in no file of the registry: its name says where it is from
+(`humalign.data.named`). Which of them a profile reads is said by its steps, and nowhere else.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import itertools
@@ -22,112 +22,17 @@ from typing import Any
 import yaml
 
 from humalign.artefacts import sha256
+from humalign.data.registry.entries import DATA, IMAGENET, NAMED, File, Source, data_folder, is_named
 from humalign.errors import HumalignError, nearest
 
-DATA, MIRROR, IMAGENET, WEIGHTS = "HUMALIGN_DATA", "HUMALIGN_MIRROR", "HUMALIGN_IMAGENET", "HUMALIGN_WEIGHTS"
+MIRROR, WEIGHTS = "HUMALIGN_MIRROR", "HUMALIGN_WEIGHTS"
+__all__ = ["DATA", "IMAGENET", "MIRROR", "NAMED", "WEIGHTS", "File", "Source", "data_folder", "is_named"]
 BY_HAND = f"or put the weights into the folder that {WEIGHTS} names"
 # Below the data folder, in the layout of sha256sum: checksums of files that the registry has none of, taken when they first came.
 PINS = "pins.txt"
 FILES = ("packages.yaml", "data.yaml", "models.yaml")
 # Names of the sources that this process asked for, by which a run checks that each step declares what it reads.
 LOCATED: set[str] = set()
-
-
-@dataclasses.dataclass(frozen=True)
-class File:
-    """One file as it is downloaded: its path below the data folder, and its address, size and checksum where they are known."""
-
-    path: str
-    url: str | None = None
-    size: int | None = None
-    sha256: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """One file (or folder of files) that a run reads.
-
-    Attributes:
-        path: below the package's or the data folder; of a model of the hub, its file there.
-        also: other paths below the data folder under which the same, or what serves in its place, may lie.
-        url: direct address, of ``parts`` the one before their names; empty where the file is brought by hand.
-        size: bytes of the public file, of an archive the archive; None where it is not known. Of a package, of what lies there.
-        sha256: of the public file; None where no public source attests it: then it is taken when the file is first fetched.
-        about: bytes, roughly, where the size is not attested to the byte.
-        holds: how many rows or pictures the public file holds.
-        archive: path of the archive that is downloaded, and unpacked to ``path``.
-        torchvision: set of ``torchvision.datasets`` that unpacks the archive and checks it.
-        parts: files of a folder, by name below it, each with ``size`` and ``sha256``.
-        password: environment variable that holds the archive's password, which is never written anywhere.
-        gate: the one thing that only a person can do before it can be had.
-        package, version, module: where a file lies that a Python package brings.
-        hub: repository of the Hugging Face hub.
-        note: what a user should know of the file.
-    """
-
-    name: str
-    what: str
-    home: str
-    licence: str
-    attribution: str
-    path: str
-    used_in: str = ""
-    also: tuple[str, ...] = ()
-    url: str = ""
-    size: int | None = None
-    sha256: str | None = None
-    about: int | None = None
-    holds: int | None = None
-    archive: str = ""
-    torchvision: str = ""
-    parts: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    password: str = ""
-    gate: str = ""
-    package: str | None = None
-    version: str | None = None
-    module: str | None = None
-    hub: str | None = None
-    note: str = ""
-
-    @property
-    def kind(self) -> str:
-        """``package``, ``hub``, ``imagenet`` or ``data``."""
-        return "package" if self.package else "hub" if self.hub else "imagenet" if self.name.startswith("imagenet-2012") else "data"
-
-    @property
-    def files(self) -> tuple[File, ...]:
-        """What is downloaded for it; nothing of a folder without parts and archive, which is brought by hand."""
-        if self.parts:
-            return tuple(
-                File(f"{self.path}/{name}", self.url and f"{self.url}{name}", part.get("size"), part.get("sha256"))
-                for name, part in self.parts.items()
-            )
-        folder = not self.archive and not Path(self.path).suffix
-        return () if folder else (File(self.archive or self.path, self.url or None, self.size, self.sha256),)
-
-    @property
-    def bytes(self) -> int | None:
-        """How much is downloaded for it, as far as that is known."""
-        sizes = [part.get("size") for part in self.parts.values()] if self.parts else [self.size or self.about]
-        return None if None in sizes else sum(each or 0 for each in sizes)
-
-    @property
-    def fetchable(self) -> bool:
-        """Whether `fetch` brings it without a person: it has an address, and no gate that is still closed."""
-        return bool(self.hub or self.url) and (not self.gate or bool(os.environ.get(self.password)))
-
-    @property
-    def command(self) -> str:
-        """The command, or the deed, that brings it."""
-        if self.package:
-            return f"pip install {self.package}=={self.version}"
-        if self.kind == "imagenet":
-            return f"{self.gate}, and set {IMAGENET} to the folder that holds {self.path}, or the archive {self.archive}"
-        if self.password and not os.environ.get(self.password):
-            return f"{self.gate}; then set {self.password} to it and run `humalign fetch {self.name}`"
-        if self.url or self.hub:
-            return f"humalign fetch {self.name}"
-        return f"{self.gate}, and put them at {data_folder() / self.path}"
 
 
 @functools.cache
@@ -142,17 +47,17 @@ def packages() -> dict[str, Source]:
 
 
 def source(name: str) -> Source:
-    """Return one registered source."""
+    """Return one registered source, or what stands for a set or a file that is named by where it is from."""
     known = everything()
+    library, _, rest = name.partition(":")
+    if is_named(name):
+        what = f"the pictures of {name}" if library != "file" else f"the file {rest}"
+        home = f"{NAMED[library]}/{rest}" if library == "hf" else NAMED[library] or "this machine"
+        url = name if library in ("torchvision", "hf") else ""
+        return Source(name, what, home, "as its home states" if url else "your own", "as its home states" if url else "-", rest, url=url)
     if name not in known:
         raise HumalignError(f"unknown source {name!r}: {nearest(name, known)}")
     return known[name]
-
-
-def data_folder() -> Path:
-    """Return the folder of the data: HUMALIGN_DATA, or where that is not set ``~/.cache/humalign/data``."""
-    named = os.environ.get(DATA)
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "humalign" / "data"
 
 
 def find(path: str) -> Path | None:
@@ -222,7 +127,15 @@ def _hub(entry: Source) -> Path:
     return Path(found)
 
 
-LOCATE: dict[str, Callable[[Source], Path]] = {"data": _data, "package": _packaged, "imagenet": _imagenet, "hub": _hub}
+def _named(entry: Source) -> Path:
+    from humalign.data import named  # which reads by this module
+
+    return named.locate(entry.name)
+
+
+LOCATE: dict[str, Callable[[Source], Path]] = {
+    "data": _data, "package": _packaged, "imagenet": _imagenet, "hub": _hub, "named": _named
+}
 
 
 # ---- checksums -----------------------------------------------------------------------------------------------------------------------
@@ -256,6 +169,10 @@ def identity(name: str) -> Any:
         return entry.path, entry.version, entry.sha256
     try:
         path = locate(name)
+        if entry.kind == "named":
+            from humalign.data import named
+
+            return named.identity(name)
     except HumalignError:
         return None
     return entry.path if entry.kind == "imagenet" else digest_of(path)

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
-import sys
-import tarfile
 import time
-import zipfile
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -28,6 +24,7 @@ from tqdm import tqdm
 from humalign.artefacts import sha256
 from humalign.data import registry
 from humalign.data.registry import File, Source, imagenet
+from humalign.data.registry.unpacking import unpack, writing
 from humalign.errors import HumalignError
 
 WAITS = (1.0, 5.0)  # seconds before the second and the third attempt
@@ -43,8 +40,6 @@ MAGIC = {
     ".pkl": (0, b"\x80"),
     ".tar": (257, b"ustar"),
 }
-# The folder below its root where a set of torchvision looks for its archive.
-ARCHIVE_IN = {"CIFAR10": "", "DTD": "dtd", "Caltech101": "caltech101"}
 PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
 
@@ -63,7 +58,8 @@ def fetch(name: str) -> Path:
         HumalignError: it has to be brought by hand, cannot be downloaded, or what came is not the public file.
     """
     entry = registry.source(name)
-    return {"data": _data, "hub": _hub, "imagenet": imagenet.check}.get(entry.kind, lambda entry: registry.locate(entry.name))(entry)
+    ways = {"data": _data, "hub": _hub, "imagenet": imagenet.check, "named": _named}
+    return ways.get(entry.kind, lambda entry: registry.locate(entry.name))(entry)
 
 
 def fetch_all(entries: Iterable[Source]) -> Iterator[tuple[Source, Path | HumalignError]]:
@@ -93,8 +89,14 @@ def _data(entry: Source) -> Path:
         if not file.sha256 and file.path not in registry.pins():
             _pin(file, sha256(path))
         if entry.archive:
-            _unpack(entry, path)
+            unpack(entry, path)
     return registry.locate(entry.name)
+
+
+def _named(entry: Source) -> Path:
+    from humalign.data import named  # which imports pictures' readers
+
+    return named.fetch(entry.name)
 
 
 def _hub(entry: Source) -> Path:
@@ -119,7 +121,7 @@ def download(entry: Source, file: File) -> Path:
     path = registry.data_folder() / file.path
     wanted = file.sha256 or registry.pins().get(file.path)
     pooch.get_logger().setLevel("ERROR")
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             pooch.retrieve(str(file.url), wanted and f"sha256:{wanted}", path.name, path.parent, downloader=Resumable(entry, file, path))
@@ -235,20 +237,6 @@ class Resumable:
             raise OSError(errno.ENOSPC, f"{(whole - start) / 1e9:.1f} GB are to come, {free / 1e9:.1f} GB are free")
 
 
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say in one line what is wrong with the disk; what was downloaded stays."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, requests.RequestException):
-            raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            said = f" ({error.strerror})" if error.strerror and "GB" in error.strerror else ""
-            raise HumalignError(f"no space left for {path}{said}: free some, then run the same command again, it continues") from None
-        raise HumalignError(f"cannot write {path} ({error.strerror or error}): set {registry.DATA} to a folder of your own") from None
-
-
 def _reason(fault: requests.RequestException) -> str:
     kinds = {requests.exceptions.SSLError: "its certificate is not accepted", requests.Timeout: "no answer in time"}
     return next((said for kind, said in kinds.items() if isinstance(fault, kind)), "no connection")
@@ -259,69 +247,7 @@ def _pin(file: File, digest: str) -> None:
     path = registry.data_folder() / registry.PINS
     part = path.with_suffix(".part")
     pins = registry.pins() | {file.path: digest}
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text("".join(f"{each}  {name}\n" for name, each in sorted(pins.items())), "utf-8")
         part.replace(path)
-
-
-def _unpack(entry: Source, archive: Path) -> None:
-    """Unpack an archive beside the place of its folder, and move that into place; an archive in the data folder is then removed."""
-    target = registry.data_folder() / entry.path
-    with _writing(target):
-        try:
-            (_by_torchvision if entry.torchvision else _by_hand)(entry, archive, target)
-        except (tarfile.TarError, zipfile.BadZipFile, shutil.ReadError, EOFError, FileNotFoundError, NotImplementedError) as error:
-            raise HumalignError(f"{archive} cannot be unpacked into {entry.path} ({error}): delete it, and {entry.command}") from None
-        except RuntimeError as error:  # zipfile's for a wrong password, torchvision's for another checksum
-            raise HumalignError(f"{archive} cannot be unpacked into {entry.path} ({error}): {_after_a_refusal(entry, archive)}") from None
-        if archive.is_relative_to(registry.data_folder()):
-            archive.unlink(missing_ok=True)
-
-
-def _after_a_refusal(entry: Source, archive: Path) -> str:
-    if entry.password:
-        return f"is {entry.password} the password? {entry.home} gives it"
-    return f"delete {archive}, and {entry.command}"
-
-
-def _by_torchvision(entry: Source, archive: Path, target: Path) -> None:
-    """Let torchvision check the archive and unpack it, in a root of its own, from which the whole folder is then moved."""
-    from torchvision import datasets
-
-    root = target.with_name(f".{target.name}.part")
-    shutil.rmtree(root, ignore_errors=True)
-    expected = root / ARCHIVE_IN[entry.torchvision] / archive.name
-    expected.parent.mkdir(parents=True)
-    try:
-        shutil.copyfile(archive, expected)
-        # What torchvision prints goes where progress goes, so that the output of a command stays a list of files.
-        with contextlib.redirect_stdout(sys.stderr):
-            try:
-                getattr(datasets, entry.torchvision)(root, download=True)
-            except (ValueError, KeyError, AttributeError) as error:  # its words for an archive that holds something else
-                raise RuntimeError(f"torchvision finds no {entry.torchvision} in it: {error}") from None
-        expected.unlink(missing_ok=True)
-        (root / target.name).rename(target)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
-
-
-def _by_hand(entry: Source, archive: Path, target: Path) -> None:
-    beside = target.with_name(f".{target.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as whole:
-                whole.extractall(beside, pwd=os.environ.get(entry.password, "").encode() or None)
-        else:
-            shutil.unpack_archive(archive, beside, filter="data")
-        # The folder may lie in another one of the archive's own name.
-        inside = min((path for path in beside.rglob(target.name) if path.is_dir()), key=lambda path: len(path.parts), default=None)
-        if inside is None:
-            inner = next((path.name for path in beside.rglob("*.zip")), None)
-            held = f"it holds the archive {inner}: unpack that by hand" if inner else "no such folder in it"
-            raise FileNotFoundError(held)
-        inside.rename(target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

@@ -95,9 +95,8 @@ def said_gap(gap: int) -> str:
 def _check_size(path: Path, entry: Source) -> None:
     size = path.stat().st_size
     if entry.size is not None and size != entry.size:
-        raise HumalignError(
-            f"{path} has {size:,} bytes instead of {entry.size:,}: it is cut short, or another archive"
-        )
+        said = f"{path} has {size:,} bytes instead of {entry.size:,}"
+        raise HumalignError(f"{said}: it is cut short, or another archive")
 
 
 def _check_md5(path: Path, name: str) -> None:
@@ -138,9 +137,7 @@ def in_folders(root: Path) -> Iterator[str]:
                     with os.scandir(folder.path) as pictures:
                         yield from (f"{folder.name}/{each.name}" for each in pictures if _picture(each.name))
     except OSError as error:
-        raise HumalignError(
-            f"cannot read {root} ({error.strerror}): it should hold one folder a class"
-        ) from None
+        raise HumalignError(f"cannot read {root} ({error.strerror}): it should hold one folder a class") from None
 
 
 def in_archive(path: Path) -> Iterator[tuple[str, int, int]]:
@@ -175,9 +172,7 @@ def in_flat_archive(path: Path) -> Iterator[tuple[str, int, int]]:
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
             pictures = ((PurePosixPath(member.name).name, member) for member in archive if member.isfile())
-            yield from (
-                (name, member.offset_data, member.size) for name, member in pictures if _picture(name)
-            )
+            yield from ((name, at.offset_data, at.size) for name, at in pictures if _picture(name))
     except BROKEN as error:
         raise _unreadable(path, error, "ILSVRC2012_img_val.tar as released") from None
 
@@ -189,11 +184,7 @@ def loose(folder: Path) -> list[str]:
             found = [each for each in scanned if not hidden(each.name)]
     except OSError:
         return []
-    return (
-        []
-        if any(each.is_dir() for each in found)
-        else sorted(each.name for each in found if _picture(each.name))
-    )
+    return [] if any(each.is_dir() for each in found) else sorted(each.name for each in found if _picture(each.name))
 
 
 def class_of(place: Path, name: str, classes: list[str]) -> str:

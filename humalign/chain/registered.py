@@ -1,0 +1,251 @@
+"""Every registered set of pictures by its name: which pictures, and from which sources.
+
+A registered set is named here and nowhere else; any other is named by where it is from (`humalign.data.named`). What a model makes of a
+set is in the order of its pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from tqdm import tqdm
+
+from humalign.chain.inputs import stream
+from humalign.data import imagenet, labelled_sets, named, readers, readers_imagenet, readers_levels, readers_similarity, registry
+from humalign.data.combined import Held, Joined, Mirrored
+from humalign.data.corruptions import CORRUPTIONS, SEVERITIES, Corrupted
+from humalign.data.emoji import STYLES, EmojiImages
+from humalign.data.images import Files, ImageSet, Subset, ZipImages
+from humalign.errors import HumalignError, nearest
+from humalign.profiles import Profile
+
+TRAIN, VALIDATION = "imagenet-train", "imagenet-val"
+# Pictures of the pool that every model is run on, and how many.
+SAMPLE, SAMPLED = "pool-sample", 2000
+PETERSON = tuple(f"peterson-{category}" for category in readers_similarity.CATEGORIES)
+CICHY = ("cichy-set1",)
+# Sets of judged photographs that their authors give on request; those that are not here are left out.
+GATED = (*PETERSON, *CICHY, "king")
+# Labelled photographs, by their name in the scores.
+LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Registered:
+    """A set of pictures.
+
+    Attributes:
+        read: gives the pictures, as a profile takes them.
+        sources: that hold the pictures, and say which they are; a function where the profile chooses.
+    """
+
+    read: Callable[[Profile], ImageSet]
+    sources: tuple[str | Callable[[Profile], str], ...]
+
+    def __call__(self, profile: Profile) -> ImageSet:
+        """Return the pictures."""
+        return self.read(profile)
+
+
+@functools.cache
+def training(profile: Profile) -> imagenet.Pictures:
+    """Return ImageNet's training pictures."""
+    return imagenet.training(profile.data.imagenet_pictures)
+
+
+def _things(profile: Profile) -> ImageSet:
+    """Return one photograph of each object, and say of how many it is another than the one that people judged.
+
+    Raises:
+        HumalignError: an object without a photograph, or a source that holds no photographs of the objects.
+    """
+    source, names = profile.data.things_photographs, readers.object_ids(registry.locate("things-ids"))
+    if source not in THINGS_PHOTOGRAPHS:
+        wanted = nearest(source, THINGS_PHOTOGRAPHS)
+        raise HumalignError(f"profile {profile.name}: data.things_photographs = {source!r}: {wanted}")
+    paths, judged = THINGS_PHOTOGRAPHS[source](registry.locate(source), names)
+    if judged < len(names):
+        tqdm.write(
+            f"    {len(names) - judged:,} of {len(names):,} THINGS objects are shown by another photograph of theirs than the one"
+            " that people judged; where some are, scores are given with these objects and without",
+            file=sys.stderr,
+        )
+    return Files(paths)
+
+
+def _judged_photographs(folder: Path, names: Sequence[str]) -> tuple[list[Path], int]:
+    shown = readers.reference_photographs(folder, names)
+    return shown.paths, int(shown.judged.sum())
+
+
+def _free_photographs(folder: Path, names: Sequence[str]) -> tuple[list[Path], int]:
+    paths, rows = readers.things_photographs(folder, names)
+    if len(rows) < len(names):
+        lost = next(name for row, name in enumerate(names) if row not in set(rows.tolist()))
+        raise HumalignError(
+            f"{folder} holds photographs of {len(rows):,} of the {len(names):,} objects, none of {lost}: move it away, and"
+            " `humalign fetch things-photographs` brings all"
+        )
+    return paths, 0
+
+
+# Photographs of the objects by their source: paths in the order of the ids, and how many are those that people judged.
+THINGS_PHOTOGRAPHS: dict[str, Callable[[Path, Sequence[str]], tuple[list[Path], int]]] = {
+    "things-reference-photographs": _judged_photographs,
+    "things-photographs": _free_photographs,
+}
+
+
+def photographs() -> tuple[list[Path], Int[np.ndarray, " images"]]:
+    """Return the THINGS photographs at hand, and which object each shows, ascending."""
+    return readers.things_photographs(registry.locate("things-photographs"), readers.object_ids(registry.locate("things-ids")))
+
+
+def similarity_92() -> readers.Judgments92:
+    """Return the 92 photographs, and each person's judgments of them."""
+    registry.locate("kriegeskorte92-judgments")
+    return readers.similarity_judgments_92(registry.locate("kriegeskorte92-images").parent)
+
+
+def _emoji(profile: Profile) -> ImageSet:
+    """Return every concept in one style, then in the other."""
+    whole = Joined([EmojiImages(style) for style in STYLES])
+    whole.labels = whole.labels.assign(file=whole.labels["style"] + "/" + whole.labels["concept"] + ".png")
+    return whole
+
+
+def corrupted(profile: Profile) -> Corrupted:
+    """Return other photographs of CIFAR-10 than the labelled ones, each corrupted in one way, ``corrupted_images`` in each."""
+    whole = labelled_sets.pictures(LABELLED["cifar10"])
+    ways = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES for _ in range(profile.data.corrupted_images)]
+    others = np.setdiff1d(np.arange(len(whole)), labelled_sets.evenly(whole, profile.data.labelled_images).rows)
+    rows = stream(profile, 13).permutation(others)[: len(ways)]
+    return Corrupted(Subset(whole, rows), ways[: len(rows)], profile.seed)
+
+
+def _seen(profile: Profile, pictures: ImageSet) -> ImageSet:
+    """Return judged photographs as models see them: also mirrored, where the profile says so."""
+    return Mirrored(pictures) if profile.data.mirrored else pictures
+
+
+def levels_answers(profile: Profile) -> readers_levels.LevelAnswers:
+    """Return people's answers of the experiment Levels."""
+    return readers_levels.levels_answers(registry.locate("levels-answers"))
+
+
+def _levels(profile: Profile) -> ImageSet:
+    rows = levels_answers(profile).rows_in(training(profile).labels["file"].tolist())
+    return Subset(training(profile), np.sort(rows))
+
+
+def _kriegeskorte(profile: Profile) -> ImageSet:
+    return _seen(profile, Held(list(similarity_92().images)))
+
+
+def judged(profile: Profile, name: str) -> readers_similarity.SimilarityJudgments:
+    """Return one of the sets of judged photographs, by its name here."""
+    source, _, part = name.partition("-")
+    readers_of: dict[str, Callable[[Path], readers_similarity.SimilarityJudgments]] = {
+        "peterson": lambda folder: readers_similarity.ratings(folder, part),
+        "cichy": lambda folder: readers_similarity.arrangements_cichy(folder, part),
+        "king": readers_similarity.arrangements_king,
+    }
+    return readers_of[source](registry.locate(f"{source}-judgments"))
+
+
+def _judged(profile: Profile, name: str) -> ImageSet:
+    known = judged(profile, name)
+    if known.archive is None:
+        return Files([Path(file) for file in known.files])
+    whole = ZipImages(known.archive)
+    rows = np.array([whole.names.index(str(file)) for file in known.files])
+    return Subset(whole, rows, pd.DataFrame({"file": [file.name for file in known.files]}))
+
+
+def labelled(profile: Profile, name: str) -> Subset:
+    """Return photographs with class labels, at most ``labelled_images``, spread evenly over the classes."""
+    whole = named.pictures(name, labelled=True) if registry.is_named(name) else labelled_sets.pictures(LABELLED[name])
+    return labelled_sets.evenly(whole, profile.data.labelled_images)
+
+
+def _imagenet_a(profile: Profile) -> ImageSet:
+    classes = readers_imagenet.imagenet_classes(registry.locate("breeds-hierarchy") / "dataset_class_info.json")
+    return readers_imagenet.imagenet_a(registry.locate("imagenet-a"), classes)[0]
+
+
+def _sample(profile: Profile) -> ImageSet:
+    """Return pictures of the pool, evenly spaced: by their mean a model is centred that is not run on the whole pool."""
+    whole = load(profile, profile.data.pool)
+    return Subset(whole, np.unique(np.linspace(0, len(whole) - 1, SAMPLED).astype(int)))
+
+
+def _peterson(name: str) -> Registered:
+    return Registered(lambda profile: _judged(profile, name), ("peterson-judgments",))
+
+
+SETS: dict[str, Registered] = {
+    "emoji": Registered(_emoji, tuple(name for name in registry.packages() if not name.endswith("-weights"))),
+    "things-photographs": Registered(
+        lambda profile: _seen(profile, Files(photographs()[0])), ("things-ids", "things-photographs")
+    ),
+    "caltech101": Registered(lambda profile: labelled_sets.pictures("caltech101"), ("caltech101",)),
+    "corrupted": Registered(corrupted, ("cifar10",)),
+    SAMPLE: Registered(_sample, (lambda profile: sources_of(profile, profile.data.pool)[-1],)),
+    "imagenet-train": Registered(training, ("imagenet-2012-training",)),
+    "imagenet-val": Registered(
+        lambda profile: imagenet.validation(profile.data.imagenet_validation), ("imagenet-2012-validation",)
+    ),
+    "things": Registered(_things, ("things-ids", lambda profile: profile.data.things_photographs)),
+    "levels": Registered(_levels, ("levels-answers", "imagenet-2012-training")),
+    "kriegeskorte-92": Registered(_kriegeskorte, ("kriegeskorte92-images", "kriegeskorte92-judgments")),
+    "imagenet-a": Registered(_imagenet_a, ("imagenet-a", "breeds-hierarchy")),
+    "cifar10": Registered(lambda profile: labelled(profile, "cifar10"), ("cifar10",)),
+    "textures": Registered(lambda profile: labelled(profile, "textures"), ("dtd",)),
+    "peterson-animals": _peterson("peterson-animals"),
+    "peterson-automobiles": _peterson("peterson-automobiles"),
+    "peterson-fruits": _peterson("peterson-fruits"),
+    "peterson-furniture": _peterson("peterson-furniture"),
+    "peterson-various": _peterson("peterson-various"),
+    "peterson-vegetables": _peterson("peterson-vegetables"),
+    "cichy-set1": Registered(lambda profile: _judged(profile, "cichy-set1"), ("cichy-judgments",)),
+    "king": Registered(lambda profile: _judged(profile, "king"), ("king-judgments",)),
+}
+
+
+def load(profile: Profile, name: str) -> ImageSet:
+    """Return the pictures of a set: a registered one, or one that is named by where it is from.
+
+    Raises:
+        HumalignError: there is none of that name, or its pictures cannot be had.
+    """
+    if registry.is_named(name):
+        registry.locate(name)
+        return labelled(profile, name) if name in profile.data.labelled else named.pictures(name)
+    if name not in SETS:
+        raise HumalignError(f"profile {profile.name}: no set {name!r}: {nearest(name, SETS)}; or {labelled_sets.FORMS}, or folder:PATH")
+    return SETS[name](profile)
+
+
+def sources_of(profile: Profile, name: str) -> tuple[str, ...]:
+    """Name the sources of a set, as a profile takes it."""
+    if registry.is_named(name):
+        return (name,)
+    if name not in SETS:
+        load(profile, name)  # which says what is known
+    return tuple(each(profile) if callable(each) else each for each in SETS[name].sources)
+
+
+def at_hand(name: str) -> bool:
+    """Return whether a set lies here, or is not one that may be left out."""
+    if name not in GATED:
+        return True
+    source, _, part = name.partition("-")
+    folder = registry.find(registry.source(f"{source}-judgments").path)
+    return folder is not None and (source != "peterson" or part in readers_similarity.rated_categories(folder))

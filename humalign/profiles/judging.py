@@ -1,0 +1,93 @@
+"""The sections of a profile about pictures and judgments: which there are, and which teachers learn from them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from humalign.profiles.limits import Count, Folds, NotNegative, Number, Positive, Share
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Pictures and judgments.
+
+    Attributes:
+        judged: sets of things that people, or simulated observers, judged.
+        pool: pictures that nobody judged, of which triplets are made: a registered set, ``torchvision:NAME/SPLIT``,
+            ``hf:OWNER/NAME/SPLIT`` or ``folder:PATH``.
+        mirrored: whether judged photographs are also shown mirrored; the features of both are averaged.
+        labelled: sets of pictures with classes that every model is run on, named as the pool is.
+        labelled_images: of each labelled set, at most.
+        corrupted_images: other photographs of CIFAR-10, of each of eight corruptions at five severities.
+        imagenet_pictures: for training; a run on fewer is refused.
+        imagenet_validation: pictures.
+        things_photographs: the source of one photograph of each THINGS object: ``things-reference-photographs``, those that people
+            judged, whose archive has a password, or ``things-photographs``, CC0, one other photograph of each.
+    """
+
+    judged: tuple[str, ...]
+    pool: str
+    mirrored: bool = False
+    labelled: tuple[str, ...] = ()
+    labelled_images: Count = 1000
+    corrupted_images: Number = 0
+    imagenet_pictures: Count = 1281167
+    imagenet_validation: Count = 50000
+    things_photographs: str = "things-reference-photographs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Splits of the judged things into those that a teacher is fitted to, and those that it is scored on.
+
+    Attributes:
+        all: whether one is fitted to all things; it is scored on none of them.
+        folds: over the things; 0 for none.
+        halves: whether one is fitted to each half of them.
+        whole_subgroups: subgroups a fold that are held out whole.
+    """
+
+    all: bool = False
+    folds: Folds = 0
+    halves: bool = False
+    whole_subgroups: Number = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """An affine map of a backbone's embeddings, fitted to judgments of one set.
+
+    Attributes:
+        judged: the set.
+        backbones: whose embeddings it maps, side by side; none where the embeddings come with the judgments.
+        further: backbones that are scored as these are, but are no part of it.
+        learner: ``affine``, on the observers' choice distributions; ``answers``, several recipes side by side on one set of answers, the
+            mixed-effects teacher among them; ``photographs``, on what the published VICE says of them.
+        parts: what it is fitted to, and scored on.
+        triplets: with the observers' choice distributions, that it learns from.
+        border_share: of these drawn across the borders of clusters of the VICE embedding, the others uniform.
+        border_clusters: of the VICE embedding.
+        pulls: strengths of the regularisation λ of the affine map, of which one is chosen on hidden things.
+        pull_folds: over the training things, to choose among them.
+        rank: directions of the backbone that the affine map may turn.
+        iterations: of the affine map's solver.
+        residuals: standard deviations of a thing's own part in the mixed-effects teacher, of which one is chosen.
+        ridges: of the mixed-effects teacher.
+        keeps: how much of the backbone's own space stays.
+    """
+
+    judged: str
+    backbones: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
+    learner: str = "affine"
+    parts: Parts = Parts()
+    triplets: Count = 1
+    border_share: Share = 0.0
+    border_clusters: Number = 0
+    pulls: tuple[NotNegative, ...] = ()
+    pull_folds: Folds = 3
+    rank: Number = 0
+    iterations: Count = 300
+    residuals: tuple[Positive, ...] = ()
+    ridges: tuple[Positive, ...] = ()
+    keeps: tuple[Share, ...] = ()
