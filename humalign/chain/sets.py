@@ -116,7 +116,8 @@ def left_out(profile: Profile) -> list[str]:
 
 def asked(profile: Profile) -> list[str]:
     """Name the sets that the evaluations of a profile look at, those that are not at hand left out."""
-    return list(dict.fromkeys([*unjudged(profile), *filter(at_hand, (name for each in evaluations(profile) for name in EVALUATIONS[each][0]))]))
+    named = (name for each in evaluations(profile) for name in EVALUATIONS[each][0])
+    return list(dict.fromkeys([*unjudged(profile), *filter(at_hand, named)]))
 
 
 def judged_pictures(profile: Profile) -> list[str]:

@@ -62,7 +62,8 @@ def test_matrix_pearson_draws_a_pair_as_often_as_its_items(matrices):
 
 def test_a_gain_is_paired_draw_by_draw_and_only_where_the_reference_has_the_metric():
     base, mapped = Estimate(0.4, np.array([0.3, 0.5]), 9), Estimate(0.6, np.array([0.6, 0.6]), 9)
-    found = {("m", "teacher-base"): {"accuracy": base}, ("m", "teacher"): {"accuracy": mapped, "own": mapped}, ("n", "teacher"): {"own": base}}
+    both = {"accuracy": mapped, "own": mapped}
+    found = {("m", "teacher-base"): {"accuracy": base}, ("m", "teacher"): both, ("n", "teacher"): {"own": base}}
     rows = list(measures(found, "odd-one-out", "some"))
     assert [(row.model, row.stage, row.metric) for row in rows] == [
         ("m", "teacher-base", "accuracy"), ("m", "teacher", "accuracy"), ("m", "teacher", "accuracy-above-teacher-base"),
