@@ -140,7 +140,7 @@ def backbone(folder: Path) -> Backbone:
     if "model" not in about:
         raise HumalignError(f"{folder} holds no released model: run `humalign convert ARCHIVE {folder}` first")
     model = about["model"]
-    found = backbones.LIBRARIES["timm"](model, f"local-dir:{folder}", None, None, True)
+    found = backbones.of_library("timm", model, f"local-dir:{folder}", None, None, True)
     like = backbones.recipes()[MODELS[model].like]
     found.recipe = dataclasses.replace(found.recipe, trained_on=like.trained_on, source=about["layout"])
     found.classifier = _classifier(load_file(folder / export.CLASSIFIER))
@@ -198,13 +198,13 @@ def _built(
     for network in entry.networks:
         recipe = dataclasses.replace(NETWORKS[network], licence=entry.licence, trained_on=like.trained_on)
         with torch.device("meta"):  # sizes without values
-            net: Any = backbones.LIBRARIES["timm"](model, recipe.model, recipe, None, False).net
+            net: Any = backbones.of_library("timm", model, recipe.model, recipe, None, False).net
         for shapes in layout.layouts(net, stage):
             named, wrong = layout.assign(arrays, shapes)
             if not wrong:
                 named = {name: np.asarray(array, np.float32) for name, array in named.items()}
                 _write_tower(named, net.pos_embed.shape[1], tower)
-                return backbones.LIBRARIES["timm"](model, recipe.model, recipe, tower, True), _heads(named)
+                return backbones.of_library("timm", model, recipe.model, recipe, tower, True), _heads(named)
             complaints.append(wrong)
     least = min(complaints, key=len)
     raise HumalignError(f"{archive.name} has another layout than {model} ({entry.known}): {listed('things do not fit', least)}")
