@@ -198,7 +198,7 @@ def build(name: str, pretrained: bool = True) -> Backbone:
         raise HumalignError(f"unknown library {library!r} in {name!r}: {nearest(library, LIBRARIES)}")
     recipe = recipes().get(plain)
     path = _file(plain, model, recipe, place) if pretrained else None
-    with torch.random.fork_rng(devices=[]), _one_line(name, pretrained and path is None):
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed if recipe else 0)
         built = of_library(library, name, model, recipe, path, pretrained)
         # What is registered was tried when it was.
@@ -215,8 +215,15 @@ def of_library(library: str, name: str, model: str, recipe: Recipe | None, path:
         recipe: what is registered of it; else the library is asked.
         path: of its weights; else from the hub.
         pretrained: load weights at all.
+
+    Raises:
+        HumalignError: the library cannot build it.
     """
-    built = LIBRARIES[library](name, model, recipe, path, pretrained)
+    with _one_line(name, pretrained and path is None):
+        if pretrained and model.startswith("local-dir:"):
+            for file in Path(model.removeprefix("local-dir:")).glob("*.safetensors"):
+                weights.refuse_damaged(file)
+        built = LIBRARIES[library](name, model, recipe, path, pretrained)
     return Backbone(name, built.recipe, built.net, built.stages, built.classifier)
 
 

@@ -30,6 +30,8 @@ def build(name: str, model: str, recipe: Recipe | None, path: Path | None, pretr
         settings = {"pretrained": tag if pretrained and path is None else None, "force_quick_gelu": bool(of_tag.get("quick_gelu"))}
         if path is not None:
             settings["pretrained"] = str(path)
+    if path is not None:
+        weights.refuse_damaged(path)
     if path is not None and path.suffix == ".npz":
         raise HumalignError(f"{name}: big_vision's .npz goes into a model of timm: write timm:MODEL@{path}")
     clip: Any = open_clip.create_model(architecture, **settings)

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from humalign.artefacts import sha256, write_error
@@ -28,6 +27,7 @@ from humalign.models import backbones, export, tensor_bundle
 from humalign.models.backbones import Backbone
 from humalign.models.released import layout
 from humalign.models.released.catalogue import HOME, MODELS, NETWORKS, STAGES, stage_of, students
+from humalign.models.weights import load_file, metadata
 
 __all__ = ["MODELS", "STAGES", "backbone", "compare", "convert", "extract", "stage_of", "students"]
 
@@ -173,8 +173,7 @@ def compare(folder: Path) -> tuple[str, int, list[str]]:
 def _about(folder: Path) -> dict[str, str]:
     """Return what a converted folder says of itself; nothing where there is none."""
     try:
-        with safe_open(folder / export.CLASSIFIER, "pt") as file:
-            return file.metadata() or {}
+        return metadata(folder / export.CLASSIFIER)
     except (OSError, SafetensorError):
         return {}
 
