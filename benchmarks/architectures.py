@@ -32,7 +32,7 @@ from humalign.models.export import Card, save_pretrained
 from humalign.models.student import Student
 
 # Beyond so many parameters a family's smallest model is only built; a process may hold so many bytes.
-LARGEST, MEMORY = 320e6, 9e9
+LARGEST, MEMORY = 120e6, 9e9
 SECONDS = 600
 PICTURES = 4
 SAME = 1e-5
