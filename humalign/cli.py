@@ -277,12 +277,11 @@ def _memory_map(path: Path) -> Any:
 
 
 def _names(path: Path) -> Any:
-    import numpy as np
+    from humalign.data.datafiles import name_list
 
-    try:
-        return np.array(path.read_text(encoding="utf-8").splitlines(), dtype=str)
-    except (OSError, UnicodeDecodeError) as error:
-        raise HumalignError(f"cannot read file names at {path} ({error}): one name a line, in the order of the indices") from None
+    if not path.is_file():
+        raise HumalignError(f"cannot read file names at {path}: name a file with one name a line, in the order of the indices")
+    return name_list(path)
 
 
 def _audit(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from humalign.chain import features, pipeline, steps
 from humalign.chain.pipeline import Run
@@ -15,6 +15,7 @@ from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
 from humalign.models import export
 from humalign.models.backbones import Backbone, build
+from humalign.models.weights import metadata
 
 ABOUT = {
     "aligned": "Distilled from a teacher that was fitted to odd-one-out choices, while its weights stayed near where they began.",
@@ -83,8 +84,7 @@ def _card(run: Run, backbone: Backbone, stage: str, part: str, path: Path) -> ex
 def _metadata(path: Path) -> dict[str, str]:
     """Read the provenance that a student's file carries."""
     try:
-        with safe_open(path, "pt") as file:
-            found = file.metadata() or {}
+        found = metadata(path)
     except (OSError, SafetensorError) as error:
         raise HumalignError(f"{path} holds no student ({error}): delete it and run `humalign run students`") from None
     libraries = json.loads(found.pop("versions", "{}"))

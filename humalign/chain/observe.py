@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from safetensors import safe_open
-from safetensors.torch import load_file
 
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import judged
@@ -15,7 +14,7 @@ from humalign.chain.inputs import progress_bar, stream
 from humalign.chain.pipeline import Rows, Run
 from humalign.data.judgments import ByObject, Choices
 from humalign.distil.ranks import join
-from humalign.models.weights import save_file
+from humalign.models.weights import load_file, save_file
 from humalign.profiles import Profile, Teacher
 from humalign.teach import vice
 

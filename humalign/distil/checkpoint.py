@@ -6,11 +6,9 @@ with others is refused, so that it never returns a student that it did not make.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from humalign.artefacts import fingerprint, replacing
+from humalign.artefacts import fingerprint
 from humalign.distil.batches import Inputs, Plan
 from humalign.distil.optimiser import AdamTowardsInit
 from humalign.errors import HumalignError
+from humalign.models import checkpoints
 from humalign.models.student import Student
 
 # Bytes of an array that are looked at, in rows evenly spread: all of most arrays, and a second's work.
@@ -93,48 +92,31 @@ class Checkpoint:
             "optimiser": self.optimiser.state_dict(),
             "log": dataclasses.asdict(log),
         }
-        with replacing(self.path) as part:
-            torch.save(state, part)
+        checkpoints.write(self.path, state)
 
     def resume(self) -> Log:
         """Bring student and optimiser to where the file left them, and return its log; an empty one without a file.
 
-        Raises:
-            HumalignError: a damaged file, which is removed, or one of another training, which is kept.
-        """
-        if self.path is None:
-            return Log()
-        try:
-            state = self._read(self.path)
-            other = self._other(state)
-            if not other:
-                self._restore(state)
-                return Log(**state["log"])
-        except FileNotFoundError:
-            return Log()
-        except Exception as error:  # a file cut short, damaged, or no checkpoint: only time is lost
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-            said = f"was unreadable ({type(error).__name__}) and is removed: run the same command again"
-            raise HumalignError(f"the checkpoint {self.path} {said}") from None
-        raise HumalignError(f"the checkpoint {self.path} {other}: delete it, or give this run its own")
+        A damaged file is warned of, and the training starts from the beginning.
 
-    @staticmethod
-    def _read(path: Path) -> dict[str, Any]:
-        # PyTorch does not compare the checksums that it writes.
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
-                raise zipfile.BadZipFile
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
+        Raises:
+            HumalignError: a file of another training, or none at all, which is kept.
+        """
+        state = checkpoints.read(self.path) if self.path else None
+        if state is None:
+            return Log()
+        if other := self._other(state):
+            raise HumalignError(f"the checkpoint {self.path} {other}: {checkpoints.OTHER}")
+        self._restore(state)
+        return Log(**state["log"])
 
     def _other(self, state: dict[str, Any]) -> str:
         """Return what the training in the file has of its own; nothing where it is this one."""
-        for name, value in self.settings.items():
-            if state["settings"][name] != value:
-                return f"is of a run with another `{name}`"
         if "made of" not in state:
-            return "does not say what it is of, as those of earlier versions"
+            return "is no student's"
+        for name, value in self.settings.items():
+            if state["settings"].get(name) != value:
+                return f"is of a run with another `{name}`"
         left = self.student.left
         # A student that an interrupted call left half trained may go on, if nothing has changed it since.
         if left == (self.made_of["initial weights"], state["made of"]["initial weights"]):
@@ -144,11 +126,8 @@ class Checkpoint:
 
     @torch.no_grad()
     def _restore(self, state: dict[str, Any]) -> None:
-        found = state["parameters"]
-        if {name: p.shape for name, p in self._trained.items()} != {name: p.shape for name, p in found.items()}:
-            raise ValueError("the parameters of another student")
         for name, parameter in self._trained.items():
-            parameter.copy_(found[name])
+            parameter.copy_(state["parameters"][name])
         self.optimiser.load_state_dict(state["optimiser"])
 
     def leave(self) -> None:

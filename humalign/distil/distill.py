@@ -140,8 +140,8 @@ def distill(
         labelled: rows of a triplet file over ``inputs``, or all triplets among batches of them.
         settings: of the run.
         checkpoint: written every ``checkpoint_every`` steps; where it exists, training goes on from it and
-            ends exactly as it would have without the stop. One of another training is refused, see
-            `humalign.distil.checkpoint`. Several processes must see the same file.
+            ends exactly as it would have without the stop. One of another training is refused; from a damaged one
+            training starts again, and says so: see `humalign.distil.checkpoint`. Several processes must see the same file.
         progress: called with each finished step, and first with those that a resumed training finished before.
         engine: how to compute it.
         evaluate: called with the student every ``evaluate_every`` steps; what it returns is kept in the log.
@@ -150,7 +150,7 @@ def distill(
 
     Raises:
         HumalignError: a file that fails its audit, which compares its names with those of a ``PixelStore``; triplets, images and
-            student that don't fit; a damaged checkpoint or one of another run; a divergence that is not finite.
+            student that don't fit; a checkpoint of another run; a divergence that is not finite.
     """
     if evaluate and (not isinstance(evaluate_every, numbers.Integral) or evaluate_every < 1):
         raise HumalignError(f"`evaluate_every` is {evaluate_every!r}: it must be a whole number, 1 or more")

@@ -147,13 +147,14 @@ def read(path: str | Path) -> pd.DataFrame:
     if not path.is_file():
         raise HumalignError(f"no scores at {path}: run `make reproduce` first")
     try:
-        frame = pd.read_csv(path)
+        # A model may be called 007, NA or 1e3: names are text, and only numbers may be missing.
+        numbers = {name: ["", "nan"] for name in (*NUMBERS, "n", "seed", "x")}
+        texts = {name: str for name in (*COLUMNS, *DERIVED) if name not in numbers}
+        frame = pd.read_csv(path, dtype=texts, na_values=numbers, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise HumalignError(f"{path} is no table of scores ({error}): delete it and run `make reproduce`") from None
     if tuple(frame.columns) not in (COLUMNS, (*COLUMNS, *DERIVED)):
         raise HumalignError(f"{path} has columns {list(frame.columns)}, expected {[*COLUMNS, *DERIVED]}")
-    for name in {"item", "reference"} & set(frame.columns):  # an empty name is read as NaN
-        frame[name] = frame[name].astype(object).fillna("").astype(str)
     frame = complete(frame)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # `origins.read` is what complains of a damaged file
         frame.attrs["sources"] = json.loads(path.with_name("provenance.json").read_text("utf-8"))["sources"]

@@ -64,6 +64,9 @@ def to_files(
     Raises:
         HumalignError: a picture that cannot be read, no space, or a value that is not finite, or too large for half precision.
     """
+    if (wanted := backbone.recipe.interpolation) != "bicubic":
+        # Pictures kept on disk serve every backbone of their size.
+        said(f"{backbone.name} asks for {wanted} pictures; a run squashes all with bicubic, as the official pipeline does")
     journal, parts = paths[0].with_name(f"{paths[0].stem}.journal"), [path.with_name(f"{path.stem}.part.npy") for path in paths]
     backbone = backbone.to(device).to(memory_format=torch.channels_last)
     try:

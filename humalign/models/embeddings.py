@@ -98,11 +98,3 @@ def read(path: str | Path) -> xr.Dataset:
             return file.load()
     except (OSError, KeyError) as error:
         raise HumalignError(f"cannot read embeddings at {path} ({type(error).__name__}): run `humalign run embeddings`") from None
-
-
-def made_with(path: str | Path, key: str) -> bool:
-    """Tell whether a file was written by a stage under this very key, so that a stopped stage need not make it again."""
-    try:
-        return Path(path).is_file() and bool(read(path).attrs.get("key") == key)
-    except HumalignError:
-        return False

@@ -16,14 +16,13 @@ from typing import Any
 import torch
 from jaxtyping import Float, Num
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from humalign.artefacts import replacing
 from humalign.errors import HumalignError
 from humalign.models.backbones import Backbone, keep_no_biases, refuse_unscaled
-from humalign.models.weights import save_file
+from humalign.models.weights import load_file, save_file
 
 HEAD_DIM = 1024
 

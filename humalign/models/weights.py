@@ -6,6 +6,8 @@ before arrays of NumPy are copied in, every parameter is made NaN, so that one w
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import re
@@ -15,17 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from humalign.errors import HumalignError, complaint, listed
 
 FOLDER = "HUMALIGN_WEIGHTS"
+# Under which a file of safetensors keeps the checksum of its tensors.
+CHECKSUM = "tensors_sha256"
 SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".bin")
 # What a folder in the layout of the Hugging Face hub may hold, the first found first.
 STEMS = ("model", "open_clip_model", "pytorch_model", "open_clip_pytorch_model")
 IN_FOLDER = tuple(f"{stem}{suffix}" for stem in STEMS for suffix in SUFFIXES)
-SHOWN = 6
 
 
 def find(names: Iterable[str]) -> Path | None:
@@ -85,12 +89,54 @@ def config(path: Path, name: str) -> dict[str, Any]:
 
 
 def save_file(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, Any] | None = None) -> None:
-    """Write tensors as safetensors, in a file that the umask says who may read.
+    """Write tensors as safetensors with their checksum, in a file that the umask says who may read.
 
     Safetensors' own function lets only the owner read it, and refuses a network that has a tensor under several names.
     """
-    whole = {name: value.detach().contiguous().clone() for name, value in tensors.items()}
-    path.write_bytes(serialised(whole, {name: str(value) for name, value in (metadata or {}).items()}))
+    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    about = {name: str(value) for name, value in (metadata or {}).items()}
+    path.write_bytes(serialised(whole, about | {CHECKSUM: _checksum(whole, about)}))
+
+
+def load_file(path: str | Path) -> dict[str, Tensor]:
+    """Read a file of safetensors, and compare its checksum where ``save_file`` has written one.
+
+    Raises:
+        HumalignError: another checksum than when it was written.
+        OSError, SafetensorError: missing, or cut short.
+    """
+    with safe_open(path, "pt") as file:
+        found, about = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    if about.get(CHECKSUM, "") not in ("", _checksum(found, about)):
+        why = "its values have another checksum than when they were written"
+        raise HumalignError(f"{path} is damaged, {why}: delete it and write or fetch it again")
+    return found
+
+
+def metadata(path: str | Path) -> dict[str, str]:
+    """Return what a file of safetensors says of itself, without its checksum.
+
+    Raises:
+        OSError, SafetensorError: missing, or cut short.
+    """
+    with safe_open(path, "pt") as file:
+        return {name: value for name, value in (file.metadata() or {}).items() if name != CHECKSUM}
+
+
+def refuse_damaged(path: Path) -> None:
+    """Raise where a file that ``save_file`` has written holds other values than it wrote; any other file is left alone."""
+    if path.suffix == ".safetensors":
+        with contextlib.suppress(OSError, SafetensorError):  # told by whoever loads it
+            load_file(path)
+
+
+def _checksum(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
+    seen = hashlib.sha256(json.dumps({name: about[name] for name in about if name != CHECKSUM}, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        seen.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        seen.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return seen.hexdigest()
 
 
 def load_into_timm(net: Any, path: Path) -> None:
@@ -102,6 +148,7 @@ def load_into_timm(net: Any, path: Path) -> None:
     Raises:
         HumalignError: no weights, or another model's; names what is missing.
     """
+    refuse_damaged(path)
     (_npz if path.suffix == ".npz" else _tensors)(net, path)
 
 

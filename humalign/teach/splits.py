@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int, Integer
+from jaxtyping import Bool, Int
 from sklearn.model_selection import BaseCrossValidator
 
-from humalign.data.judgments import Choices, number, whole
+from humalign.data.judgments import number
 from humalign.errors import HumalignError
 
 
@@ -56,22 +56,3 @@ class ObjectFolds(BaseCrossValidator):
         if not 2 <= number("n_splits", self.n_splits) <= len(X):
             raise HumalignError(f"{self.n_splits} folds of {len(X)} objects: give two folds or more, and no more than objects")
         yield from np.array_split(np.random.RandomState(self.seed).permutation(len(X)), self.n_splits)
-
-
-def inside(choices: Choices, objects: Integer[np.ndarray, " m"] | Bool[np.ndarray, " m"] | Sequence[int]) -> Choices:
-    """Keep the triplets whose three objects are all among the given ones, renumbered to places in them.
-
-    Raises:
-        HumalignError: objects that are no indices, or named twice; no triplet lies inside them.
-    """
-    objects = np.asarray(objects)
-    objects = np.flatnonzero(objects) if objects.dtype == bool else whole(objects, "objects")
-    if not len(objects) or objects.min() < 0 or len(np.unique(objects)) < len(objects):
-        raise HumalignError("objects to keep: give each one's index from 0 once, and at least one")
-    place = np.full(int(max(choices.triplets.max(), objects.max())) + 1, -1)
-    place[objects] = np.arange(len(objects))
-    local = place[choices.triplets]
-    keep = (local >= 0).all(1)
-    if not keep.any():
-        raise HumalignError(f"no answer lies wholly inside these {len(objects)} objects")
-    return Choices(local[keep], choices.counts[keep])

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Real, Shaped
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.linear_model import RidgeCV
 from sklearn.utils.validation import check_is_fitted
@@ -33,7 +32,7 @@ from humalign.data.judgments import (
     number,
 )
 from humalign.errors import HumalignError
-from humalign.models.weights import save_file
+from humalign.models.weights import load_file, save_file
 from humalign.teach.devices import named
 from humalign.teach.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
 
@@ -176,7 +175,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
     def load(cls, path: str | Path) -> AffineTeacher:
         """Read a map written by ``save``."""
         try:
-            found = load_file(path)
+            found = {name: array.numpy() for name, array in load_file(path).items()}
             teacher = cls()
             teacher.matrix_, teacher.mean_, teacher.scale_ = found["matrix"], found["mean"], float(found["scale"][0])
             teacher.bias_ = found["bias"]

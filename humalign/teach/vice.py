@@ -8,23 +8,22 @@ Source: Muttenthaler et al., 2022 (VICE); paper, Methods.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from humalign.artefacts import fingerprint, replacing
+from humalign.artefacts import fingerprint
 from humalign.data.judgments import Choices, Triplets, check_triplets, number
 from humalign.errors import HumalignError
+from humalign.models import checkpoints
 from humalign.teach.devices import named
 from humalign.teach.objectives import cross_entropy, pair_similarities
 
@@ -141,7 +140,7 @@ def fit(
             objects, from 2 to 5 (the published value), or fewer where the answers would otherwise cost ``NEGLIGIBLE`` more.
         device: where the steps are computed, as ``cpu`` or ``cuda``; the posterior comes back to the processor.
         checkpoint: written every ``checkpoint_every`` steps; where it exists, the fit goes on from it and ends exactly as it would have
-            without the stop.
+            without the stop. From a damaged one, the fit starts again and says so.
         checkpoint_every: steps between checkpoints.
 
     Warns:
@@ -150,8 +149,7 @@ def fit(
             ``sure_objects`` is given, the second is said only if the answers cost ``NEGLIGIBLE`` more.
 
     Raises:
-        HumalignError: a setting out of its range; a fit that diverged; no dimension is left; the checkpoint is unreadable or of another
-            fit (it is removed).
+        HumalignError: a setting out of its range; a fit that diverged; no dimension is left; a checkpoint of another fit, which is kept.
     """
     prior, checkpoint = prior or Prior(), Path(checkpoint) if checkpoint else None
     settings_checked = {"objects": (objects, 3), "dim": (dim, 1), "steps": (steps, 1), "batch": (batch, 1), "seed": (seed, 0)}
@@ -263,30 +261,26 @@ class Progress:
             "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
         }
-        with replacing(path) as part:
-            torch.save(state, part)
+        checkpoints.write(path, state)
 
     def resume(self, path: Path, settings: str) -> int:
-        """Restore the state, and return after how many steps it was saved; none where there is no file."""
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            if state["settings"] != settings:
-                raise ValueError("it is of another fit")
-            with torch.no_grad():
-                for name, weight in self.weights.items():
-                    weight.copy_(state["weights"][name])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.schedule.load_state_dict(state["schedule"])
-            self.generator.set_state(state["generator"])
-            return int(state["steps"])
-        except FileNotFoundError:
+        """Restore the state, and return after how many steps it was saved; none where there is no file, or a damaged one.
+
+        Raises:
+            HumalignError: a file of another fit, or none at all, which is kept.
+        """
+        state = checkpoints.read(path)
+        if state is None:
             return 0
-        except Exception as error:  # cut short, or of another fit: the fit starts afresh, losing only time
-            with contextlib.suppress(OSError):
-                path.unlink()
-            raise HumalignError(
-                f"the checkpoint {path} is cut short or of another fit ({type(error).__name__}) and is removed: run the same command again"
-            ) from None
+        if state["settings"] != settings:
+            raise HumalignError(f"the checkpoint {path} is of another fit: {checkpoints.OTHER}")
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(state["weights"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.generator.set_state(state["generator"])
+        return int(state["steps"])
 
 
 def _digest(choices: Choices) -> str:

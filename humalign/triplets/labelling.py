@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Real
@@ -153,7 +154,7 @@ def odd_last(triplets: Triplets, similar: Float[np.ndarray, "n 3"]) -> tuple[np.
 
 
 def label(
-    embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, names: np.ndarray | Sequence[str | Path], workers: int = 1
+    embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, names: Iterable[Any], workers: int = 1
 ) -> LabelledTriplets:
     """Label triplets with dot-product similarities, and sort each row so that image 2 is the odd one out.
 
@@ -175,7 +176,7 @@ def label_file(
     path: str | Path,
     embeddings: Real[np.ndarray, "images dim"],
     triplets: Triplets,
-    names: np.ndarray | Sequence[str | Path],
+    names: Iterable[Any],
     workers: int = 1,
 ) -> None:
     """Label triplets as ``label`` does, straight into a file: for millions of rows, whose file names memory need not hold.

@@ -7,13 +7,13 @@ with a table that holds, for each index, the name that it had first: nothing is 
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from humalign.data.listing import plain
 from humalign.errors import HumalignError
 from humalign.triplets.findings import Finding, none
 from humalign.triplets.layout import Names
@@ -112,8 +112,8 @@ def _text(name: np.bytes_ | np.str_) -> str:
 
 
 def _plain(name: np.bytes_ | np.str_) -> str:
-    """Return a name without what editors and file systems add: a byte order mark, blanks around it, split accents (NFD)."""
-    return unicodedata.normalize("NFC", _text(name).removeprefix("\ufeff").strip())
+    """Return a name as image sets and stores of pixels keep it, without a byte order mark and blanks around it."""
+    return plain(_text(name).removeprefix("\ufeff").strip())
 
 
 # Why names differ from the list's: each is tried on the indices that occur, their names in the file, and the list.

@@ -353,9 +353,12 @@ def test_embeddings_that_are_none_are_one_line(said, audited):
 def test_an_image_list_that_is_none_is_one_line(said, audited):
     folder, _ = audited
     (folder / "e.txt").write_bytes(b"\xff\xfe")
-    for name in ("e.txt", "nowhere.txt"):
+    for name, line in (("e.txt", "save it in UTF-8"), ("nowhere.txt", "cannot read file names at")):
         status, _, error = said("audit", folder / "t.npz", "--names", folder / name)
-        assert status == 2 and "cannot read file names at" in one_line(error)
+        assert status == 2 and line in one_line(error)
+    whole = "\ufeff" + "".join(f" {i}.png \r\n" for i in range(80)) + "\n\n"
+    (folder / "editor.txt").write_text(whole, "utf-8")
+    assert said("audit", folder / "t.npz", "--names", folder / "editor.txt")[0] == 0
     (folder / "short.txt").write_text("0.png\n1.png\n")
     status, _, error = said("audit", folder / "t.npz", "--names", folder / "short.txt", "--embeddings", folder / "e.nc")
     assert status == 2 and "different lengths (embeddings: 80, names: 2)" in one_line(error)

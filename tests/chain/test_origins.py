@@ -83,6 +83,9 @@ def test_a_folder_has_the_digest_of_the_list_of_its_files(monkeypatch, tmp_path)
     for name, text in below.items():
         (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "folder" / name).write_text(text)
+    for left in (".DS_Store", "b/Thumbs.db", "__MACOSX/._a.txt", ".ipynb_checkpoints/a.txt", "@eaDir/a.txt", "b/~$2.txt"):
+        (tmp_path / "folder" / left).parent.mkdir(exist_ok=True)
+        (tmp_path / "folder" / left).write_text("left by a system")
     entry = Source("made", "a folder", "https://example.org", "CC0", "the test", "folder")
     monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path))
     monkeypatch.setitem(registry.everything(), "made", entry)

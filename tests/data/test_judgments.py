@@ -96,14 +96,6 @@ def test_folds_hold_every_concept_out_once_and_some_subgroups_whole():
     assert TAXONOMY["subgroup"][whole].nunique() == 3
 
 
-def test_answers_inside_name_places_of_the_given_objects():
-    choices = Choices(np.array([[0, 5, 9], [1, 2, 3]]), np.array([[1, 0, 0], [0, 1, 0]]))
-    kept = splits.inside(choices, np.array([0, 5, 9]))
-    assert kept.triplets.tolist() == [[0, 1, 2]] and kept.counts.tolist() == [[1, 0, 0]]
-    with pytest.raises(HumalignError, match="no answer lies wholly inside"):
-        splits.inside(choices, np.array([0, 1]))
-
-
 def test_vice_recovers_choice_distributions_it_was_not_told(observers):
     rng = np.random.default_rng(3)
     asked = observers.answer(random_triplets(np.arange(60), 20000, rng), 1, rng)
@@ -220,15 +212,3 @@ def test_an_unknown_similarity_is_no_answer_and_no_object_is_compared_with_itsel
     for objects in (np.arange(5, dtype=np.uint8), [0, 1, 2, 3, 4]):
         wanted = random_triplets(np.arange(5), 9, np.random.default_rng(0))
         assert (random_triplets(objects, 9, np.random.default_rng(0)) == wanted).all()
-
-
-@pytest.mark.parametrize(("objects", "said"), [([0, 1, 1], "once"), ([-1, 1, 2], "from 0"), ([], "at least one")])
-def test_objects_to_keep_are_indices(objects, said):
-    with pytest.raises(HumalignError, match=said):
-        splits.inside(Choices(ROWS, [[1, 0, 0]] * 2), objects)
-
-
-def test_objects_to_keep_may_be_a_mask_or_a_list():
-    choices = Choices(ROWS, [[1, 0, 0]] * 2)
-    for objects in ([3, 4, 5], np.array([3, 4, 5], np.uint8), np.arange(6) > 2):
-        assert splits.inside(choices, objects).triplets.tolist() == [[2, 0, 1]]

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import os
 import types
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import Distillation, Engine, distill
 from humalign.distil.optimiser import AdamTowardsInit
 from humalign.errors import HumalignError
+from humalign.models import checkpoints, weights
 from humalign.models.backbones import Backbone, build
 from humalign.models.embeddings import embed
 from humalign.models.student import Centre, Student
@@ -211,22 +213,47 @@ def test_a_run_resumed_when_it_was_finished_trains_no_more(world, trained, tmp_p
     assert made == 0 and torch.equal(again.head.weight, trained["one"].head.weight)
 
 
-@pytest.mark.parametrize("content", ["cut", "empty", "html", "another-student"])
-def test_an_unreadable_checkpoint_is_one_line_and_then_it_works(world, tmp_path, content):
+@pytest.mark.parametrize("content", ["cut", "empty", "head", "flipped"])
+def test_from_a_damaged_checkpoint_training_starts_again_and_says_so(world, tmp_path, content):
     inputs, _, labelled = world
-    settings = dataclasses.replace(SETTINGS, steps=10, warmup=2, checkpoint_every=5)
-    checkpoint = tmp_path / "s.ckpt"
-    distill(student(), inputs, labelled["one"], settings, checkpoint)
-    if content == "another-student":
-        state = torch.load(checkpoint, weights_only=True)
-        torch.save(state | {"parameters": {"head.weight": torch.zeros(3)}}, checkpoint)
-    else:
-        whole = checkpoint.read_bytes()
-        checkpoint.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "html": b"<html>"}[content])
-    with pytest.raises(HumalignError, match=r"checkpoint .*s\.ckpt was unreadable .*run the same command again") as caught:
-        distill(student(), inputs, labelled["one"], settings, checkpoint)
-    assert "\n" not in str(caught.value) and not checkpoint.exists()
-    assert distill(student(), inputs, labelled["one"], settings, checkpoint) == distill(student(), inputs, labelled["one"], settings)
+    path = tmp_path / "s.ckpt"
+    wanted = distill(student(), inputs, labelled["one"], SHORT, path)
+    whole = path.read_bytes()
+    flipped = whole[:-999] + bytes([whole[-999] ^ 1]) + whole[-998:]
+    path.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "head": whole[:30], "flipped": flipped}[content])
+    again = student()
+    with pytest.warns(UserWarning, match=r"checkpoint .*s\.ckpt is damaged, .* starting again from the beginning$") as said:
+        assert distill(again, inputs, labelled["one"], SHORT, path) == wanted
+    assert len(said) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert distill(student(), inputs, labelled["one"], SHORT, path) == wanted, "and its file is whole again"
+
+
+def pytorch_file(path):
+    torch.save({"settings": dataclasses.asdict(SHORT)}, path)
+
+
+NO_CHECKPOINT = {
+    "a page": (lambda path: path.write_text("<html>"), "is no checkpoint, or one of an earlier version: delete it, or"),
+    "an earlier version": (pytorch_file, "is no checkpoint, or one of an earlier version: delete it, or"),
+    "a table": (lambda path: np.save(path.open("wb"), np.zeros(3)), "is no checkpoint, or one of an earlier version"),
+    "a folder": (lambda path: path.mkdir(), "is a folder: name a file"),
+    "another kind": (lambda path: checkpoints.write(path, {"settings": "of VICE", "steps": 3}), "is no student's: delete it, or"),
+    "below a file": (lambda path: path.parent.write_text("a file"), "cannot write .*s.ckpt"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_CHECKPOINT)
+def test_a_file_that_is_no_checkpoint_is_kept_and_one_line(world, tmp_path, kind):
+    path = tmp_path / "place" / "s.ckpt"
+    make, said = NO_CHECKPOINT[kind]
+    path.parent.mkdir() if kind != "below a file" else None
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(HumalignError, match=said) as caught:
+        distill(student(), world[0], world[2]["one"], SHORT, path)
+    assert "\n" not in str(caught.value) and (path.read_bytes() if path.is_file() else None) == before
 
 
 def test_a_half_trained_student_that_is_resumed_is_still_pulled_to_its_true_start(world, trained, tmp_path):
@@ -380,37 +407,20 @@ def test_a_large_array_is_looked_at_in_rows_over_its_whole_length(monkeypatch):
     assert one != none
 
 
-def test_no_flipped_byte_of_a_checkpoint_is_loaded(world, tmp_path):
-    """Each flip is refused, or is where nothing that counts is kept."""
-    inputs, _, labelled = world
+def test_no_flipped_byte_of_a_checkpoint_is_loaded(tmp_path):
+    """Behind the head each flip is seen by the checksum; in it, it is a wrong checksum or no checkpoint."""
     path = tmp_path / "s.ckpt"
-    small, settings = Student(nn.Linear(16, 3), 3, head_dim=2), dataclasses.replace(SHORT, batch_triplets=8)
-    start = copy.deepcopy(small)
-    wanted = distill(small, inputs, labelled["one"], settings, path)
+    checkpoints.write(path, {"parameters": torch.arange(100.0), "name": "x"})
     whole = path.read_bytes()
-    refused = 0
-    for place in np.random.default_rng(0).choice(len(whole), 250, replace=False):
+    assert checkpoints.read(path)["parameters"][99] == 99
+    for place in [*range(checkpoints.START), *range(checkpoints.START, len(whole), 7)]:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
-        again = copy.deepcopy(start)
-        try:
-            assert distill(again, inputs, labelled["one"], settings, path) == wanted
-            assert all(torch.equal(p, q) for p, q in zip(again.parameters(), small.parameters(), strict=True)), place
-        except HumalignError as error:
-            assert "\n" not in str(error)
-            refused += 1
-    assert refused > 50
-
-
-def test_a_checkpoint_without_what_it_is_of_is_not_taken(world, tmp_path):
-    inputs, _, labelled = world
-    path = tmp_path / "s.ckpt"
-    distill(student(), inputs, labelled["one"], SHORT, path)
-    state = torch.load(path, weights_only=True)
-    del state["made of"]
-    torch.save(state, path)
-    with pytest.raises(HumalignError, match=r"s.ckpt does not say what it is of, .*: delete it, or give this run its own"):
-        distill(student(), inputs, labelled["one"], SHORT, path)
-    assert path.is_file()
+        if place < len(checkpoints.HEAD):
+            with pytest.raises(HumalignError, match="is no checkpoint"):
+                checkpoints.read(path)
+        elif place != checkpoints.START - 1:  # the line's end
+            with pytest.warns(UserWarning, match="is damaged"):
+                assert checkpoints.read(path) is None, place
 
 
 def test_a_checkpoint_whose_path_is_text_and_whose_settings_are_numpys_is_resumed(world, tmp_path, monkeypatch):
@@ -717,7 +727,25 @@ def test_a_saved_student_is_read_again(world, trained, tmp_path):
     from safetensors import safe_open
 
     with safe_open(tmp_path / "s.safetensors", "pt") as file:
-        assert file.metadata() == {"key": "k", "seed": "3"}
+        assert file.metadata().items() > {"key": "k", "seed": "3"}.items()
+    assert weights.metadata(tmp_path / "s.safetensors") == {"key": "k", "seed": "3"}
+
+
+def flip(path, place):
+    """Change one bit of a value, or of what the file says of itself."""
+    whole = path.read_bytes()
+    place = whole.index(b'"seed":"3"') + 8 if place == "metadata" else place
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place:][1:])
+
+
+@pytest.mark.parametrize("place", [-1, -2000, "metadata"])
+def test_a_student_whose_file_was_altered_is_one_line(trained, tmp_path, place):
+    path = tmp_path / "s.safetensors"
+    trained["one"].save(path, {"seed": 3})
+    flip(path, place)
+    with pytest.raises(HumalignError, match=r"s\.safetensors is damaged, its values have another checksum than .*: delete it") as caught:
+        student().load(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_saved_student_may_be_read_by_whom_the_umask_lets(trained, tmp_path):

@@ -178,6 +178,16 @@ def test_both_files_hold_the_table_and_one_its_provenance(frame, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.csv", "scores.nc"]
 
 
+@pytest.mark.parametrize("name", ["007", "7", "1e3", "NA", "nan", "None", "True", "inf", "0x10", " a", "2024-01-01", "é, \"b\""])
+def test_a_name_that_looks_like_a_number_stays_text(frame, tmp_path, name):
+    named = frame.assign(model=name, stage=name, set=name, item=name, reference=name)
+    scores.write(named, tmp_path, {})
+    again = scores.read(tmp_path / "scores.csv")
+    for column in ("model", "stage", "set", "item", "reference"):
+        assert again[column].tolist() == [name] * len(frame), column
+    pd.testing.assert_frame_equal(again[["value", "n", "x"]], named[["value", "n", "x"]])
+
+
 def test_written_twice_the_bytes_are_the_same(frame, tmp_path):
     for folder in ("one", "two"):
         scores.write(frame, tmp_path / folder, ATTRS)

@@ -21,7 +21,7 @@ from humalign import artefacts
 from humalign.data import registry
 from humalign.data.images import FolderImages
 from humalign.errors import HumalignError
-from humalign.models import backbones, embeddings
+from humalign.models import backbones, embeddings, open_clip_models, recipes, timm_models
 from humalign.models.student import Student
 
 PHOTOGRAPHS = {
@@ -119,7 +119,6 @@ def test_embedding_in_stages_is_the_forward_pass(tmp_path):
     assert np.abs(from_activations - wanted).max() < 0.01 * np.abs(wanted).max(), "half precision is enough"
     assert sum(done) == 6 and found["file"].values.tolist() == ["0.png", "1.png", "2.png"] * 2
     embeddings.write(str(tmp_path / "e.nc"), found, {"key": "k"})
-    assert embeddings.made_with(str(tmp_path / "e.nc"), "k") and not embeddings.made_with(tmp_path / "e.nc", "other")
     again = embeddings.read(tmp_path / "e.nc")
     np.testing.assert_array_equal(again["activations"].values, found["activations"].values)
     assert again.attrs == {"backbone": "efficientnet-lite0", "key": "k"} and again["features"].dtype == np.float32
@@ -302,10 +301,10 @@ def test_siglip_is_normalised_by_the_half_without_its_tag():
     """The only weights of the architecture say so; of ViT-B-32 the activation differs, of ViT-L-14 the mean too."""
     pytest.importorskip("open_clip")
     path = Path("s.pt")
-    assert backbones._of_all("ViT-B-16-SigLIP", path)["mean"] == (0.5, 0.5, 0.5)
+    assert open_clip_models._of_all("ViT-B-16-SigLIP", path)["mean"] == (0.5, 0.5, 0.5)
     for architecture in ("ViT-B-32", "ViT-L-14"):
         with pytest.raises(HumalignError, match=f"write open_clip:{architecture}/TAG@s.pt, for .*openai"):
-            backbones._of_all(architecture, path)
+            open_clip_models._of_all(architecture, path)
 
 
 def timm_folder(folder, net, args=None, **cfg):
@@ -339,6 +338,29 @@ def test_the_configuration_beside_weights_of_timm_is_used(tmp_path):
     refused_name(f"timm:test_vit@{other}", "unknown interpolation 'cubic' in its configuration: did you mean 'bicubic'")
 
 
+@pytest.mark.parametrize("mode", ["orientation", "transparency", "16 bits"])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear", "nearest"])
+def test_every_filter_gets_the_picture_as_people_see_it(tmp_path, mode, interpolation):
+    """The left half is dark: by its values, by what is under it, or before it was turned."""
+    halves = np.repeat(np.array([[0, 255]], np.uint8), 16, 1)
+    upright = np.repeat(halves, 16, 0)[:, [*range(8), *range(24, 32)]]
+    exif = Image.Exif()
+    if mode == "orientation":
+        exif[274] = 6
+        picture = Image.fromarray(np.rot90(upright).copy())
+    elif mode == "transparency":
+        picture = Image.fromarray(np.dstack([np.zeros_like(upright), 255 - upright]), "LA")
+    else:
+        picture = Image.fromarray(upright.astype(np.uint16) * 257)
+    picture.save(tmp_path / "p.png", exif=exif)
+    known = backbones.recipes()["efficientnet-lite0"]
+    recipe = dataclasses.replace(known, size=16, interpolation=interpolation)
+    backbone = backbones.Backbone("mine", recipe, nn.Identity(), nn.Sequential(), None)
+    with Image.open(tmp_path / "p.png") as image:
+        seen = backbone.preprocess(image)
+    np.testing.assert_allclose(seen, np.repeat(upright[None] / 255, 3, 0), atol=1e-6)
+
+
 def test_a_registered_backbone_takes_the_normalisation_of_the_folder(tmp_path):
     net = timm.create_model("tf_efficientnet_lite0")
     cfg = {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bicubic", "input_size": [3, 192, 192]}
@@ -362,14 +384,14 @@ def test_weights_of_clip_with_another_activation_are_warned_of(tmp_path):
     with torch.device("meta"):
         net = timm.create_model("vit_base_patch32_clip_224.openai")
         with pytest.warns(UserWarning, match="QuickGELU .*: write timm:vit_base_patch32_clip_quickgelu_224.openai"):
-            backbones._warn_of_gelu("mine", net)
+            timm_models._warn_of_gelu("mine", net)
         fine = ("vit_base_patch32_clip_224.laion2b", "vit_base_patch32_clip_quickgelu_224.openai", "test_vit", "test_resnet")
         nets = [timm.create_model(name) for name in fine] + [timm.create_model("vit_base_patch32_clip_224.openai", act_layer="quick_gelu")]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for each in nets:
-            backbones._warn_of_gelu("mine", each)
-    assert {facts[-1] for facts in map(lambda tag: backbones._timm_facts("vit_base_patch32_clip_224", tag), ("openai", "laion2b"))} == {
+            timm_models._warn_of_gelu("mine", each)
+    assert {facts[-1] for facts in map(lambda tag: timm_models._facts("vit_base_patch32_clip_224", tag), ("openai", "laion2b"))} == {
         True, False}, "and a file without a tag is asked for one"
 
 
@@ -483,7 +505,7 @@ def test_an_input_that_cannot_be_right_is_one_line(given, said):
 @pytest.mark.parametrize("size", [(1024, 768), [16], 16.0, None, "16"])
 def test_a_size_that_is_no_side_of_a_square_is_one_line(size):
     with pytest.raises(HumalignError, match=r"mine: `size` is .*: it must be the side of a square picture in pixels, a whole number"):
-        backbones._refuse_input("mine", size, (0.5,) * 3, (0.5,) * 3)
+        recipes.refuse_input("mine", size, (0.5,) * 3, (0.5,) * 3)
 
 
 def test_values_as_they_are_and_the_smallest_spread_are_taken():
@@ -513,7 +535,7 @@ def test_pictures_that_are_not_in_0_to_1_are_one_line(pixels):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"in_chans": 1}, "takes pictures of 160 x 160 pixels in 1 channels: only square pictures of 3"), ({"in_chans": 4}, "in 4 channels"),
+    [({"in_chans": 1}, "takes pictures of 160 x 160 pixels in 1 channels: only square ones of 3"), ({"in_chans": 4}, "in 4 channels"),
      ({"img_size": (160, 96)}, "takes pictures of 160 x 96 pixels in 3 channels: only square"),
      ({"global_pool": "", "class_token": False}, r"gives \(1, 100, 64\) for a picture instead of \(1, features\)")],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
@@ -536,7 +558,7 @@ def test_a_rectangular_or_coloured_tower_of_open_clip_is_one_line(tiny_clip, mon
     factory = pytest.importorskip("open_clip").factory
     known = factory._MODEL_CONFIGS["tiny"]
     monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny", known | {"vision_cfg": vision})
-    refused_name("open_clip:tiny", "takes pictures of 32 x 48 pixels: only square ones are given", pretrained=False)
+    refused_name("open_clip:tiny", "takes pictures of 32 x 48 pixels in 3 channels: only square ones", pretrained=False)
 
 
 def test_a_coca_tower_gives_its_features(monkeypatch):

@@ -126,6 +126,23 @@ def test_open_clip_loads_what_was_exported_in_one_line(tiny_clip, tmp_path):
     assert json.loads((again / "open_clip_config.json").read_text()) == json.loads((folder / "open_clip_config.json").read_text())
 
 
+@pytest.mark.parametrize("file", ["weights", export.HEAD])
+@pytest.mark.parametrize("library", ["timm", "open_clip"])
+def test_an_exported_file_that_was_altered_is_one_line(tiny_clip, tmp_path, library, file):
+    backbone = backbones.build("timm:test_vit" if library == "timm" else tiny_clip, pretrained=False)
+    folder = export.save_pretrained(tmp_path / "model", backbone, Student.of(backbone, 0), CARD)
+    weights = "model.safetensors" if library == "timm" else "open_clip_model.safetensors"
+    path = folder / (weights if file == "weights" else file)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    plain = "timm:test_vit.r160_in1k" if library == "timm" else tiny_clip
+    names = [f"{library}:local-dir:{folder}", *([f"{plain}@{folder}", f"{plain}@{path}"] if file == "weights" else [])]
+    for name in names:
+        with pytest.raises(HumalignError, match=f"{path.name} is damaged, its values have another checksum") as caught:
+            backbones.build(name)
+        assert "\n" not in str(caught.value)
+
+
 def test_a_folder_without_its_weights_is_refused_not_filled_at_random(tiny_clip, tmp_path):
     for name, frozen, file in ((tiny_clip, 2, "open_clip_model"), ("small-siglip", 3, "model")):
         backbone = backbones.build(name, pretrained=False)

@@ -263,3 +263,11 @@ def test_a_teacher_is_saved_under_a_path_that_is_text(world, tmp_path):
     teacher.save(str(tmp_path / "new" / "t.safetensors"))
     again = AffineTeacher.load(str(tmp_path / "new" / "t.safetensors"))
     np.testing.assert_allclose(again.transform(world[0]), teacher.transform(world[0]), rtol=1e-5, atol=1e-6)
+
+
+def test_a_teacher_whose_file_was_altered_is_one_line(world, tmp_path):
+    fitted(world).save(tmp_path / "t.safetensors")
+    whole = (tmp_path / "t.safetensors").read_bytes()
+    (tmp_path / "t.safetensors").write_bytes(whole[:-99] + bytes([whole[-99] ^ 64]) + whole[-98:])
+    with pytest.raises(HumalignError, match=r"t\.safetensors is damaged, its values have another checksum than .*: delete it"):
+        AffineTeacher.load(tmp_path / "t.safetensors")

@@ -69,18 +69,29 @@ def test_stopped_and_resumed_is_the_same_to_the_last_bit(choices, unbroken, tmp_
     assert torch.equal(resumed.mean, unbroken.mean) and torch.equal(resumed.std, unbroken.std)
 
 
-@pytest.mark.parametrize("content", ["cut", "empty", "html", "other-answers", "other-settings", "other-shape"])
-def test_a_checkpoint_that_is_not_its_own_is_one_line_and_then_it_works(choices, unbroken, tmp_path, content):
+@pytest.mark.parametrize("content", ["cut", "empty", "flipped"])
+def test_from_a_damaged_checkpoint_the_fit_starts_again_and_says_so(choices, unbroken, tmp_path, content):
     checkpoint = tmp_path / "v.ckpt"
-    others = {"other-answers": {"choices": ask(4000, seed=1)}, "other-settings": {"seed": 6}, "other-shape": {"dim": 7}}
-    vice.fit(**{"choices": choices, "objects": OBJECTS, **SETTINGS} | others.get(content, {}), checkpoint=checkpoint)
-    if content not in others:
-        whole = checkpoint.read_bytes()
-        checkpoint.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "html": b"<html>"}[content])
-    with pytest.raises(HumalignError, match=r"v\.ckpt is cut short or of another fit .* is removed: run the same command") as caught:
+    vice.fit(choices, OBJECTS, **SETTINGS, checkpoint=checkpoint)
+    whole = checkpoint.read_bytes()
+    flipped = whole[:-900] + bytes([whole[-900] ^ 1]) + whole[-899:]
+    checkpoint.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "flipped": flipped}[content])
+    with pytest.warns(UserWarning, match=r"v\.ckpt is damaged, .*: starting again from the beginning"):
+        assert torch.equal(vice.fit(choices, OBJECTS, **SETTINGS, checkpoint=checkpoint).mean, unbroken.mean)
+
+
+@pytest.mark.parametrize("other", ["answers", "settings", "shape", "page"])
+def test_a_checkpoint_that_is_not_its_own_is_kept_and_one_line(choices, tmp_path, other):
+    checkpoint = tmp_path / "v.ckpt"
+    others = {"answers": {"choices": ask(4000, seed=1)}, "settings": {"seed": 6}, "shape": {"dim": 7}, "page": {}}
+    vice.fit(**{"choices": choices, "objects": OBJECTS, **SETTINGS} | others[other], checkpoint=checkpoint)
+    if other == "page":
+        checkpoint.write_bytes(b"<html>")
+    before = checkpoint.read_bytes()
+    said = "is no checkpoint" if other == "page" else r"v\.ckpt is of another fit: delete it, or give this run its own"
+    with pytest.raises(HumalignError, match=said) as caught:
         vice.fit(choices, OBJECTS, **SETTINGS, checkpoint=checkpoint)
-    assert "\n" not in str(caught.value) and not checkpoint.exists()
-    assert torch.equal(vice.fit(choices, OBJECTS, **SETTINGS, checkpoint=checkpoint).mean, unbroken.mean)
+    assert "\n" not in str(caught.value) and checkpoint.read_bytes() == before
 
 
 def test_the_stage_of_observers_goes_on_from_a_checkpoint_and_leaves_none(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from humalign import triplets
+from humalign.data import listing
 from humalign.data.judgments import PAIRS, check_triplets
 from humalign.errors import HumalignError
 from humalign.triplets import (
@@ -671,3 +672,6 @@ def test_names_that_are_no_utf8_are_compared_byte_by_byte(labelled):
     decoded = np.array([name.decode("utf-8", "surrogateescape") for name in raw.tolist()])
     assert failed(audit(found, names=raw)) == [] == failed(audit(found, names=decoded))
     assert failed(audit(found, names=NAMES)) == ["file names against the image list"]
+    kept = np.array([listing.plain(name) for name in decoded.tolist()])
+    (said,) = [finding for finding in audit(found, names=kept) if finding.check == "file names against the image list"]
+    assert said.ok, "as a folder of images and a store of pixels write them"

@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from humalign.artefacts import sha256
+from humalign.data.listing import hidden
 from humalign.data.registry.entries import DATA, IMAGENET, NAMED, File, Source, data_folder, is_named
 from humalign.errors import HumalignError, nearest
 
@@ -141,14 +142,19 @@ LOCATE: dict[str, Callable[[Source], Path]] = {
 # ---- checksums -----------------------------------------------------------------------------------------------------------------------
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the files below a folder by path, without hidden ones and those that systems leave beside the data."""
+    below = sorted(file for file in path.rglob("*") if file.is_file())
+    return [file for file in below if not any(map(hidden, file.relative_to(path).parts))]
+
+
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file; of a folder, that of the list which ``sha256sum`` makes of the files below it.
+    """Return the SHA-256 of a file; of a folder, that of the list which ``sha256sum`` makes of the files below it (`files_of`).
 
     A file is read again only when its size or its time has changed.
     """
     if path.is_dir():
-        below = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
-        listed = "".join(f"{digest_of(file)}  {file.relative_to(path).as_posix()}\n" for file in below)
+        listed = "".join(f"{digest_of(file)}  {file.relative_to(path).as_posix()}\n" for file in files_of(path))
         return hashlib.sha256(listed.encode()).hexdigest()
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)

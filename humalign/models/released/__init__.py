@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from humalign.artefacts import sha256, write_error
@@ -28,6 +27,7 @@ from humalign.models import backbones, export, tensor_bundle
 from humalign.models.backbones import Backbone
 from humalign.models.released import layout
 from humalign.models.released.catalogue import HOME, MODELS, NETWORKS, STAGES, stage_of, students
+from humalign.models.weights import load_file, metadata
 
 __all__ = ["MODELS", "STAGES", "backbone", "compare", "convert", "extract", "stage_of", "students"]
 
@@ -140,7 +140,7 @@ def backbone(folder: Path) -> Backbone:
     if "model" not in about:
         raise HumalignError(f"{folder} holds no released model: run `humalign convert ARCHIVE {folder}` first")
     model = about["model"]
-    found = backbones.LIBRARIES["timm"](model, f"local-dir:{folder}", None, None, True)
+    found = backbones.of_library("timm", model, f"local-dir:{folder}", None, None, True)
     like = backbones.recipes()[MODELS[model].like]
     found.recipe = dataclasses.replace(found.recipe, trained_on=like.trained_on, source=about["layout"])
     found.classifier = _classifier(load_file(folder / export.CLASSIFIER))
@@ -173,8 +173,7 @@ def compare(folder: Path) -> tuple[str, int, list[str]]:
 def _about(folder: Path) -> dict[str, str]:
     """Return what a converted folder says of itself; nothing where there is none."""
     try:
-        with safe_open(folder / export.CLASSIFIER, "pt") as file:
-            return file.metadata() or {}
+        return metadata(folder / export.CLASSIFIER)
     except (OSError, SafetensorError):
         return {}
 
@@ -198,13 +197,13 @@ def _built(
     for network in entry.networks:
         recipe = dataclasses.replace(NETWORKS[network], licence=entry.licence, trained_on=like.trained_on)
         with torch.device("meta"):  # sizes without values
-            net: Any = backbones.LIBRARIES["timm"](model, recipe.model, recipe, None, False).net
+            net: Any = backbones.of_library("timm", model, recipe.model, recipe, None, False).net
         for shapes in layout.layouts(net, stage):
             named, wrong = layout.assign(arrays, shapes)
             if not wrong:
                 named = {name: np.asarray(array, np.float32) for name, array in named.items()}
                 _write_tower(named, net.pos_embed.shape[1], tower)
-                return backbones.LIBRARIES["timm"](model, recipe.model, recipe, tower, True), _heads(named)
+                return backbones.of_library("timm", model, recipe.model, recipe, tower, True), _heads(named)
             complaints.append(wrong)
     least = min(complaints, key=len)
     raise HumalignError(f"{archive.name} has another layout than {model} ({entry.known}): {listed('things do not fit', least)}")

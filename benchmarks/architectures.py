@@ -1,0 +1,183 @@
+"""Which architectures can be aligned: every model of timm and OpenCLIP, built without weights.
+
+    python benchmarks/architectures.py                      prints the table
+    python benchmarks/architectures.py --record book/recorded
+
+Every model is built on PyTorch's meta device, which holds no values. The smallest of each family then takes two
+training steps, is exported and read back, by humalign and by its own library; all must give the same features.
+A family is a module of timm and the first word of the name, or an architecture of OpenCLIP's towers. Each
+training is a process of its own: one that dies, or needs too much memory, is a row of the table.
+"""
+
+import argparse
+import functools
+import multiprocessing
+import re
+import resource
+import tempfile
+import warnings
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import torch
+
+from humalign import triplets
+from humalign.artefacts import replacing
+from humalign.distil.distill import Distillation, Engine, distill
+from humalign.errors import HumalignError, complaint
+from humalign.models import backbones
+from humalign.models.export import Card, save_pretrained
+from humalign.models.student import Student
+
+# Beyond so many parameters a family's smallest model is only built; a process may hold so many bytes.
+LARGEST, MEMORY = 120e6, 9e9
+SECONDS = 600
+PICTURES = 4
+SAME = 1e-5
+
+
+def families() -> dict[str, str]:
+    """Return the family of every model that the two libraries know by name."""
+    import open_clip
+    import timm
+    from timm.models import _registry
+
+    module = _registry._model_to_module
+    found = {f"timm:{name}": f"{module[name]}: {re.match('[a-z]+', name)[0]}" for name in timm.list_models()}
+    for name in open_clip.list_models():
+        config = open_clip.get_model_config(name)
+        vision, text = config["vision_cfg"], config["text_cfg"]
+        of_timm = vision.get("timm_model_name")
+        tower = "resnet" if isinstance(vision.get("layers"), list) else "vit"
+        tower = f"timm's {module[of_timm.split('.')[0]]}" if of_timm else tower
+        options = {"timm_model_name", "timm_model_pretrained", "timm_pool", "timm_proj", "timm_drop", "timm_drop_path"}
+        sizes = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
+        extra = [*sorted(set(vision) - options - sizes), *(["quick_gelu"] if config.get("quick_gelu") else [])]
+        extra += ["coca"] if "multimodal_cfg" in config else []
+        extra += ["Hugging Face text tower"] if "hf_model_name" in text else []
+        found[f"open_clip:{name}"] = ", ".join([tower, *extra])
+    return found
+
+
+def built(name: str) -> dict[str, object]:
+    """Build a model without values, and say what it is."""
+    import open_clip
+
+    # OpenCLIP moves what it has built to a device, by default to the processor, where values would be missed.
+    on_meta = mock.patch("open_clip.create_model", functools.partial(open_clip.create_model, device="meta"))
+    try:
+        with torch.device("meta"), on_meta:
+            backbone = backbones.build(name, pretrained=False)
+        parameters = sum(parameter.numel() for parameter in backbone.stages.parameters())
+        return {"parameters": parameters, "size": backbone.size, "stages": len(backbone.stages), "outcome": "builds"}
+    except HumalignError as error:
+        return {"outcome": "refused", "line": str(error)}
+    except Exception as error:
+        return {"outcome": "failed", "line": f"{type(error).__name__}: {complaint(error)}"}
+
+
+def trained(name: str) -> dict[str, object]:
+    """Train a model for two steps, export it, read it back, and compare features."""
+    torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_DATA, (int(MEMORY), int(MEMORY)))
+    backbone = backbones.build(name, pretrained=False)
+    rng = np.random.default_rng(0)
+    pixels = torch.from_numpy(rng.random((PICTURES, 3, backbone.size, backbone.size), dtype=np.float32))
+    teacher = rng.standard_normal((PICTURES, 5)).astype(np.float32)
+    rows = triplets.label(teacher, [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]], [f"{i}.png" for i in range(PICTURES)])
+    student = Student.of(backbone, 0)
+    before = student.features(pixels)
+    steps = Distillation(steps=2, warmup=1, temperature=1.0, learning_rate=1e-3, batch_triplets=4)
+    distill(student, pixels, rows, steps, engine=Engine(device="cpu"))
+    after = student.features(pixels)
+    with tempfile.TemporaryDirectory() as place:
+        folder = save_pretrained(Path(place) / "model", backbone, student, Card("trained", "two steps"))
+        size = before.abs().max().clamp(min=1e-12)
+        again = backbones.build(f"{name.partition(':')[0]}:local-dir:{folder}")
+        with torch.no_grad():
+            differs = float((again(pixels) - after).abs().max() / after.abs().max())
+            own = _of_library(name, folder)(backbone.normalise(pixels))
+        own = own[0] if isinstance(own, tuple) else own
+        library = float((own - after).abs().max() / after.abs().max())
+    moved = float((after - before).abs().max() / size)
+    sound = moved > 0 and differs < SAME and library < SAME
+    return {"outcome": "aligned" if sound else "differs", "moved": moved, "read back": differs, "by its library": library}
+
+
+def _of_library(name: str, folder: Path) -> torch.nn.Module:
+    if name.startswith("timm:"):
+        import timm
+
+        return timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    import open_clip
+
+    return open_clip.create_model(f"local-dir:{folder}").visual.eval()
+
+
+def alone(function, name):
+    """Run a function in a process of its own, and say how it ended where it gave nothing."""
+    here, there = multiprocessing.Pipe(duplex=False)
+
+    def run():
+        warnings.simplefilter("ignore")
+        try:
+            there.send(function(name))
+        except HumalignError as error:
+            there.send({"outcome": "refused", "line": str(error)})
+        except BaseException as error:
+            there.send({"outcome": "failed", "line": f"{type(error).__name__}: {complaint(error)}"})
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    there.close()
+    try:
+        found = here.recv() if here.poll(SECONDS) else {"outcome": "failed", "line": f"took more than {SECONDS} s"}
+    except EOFError:
+        process.join()
+        found = {"outcome": "failed", "line": f"the process ended with {process.exitcode}"}
+    process.kill()
+    process.join()
+    return found
+
+
+def table(chosen: str = "") -> pd.DataFrame:
+    """Return a row for every model that is refused, and for the smallest of every family."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    known = {name: family for name, family in families().items() if chosen in name}
+    every = pd.DataFrame([{"model": name, "family": family} | built(name) for name, family in known.items()])
+    for column in ("parameters", "line"):
+        every[column] = every.get(column, np.nan)
+    every["library"] = every["model"].str.partition(":")[0]
+    of = every.groupby(["library", "family"])
+    every["in family"], every["refused"] = of["model"].transform("size"), of["outcome"].transform(lambda o: (o == "refused").sum())
+    smallest = every.sort_values(["parameters", "model"]).drop_duplicates(["library", "family"]).sort_values(["library", "family"])
+    rows = []
+    for row in smallest.to_dict("records"):
+        if row["outcome"] == "builds" and row["parameters"] <= LARGEST:
+            row |= alone(trained, row["model"])
+        rows.append(row)
+        print(row["model"], row["outcome"], row["line"] if row["outcome"] != "aligned" else "", flush=True)
+    refused = every[(every["outcome"] == "refused") & ~every["model"].isin(smallest["model"])]
+    columns = ["library", "family", "in family", "refused", "model", "parameters", "size", "stages", "outcome"]
+    columns += ["moved", "read back", "by its library", "line"]
+    return pd.concat([pd.DataFrame(rows), refused]).reindex(columns=columns)
+
+
+def main() -> None:
+    """Print the table, or record it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", type=Path)
+    parser.add_argument("--only", default="", help="models whose name holds this")
+    given = parser.parse_args()
+    found = table(given.only)
+    print(found["outcome"].value_counts().to_string())
+    if given.record:
+        with replacing(given.record / "architectures.csv") as part:
+            found.to_csv(part, index=False, float_format="%.3g")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What is known of a backbone: how its library builds it, and how it wants its pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import numbers
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from PIL import Image
+from torch import nn
+
+from humalign.errors import HumalignError, nearest
+
+HUB = "hub"
+# Values in [0, 1] spread by .5 at most, and a network that takes them as they are has 1; those in 0 to 255 spread
+# by about 60.
+LARGEST_STD = 4.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How to build one backbone, and what is known of it.
+
+    Attributes:
+        library, model: ``timm``, ``open_clip`` or ``module``, and its name for the model.
+        size, mean, std: input side in pixels, and normalisation of values in [0, 1].
+        weights: a registered source, ``hub``, or None for random ones, which ``seed`` fixes.
+        source: where these settings are from.
+        options: of the library's constructor, where it would build the model otherwise.
+        interpolation: ``bicubic`` as the official pipeline has it, or the name of another filter of Pillow.
+        features, penultimate: width of the penultimate layer, and what it is.
+        missing: why there are no weights to load, where a file must be named.
+    """
+
+    library: str
+    model: str
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    weights: str | None
+    source: str
+    seed: int = 0
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    interpolation: str = "bicubic"
+    features: int | None = None
+    penultimate: str = ""
+    trained_on: str = "not stated"
+    licence: str = "not stated"
+    missing: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """What a library gives for a recipe: the whole network, its stages, and its classifier where it has one."""
+
+    recipe: Recipe
+    net: nn.Module
+    stages: nn.Sequential
+    classifier: nn.Module | None = None
+
+
+@functools.cache
+def recipes() -> dict[str, Recipe]:
+    """Return the registered backbones by name."""
+    text = (files("humalign.data.registry") / "backbones.yaml").read_text("utf-8")
+    return {
+        name: Recipe(**entry | {"mean": tuple(entry["mean"]), "std": tuple(entry["std"])}) for name, entry in yaml.safe_load(text).items()
+    }
+
+
+def refuse_input(name: str, size: Any, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Refuse an input that is not square, and a normalisation that is not of values in [0, 1]."""
+    if not isinstance(size, numbers.Integral) or int(size) < 1:
+        mend = "it must be the side of a square picture in pixels, a whole number"
+        raise HumalignError(f"{name}: `size` is {size}: {mend}")
+    for what, values, fits, wanted in (
+        ("mean", mean, lambda value: 0 <= value <= 1, "in [0, 1]"),
+        ("std", std, lambda value: 0 < value <= LARGEST_STD, f"above 0 and at most {LARGEST_STD:g}"),
+    ):
+        if len(values) != 3 or not all(map(fits, values)):
+            mend = "divide those of values in 0 to 255 by 255"
+            wanted = f"three numbers {wanted}, one for each colour"
+            raise HumalignError(f"{name}: `{what}` is {tuple(values)}: it must be {wanted}, {mend}")
+
+
+def refuse_rectangle(name: str, height: int, width: int, channels: int = 3) -> None:
+    """Refuse a network whose pictures are not square, or have other channels than three."""
+    if channels != 3 or height != width:
+        seen = f"{height} x {width} pixels in {channels} channels"
+        raise HumalignError(f"{name} takes pictures of {seen}: only square ones of 3 are given here, choose another model")
+
+
+def known_filter(name: str, interpolation: str) -> str:
+    """Return the name of a filter that pictures are resized with."""
+    known = [each.name.lower() for each in Image.Resampling]
+    if interpolation not in known:
+        raise HumalignError(f"{name}: unknown interpolation {interpolation!r} in its configuration: {nearest(interpolation, known)}")
+    return interpolation
+
+
+def ask(written: str, path: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse a file that nothing is known of, where the weights of its architecture need different things."""
+    if len(set(facts.values())) > 1:
+        tags = ", ".join(sorted(filter(None, facts)))
+        why = "the architecture's are not all normalised and activated alike"
+        raise HumalignError(f"which weights are in {path}? write {written}@{path}, for {why}: TAG is one of {tags}")
