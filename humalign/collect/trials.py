@@ -1,0 +1,181 @@
+"""Draw the triplets of an experiment: at the three levels of abstraction where folders name classes, else uniformly."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+from jaxtyping import Int64
+
+from humalign.data import listing
+from humalign.data.judgments import random_triplets
+from humalign.data.readers_levels import CLASSES
+from humalign.errors import HumalignError
+
+UNIFORM = "uniform"
+LEVELS = (*CLASSES, UNIFORM)
+# How often a triplet that was drawn before may be drawn again, for each that is wanted.
+PATIENCE = 200
+
+Class = Int64[np.ndarray, " _"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Folders:
+    """The pictures of each class, and which classes are near and far.
+
+    Attributes:
+        near: lists of classes that are near each other: those of a group, or all where there are no groups.
+        far: lists of classes; two classes of different lists are far from each other.
+        where: the folder, for messages.
+    """
+
+    near: list[list[Class]]
+    far: list[list[Class]]
+    where: object
+
+    @classmethod
+    def of(cls, names: Sequence[str], where: object) -> Folders:
+        """Read classes off paths: ``group/class/picture`` or ``class/picture``; no class where pictures are loose.
+
+        Raises:
+            HumalignError: pictures at different depths, or folders that are called like splits.
+        """
+        files = [PurePosixPath(name).parts for name in names]
+        if split := listing.splits(files):
+            raise HumalignError(
+                f"{where}: {' and '.join(split[:2])} look like splits, not classes: name one of them, or rename them"
+            )
+        top = listing.classes(files)
+        # Folders that hold everything are no classes: the first ones stand behind them, at one place in all paths.
+        pairs = list(zip(files, top, strict=True))
+        start = next(
+            at
+            for at in itertools.count()
+            if all(not name or parts[at : at + 1] == (name,) for parts, name in pairs)
+        )
+        below = [parts[start + 1 :] for parts in files]
+        depth = [min(len(rest), 2) if name else 0 for name, rest in zip(top, below, strict=True)]
+        if len(set(depth)) > 1:
+            odd, other = names[depth.index(min(depth))], names[depth.index(max(depth))]
+            raise HumalignError(
+                f"{where}: {odd} has fewer folders above it than {other}: put every picture in a class folder, or every "
+                "class folder in a group"
+            )
+        if not depth[0]:
+            return cls([], [], where)
+        groups: dict[str, dict[str, list[int]]] = {}
+        for row, (name, rest) in enumerate(zip(top, below, strict=True)):
+            group, kind = (name, rest[0]) if depth[0] == 2 else ("", name)
+            groups.setdefault(group, {}).setdefault(kind, []).append(row)
+        near = [[np.array(rows, dtype=np.int64) for rows in group.values()] for group in groups.values()]
+        return cls(near, near if depth[0] == 2 else [[each] for each in near[0]], where)
+
+    def levels(self) -> dict[str, str]:
+        """Return for each level what these folders lack for it, nothing where they lack nothing."""
+        return {
+            "global-coarse": ""
+            if len(self.far) > 2
+            else "three groups (or classes, without groups) are needed",
+            "class-boundary": ""
+            if self._pairs()
+            else "two near classes are needed, one of them with two pictures",
+            "local-fine": "" if self._threes() else "a class of three pictures is needed",
+        }
+
+    def other(self, row: int, pictures: int) -> Class:
+        """Return the pictures that are far from one; all others where there are no classes."""
+        lists = [np.concatenate(each) for each in self.far]
+        away = [each for each in lists if row not in each]
+        return np.concatenate(away) if away else np.delete(np.arange(pictures), row)
+
+    def _pairs(self) -> list[tuple[Class, list[Class]]]:
+        return [
+            (each, [other for other in group if other is not each])
+            for group in self.near
+            for each in group
+            if len(each) > 1 and len(group) > 1
+        ]
+
+    def _threes(self) -> list[Class]:
+        return [each for group in self.near for each in group if len(each) > 2]
+
+    def sampler(self, level: str) -> Callable[[np.random.Generator], list[int]]:
+        """Return what draws one triplet of a level."""
+        pairs, threes = self._pairs(), self._threes()
+
+        def coarse(rng: np.random.Generator) -> list[int]:
+            chosen = [self.far[each] for each in rng.choice(len(self.far), 3, replace=False)]
+            return [int(rng.choice(classes[rng.integers(len(classes))])) for classes in chosen]
+
+        def boundary(rng: np.random.Generator) -> list[int]:
+            own, others = pairs[rng.integers(len(pairs))]
+            return [
+                *rng.choice(own, 2, replace=False).tolist(),
+                int(rng.choice(others[rng.integers(len(others))])),
+            ]
+
+        def fine(rng: np.random.Generator) -> list[int]:
+            return list(map(int, rng.choice(threes[rng.integers(len(threes))], 3, replace=False)))
+
+        return {"global-coarse": coarse, "class-boundary": boundary, "local-fine": fine}[level]
+
+
+def draw(
+    folders: Folders, pictures: int, n: int, rng: np.random.Generator
+) -> tuple[list[str], Int64[np.ndarray, "n 3"]]:
+    """Draw n different triplets, as many at each level that the folders allow; uniformly where they allow none.
+
+    Returns:
+        The level of each, and its pictures.
+
+    Raises:
+        HumalignError: there are fewer different triplets than that.
+    """
+    possible = [level for level, lacks in folders.levels().items() if not lacks] or [UNIFORM]
+    wanted = {level: len(range(place, n, len(possible))) for place, level in enumerate(possible)}
+    found: dict[tuple[int, ...], tuple[str, list[int]]] = {}
+    for level, count in wanted.items():
+        one = (
+            folders.sampler(level)
+            if level != UNIFORM
+            else lambda rng: random_triplets(range(pictures), 1, rng)[0].tolist()
+        )
+        before = len(found)
+        for _ in range(PATIENCE * count):
+            if len(found) - before == count:
+                break
+            triplet = one(rng)
+            found.setdefault(tuple(sorted(triplet)), (level, triplet))
+        if (got := len(found) - before) < count:
+            raise HumalignError(
+                f"{folders.where}: {count} different triplets of the level {level} are wanted, these pictures give about "
+                f"{got}: ask for fewer with --triplets, or add pictures"
+            )
+    levels = [level for level, _ in found.values()]
+    return levels, np.array([triplet for _, triplet in found.values()], dtype=np.int64)
+
+
+def copies(
+    folders: Folders, looks: Callable[[int], np.ndarray], pictures: int, n: int, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """Draw n pictures, and to each one that is clearly another: of another class, and of other colours.
+
+    Args:
+        folders: of the pictures.
+        looks: gives a few numbers that say how a picture looks.
+        pictures: how many there are.
+        n: how many are wanted.
+        rng: for the draws.
+    """
+    order = itertools.chain.from_iterable(rng.permutation(pictures) for _ in itertools.count())
+    found = []
+    for row in map(int, itertools.islice(order, n)):
+        away = folders.other(row, pictures)
+        candidates = rng.choice(away, min(20, len(away)), replace=False)
+        distance = [np.abs(looks(int(each)) - looks(row)).mean() for each in candidates]
+        found.append((row, int(candidates[int(np.argmax(distance))])))
+    return found
