@@ -42,15 +42,12 @@ def report(collected: Collected, seed: int = 0) -> pd.DataFrame:
     rows = []
     for level in [*held, *([ALL] if len(held) > 1 else [])]:
         at = answers if level == ALL else answers.keep(answers.level == level)
-        for measure, estimate in _measures(
-            at, again if level == ALL else again[again["level"] == level], people, seed
-        ):
-            bounds = (
-                (estimate.value, *estimate.interval(), estimate.n)
-                if estimate
-                else (np.nan, np.nan, np.nan, 0)
-            )
-            rows.append((level, measure, *bounds))
+        twice = again if level == ALL else again[again["level"] == level]
+        # A draw in which no triplet was answered twice says nothing, and is passed over.
+        with np.errstate(invalid="ignore"):
+            for measure, estimate in _measures(at, twice, people, seed):
+                told = (estimate.value, *estimate.interval(), estimate.n) if estimate else (np.nan, np.nan, np.nan, 0)
+                rows.append((level, measure, *told))
     return pd.DataFrame(rows, columns=["level", "measure", "value", "low", "high", "n"])
 
 

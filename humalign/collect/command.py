@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -93,35 +95,16 @@ def run(options: argparse.Namespace) -> int:
     if options.page or options.out:
         raise HumalignError("--page and --out belong to --read: name the files of answers, or leave them out")
     from humalign.collect import page
+    from humalign.collect.study import MAIN
+    from humalign.data.readers_levels import CLASSES
 
-    names = (
-        "triplets",
-        "each",
-        "repeats",
-        "catches",
-        "practice",
-        "timeout",
-        "size",
-        "seed",
-        "send",
-        "consent",
-        "words",
-    )
-    study, lacks = page.write(
-        options.folder, options.target, page.Settings(**{name: getattr(options, name) for name in names})
-    )
-    counts: dict[str, int] = {}
-    for trial in study.trials("main").values():
-        counts[trial["level"]] = counts.get(trial["level"], 0) + 1
-    print(
-        f"{options.target / 'index.html'}: {', '.join(f'{number} {level}' for level, number in counts.items())} triplets"
-    )
-    for level, why in lacks.items():
-        if why:
-            print(f"no {level} triplets: {why}")
-    print(
-        f"a person is given {sum(study.wanted().values())} trials, practice, catch trials and repeats among them"
-    )
+    settings = page.Settings(**{field.name: getattr(options, field.name) for field in dataclasses.fields(page.Settings)})
+    study = page.write(options.folder, options.target, settings)
+    counts = Counter(trial["level"] for trial in study.trials(MAIN).values())
+    print(f"{options.target / 'index.html'}: {', '.join(f'{n} {level}' for level, n in counts.items())} triplets")
+    if missing := [level for level in CLASSES if level not in counts]:
+        print(f"no {' and no '.join(missing)} triplets: the folders of {options.folder} do not give them")
+    print(f"a person is given {sum(study.wanted().values())} trials, with practice, catch trials and repeats")
     print(f"keep {options.target / 'study.json'}: answers are read with it")
     return 0
 

@@ -90,11 +90,11 @@ class Settings:
 
 def write(
     folder: str | Path, page: str | Path, settings: Settings | None = None
-) -> tuple[Study, dict[str, str]]:
+) -> Study:
     """Write a page that asks about the pictures of a folder.
 
     Returns:
-        What the page holds, and for each level what the folder lacks for it, nothing where it lacks nothing.
+        What the page holds.
 
     Raises:
         HumalignError: pictures that cannot be used, too few of them, a setting out of its range, or a folder that
@@ -109,27 +109,18 @@ def write(
         raise HumalignError(f"{folder} holds {len(names)} pictures: a triplet needs three")
     folders = trials.Folders.of(names, folder)
     rng = np.random.default_rng(settings.seed)
-    ordinary = settings.practice - min(settings.practice, 1)
-    levels, drawn = trials.draw(folders, len(names), settings.triplets, rng)
+    tried = min(settings.practice, 1)  # the first trial to practise has a right answer
+    main = trials.draw(folders, len(names), settings.triplets, rng)
+    free = sum(trials.possible(folders, len(names), main).values())
+    other = trials.draw(folders, len(names), min(settings.practice - tried, free), rng, besides=main)
     looks = functools.cache(lambda row: np.asarray(images[row].resize((8, 8)), dtype=float))
-    pairs = trials.copies(folders, looks, len(names), settings.catches + min(settings.practice, 1), rng)
-    # Practice shows triplets of the page again where there are no others: it is not counted.
-    shown = rng.choice(len(drawn), ordinary, replace=ordinary > len(drawn))
+    pairs = trials.copies(folders, looks, len(names), settings.catches + tried, rng)
     kept = _Pictures(images, settings.size)
     asked = [
-        *(
-            _catch(kept, names, f"p{place}", PRACTICE, pair)
-            for place, pair in enumerate(pairs[settings.catches :])
-        ),
-        *(
-            _trial(kept, names, f"q{place}", PRACTICE, levels[row], drawn[row])
-            for place, row in enumerate(shown)
-        ),
-        *(
-            _catch(kept, names, f"c{place}", CATCH, pair)
-            for place, pair in enumerate(pairs[: settings.catches])
-        ),
-        *(_trial(kept, names, f"t{row}", MAIN, levels[row], drawn[row]) for row in range(len(drawn))),
+        *(_catch(kept, names, f"p{place}", PRACTICE, pair) for place, pair in enumerate(pairs[:tried])),
+        *(_trial(kept, names, f"q{place}", PRACTICE, *drawn) for place, drawn in enumerate(other.values())),
+        *(_catch(kept, names, f"c{place}", CATCH, pair) for place, pair in enumerate(pairs[tried:])),
+        *(_trial(kept, names, f"t{place}", MAIN, *drawn) for place, drawn in enumerate(main.values())),
     ]
     about = {
         "each": settings.each,
@@ -140,8 +131,7 @@ def write(
         "words": texts,
         "consent": consent or texts["consent"],
     }
-    lacks = folders.levels()
-    return _written(Path(page), names, about | {"trials": asked}, kept), lacks
+    return _written(Path(page), names, about | {"trials": asked}, kept)
 
 
 def compared(

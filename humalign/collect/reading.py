@@ -133,12 +133,10 @@ def _checked(
     if sorted(shown) != sorted(asked["images"]):
         raise wrong(f"{', '.join(shown)[:120]} are not the pictures of {row['triplet']}")
     miss = row["input"] == "none"
-    if miss != (row["choice"] == row["position"] == row["rt_ms"] == "") or not (
-        miss or row["input"] in INPUTS
-    ):
-        raise wrong(
-            f"input {row['input'][:20]!r} with choice {row['choice'][:40]!r}, position {row['position'][:10]!r}, rt_ms {row['rt_ms'][:10]!r}"
-        )
+    given = {name: row[name][:40] for name in ("input", "choice", "position", "rt_ms")}
+    answered = [bool(given[name]) for name in ("choice", "position", "rt_ms")]
+    if answered != [not miss] * 3 or not (miss or row["input"] in INPUTS):
+        raise wrong(f"{', '.join(f'{name} {cell!r}' for name, cell in given.items())} do not go together")
     if not miss and (
         row["position"] not in ("1", "2", "3") or shown[int(row["position"]) - 1] != row["choice"]
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
@@ -19,6 +20,8 @@ UNIFORM = "uniform"
 LEVELS = (*CLASSES, UNIFORM)
 # How often a triplet that was drawn before may be drawn again, for each that is wanted.
 PATIENCE = 200
+# Stands for the triplets of so many classes that nobody asks for all.
+MANY = 10**6
 
 Class = Int64[np.ndarray, " _"]
 
@@ -74,16 +77,14 @@ class Folders:
         near = [[np.array(rows, dtype=np.int64) for rows in group.values()] for group in groups.values()]
         return cls(near, near if depth[0] == 2 else [[each] for each in near[0]], where)
 
-    def levels(self) -> dict[str, str]:
-        """Return for each level what these folders lack for it, nothing where they lack nothing."""
+    def levels(self) -> dict[str, int]:
+        """Return how many different triplets of each level there are."""
+        far = [sum(map(len, each)) for each in self.far]
+        pairs = ((math.comb(len(own), 2), sum(map(len, others))) for own, others in self._pairs())
         return {
-            "global-coarse": ""
-            if len(self.far) > 2
-            else "three groups (or classes, without groups) are needed",
-            "class-boundary": ""
-            if self._pairs()
-            else "two near classes are needed, one of them with two pictures",
-            "local-fine": "" if self._threes() else "a class of three pictures is needed",
+            "global-coarse": sum(math.prod(each) for each in itertools.combinations(far, 3)) if len(far) < 100 else MANY,
+            "class-boundary": sum(own * others for own, others in pairs),
+            "local-fine": sum(math.comb(len(each), 3) for each in self._threes()),
         }
 
     def other(self, row: int, pictures: int) -> Class:
@@ -103,7 +104,7 @@ class Folders:
     def _threes(self) -> list[Class]:
         return [each for group in self.near for each in group if len(each) > 2]
 
-    def sampler(self, level: str) -> Callable[[np.random.Generator], list[int]]:
+    def sampler(self, level: str, pictures: int) -> Callable[[np.random.Generator], list[int]]:
         """Return what draws one triplet of a level."""
         pairs, threes = self._pairs(), self._threes()
 
@@ -121,42 +122,69 @@ class Folders:
         def fine(rng: np.random.Generator) -> list[int]:
             return list(map(int, rng.choice(threes[rng.integers(len(threes))], 3, replace=False)))
 
-        return {"global-coarse": coarse, "class-boundary": boundary, "local-fine": fine}[level]
+        def uniform(rng: np.random.Generator) -> list[int]:
+            return list(map(int, random_triplets(range(pictures), 1, rng)[0]))
+
+        return {"global-coarse": coarse, "class-boundary": boundary, "local-fine": fine, UNIFORM: uniform}[level]
 
 
-def draw(
-    folders: Folders, pictures: int, n: int, rng: np.random.Generator
-) -> tuple[list[str], Int64[np.ndarray, "n 3"]]:
+Triplets = dict[tuple[int, ...], tuple[str, list[int]]]
+
+
+def possible(folders: Folders, pictures: int, besides: Triplets) -> dict[str, int]:
+    """Return how many triplets of each level there are besides some; of uniform ones where there are no levels."""
+    held = {level: count for level, count in folders.levels().items() if count} or {UNIFORM: math.comb(pictures, 3)}
+    return {level: count - sum(drawn == level for drawn, _ in besides.values()) for level, count in held.items()}
+
+
+def draw(folders: Folders, pictures: int, n: int, rng: np.random.Generator, besides: Triplets | None = None) -> Triplets:
     """Draw n different triplets, as many at each level that the folders allow; uniformly where they allow none.
 
+    Args:
+        folders: of the pictures.
+        pictures: how many there are.
+        n: triplets to draw.
+        rng: for the draws.
+        besides: triplets that are not to be drawn.
+
     Returns:
-        The level of each, and its pictures.
+        By pictures in ascending order: the level, and the pictures as drawn.
 
     Raises:
         HumalignError: there are fewer different triplets than that.
     """
-    possible = [level for level, lacks in folders.levels().items() if not lacks] or [UNIFORM]
-    wanted = {level: len(range(place, n, len(possible))) for place, level in enumerate(possible)}
-    found: dict[tuple[int, ...], tuple[str, list[int]]] = {}
-    for level, count in wanted.items():
-        one = (
-            folders.sampler(level)
-            if level != UNIFORM
-            else lambda rng: random_triplets(range(pictures), 1, rng)[0].tolist()
+    besides = besides or {}
+    free = possible(folders, pictures, besides)
+    if n > sum(free.values()):
+        raise HumalignError(
+            f"{folders.where}: {n} different triplets are wanted, these pictures give {sum(free.values())}: ask for "
+            "fewer with --triplets, or add pictures"
         )
-        before = len(found)
+    found: Triplets = {}
+    for level, count in shared(n, free).items():
+        one = folders.sampler(level, pictures)
+        wanted = len(found) + count
         for _ in range(PATIENCE * count):
-            if len(found) - before == count:
-                break
             triplet = one(rng)
-            found.setdefault(tuple(sorted(triplet)), (level, triplet))
-        if (got := len(found) - before) < count:
+            if tuple(sorted(triplet)) not in besides:
+                found.setdefault(tuple(sorted(triplet)), (level, triplet))
+            if len(found) == wanted:
+                break
+        if len(found) < wanted:
             raise HumalignError(
-                f"{folders.where}: {count} different triplets of the level {level} are wanted, these pictures give about "
-                f"{got}: ask for fewer with --triplets, or add pictures"
+                f"{folders.where}: {count} of the {free[level]} triplets of the level {level} were not found by "
+                "chance: ask for fewer with --triplets, or add pictures"
             )
-    levels = [level for level, _ in found.values()]
-    return levels, np.array([triplet for _, triplet in found.values()], dtype=np.int64)
+    return found
+
+
+def shared(n: int, held: dict[str, int]) -> dict[str, int]:
+    """Share n among levels: as many to each, where one holds fewer all of it, and the rest to the others."""
+    wanted: dict[str, int] = {}
+    for place, level in enumerate(sorted(held, key=lambda level: held[level])):
+        left, others = n - sum(wanted.values()), len(held) - place
+        wanted[level] = min(held[level], left // others)
+    return {level: wanted[level] for level in held}
 
 
 def copies(

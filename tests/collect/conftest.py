@@ -25,7 +25,7 @@ def small(pictures, tmp_path_factory):
     """Make a page of 48 triplets: 60 trials a person, with 4 repeats, 6 catch trials and 2 to practise."""
     settings = page.Settings(triplets=48, repeats=4, catches=6, practice=2, size=160)
     folder = tmp_path_factory.mktemp("page") / "page"
-    study, _ = page.write(pictures, folder, settings)
+    study = page.write(pictures, folder, settings)
     return folder, study
 
 
