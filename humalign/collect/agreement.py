@@ -1,4 +1,4 @@
-"""How far the collected answers agree: within a person, between people, and what no model can exceed on average."""
+"""How far collected answers agree: of one person with oneself, and of people with each other."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ def report(collected: Collected, seed: int = 0) -> pd.DataFrame:
 
     - ``agreement of two people``: how often two people choose the same odd one out (mean over triplets).
     - ``noise ceiling``: how often an answer is the most frequent one of the other people to its triplet.
-    - ``median seconds``: the median over people of a person's median response time, times above ten seconds dropped.
+    - ``median seconds``: the median over people of a person's median response time; times above ten seconds
+      are dropped.
     - ``agreement with oneself``: how often a person chooses the same when a triplet comes again.
 
     Returns:
-        Columns ``level``, ``measure``, ``value``, ``low``, ``high``, ``n`` (answers; people for seconds). A measure
-        for which there are too few answers is NaN.
+        Columns ``level``, ``measure``, ``value``, ``low``, ``high``, ``n`` (answers; people for seconds). A
+        measure for which there are too few answers is NaN.
     """
     people = resamples(len(collected.people), DRAWS, seed)
     answers, again = collected.level_answers(MAIN), _repeats(collected)
@@ -46,7 +47,11 @@ def report(collected: Collected, seed: int = 0) -> pd.DataFrame:
         # A draw in which no triplet was answered twice says nothing, and is passed over.
         with np.errstate(invalid="ignore"):
             for measure, estimate in _measures(at, twice, people, seed):
-                told = (estimate.value, *estimate.interval(), estimate.n) if estimate else (np.nan, np.nan, np.nan, 0)
+                told = (
+                    (estimate.value, *estimate.interval(), estimate.n)
+                    if estimate
+                    else (np.nan, np.nan, np.nan, 0)
+                )
                 rows.append((level, measure, *told))
     return pd.DataFrame(rows, columns=["level", "measure", "value", "low", "high", "n"])
 
@@ -67,7 +72,7 @@ def _measures(
 
 
 def pairwise(asked: levels.Asked, people: np.ndarray, triplets: np.ndarray) -> Estimate:
-    """Return how often two answers to a triplet are the same: the mean over triplets (units: person and triplet).
+    """Return how often two answers to a triplet are the same: a mean over triplets (units: person, triplet).
 
     Raises:
         HumalignError: no triplet was answered twice.
@@ -103,7 +108,7 @@ def _repeats(collected: Collected) -> pd.DataFrame:
 
 
 def _within(again: pd.DataFrame, people: np.ndarray, seed: int) -> Estimate | None:
-    """Return how often a person chose the same again (units: person and triplet); none where nothing was asked again."""
+    """Return how often a person chose the same again (units: person, triplet); none without repeats."""
     if not len(again):
         return None
     row, names = pd.factorize(again["triplet"])

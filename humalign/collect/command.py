@@ -12,7 +12,8 @@ from typing import Any
 from humalign.errors import HumalignError
 
 DESCRIPTION = (
-    "Make a page that asks people which of three pictures is the odd one out: `humalign collect FOLDER PAGE`. "
+    "Make a page that asks people which of three pictures is the odd one out: `humalign collect FOLDER "
+    "PAGE`. "
     "Read what they saved: `humalign collect --read *.csv --out answers.csv`."
 )
 
@@ -98,12 +99,15 @@ def run(options: argparse.Namespace) -> int:
     from humalign.collect.study import MAIN
     from humalign.data.readers_levels import CLASSES
 
-    settings = page.Settings(**{field.name: getattr(options, field.name) for field in dataclasses.fields(page.Settings)})
+    names = [field.name for field in dataclasses.fields(page.Settings)]
+    settings = page.Settings(**{name: getattr(options, name) for name in names})
     study = page.write(options.folder, options.target, settings)
     counts = Counter(trial["level"] for trial in study.trials(MAIN).values())
-    print(f"{options.target / 'index.html'}: {', '.join(f'{n} {level}' for level, n in counts.items())} triplets")
-    if missing := [level for level in CLASSES if level not in counts]:
-        print(f"no {' and no '.join(missing)} triplets: the folders of {options.folder} do not give them")
+    told = ", ".join(f"{count} {level}" for level, count in counts.items())
+    print(f"{options.target / 'index.html'}: {told} triplets")
+    missing = [level for level in CLASSES if level not in counts]
+    if missing:
+        print(f"{options.folder} has no class folders that would give {' or '.join(missing)} triplets")
     print(f"a person is given {sum(study.wanted().values())} trials, with practice, catch trials and repeats")
     print(f"keep {options.target / 'study.json'}: answers are read with it")
     return 0

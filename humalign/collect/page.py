@@ -81,24 +81,23 @@ class Settings:
             )
         if self.repeats > each // 3:
             raise HumalignError(
-                f"repeats = {self.repeats}: of {each} triplets a person, at most {each // 3} can come again; lower --repeats"
+                f"repeats = {self.repeats}: of {each} triplets a person, at most {each // 3} can come again; "
+                f"lower --repeats"
             )
         if self.send and not re.fullmatch(r"https?://[^\s/]+\S*", self.send):
             raise HumalignError(f"send = {self.send!r}: an address begins with https:// (or http://)")
         return dataclasses.replace(self, each=each)
 
 
-def write(
-    folder: str | Path, page: str | Path, settings: Settings | None = None
-) -> Study:
+def write(folder: str | Path, page: str | Path, settings: Settings | None = None) -> Study:
     """Write a page that asks about the pictures of a folder.
 
     Returns:
         What the page holds.
 
     Raises:
-        HumalignError: pictures that cannot be used, too few of them, a setting out of its range, or a folder that
-            is not new or empty.
+        HumalignError: pictures that cannot be used, too few of them, a setting out of its range, or a folder
+            that is not new or empty.
     """
     settings = (settings or Settings()).checked()
     texts, consent = words(settings.words), _consent(settings.consent)
@@ -137,13 +136,13 @@ def write(
 def compared(
     images: ImageSet, triplets: Any, choices: Mapping[str, Sequence[Any]], page: str | Path, size: int = 320
 ) -> Study:
-    """Write a page of fixed triplets that shows recorded choices beside the reader's own at its end, and keeps nothing.
+    """Write a page of fixed triplets that ends with recorded choices beside the reader's; it keeps nothing.
 
     Args:
         images: the pictures; their labels have their names in ``file``.
         triplets: (n, 3) numbers of pictures, in this order on the page.
-        choices: by name of who chose: for each triplet the place of the odd one out (0 to 2), or the share of people
-            who chose each of the three. All others are compared with the first, usually people.
+        choices: by name of who chose: for each triplet the place of the odd one out (0 to 2), or the share of
+            people who chose each of the three. All others are compared with the first, usually people.
         page: a new or empty folder.
         size: pixels of the longer side of a picture.
 
@@ -153,7 +152,8 @@ def compared(
     triplets, names = check_triplets(triplets, len(images)), tuple(map(str, images.labels["file"]))
     if not choices or any(len(each) != len(triplets) for each in choices.values()):
         raise HumalignError(
-            f"choices of {', '.join(choices) or 'nobody'}: one for each of the {len(triplets)} triplets is needed"
+            f"choices of {', '.join(choices) or 'nobody'}: one for each of the {len(triplets)} triplets is "
+            f"needed"
         )
     told = {
         name: [_choice(name, row, each) for row, each in enumerate(chosen)]
@@ -190,7 +190,8 @@ def _choice(who: str, row: int, choice: Any) -> int | list[float]:
     if found.shape == () and float(found) in (0, 1, 2):
         return int(found)
     raise HumalignError(
-        f"choices of {who}, triplet {row}: {choice!r} is neither a place (0, 1 or 2) nor three shares that sum to 1"
+        f"choices of {who}, triplet {row}: {choice!r} is neither a place (0, 1 or 2) nor three shares that "
+        f"sum to 1"
     )
 
 
@@ -216,7 +217,7 @@ def _catch(
 
 
 class _Pictures:
-    """The pictures of a page: each that is asked for is resized once, and named by a number that tells nothing of it."""
+    """The pictures of a page: each is resized once, under a number that tells nothing of it."""
 
     def __init__(self, images: ImageSet, size: int) -> None:
         self.images, self.size = images, size

@@ -7,7 +7,7 @@ function oddHash(text) {
   return hash;
 }
 
-/* What one person is shown, in order: it follows from the study and the session, so that a reload gives the same. */
+/* What one person is shown, in order: it follows from study and session, so that a reload gives the same. */
 function oddPlan(study, session) {
   let seed = oddHash(session);
   const random = () => { // mulberry32
@@ -32,7 +32,8 @@ function oddPlan(study, session) {
   for (const trial of shuffled(of("main"))) (byLevel[trial.level] ??= []).push(trial);
   const turns = [], each = Math.min(study.each, of("main").length);
   for (let at = 0; turns.length < each; at++)
-    for (const level of shuffled(Object.keys(byLevel))) if (byLevel[level][at]) turns.push(byLevel[level][at]);
+    for (const level of shuffled(Object.keys(byLevel)))
+      if (byLevel[level][at]) turns.push(byLevel[level][at]);
   const sequence = shuffled(turns.slice(0, each));
   // Triplets of the first third come again in the second half.
   const again = shuffled(sequence.slice(0, Math.floor(each / 3))).slice(0, study.repeats);

@@ -1,4 +1,4 @@
-"""Pool the answers of several participants, without those who were not attentive, and write them for a fit."""
+"""Pool the answers of several participants, without those who missed too much, and write them for a fit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Collected:
         study: what they were asked.
         people: those who count.
         left_out: why each other one does not.
-        rows: those of all people who count, with ``person``, their place in ``people``; misses are among them.
+        rows: those of all people who count, misses included, with ``person``, their place in ``people``.
     """
 
     study: Study
@@ -102,7 +102,8 @@ def pool(people: Sequence[Person], study: Study, misses: int = MISSES, caught: f
     if not kept:
         who, reason = next(iter(left_out.items()), ("nobody", "no files"))
         raise HumalignError(
-            f"none of {len(people)} participants is left, {who} for example: {reason}: collect more, or change the limits"
+            f"none of {len(people)} participants is left, {who} for example: {reason}: collect more, or "
+            f"change the limits"
         )
     rows = pd.concat([one.rows.assign(person=place) for place, one in enumerate(kept)], ignore_index=True)
     if not ((rows["kind"] == MAIN) & (rows["odd"] >= 0)).any():
@@ -120,7 +121,8 @@ def doubled(people: Sequence[Person]) -> list[str]:
             faults.append(f"{one.path} holds the same session as {other.path}: give each file once")
         elif (other := seen.setdefault(one.participant, one)) is not one:
             faults.append(
-                f"{one.path}: participant {one.participant!r} is in {other.path} too, in another session: two people with one "
+                f"{one.path}: participant {one.participant!r} is in {other.path} too, in another session: "
+                f"two people with one "
                 "code, or one who took part twice; leave one file out"
             )
     return faults
@@ -131,8 +133,8 @@ def write(collected: Collected, out: Path) -> Path:
 
     Args:
         collected: the answers.
-        out: ``.csv``, as `readers_own.table` reads it; ``.npz`` of arrays for `Choices`; or ``.txt``, three numbers a
-            line, the odd one last.
+        out: ``.csv``, as `readers_own.table` reads it; ``.npz`` of arrays for `Choices`; or ``.txt``, three
+            numbers a line, the odd one last.
 
     Returns:
         The list of pictures.

@@ -27,8 +27,8 @@ AGAIN = "take the file as the page saved it"
 class Person:
     """The file of one participant: a row a trial, pictures by their numbers in ``study.names``.
 
-    ``rows`` has columns ``kind``, ``level``, ``triplet``, ``image1`` to ``image3``, ``odd`` (place 0 to 2, -1 for a
-    miss), ``seconds`` (NaN for a miss, and where the trial was shown again after a pause or a reload).
+    ``rows`` has columns ``kind``, ``level``, ``triplet``, ``image1`` to ``image3``, ``odd`` (place 0 to 2, -1
+    for a miss), ``seconds`` (NaN for a miss, and where the trial was shown again after a pause or a reload).
     """
 
     path: Path
@@ -73,7 +73,8 @@ def read(path: str | Path, study: Study) -> Person:
         row = dict(zip(COLUMNS, cells, strict=True))
         if row["study"] != study.id:
             raise HumalignError(
-                f"{where}: an answer of the page {row['study'][:20]!r}, not of {study.id!r}: read the answers of each page on their own"
+                f"{where}: an answer of the page {row['study'][:20]!r}, not of {study.id!r}: read the "
+                f"answers of each page on their own"
             )
         rows.append(_checked(where, row, number - 1, rows[0] if rows else row, study, place))
         if checksum(before, cells[:-1]) != cells[-1]:
@@ -120,12 +121,14 @@ def _checked(
             raise wrong(f"{name} {row[name][:40]!r} in the file of {first[name][:40]!r}")
     if row["trial"] != str(number):
         raise wrong(
-            f"trial {row['trial'][:20]!r} where trial {number} should stand: lines were taken out, moved or doubled"
+            f"trial {row['trial'][:20]!r} where trial {number} should stand: lines were taken out, moved or "
+            f"doubled"
         )
     asked = study.trials(row["kind"]).get(row["triplet"])
     if asked is None or row["level"] != asked["level"]:
         raise wrong(
-            f"no {row['kind'][:20]!r} trial {row['triplet'][:20]!r} at the level {row['level'][:20]!r} is on the page"
+            f"no {row['kind'][:20]!r} trial {row['triplet'][:20]!r} at the level {row['level'][:20]!r} is on "
+            f"the page"
         )
     shown = [row["image1"], row["image2"], row["image3"]]
     if unknown := next((name for name in shown if name not in place), None):
@@ -166,7 +169,8 @@ def _whole(path: Path, rows: Sequence[dict[str, Any]], study: Study) -> None:
     counts, wanted = Counter(row["kind"] for row in rows), study.wanted()
     if short := next((kind for kind, number in wanted.items() if counts[kind] != number), None):
         raise HumalignError(
-            f"{path} holds {counts[short]} {short} trials instead of {wanted[short]}: it was cut short, or saved before the end; {AGAIN}"
+            f"{path} holds {counts[short]} {short} trials instead of {wanted[short]}: it was cut short, or "
+            f"saved before the end; {AGAIN}"
         )
     again = next(
         (key for key, number in Counter((row["kind"], row["triplet"]) for row in rows).items() if number > 1),
@@ -190,5 +194,6 @@ def find_page(paths: Sequence[Path]) -> Study:
             if own and file.is_file() and f'"{own}"' in file.read_text("utf-8", errors="replace"):
                 return Study.read(file)
     raise HumalignError(
-        f"{paths[0]}: the page of these answers ({own[:20] or 'none'}) is not near them: name its folder with --page"
+        f"{paths[0]}: the page of these answers ({own[:20] or 'none'}) is not near them: name its folder "
+        f"with --page"
     )

@@ -15,7 +15,9 @@ FILE = "study.json"
 PACKAGE = Path(__file__).parent
 # The columns of a file of answers; book/collect.md says what each holds.
 COLUMNS = (
-    "study participant session trial kind level triplet image1 image2 image3 choice position rt_ms input shown answered check"
+    "study participant session trial kind level triplet image1 image2 image3 choice position rt_ms input "
+    "shown"
+    " answered check"
 ).split()
 PRACTICE, MAIN, REPEAT, CATCH = "practice", "main", "repeat", "catch"
 INPUTS = ("mouse", "touch", "pen", "keyboard")
@@ -29,8 +31,9 @@ class Study:
     Attributes:
         id: changes with whatever is below.
         names: paths of all pictures of the folder, in the order of `images.FolderImages`.
-        page: what the script of the page reads; ``trials`` in it are dictionaries of ``id``, ``kind``, ``level``,
-            ``images`` (three names), ``files`` (three addresses), and ``odd`` (a place) where one answer is right.
+        page: what the script of the page reads; ``trials`` in it are dictionaries of ``id``, ``kind``,
+            ``level``, ``images`` (three names), ``files`` (three addresses), and ``odd`` (a place) where one
+            answer is right.
     """
 
     id: str
@@ -64,7 +67,8 @@ class Study:
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise HumalignError(
-                f"cannot read {path} ({' '.join(str(error).split())[:80]}): take the file that the page was made with"
+                f"cannot read {path} ({' '.join(str(error).split())[:80]}): take the file that the page was "
+                f"made with"
             ) from None
         if study.id != known:
             raise HumalignError(
@@ -88,7 +92,7 @@ class Study:
 
 
 def checksum(before: str, cells: list[str]) -> str:
-    """Return the last cell of a row: a hash (FNV-1a, 32 bits) of the row and of the last cell of the row before.
+    """Return the last cell of a row: a hash (FNV-1a, 32 bits) of the row and the last cell before it.
 
     ``plan.js`` has the same function. It finds edits made by mistake; it is no signature.
     """
@@ -118,9 +122,8 @@ def words(path: Path | None) -> dict[str, Any]:
         if name not in WORDS:
             raise HumalignError(f"{path}: unknown text {name!r}: {nearest(name, WORDS)}")
         if not isinstance(text, type(WORDS[name])) or not all(isinstance(each, str) for each in text):
-            raise HumalignError(
-                f"{path}: {name!r} should be {'a list of texts' if isinstance(WORDS[name], list) else 'a text'}"
-            )
+            what = "a list of texts" if isinstance(WORDS[name], list) else "a text"
+            raise HumalignError(f"{path}: {name!r} should be {what}")
         missing = set(re.findall(r"\{\w+\}", str(WORDS[name]))) - set(re.findall(r"\{\w+\}", str(text)))
         if missing:
             raise HumalignError(f"{path}: {name!r} lacks {sorted(missing)[0]}, where a value is filled in")

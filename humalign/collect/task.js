@@ -1,13 +1,15 @@
-/* The odd-one-out task: instructions, trials, and a CSV of the answers, or a comparison with recorded choices.
+/* The odd-one-out task: instructions, trials, and a CSV of the answers or a comparison with recorded choices.
 
-   oddTask(root, study, keys) fills an element. `study` is what page.py writes as study.json. `keys` is where keys are
-   heard: the document where the task has the page to itself; without it, the element. Nothing is loaded from elsewhere. */
+   oddTask(root, study, keys) fills an element. `study` is the "page" of study.json. `keys` is where keys are
+   heard: the document where the task has the page to itself; without it, the element. Nothing is loaded from
+   elsewhere. */
 "use strict";
 
 function oddTask(root, study, keys = root) {
   const words = study.words, comparing = Boolean(study.compare), columns = study.columns;
   const given = comparing ? null : new URLSearchParams(location.search).get("participant");
   const place = `humalign-${study.id}-${given ?? ""}`;
+  const first = keys === root ? "h3" : "h1"; // below the headings of a page that holds more than the task
   let memory = "", stores = true, state, plan, turn = 0, begun = 0, clock = 0, open = false;
 
   const fill = (text, values = {}) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
@@ -31,7 +33,8 @@ function oddTask(root, study, keys = root) {
     try { return JSON.parse((stores && !comparing && localStorage.getItem(place)) || memory || "null"); }
     catch { return JSON.parse(memory || "null"); }
   };
-  const letters = n => [...crypto.getRandomValues(new Uint8Array(n))].map(one => (one % 36).toString(36)).join("");
+  const letters = n =>
+    [...crypto.getRandomValues(new Uint8Array(n))].map(one => (one % 36).toString(36)).join("");
   const fresh = () => {
     const session = `x${letters(11)}`;
     const participant = given ?? `p${session.slice(1, 7)}`;
@@ -52,7 +55,7 @@ function oddTask(root, study, keys = root) {
     stage.replaceChildren(...children.filter(child => child != null));
   };
   const panel = (name, title, ...children) => {
-    const heading = make("h1", {textContent: title, tabIndex: -1});
+    const heading = make(first, {className: "odd-title", textContent: title, tabIndex: -1});
     screen(name, make("section", {className: "odd-panel"}, heading, ...children));
     return heading;
   };
@@ -64,13 +67,15 @@ function oddTask(root, study, keys = root) {
   };
 
   function welcome() {
-    const trials = plan.length, seconds = study.timeout_ms / 1000, minutes = Math.max(1, Math.round(trials * 4 / 60));
+    const trials = plan.length, seconds = study.timeout_ms / 1000;
+    const minutes = Math.max(1, Math.round(trials * 4 / 60));
     const texts = [words.lead, ...words.instructions, fill(words.length, {trials, minutes}),
       study.timeout_ms ? fill(words.limit, {seconds}) : null, comparing ? null : words.keeps].filter(Boolean);
     const start = button(words.start, () => { state.agreed = true; keep(); mark(); trial(); }, "odd-main");
     let consent = null;
     if (!comparing) {
-      const box = make("input", {type: "checkbox", id: "odd-agree", onchange: () => { start.disabled = !box.checked; }});
+      const box = make("input", {type: "checkbox", id: "odd-agree"});
+      box.onchange = () => { start.disabled = !box.checked; };
       start.disabled = true;
       consent = make("div", {className: "odd-consent"}, make("h2", {textContent: words.aboutYou}),
         ...paragraphs(study.consent),
@@ -91,10 +96,13 @@ function oddTask(root, study, keys = root) {
     const files = now.order.map(each => now.files[each]);
     const pictures = files.map((file, which) => make("img", {
       src: file, alt: fill(words.picture, {place: which + 1}), draggable: false, decoding: "sync"}));
+    const hint = which =>
+      make("span", {className: "odd-key", textContent: which + 1, attributes: {"aria-hidden": true}});
     const choices = pictures.map((picture, which) => make("button", {
       type: "button", className: "odd-choice", disabled: true, attributes: {"aria-keyshortcuts": which + 1},
-      onclick: event => answer(which, event.timeStamp, event.detail === 0 ? "keyboard" : event.pointerType || "mouse"),
-    }, picture, make("span", {className: "odd-key", textContent: which + 1, attributes: {"aria-hidden": "true"}})));
+      onclick: event =>
+        answer(which, event.timeStamp, event.detail === 0 ? "keyboard" : event.pointerType || "mouse"),
+    }, picture, hint(which)));
     const done = fill(words.progress, {done: at + 1, trials: plan.length});
     const group = make("div", {className: "odd-choices", tabIndex: -1,
       attributes: {role: "group", "aria-labelledby": "odd-question"}}, ...choices);
@@ -103,7 +111,7 @@ function oddTask(root, study, keys = root) {
       make("div", {className: "odd-head"}, bar,
         make("span", {className: "odd-count", textContent: practice ? `${words.practice} · ${done}` : done}),
         comparing ? null : button(words.pause, paused, "odd-quiet")),
-      make("h1", {id: "odd-question", textContent: words.question}), group);
+      make(first, {className: "odd-title", id: "odd-question", textContent: words.question}), group);
     const mine = turn;
     live.textContent = done;
     group.focus({preventScroll: true});
@@ -119,9 +127,9 @@ function oddTask(root, study, keys = root) {
     requestAnimationFrame(() => requestAnimationFrame(time => {
       if (mine !== turn) return;
       begun = time; open = true;
-      if (study.timeout_ms) clock = setTimeout(() => record(now, -1, study.timeout_ms, "none"), study.timeout_ms);
+      if (study.timeout_ms) clock = setTimeout(() => record(now, -1, 0, "none"), study.timeout_ms);
     }));
-    for (const file of plan[at + 1]?.files ?? []) new Image().src = file; // the next pictures are there in time
+    for (const file of plan[at + 1]?.files ?? []) new Image().src = file; // the next ones are there in time
   }
 
   function answer(which, time, how) {
@@ -138,8 +146,9 @@ function oddTask(root, study, keys = root) {
     }
     const shown = now.order.map(each => now.images[each]), right = which >= 0 && now.order[which] === now.odd;
     const answered = which < 0 ? ["", "", ""] : [shown[which], String(which + 1), String(took)];
-    const cells = [study.id, state.participant, state.session, String(state.rows.length + 1), now.kind, now.level,
-      now.id, ...shown, ...answered, how, String(state.shown), new Date().toISOString()];
+    const number = String(state.rows.length + 1);
+    const cells = [study.id, state.participant, state.session, number, now.kind, now.level, now.id, ...shown,
+      ...answered, how, String(state.shown), new Date().toISOString()];
     const last = state.rows.length ? state.rows.at(-1).at(-1) : "";
     cells.push(`c${oddHash([last, ...cells].join("\u001f")).toString(16).padStart(8, "0")}`);
     if (comparing) cells.chosen = now.order[which];
@@ -155,8 +164,9 @@ function oddTask(root, study, keys = root) {
   }
 
   // ---- the end
-  function end(note = "", bad = false) {
+  function end(note, bad = false) {
     if (comparing) return compare();
+    note ??= state.sent ? words.sent : state.saved ? fill(words.saved, {file: state.saved}) : "";
     const status = note ? make("p", {className: bad ? "odd-warning" : "odd-note", textContent: note}) : null;
     live.textContent = note;
     const save = button(words.save, () => end(fill(words.saved, {file: download()})), "odd-save");
@@ -164,15 +174,18 @@ function oddTask(root, study, keys = root) {
     if (!again) save.classList.add("odd-main");
     const another = given == null ? button(words.another, () => {
       if (!state.saved && !state.sent) download();
-      try { localStorage.setItem(`${place}-${state.session}`, JSON.stringify(state)); } catch { stores = false; }
+      try {
+        localStorage.setItem(`${place}-${state.session}`, JSON.stringify(state));
+      } catch { stores = false; }
       state = fresh();
       keep();
       recall();
       welcome();
     }, "odd-quiet") : null;
-    const code = make("p", {className: "odd-id", textContent: fill(words.id, {participant: state.participant})});
+    const code = make("p", {className: "odd-id", textContent: fill(words.id, state)});
     const hint = study.send ? [] : paragraphs([words.saveHint]);
-    const heading = panel("done", words.done, ...hint, code, status, actions(...[again, save, another].filter(Boolean)));
+    const offered = actions(...[again, save, another].filter(Boolean));
+    const heading = panel("done", words.done, ...hint, code, status, offered);
     heading.focus({preventScroll: true});
     if (study.send && !state.sent && !note) send();
   }
@@ -200,20 +213,23 @@ function oddTask(root, study, keys = root) {
   }
 
   function compare() {
-    // A recorded choice is a place among the three, or a share of people for each; the reader's own is one of the first kind.
+    // A recorded choice is a place among the three, or a share of people for each place.
     const shares = choice => Array.isArray(choice) ? choice : [0, 1, 2].map(each => Number(each === choice));
     const top = choice => shares(choice).indexOf(Math.max(...shares(choice)));
-    const all = plan.map((trial, at) => ({trial, choices: {[words.you]: state.rows[at].chosen, ...trial.compare}}));
+    const agrees = (one, most) => shares(most)[top(one)] === Math.max(...shares(most));
+    const all = plan.map((trial, at) =>
+      ({trial, choices: {[words.you]: state.rows[at].chosen, ...trial.compare}}));
     const names = [words.you, ...study.compare], people = study.compare[0];
     const score = names.filter(name => name !== people).map(name => {
-      const right = all.filter(({choices}) => top(choices[name]) === top(choices[people])).length;
+      const right = all.filter(({choices}) => agrees(choices[name], choices[people])).length;
       return make("tr", {}, make("th", {textContent: name, scope: "row"}),
         make("td", {textContent: fill(words.ofAll, {right, all: all.length})}));
     });
     const told = ({trial, choices}, file, which) => {
       const tags = names.map(name => {
+        const className = name === words.you ? "odd-vote odd-own" : "odd-vote";
         if (!Array.isArray(choices[name]))
-          return choices[name] === which ? make("span", {className: `odd-vote ${name === words.you ? "odd-own" : ""}`, textContent: name}) : null;
+          return choices[name] === which ? make("span", {className, textContent: name}) : null;
         const share = `${Math.round(100 * choices[name][which])}%`, attributes = {style: `--share: ${share}`};
         return make("span", {className: "odd-share", textContent: `${name} ${share}`, attributes});
       });
@@ -236,7 +252,8 @@ function oddTask(root, study, keys = root) {
     const choices = [...root.querySelectorAll(".odd-choice")], at = choices.indexOf(document.activeElement);
     const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
     if (event.repeat && (event.key === "Enter" || event.key === " ")) event.preventDefault();
-    else if (/^[123]$/.test(event.key) && !event.repeat) answer(Number(event.key) - 1, event.timeStamp, "keyboard");
+    else if (/^[123]$/.test(event.key) && !event.repeat)
+      answer(Number(event.key) - 1, event.timeStamp, "keyboard");
     else if (step) {
       event.preventDefault();
       choices[at < 0 ? (step > 0 ? 0 : 2) : (at + step + 3) % 3].focus();
@@ -255,7 +272,10 @@ function oddTask(root, study, keys = root) {
   if (given != null && !/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(given))
     return void panel("bad", words.title, ...paragraphs([words.badId]));
   if (!comparing) {
-    try { localStorage.setItem(`${place}-test`, ""); localStorage.removeItem(`${place}-test`); } catch { stores = false; }
+    try {
+      localStorage.setItem(`${place}-test`, "");
+      localStorage.removeItem(`${place}-test`);
+    } catch { stores = false; }
     addEventListener("popstate", () => { if (running()) { recall(); show(); } });
     addEventListener("pageshow", event => { if (event.persisted) { recall(); show(); } });
     addEventListener("storage", event => { if (event.key === place) { recall(); show(); } });

@@ -1,10 +1,11 @@
-"""Draw the triplets of an experiment: at the three levels of abstraction where folders name classes, else uniformly."""
+"""Draw the triplets of a page: at three levels of abstraction where folders name classes, else uniformly."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
@@ -42,7 +43,7 @@ class Folders:
 
     @classmethod
     def of(cls, names: Sequence[str], where: object) -> Folders:
-        """Read classes off paths: ``group/class/picture`` or ``class/picture``; no class where pictures are loose.
+        """Read classes off paths: ``group/class/picture`` or ``class/picture``; none where they are loose.
 
         Raises:
             HumalignError: pictures at different depths, or folders that are called like splits.
@@ -50,10 +51,11 @@ class Folders:
         files = [PurePosixPath(name).parts for name in names]
         if split := listing.splits(files):
             raise HumalignError(
-                f"{where}: {' and '.join(split[:2])} look like splits, not classes: name one of them, or rename them"
+                f"{where}: {' and '.join(split[:2])} look like splits, not classes: name one of them, or "
+                f"rename them"
             )
         top = listing.classes(files)
-        # Folders that hold everything are no classes: the first ones stand behind them, at one place in all paths.
+        # Folders that hold everything are no classes: those stand behind them, at one place in all paths.
         pairs = list(zip(files, top, strict=True))
         start = next(
             at
@@ -65,7 +67,8 @@ class Folders:
         if len(set(depth)) > 1:
             odd, other = names[depth.index(min(depth))], names[depth.index(max(depth))]
             raise HumalignError(
-                f"{where}: {odd} has fewer folders above it than {other}: put every picture in a class folder, or every "
+                f"{where}: {odd} has fewer folders above it than {other}: put every picture in a class "
+                f"folder, or every "
                 "class folder in a group"
             )
         if not depth[0]:
@@ -82,7 +85,7 @@ class Folders:
         far = [sum(map(len, each)) for each in self.far]
         pairs = ((math.comb(len(own), 2), sum(map(len, others))) for own, others in self._pairs())
         return {
-            "global-coarse": sum(math.prod(each) for each in itertools.combinations(far, 3)) if len(far) < 100 else MANY,
+            "global-coarse": MANY if len(far) > 99 else sum(map(math.prod, itertools.combinations(far, 3))),
             "class-boundary": sum(own * others for own, others in pairs),
             "local-fine": sum(math.comb(len(each), 3) for each in self._threes()),
         }
@@ -125,20 +128,26 @@ class Folders:
         def uniform(rng: np.random.Generator) -> list[int]:
             return list(map(int, random_triplets(range(pictures), 1, rng)[0]))
 
-        return {"global-coarse": coarse, "class-boundary": boundary, "local-fine": fine, UNIFORM: uniform}[level]
+        made = {"global-coarse": coarse, "class-boundary": boundary, "local-fine": fine, UNIFORM: uniform}
+        return made[level]
 
 
 Triplets = dict[tuple[int, ...], tuple[str, list[int]]]
 
 
 def possible(folders: Folders, pictures: int, besides: Triplets) -> dict[str, int]:
-    """Return how many triplets of each level there are besides some; of uniform ones where there are no levels."""
-    held = {level: count for level, count in folders.levels().items() if count} or {UNIFORM: math.comb(pictures, 3)}
-    return {level: count - sum(drawn == level for drawn, _ in besides.values()) for level, count in held.items()}
+    """Return how many triplets of each level there are besides some; without levels, of uniform ones."""
+    held = {level: count for level, count in folders.levels().items() if count}
+    taken = Counter(level for level, _ in besides.values())
+    return {
+        level: count - taken[level] for level, count in (held or {UNIFORM: math.comb(pictures, 3)}).items()
+    }
 
 
-def draw(folders: Folders, pictures: int, n: int, rng: np.random.Generator, besides: Triplets | None = None) -> Triplets:
-    """Draw n different triplets, as many at each level that the folders allow; uniformly where they allow none.
+def draw(
+    folders: Folders, pictures: int, n: int, rng: np.random.Generator, besides: Triplets | None = None
+) -> Triplets:
+    """Draw n different triplets, as many at each level that folders allow; uniformly where they allow none.
 
     Args:
         folders: of the pictures.
@@ -157,7 +166,8 @@ def draw(folders: Folders, pictures: int, n: int, rng: np.random.Generator, besi
     free = possible(folders, pictures, besides)
     if n > sum(free.values()):
         raise HumalignError(
-            f"{folders.where}: {n} different triplets are wanted, these pictures give {sum(free.values())}: ask for "
+            f"{folders.where}: {n} different triplets are wanted, these pictures give {sum(free.values())}: "
+            f"ask for "
             "fewer with --triplets, or add pictures"
         )
     found: Triplets = {}
@@ -172,7 +182,8 @@ def draw(folders: Folders, pictures: int, n: int, rng: np.random.Generator, besi
                 break
         if len(found) < wanted:
             raise HumalignError(
-                f"{folders.where}: {count} of the {free[level]} triplets of the level {level} were not found by "
+                f"{folders.where}: {count} of the {free[level]} triplets of the level {level} were not found "
+                f"by "
                 "chance: ask for fewer with --triplets, or add pictures"
             )
     return found

@@ -2,6 +2,8 @@
 
 import json
 import re
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,7 +64,7 @@ def test_levels_that_the_folders_cannot_give_are_named(tmp_path, capsys):
     command = ["collect", str(two), str(tmp_path / "page"), "--triplets", "8", "--repeats", "2", "--size", "64"]
     assert cli.main(command) == 0
     told = capsys.readouterr().out
-    assert "8 class-boundary triplets" in told and "no global-coarse and no local-fine triplets: the folders of" in told
+    assert "8 class-boundary triplets" in told and "has no class folders that would give global-coarse or local-fine triplets" in told
     assert "a person is given 21 trials" in told
 
 
@@ -107,6 +109,13 @@ def test_a_page_is_whole_small_and_the_same_again(small, pictures, tmp_path):
     again = page.write(pictures, tmp_path / "again", page.Settings(triplets=48, repeats=4, catches=6, practice=2, size=160))
     other = page.write(pictures, tmp_path / "other", page.Settings(triplets=48, repeats=4, catches=6, practice=2, size=160, seed=1))
     assert again == study and other.id != study.id
+
+
+def test_what_a_page_is_made_of_is_installed_with_the_package():
+    root = Path(__file__).parents[2]
+    globs = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["humalign.collect"]
+    held = root / "humalign" / "collect"
+    assert {path for each in globs for path in held.glob(each)} == {path for path in held.iterdir() if path.suffix not in (".py", "")}
 
 
 # ---- what stops it ---------------------------------------------------------------------------------------------------
