@@ -1,4 +1,4 @@
-"""The command line: ``humalign doctor | fetch | audit | run | score | few-shot | export | convert``."""
+"""The command line: ``humalign doctor | fetch | audit | run | score | few-shot | export | convert | collect``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from humalign import profiles
 from humalign.artefacts import write_error
 from humalign.chain.processes import Stopped, stoppable
+from humalign.collect import command as collect
 from humalign.errors import HumalignError, listed, nearest
 
 LAST = ("pixels", "embeddings", "observers", "teachers", "triplets", "students", "features", "scores", "notebooks", "book", "all")
@@ -157,6 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("folder", metavar="FOLDER", type=Path, help="new or empty")
     convert.add_argument("--name", metavar="NAME", help="of the checkpoint, where the archive is called otherwise")
     convert.add_argument("--compare", action="store_true", help="of a base_model: compare it with the public weights of that model")
+
+    collect.register(commands)
     return parser
 
 

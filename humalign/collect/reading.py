@@ -1,0 +1,199 @@
+"""Read the file that a participant saved, and check that the page can have written each of its lines."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from humalign.collect.study import CATCH, COLUMNS, FILE, INPUTS, MAIN, PRACTICE, REPEAT, Study, checksum
+from humalign.data.datafiles import checked, separator_of
+from humalign.errors import HumalignError
+
+# Milliseconds by which a busy browser may notice the end of a trial late.
+LATE = 5000
+AGAIN = "take the file as the page saved it"
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """The file of one participant: a row a trial, pictures by their numbers in ``study.names``.
+
+    ``rows`` has columns ``kind``, ``level``, ``triplet``, ``image1`` to ``image3``, ``odd`` (place 0 to 2, -1
+    for a miss), ``seconds`` (NaN for a miss, and where the trial was shown again after a pause or a reload).
+    """
+
+    path: Path
+    participant: str
+    session: str
+    rows: pd.DataFrame
+    caught: float
+
+    @property
+    def misses(self) -> int:
+        """How many trials after practice ended without an answer."""
+        return int(((self.rows["odd"] < 0) & (self.rows["kind"] != PRACTICE)).sum())
+
+
+def read(path: str | Path, study: Study) -> Person:
+    """Read the file of one participant.
+
+    Raises:
+        HumalignError: another file, one of another page, one that was cut short or edited, with the line.
+    """
+    path = Path(path)
+    lines = _lines(path)
+    if lines[0] != COLUMNS:
+        off = [name for name in COLUMNS if name not in lines[0]] or [
+            name for name in lines[0] if name not in COLUMNS
+        ]
+        what = (
+            f"column {off[0]!r} is {'missing' if off[0] in COLUMNS else 'unknown'}"
+            if off
+            else "columns in another order"
+        )
+        raise HumalignError(f"{path} is no file that a page saved, or it was edited ({what}): {AGAIN}")
+    place = {name: row for row, name in enumerate(study.names)}
+    before = ""
+    rows: list[dict[str, Any]] = []
+    for number, cells in enumerate(lines[1:], 2):
+        where = f"{path}, line {number}"
+        if len(cells) != len(COLUMNS):
+            raise HumalignError(
+                f"{where}: {len(cells)} cells instead of {len(COLUMNS)}: cut short or edited; {AGAIN}"
+            )
+        row = dict(zip(COLUMNS, cells, strict=True))
+        if row["study"] != study.id:
+            raise HumalignError(
+                f"{where}: an answer of the page {row['study'][:20]!r}, not of {study.id!r}: read the "
+                f"answers of each page on their own"
+            )
+        rows.append(_checked(where, row, number - 1, rows[0] if rows else row, study, place))
+        if checksum(before, cells[:-1]) != cells[-1]:
+            raise HumalignError(f"{where}: edited after it was saved, or the line before it was: {AGAIN}")
+        before = cells[-1]
+    if not rows:
+        raise HumalignError(f"{path} holds no answers: {AGAIN}")
+    _whole(path, rows, study)
+    caught = [row["right"] for row in rows if row["kind"] == CATCH]
+    table = pd.DataFrame(rows)[["kind", "level", "triplet", "image1", "image2", "image3", "odd", "seconds"]]
+    return Person(
+        path, rows[0]["participant"], rows[0]["session"], table, float(np.mean(caught)) if caught else 1.0
+    )
+
+
+def _lines(path: Path) -> list[list[str]]:
+    if not path.is_file():
+        raise HumalignError(f"no file {path}: give the files that participants saved, such as answers/*.csv")
+    separator = separator_of(checked(path)) or ","
+    try:
+        text = path.read_text("utf-8-sig")
+        found = [
+            cells
+            for cells in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+            if cells
+        ]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise HumalignError(f"cannot read {path} ({str(error)[:80]}): {AGAIN}") from None
+    if not text.endswith("\n"):
+        raise HumalignError(f"{path}: the last line has no end: cut short; {AGAIN}")
+    return found
+
+
+def _checked(
+    where: str, row: dict[str, str], number: int, first: dict[str, Any], study: Study, place: dict[str, int]
+) -> dict[str, Any]:
+    """Return a row with numbers for its cells, after a check that the page can have written it."""
+
+    def wrong(what: str) -> HumalignError:
+        return HumalignError(f"{where}: {what}: {AGAIN}")
+
+    for name in ("participant", "session"):
+        if row[name] != first[name] or not row[name]:
+            raise wrong(f"{name} {row[name][:40]!r} in the file of {first[name][:40]!r}")
+    if row["trial"] != str(number):
+        raise wrong(
+            f"trial {row['trial'][:20]!r} where trial {number} should stand: lines were taken out, moved or "
+            f"doubled"
+        )
+    asked = study.trials(row["kind"]).get(row["triplet"])
+    if asked is None or row["level"] != asked["level"]:
+        raise wrong(
+            f"no {row['kind'][:20]!r} trial {row['triplet'][:20]!r} at the level {row['level'][:20]!r} is on "
+            f"the page"
+        )
+    shown = [row["image1"], row["image2"], row["image3"]]
+    if unknown := next((name for name in shown if name not in place), None):
+        raise wrong(f"the picture {unknown[:60]!r} is none of the page's")
+    if sorted(shown) != sorted(asked["images"]):
+        raise wrong(f"{', '.join(shown)[:120]} are not the pictures of {row['triplet']}")
+    miss = row["input"] == "none"
+    given = {name: row[name][:40] for name in ("input", "choice", "position", "rt_ms")}
+    answered = [bool(given[name]) for name in ("choice", "position", "rt_ms")]
+    if answered != [not miss] * 3 or not (miss or row["input"] in INPUTS):
+        raise wrong(f"{', '.join(f'{name} {cell!r}' for name, cell in given.items())} do not go together")
+    if not miss and (
+        row["position"] not in ("1", "2", "3") or shown[int(row["position"]) - 1] != row["choice"]
+    ):
+        raise wrong(f"choice {row['choice'][:60]!r} is not the picture in position {row['position'][:10]!r}")
+    longest = study.page["timeout_ms"] + LATE
+    if not miss and not (re.fullmatch("[1-9][0-9]{0,8}", row["rt_ms"]) and int(row["rt_ms"]) <= longest):
+        raise wrong(f"rt_ms {row['rt_ms'][:20]!r}: expected whole milliseconds from 1 to {longest}")
+    if not re.fullmatch("[1-9][0-9]{0,5}", row["shown"]):
+        raise wrong(f"shown {row['shown'][:20]!r}: expected how often the trial was shown, 1 or more")
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", row["answered"]):
+        raise wrong(f"answered {row['answered'][:40]!r}: expected a time such as 2025-01-31T12:00:00.000Z")
+    return (
+        row
+        | {f"image{at}": place[name] for at, name in enumerate(shown, 1)}
+        | {
+            "odd": -1 if miss else int(row["position"]) - 1,
+            "seconds": int(row["rt_ms"]) / 1000 if not miss and row["shown"] == "1" else np.nan,
+            "right": not miss
+            and asked.get("odd") is not None
+            and row["choice"] == asked["images"][asked["odd"]],
+        }
+    )
+
+
+def _whole(path: Path, rows: Sequence[dict[str, Any]], study: Study) -> None:
+    """Check that a file holds all trials of a person, and each once."""
+    counts, wanted = Counter(row["kind"] for row in rows), study.wanted()
+    if short := next((kind for kind, number in wanted.items() if counts[kind] != number), None):
+        raise HumalignError(
+            f"{path} holds {counts[short]} {short} trials instead of {wanted[short]}: it was cut short, or "
+            f"saved before the end; {AGAIN}"
+        )
+    again = next(
+        (key for key, number in Counter((row["kind"], row["triplet"]) for row in rows).items() if number > 1),
+        None,
+    )
+    first = {row["triplet"] for row in rows if row["kind"] == MAIN}
+    if again or any(row["triplet"] not in first for row in rows if row["kind"] == REPEAT):
+        raise HumalignError(f"{path}: a trial twice, or a repeat of what was not shown before: {AGAIN}")
+
+
+def find_page(paths: Sequence[Path]) -> Study:
+    """Return the page of a file of answers: beside it, in the folder above, or in the working folder.
+
+    Raises:
+        HumalignError: it is in none of them.
+    """
+    lines = _lines(paths[0])
+    own = lines[1][0] if len(lines) > 1 and lines[1] else ""
+    for place in dict.fromkeys(each.resolve() for each in (paths[0].parent, paths[0].parent / "..", Path())):
+        for file in [place / FILE, *sorted(place.glob(f"*/{FILE}"))]:
+            if own and file.is_file() and f'"{own}"' in file.read_text("utf-8", errors="replace"):
+                return Study.read(file)
+    raise HumalignError(
+        f"{paths[0]}: the page of these answers ({own[:20] or 'none'}) is not near them: name its folder "
+        f"with --page"
+    )

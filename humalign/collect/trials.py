@@ -1,0 +1,220 @@
+"""Draw the triplets of a page: at three levels of abstraction where folders name classes, else uniformly."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+from jaxtyping import Int64
+
+from humalign.data import listing
+from humalign.data.judgments import random_triplets
+from humalign.data.readers_levels import CLASSES
+from humalign.errors import HumalignError
+
+UNIFORM = "uniform"
+LEVELS = (*CLASSES, UNIFORM)
+# How often a triplet that was drawn before may be drawn again, for each that is wanted.
+PATIENCE = 200
+# Stands for the triplets of so many classes that nobody asks for all.
+MANY = 10**6
+
+Class = Int64[np.ndarray, " _"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Folders:
+    """The pictures of each class, and which classes are near and far.
+
+    Attributes:
+        near: lists of classes that are near each other: those of a group, or all where there are no groups.
+        far: lists of classes; two classes of different lists are far from each other.
+        where: the folder, for messages.
+    """
+
+    near: list[list[Class]]
+    far: list[list[Class]]
+    where: object
+
+    @classmethod
+    def of(cls, names: Sequence[str], where: object) -> Folders:
+        """Read classes off paths: ``group/class/picture`` or ``class/picture``; none where they are loose.
+
+        Raises:
+            HumalignError: pictures at different depths, or folders that are called like splits.
+        """
+        files = [PurePosixPath(name).parts for name in names]
+        if split := listing.splits(files):
+            raise HumalignError(
+                f"{where}: {' and '.join(split[:2])} look like splits, not classes: name one of them, or "
+                f"rename them"
+            )
+        top = listing.classes(files)
+        # Folders that hold everything are no classes: those stand behind them, at one place in all paths.
+        pairs = list(zip(files, top, strict=True))
+        start = next(
+            at
+            for at in itertools.count()
+            if all(not name or parts[at : at + 1] == (name,) for parts, name in pairs)
+        )
+        below = [parts[start + 1 :] for parts in files]
+        depth = [min(len(rest), 2) if name else 0 for name, rest in zip(top, below, strict=True)]
+        if len(set(depth)) > 1:
+            odd, other = names[depth.index(min(depth))], names[depth.index(max(depth))]
+            raise HumalignError(
+                f"{where}: {odd} has fewer folders above it than {other}: put every picture in a class "
+                f"folder, or every "
+                "class folder in a group"
+            )
+        if not depth[0]:
+            return cls([], [], where)
+        groups: dict[str, dict[str, list[int]]] = {}
+        for row, (name, rest) in enumerate(zip(top, below, strict=True)):
+            group, kind = (name, rest[0]) if depth[0] == 2 else ("", name)
+            groups.setdefault(group, {}).setdefault(kind, []).append(row)
+        near = [[np.array(rows, dtype=np.int64) for rows in group.values()] for group in groups.values()]
+        return cls(near, near if depth[0] == 2 else [[each] for each in near[0]], where)
+
+    def levels(self) -> dict[str, int]:
+        """Return how many different triplets of each level there are."""
+        far = [sum(map(len, each)) for each in self.far]
+        pairs = ((math.comb(len(own), 2), sum(map(len, others))) for own, others in self._pairs())
+        return {
+            "global-coarse": MANY if len(far) > 99 else sum(map(math.prod, itertools.combinations(far, 3))),
+            "class-boundary": sum(own * others for own, others in pairs),
+            "local-fine": sum(math.comb(len(each), 3) for each in self._threes()),
+        }
+
+    def other(self, row: int, pictures: int) -> Class:
+        """Return the pictures that are far from one; all others where there are no classes."""
+        lists = [np.concatenate(each) for each in self.far]
+        away = [each for each in lists if row not in each]
+        return np.concatenate(away) if away else np.delete(np.arange(pictures), row)
+
+    def _pairs(self) -> list[tuple[Class, list[Class]]]:
+        return [
+            (each, [other for other in group if other is not each])
+            for group in self.near
+            for each in group
+            if len(each) > 1 and len(group) > 1
+        ]
+
+    def _threes(self) -> list[Class]:
+        return [each for group in self.near for each in group if len(each) > 2]
+
+    def sampler(self, level: str, pictures: int) -> Callable[[np.random.Generator], list[int]]:
+        """Return what draws one triplet of a level."""
+        pairs, threes = self._pairs(), self._threes()
+
+        def coarse(rng: np.random.Generator) -> list[int]:
+            chosen = [self.far[each] for each in rng.choice(len(self.far), 3, replace=False)]
+            return [int(rng.choice(classes[rng.integers(len(classes))])) for classes in chosen]
+
+        def boundary(rng: np.random.Generator) -> list[int]:
+            own, others = pairs[rng.integers(len(pairs))]
+            return [
+                *rng.choice(own, 2, replace=False).tolist(),
+                int(rng.choice(others[rng.integers(len(others))])),
+            ]
+
+        def fine(rng: np.random.Generator) -> list[int]:
+            return list(map(int, rng.choice(threes[rng.integers(len(threes))], 3, replace=False)))
+
+        def uniform(rng: np.random.Generator) -> list[int]:
+            return list(map(int, random_triplets(range(pictures), 1, rng)[0]))
+
+        made = {"global-coarse": coarse, "class-boundary": boundary, "local-fine": fine, UNIFORM: uniform}
+        return made[level]
+
+
+Triplets = dict[tuple[int, ...], tuple[str, list[int]]]
+
+
+def possible(folders: Folders, pictures: int, besides: Triplets) -> dict[str, int]:
+    """Return how many triplets of each level there are besides some; without levels, of uniform ones."""
+    held = {level: count for level, count in folders.levels().items() if count}
+    taken = Counter(level for level, _ in besides.values())
+    return {
+        level: count - taken[level] for level, count in (held or {UNIFORM: math.comb(pictures, 3)}).items()
+    }
+
+
+def draw(
+    folders: Folders, pictures: int, n: int, rng: np.random.Generator, besides: Triplets | None = None
+) -> Triplets:
+    """Draw n different triplets, as many at each level that folders allow; uniformly where they allow none.
+
+    Args:
+        folders: of the pictures.
+        pictures: how many there are.
+        n: triplets to draw.
+        rng: for the draws.
+        besides: triplets that are not to be drawn.
+
+    Returns:
+        By pictures in ascending order: the level, and the pictures as drawn.
+
+    Raises:
+        HumalignError: there are fewer different triplets than that.
+    """
+    besides = besides or {}
+    free = possible(folders, pictures, besides)
+    if n > sum(free.values()):
+        raise HumalignError(
+            f"{folders.where}: {n} different triplets are wanted, these pictures give {sum(free.values())}: "
+            f"ask for "
+            "fewer with --triplets, or add pictures"
+        )
+    found: Triplets = {}
+    for level, count in shared(n, free).items():
+        one = folders.sampler(level, pictures)
+        wanted = len(found) + count
+        for _ in range(PATIENCE * count):
+            triplet = one(rng)
+            if tuple(sorted(triplet)) not in besides:
+                found.setdefault(tuple(sorted(triplet)), (level, triplet))
+            if len(found) == wanted:
+                break
+        if len(found) < wanted:
+            raise HumalignError(
+                f"{folders.where}: {count} of the {free[level]} triplets of the level {level} were not found "
+                f"by "
+                "chance: ask for fewer with --triplets, or add pictures"
+            )
+    return found
+
+
+def shared(n: int, held: dict[str, int]) -> dict[str, int]:
+    """Share n among levels: as many to each, where one holds fewer all of it, and the rest to the others."""
+    wanted: dict[str, int] = {}
+    for place, level in enumerate(sorted(held, key=lambda level: held[level])):
+        left, others = n - sum(wanted.values()), len(held) - place
+        wanted[level] = min(held[level], left // others)
+    return {level: wanted[level] for level in held}
+
+
+def copies(
+    folders: Folders, looks: Callable[[int], np.ndarray], pictures: int, n: int, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """Draw n pictures, and to each one that is clearly another: of another class, and of other colours.
+
+    Args:
+        folders: of the pictures.
+        looks: gives a few numbers that say how a picture looks.
+        pictures: how many there are.
+        n: how many are wanted.
+        rng: for the draws.
+    """
+    order = itertools.chain.from_iterable(rng.permutation(pictures) for _ in itertools.count())
+    found = []
+    for row in map(int, itertools.islice(order, n)):
+        away = folders.other(row, pictures)
+        candidates = rng.choice(away, min(20, len(away)), replace=False)
+        distance = [np.abs(looks(int(each)) - looks(row)).mean() for each in candidates]
+        found.append((row, int(candidates[int(np.argmax(distance))])))
+    return found

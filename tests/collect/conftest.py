@@ -1,0 +1,48 @@
+"""What the tests of collecting share: a folder of pictures, a page, and a browser."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_answers import described, make
+
+from humalign.collect import page
+from humalign.data.images import FolderImages
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """Make the folder of pictures."""
+    return make(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def small(pictures, tmp_path_factory):
+    """Make a page of 48 triplets: 60 trials a person, with 4 repeats, 6 catch trials and 2 to practise."""
+    settings = page.Settings(triplets=48, repeats=4, catches=6, practice=2, size=160)
+    folder = tmp_path_factory.mktemp("page") / "page"
+    study = page.write(pictures, folder, settings)
+    return folder, study
+
+
+@pytest.fixture(scope="session")
+def chrome():
+    """Open the browser that reads the book; skipped where there is none."""
+    if not shutil.which("chromedriver") or not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))):
+        pytest.skip("no chromium and chromedriver here")
+    spec = importlib.util.spec_from_file_location("check_book", ROOT / ".ci" / "check_book.py")
+    check_book = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(check_book)
+    with check_book.browser() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def looks(pictures):
+    """Say how each picture looks: mean colour of the shape, and how much of three regions it fills."""
+    images = FolderImages(pictures)
+    return np.array([described(images[row]) for row in range(len(images))])
