@@ -9,10 +9,15 @@ from humalign.collect.study import COLUMNS, checksum
 
 # Group, class, and what its pictures look like: a shape and a colour.
 CLASSES = {
-    "round/ball": ("ellipse", (200, 60, 50)), "round/moon": ("ellipse", (210, 190, 80)), "round/pea": ("ellipse", (80, 150, 60)),
-    "angular/brick": ("rectangle", (170, 80, 60)), "angular/book": ("rectangle", (60, 90, 170)),
-    "angular/door": ("rectangle", (120, 90, 60)), "pointed/tent": ("polygon", (70, 130, 90)),
-    "pointed/star": ("polygon", (220, 180, 60)), "pointed/roof": ("polygon", (150, 60, 60)),
+    "round/ball": ("ellipse", (200, 60, 50)),
+    "round/moon": ("ellipse", (210, 190, 80)),
+    "round/pea": ("ellipse", (80, 150, 60)),
+    "angular/brick": ("rectangle", (170, 80, 60)),
+    "angular/book": ("rectangle", (60, 90, 170)),
+    "angular/door": ("rectangle", (120, 90, 60)),
+    "pointed/tent": ("polygon", (70, 130, 90)),
+    "pointed/star": ("polygon", (220, 180, 60)),
+    "pointed/roof": ("polygon", (150, 60, 60)),
 }
 EACH = 4
 
@@ -30,7 +35,8 @@ def picture(shape, colour, rng):
     return image
 
 
-# ---- a simulated participant -----------------------------------------------------------------------------------------
+# ---- a simulated participant ---------------------------------------------------------------------
+
 
 def described(image):
     """Return the six numbers of a picture."""
@@ -57,7 +63,7 @@ class Participant:
 
 
 def make(folder):
-    """Make 36 pictures in nine classes of three groups; a name needs quotes in a CSV, another is not ASCII."""
+    """Make 36 pictures in nine classes of three groups; one name needs quotes in a CSV, one is not ASCII."""
     rng = np.random.default_rng(0)
     for name, look in CLASSES.items():
         (folder / name).mkdir(parents=True)
@@ -86,9 +92,26 @@ def rows_of(study, participant, name="anna", seed=0, missed=(), caught=True):
         if trial["kind"] == "catch":
             right = shown.index(trial["images"][trial["odd"]])
             odd = right if caught else (right + 1) % 3
-        answer = ["", "", "", "none"] if number in missed else [shown[odd], str(odd + 1), str(int(rng.integers(500, 4000))), "mouse"]
-        rows.append([study.id, name, f"x{name}{seed}", str(number), trial["kind"], trial["level"], trial["id"], *shown, *answer, "1",
-                     f"2026-01-31T12:{number // 60:02}:{number % 60:02}.000Z"])
+        answer = (
+            ["", "", "", "none"]
+            if number in missed
+            else [shown[odd], str(odd + 1), str(int(rng.integers(500, 4000))), "mouse"]
+        )
+        rows.append(
+            [
+                study.id,
+                name,
+                f"x{name}{seed}",
+                str(number),
+                trial["kind"],
+                trial["level"],
+                trial["id"],
+                *shown,
+                *answer,
+                "1",
+                f"2026-01-31T12:{number // 60:02}:{number % 60:02}.000Z",
+            ]
+        )
     return rows
 
 

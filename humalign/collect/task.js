@@ -114,7 +114,6 @@ function oddTask(root, study, keys = root) {
       make(first, {className: "odd-title", id: "odd-question", textContent: words.question}), group);
     const mine = turn;
     live.textContent = done;
-    group.focus({preventScroll: true});
     // Nothing is shown for a moment, so that a second click on the last triplet is no answer to this one.
     const wait = new Promise(resolve => setTimeout(resolve, 300));
     const drawn = await Promise.all(pictures.map(picture => picture.decode().then(() => true, () => false)));
@@ -123,6 +122,7 @@ function oddTask(root, study, keys = root) {
     await wait;
     if (mine !== turn) return;
     group.classList.add("odd-shown");
+    group.focus({preventScroll: true}); // what is hidden takes no focus
     for (const choice of choices) choice.disabled = false;
     requestAnimationFrame(() => requestAnimationFrame(time => {
       if (mine !== turn) return;

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_answers import described, make
+from made_answers import Participant, described, make, rows_of, save
 
 from humalign.collect import page
 from humalign.data.images import FolderImages
@@ -32,7 +32,9 @@ def small(pictures, tmp_path_factory):
 @pytest.fixture(scope="session")
 def chrome():
     """Open the browser that reads the book; skipped where there is none."""
-    if not shutil.which("chromedriver") or not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))):
+    if not shutil.which("chromedriver") or not any(
+        map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))
+    ):
         pytest.skip("no chromium and chromedriver here")
     spec = importlib.util.spec_from_file_location("check_book", ROOT / ".ci" / "check_book.py")
     check_book = importlib.util.module_from_spec(spec)
@@ -46,3 +48,15 @@ def looks(pictures):
     """Say how each picture looks: mean colour of the shape, and how much of three regions it fills."""
     images = FolderImages(pictures)
     return np.array([described(images[row]) for row in range(len(images))])
+
+
+@pytest.fixture
+def files(small, looks, tmp_path):
+    """Save the files of three participants of different care."""
+    _, study = small
+    people = [Participant(study.names, looks, slip, seed) for seed, slip in enumerate((0.0, 0.1, 0.3))]
+    named = zip(("anna", "ben", "007"), people, strict=True)
+    return [
+        save(tmp_path / "study" / "answers" / f"{name}.csv", rows_of(study, one, name, seed))
+        for seed, (name, one) in enumerate(named)
+    ]
