@@ -27,6 +27,8 @@ from humalign.profiles import Student as Settings
 # Stages of alignment of a student, from before to after; the control is aligned with the untransformed backbone.
 STAGES = ("base", "unaligned", "aligned")
 HEAD = "aligned-head"
+# Stages of what a teacher maps.
+TEACHERS = ("teacher-base", "teacher-centred", "ridge", "teacher")
 CENTRED = "-centred"
 # Pictures that suffice for the mean of a set.
 MEAN_OF = 20_000
@@ -235,7 +237,7 @@ def models(profile: Profile, which: str) -> Iterator[tuple[str, str]]:
 
     if profile.teachers:
         shown, labeller = sets.embedded(profile), profile.labeller
-        recipes = ("teacher-base", "teacher-centred", *(["ridge"] if labeller.learner == "photographs" else []), "teacher")
+        recipes = [stage for stage in TEACHERS if stage != "ridge" or labeller.learner == "photographs"]
         for model in teach.models(labeller):
             if all(which in shown.get(name, ()) for name in model.split("+")):
                 yield from ((model, stage) for stage in recipes if _centrable(profile, model, stage))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from humalign.chain import sets
+from humalign.chain import features, sets
 from humalign.chain.judged import halves, things
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring.photographs import of_students
@@ -57,7 +57,7 @@ def _alike(shown: dict[Model, Features], run: Run, where: str) -> Iterator[Row]:
         others |= {"its teacher": shown[labels_with(run.profile.labeller), "teacher"]}
     for name, other in others.items():
         for (model, stage), x in shown.items():
-            if model == student and not stage.startswith("teacher") and stage != "ridge":
+            if model == student and stage not in features.TEACHERS:
                 compare({student: x, name: other}, stage)
     for metric, each in found.items():
         yield from compared(each, "between-models", where, metric)

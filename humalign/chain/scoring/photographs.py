@@ -76,5 +76,5 @@ def of_students(run: Run, half: int) -> Iterator[tuple[Model, np.ndarray]]:
     """Yield the features of the THINGS photographs by every student whose teacher was fitted to the other half."""
     backbones = {student.backbone for student in run.profile.students if "halves" in student.parts}
     for model, stage in features.models(run.profile, THINGS):
-        if model in backbones and stage != features.HEAD and not stage.startswith("teacher"):
+        if model in backbones and stage not in (features.HEAD, *features.TEACHERS):
             yield (model, stage), features.read(run, model, stage, THINGS, f"half{half}")

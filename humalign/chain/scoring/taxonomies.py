@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from humalign.chain import sets
+from humalign.chain import features, sets
 from humalign.chain.inputs import stream
 from humalign.chain.judged import halves, things
 from humalign.chain.pipeline import Run
@@ -137,7 +137,7 @@ def _cifar10(run: Run) -> Iterator[Row]:
     student, names = run.profile.backbones[0], np.unique(labels)
     shown = {
         stage: x for (model, stage), x in everyone(run, "cifar10", centred=False)
-        if model == student and not stage.startswith("teacher") and stage != "ridge"
+        if model == student and stage not in features.TEACHERS
     }  # fmt: skip
     yield from _map(shown, labels[:, None] == names, names.tolist(), run, student, "cifar10")
 
