@@ -19,10 +19,10 @@ LAST = (
 )
 EXAMPLES = {
     "": """\
-  humalign doctor --profile things          what is there, what is missing, and how long a run takes
-  humalign run all --profile demo           the whole chain, down to the rendered book
-  humalign run students --build /data/build one step and all that it needs
-  humalign COMMAND --help                   what a command takes, with examples""",
+  humalign doctor --profile things           what is there, what is missing, and how long a run takes
+  humalign run all --profile demo            the whole chain, down to the rendered book
+  humalign run students --build /data/build  one step and all that it needs
+  humalign COMMAND --help                    what a command takes, with examples""",
     "run": """\
   humalign run all                                  the default profile, down to the book
   humalign run teachers --profile things            one step and all that it needs
@@ -126,8 +126,9 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         metavar="FILE",
         type=Path,
         help=(
-            ".npz with things-objects (rows in the order of unique_id.txt, or named in things-objects-names), "
-            "things-photographs (named in things-photographs-names: aardvark.jpg) or kriegeskorte-92 (rows in the order of the file)"
+            ".npz with things-objects (rows in the order of unique_id.txt, or named in "
+            "things-objects-names), things-photographs (named in things-photographs-names: aardvark.jpg) "
+            "or kriegeskorte-92 (rows in the order of the file)"
         ),
     )
     score.add_argument(

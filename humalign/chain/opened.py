@@ -1,4 +1,4 @@
-"""A run that is open: a method for each step, which makes what is stale and says in a table what the step left.
+"""A run that is open: a method for each step, which makes what is stale and says what it left.
 
 From a recorded run, ``book/recorded/<profile>/``, the same methods give the same tables and compute nothing.
 """

@@ -1,8 +1,8 @@
-"""What one run is to the machine: one at a time in a folder, its threads, and child processes that end with it.
+"""What one run is to the machine: one at a time in a folder, its threads, child processes that end with it.
 
 A run that is alive keeps ``.run`` in the profile's build folder: a locked file that says whose it is and, line by
-line, the checksums of artefacts that it has taken. Its child processes (kernels of notebooks, torchrun's processes)
-find it by ``HUMALIGN_RUN`` and share both.
+line, the checksums of artefacts that it has taken. Its children (kernels of notebooks, torchrun's processes) find
+it by ``HUMALIGN_RUN`` and share both.
 """
 
 from __future__ import annotations
@@ -201,11 +201,11 @@ def settle(profile: Profile) -> None:
     import torch
 
     torch.set_num_threads(profile.threads)
-    # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one. On a GPU
-    # the matrix products need room for that, and what has no fixed order there is said, not refused.
+    # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one. On a
+    # GPU the matrix products need room for that, and what has no fixed order there is said, not refused.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=profile.compute.device != "cpu")
-    # That also fills new memory with NaN; nothing here reads it before writing, and a step is shorter by a twelfth.
+    # That also fills new memory with NaN; nothing reads it before writing, and a step is a twelfth shorter.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
@@ -248,7 +248,7 @@ def child(
 
 
 def end_with_starter() -> None:
-    """End this process when its starter is gone: its end of the pipe that is standard input here is then closed."""
+    """End this process when its starter is gone: the pipe that is standard input here is then closed."""
     if os.environ.get(TIED):
         threading.Thread(target=_wait_for_end, daemon=True).start()
 
@@ -259,7 +259,7 @@ def _wait_for_end() -> None:
 
 
 def _shown() -> int | None:
-    """Return the file number behind the standard error; of a kernel's, that of the terminal it was started from."""
+    """Return the file number behind the standard error; of a kernel's, that of its terminal."""
     try:
         return sys.stderr.fileno()
     except (OSError, ValueError, AttributeError):
@@ -267,7 +267,7 @@ def _shown() -> int | None:
 
 
 def terminal() -> IO[str]:
-    """Return where progress is shown: of a notebook's kernel the terminal it was started from, and no output."""
+    """Return where progress is shown: of a notebook's kernel the terminal that it was started from."""
     if not type(sys.stderr).__module__.startswith("ipykernel"):
         return sys.stderr
     number = _shown()

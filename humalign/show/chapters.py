@@ -96,16 +96,16 @@ def check_parameters(namespace: Mapping[str, Any]) -> None:
 
 
 def tables(run: Opened) -> tuple[Shown, Shown]:
-    """Return the run of simulated observers and that of people: the open one where it is that, else the recorded one.
+    """Return the run of simulated observers and that of people: the open one where it is that, or recorded ones.
 
-    In place of an open run that has no scores yet the recorded one is shown too: in a run of all chapters, those
+    In place of an open run that has no scores yet the recorded one is shown: in a run of all chapters, those
     that came before the scores run once more when these are there.
     """
     return _shown(run, SIMULATED), _shown(run, PEOPLE)
 
 
 def at_scale(run: Opened) -> Shown:
-    """Return the run at the paper's scale: the open one where it is that, else the recorded one, if there is any."""
+    """Return the run at the paper's scale: the open one where it is that, or a recorded one, if there is any."""
     return _shown(run, PAPER)
 
 
@@ -119,7 +119,7 @@ def _shown(run: Opened, kind: str) -> Shown:
 
 
 def _kind(profile: Profile) -> str:
-    """Say which chapters show a profile's scores: that at ImageNet's scale, those on people or on simulated observers."""
+    """Say which chapters show a profile: at ImageNet's scale, on people, or on simulated observers."""
     if profile.data.pool == "imagenet-train":
         return PAPER
     return PEOPLE if profile.evidence == "human" else SIMULATED

@@ -580,6 +580,15 @@ def test_a_run_fetches_what_has_no_gate_first(server, data, made, register, caps
     assert rest[-1].startswith("humalign: 2 of the 3 inputs of the profile demo are missing or refused (gone, same-host)")
 
 
+def test_fetch_goes_on_after_a_host_that_is_silent_and_sums_up_last(server, data, made, register, capsys, monkeypatch):
+    register("gone", url="http://127.0.0.1:9/g.npz", path="g.npz")
+    register("same-host", url="http://127.0.0.1:9/h.npz", path="h.npz")
+    of_made(monkeypatch, "gone", "made", "same-host")
+    code, out, error = run(capsys, "fetch")
+    assert code == 2 and "made: " in out and (data / "made" / "t.npz").is_file()
+    assert error.splitlines()[-1] == "1 of 3 sources are here, 2 lacking: gone, same-host"
+
+
 def test_the_doctor_gives_the_time_of_the_recorded_run_where_every_stage_was_timed(monkeypatch, tmp_path, capsys):
     told = json.loads((origins.RECORDED / "demo" / origins.FILE).read_text())
     minutes = round(sum(stage["seconds"] for stage in told["stages"].values()) / 60)
