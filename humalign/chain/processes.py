@@ -1,8 +1,8 @@
 """What one run is to the machine: one at a time in a folder, its threads, child processes that end with it.
 
-A run that is alive keeps ``.run`` in the profile's build folder: a locked file that says whose it is and, line by
-line, the checksums of artefacts that it has taken. Its children (kernels of notebooks, torchrun's processes) find
-it by ``HUMALIGN_RUN`` and share both.
+A run that is alive keeps ``.run`` in the profile's build folder: a locked file that says whose it is and,
+line by line, the checksums of artefacts that it has taken. Its children (kernels of notebooks, torchrun's
+processes) find it by ``HUMALIGN_RUN`` and share both.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ def held(folder: Path) -> Iterator[None]:
             _held.pop()
         return
     path = folder / NAME
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     file = _locked(path)
     outer = os.environ.get(SHARED)
     token = os.urandom(8).hex()
@@ -110,6 +111,8 @@ def held(folder: Path) -> Iterator[None]:
             os.environ[SHARED] = outer
         with contextlib.suppress(OSError):
             path.unlink()  # while it is locked: who opened it looks whether it is still the same file
+            for each in made:  # a run that left nothing leaves no folder
+                each.rmdir()
         file.close()
 
 

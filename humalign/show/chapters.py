@@ -96,7 +96,7 @@ def check_parameters(namespace: Mapping[str, Any]) -> None:
 
 
 def tables(run: Opened) -> tuple[Shown, Shown]:
-    """Return the run of simulated observers and that of people: the open one where it is that, or recorded ones.
+    """Return the run of simulated observers and that of people: the open one if it is that, or recorded ones.
 
     In place of an open run that has no scores yet the recorded one is shown: in a run of all chapters, those
     that came before the scores run once more when these are there.
@@ -105,7 +105,7 @@ def tables(run: Opened) -> tuple[Shown, Shown]:
 
 
 def at_scale(run: Opened) -> Shown:
-    """Return the run at the paper's scale: the open one where it is that, or a recorded one, if there is any."""
+    """Return the run at the paper's scale: the open one if it is that, or a recorded one, if there is any."""
     return _shown(run, PAPER)
 
 

@@ -514,8 +514,8 @@ def test_fetch_goes_on_after_a_fault_and_says_one_line_each(server, data, made, 
     register("gated", path="gated", gate="accept the terms on https://example.org/terms")
     code, out, error = run(capsys, "fetch", "other", "gated", "made")
     assert code == 2 and out == f"made: {data / 'made' / 't.npz'} (made triplets: the public file)\n"
-    first, second = error.splitlines()
-    assert "answers 404" in first
+    first, second, last = error.splitlines()
+    assert "answers 404" in first and last == "1 of 3 sources are here, 2 lacking: other, gated"
     assert f"accept the terms on https://example.org/terms, and put them at {data / 'gated'}" in second
     assert run(capsys, "fetch", "maed")[2] == "humalign: unknown source 'maed': did you mean 'made'?\n"
 
