@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from humalign import profiles
 from humalign.artefacts import write_error
 from humalign.chain.processes import Stopped, stoppable
-from humalign.collect import command as collect
 from humalign.errors import HumalignError, listed, nearest
+from humalign.options import LAST, parser
 
-LAST = ("pixels", "embeddings", "observers", "teachers", "triplets", "students", "features", "scores", "notebooks", "book", "all")
 AGAIN = "run the same command again, finished work is kept"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a mistake the user can mend is one line and exit status 2."""
-    options = _parser().parse_args(arguments)
+    options = parser(COMMANDS).parse_args(arguments)
     try:
         with stoppable():
             return int(options.command(options) or 0)
@@ -42,129 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(line: str) -> int:
     print(f"humalign: {line}", file=sys.stderr)
     return 2
-
-
-EXAMPLES = {
-    "": """\
-  humalign doctor --profile things          what is there, what is missing, and how long a run takes
-  humalign run all --profile demo           the whole chain, down to the rendered book
-  humalign run students --build /data/build one step and all that it needs
-  humalign COMMAND --help                   what a command takes, with examples""",
-    "run": """\
-  humalign run all                                  the default profile, down to the book
-  humalign run teachers --profile things            one step and all that it needs
-  humalign run all --profile mine.yaml --build out  a profile of your own, in a folder of your own""",
-    "doctor": """\
-  humalign doctor
-  humalign doctor --profile paper""",
-    "fetch": """\
-  humalign fetch --profile things
-  humalign fetch things-answers things-vice
-  humalign fetch --list""",
-    "audit": """\
-  humalign audit train.npz
-  humalign audit train.npz --embeddings features.npy --names names.txt""",
-    "score": """\
-  humalign score mine.npz --name my-model --out scores.csv""",
-    "few-shot": """\
-  humalign few-shot flowers timm:resnet50 timm:vit_base_patch16_224 --shots 1 5
-  humalign few-shot torchvision:Flowers102/test efficientnet-lite0 --out scores.csv""",
-    "export": """\
-  humalign export aligned-lite0 --part fold0
-  humalign export control --profile things --stage unaligned --student efficientnet-lite1""",
-    "convert": """\
-  humalign convert SigLIP-B-alignet.tar.gz aligned-siglip""",
-}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="humalign", description=__doc__, **_examples(""))
-    parser.add_argument("--version", action="version", version=importlib.metadata.version("humalign"))
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, function: Callable[[argparse.Namespace], int | None], what: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", **_examples(name))
-        made.set_defaults(command=function, build=Path("build"))
-        return made
-
-    def of_profile(command: argparse.ArgumentParser, what: str, default: str | None = "demo") -> None:
-        ours = f"{', '.join(profiles.names())}, or a file of your own, mine.yaml"
-        first = f"default: {default}" if default else "default: paper or open on a machine with a GPU, else demo"
-        command.add_argument("--profile", metavar="PROFILE", default=default, help=f"{what}: {ours} ({first})")
-
-    def in_folder(command: argparse.ArgumentParser, what: str) -> None:
-        command.add_argument("--build", metavar="FOLDER", type=Path, default=Path("build"), help=f"{what} (default: build)")
-
-    def written(command: argparse.ArgumentParser) -> None:
-        command.add_argument("--out", metavar="FILE", type=Path, help="write the table there too, as CSV")
-
-    run = command("run", _run, "run a step and everything it needs, reusing what is still good")
-    run.add_argument("step", metavar="STEP", help=", ".join(LAST))
-    of_profile(run, "what is run", None)
-    in_folder(run, "where artefacts go")
-
-    doctor = command("doctor", _doctor, "say what is there, what is missing and what brings it, and how long a run takes")
-    of_profile(doctor, "whose inputs")
-
-    fetch = command("fetch", _fetch, "bring inputs that are missing, and check those that are there")
-    fetch.add_argument("names", nargs="*", metavar="NAME", help="of sources; without any, whatever the profile needs")
-    of_profile(fetch, "whose inputs")
-    fetch.add_argument("--list", action="store_true", help="list every source: size, the profiles that need it, licence and home")
-
-    audit = command("audit", _audit, "check a triplet file before training on it")
-    audit.add_argument("file", metavar="FILE", type=Path, help="of triplets, in the layout of the released ones")
-    audit.add_argument(
-        "--embeddings", metavar="FILE", type=Path,
-        help="any backbone's embeddings (.nc, .npy) of the same image list: tests the order of the columns",
-    )
-    audit.add_argument(
-        "--names", metavar="FILE", type=Path, help="the image list: a text file, one file name a line, in the order of the indices"
-    )
-
-    score = command("score", _score, "score any encoder's embeddings of the judged things against people")
-    score.add_argument("file", metavar="FILE", type=Path, help=(
-        ".npz with things-objects (rows in the order of unique_id.txt, or named in things-objects-names), things-photographs (named in "
-        "things-photographs-names: aardvark.jpg) or kriegeskorte-92 (rows in the order of the file)"
-    ))
-    score.add_argument("--name", metavar="NAME", default="my-encoder", help="of the model in the table (default: my-encoder)")
-    written(score)
-
-    few_shot = command("few-shot", _few_shot, "classify any labelled pictures from few of each class, by any models' features")
-    few_shot.add_argument("set", metavar="SET", help="a folder of class folders, a .zip, torchvision:NAME[/SPLIT] or hf:OWNER/NAME[/SPLIT]")
-    few_shot.add_argument("models", nargs="+", metavar="MODEL", help="such as timm:MODEL; all others are compared with the first")
-    for name, several, default, what in (
-        ("shots", "+", [1, 2, 5, 10], "pictures of each class to learn from (default: 1 2 5 10)"),
-        ("draws", None, 5, "how often they are drawn (default: 5)"),
-        ("images", None, 2000, "of the set, at most, spread over its classes (default: 2000)"),
-        ("seed", None, 0, "of all that is drawn (default: 0)"),
-    ):
-        few_shot.add_argument(f"--{name}", metavar="NUMBER", nargs=several, type=int, default=default, help=what)
-    written(few_shot)
-
-    export = command("export", _export, "write a trained student as a model that timm or open_clip loads")
-    export.add_argument("folder", metavar="FOLDER", type=Path, help="new or empty")
-    of_profile(export, "whose run it is")
-    export.add_argument(
-        "--stage", metavar="STAGE", default="aligned", help="of alignment: aligned, or unaligned, the control (default: aligned)"
-    )
-    export.add_argument("--student", metavar="BACKBONE", default="", help="its backbone (default: the profile's first)")
-    export.add_argument(
-        "--part", metavar="PART", default="", help="of the teacher that labelled its triplets: all, fold0, half1 (default: the first)"
-    )
-    in_folder(export, "where the run's artefacts are")
-
-    convert = command("convert", _convert, "write a released checkpoint of AligNet as a model that timm loads")
-    convert.add_argument("archive", metavar="ARCHIVE", type=Path, help="as downloaded, SigLIP-B-alignet.tar.gz")
-    convert.add_argument("folder", metavar="FOLDER", type=Path, help="new or empty")
-    convert.add_argument("--name", metavar="NAME", help="of the checkpoint, where the archive is called otherwise")
-    convert.add_argument("--compare", action="store_true", help="of a base_model: compare it with the public weights of that model")
-
-    collect.register(commands)
-    return parser
-
-
-def _examples(command: str) -> dict[str, Any]:
-    return {"epilog": f"examples:\n{EXAMPLES[command]}", "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
 def _default_profile() -> Any:
@@ -349,6 +224,11 @@ def _convert(options: argparse.Namespace) -> int:
     print(f"{tensors} tensors, {listed(f'other than in the public weights of {name}', other).rstrip(': ')}")
     return 1 if other else 0
 
+
+COMMANDS = {
+    "run": _run, "doctor": _doctor, "fetch": _fetch, "audit": _audit, "score": _score, "few-shot": _few_shot, "export": _export,
+    "convert": _convert,
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -21,7 +21,7 @@ PINS = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().s
 ALL_WANTED = [*PROJECT["dependencies"], *(wanted for extra in PROJECT["optional-dependencies"].values() for wanted in extra)]
 
 # An import goes to the left only: each floor of the house stands on those before it.
-FLOORS = "errors artefacts profiles data models teach triplets distil evaluation collect chain show cli".split()
+FLOORS = "errors artefacts profiles data models teach triplets distil evaluation collect chain show options cli".split()
 MODULES = sorted(path.relative_to(ROOT).with_suffix("") for path in (ROOT / "humalign").rglob("*.py"))
 
 

@@ -17,8 +17,8 @@ def open(profile: str = "demo", build: str | Path = "") -> Opened:
 
     Args:
         profile: by its name, or by the path of a file of your own.
-        build: the folder below which its artefacts lie, in a folder of the profile's name; a relative one is taken from the current
-            folder. Without it the recorded run is opened, which computes nothing.
+        build: the folder below which its artefacts lie, in a folder of the profile's name; a relative one is
+            taken from the current folder. Without it the recorded run is opened, which computes nothing.
 
     Raises:
         HumalignError: an unknown profile, or a wrong setting.

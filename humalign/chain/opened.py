@@ -1,4 +1,4 @@
-"""A run that is open: a method for each step, which makes what is stale and says in a small table what the step left.
+"""A run that is open: a method for each step, which makes what is stale and says what it left.
 
 From a recorded run, ``book/recorded/<profile>/``, the same methods give the same tables and compute nothing.
 """
@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,9 @@ SHOWN = 12
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a step left, as a table that is the same whether it was computed, reused or recorded: no day, path, time or machine.
+    """What a step left, as a table that is the same whether it was computed, reused or recorded.
+
+    It has no day, no path, no time and no machine.
 
     Attributes:
         title: of the step.
@@ -53,7 +56,9 @@ class Summary:
     def __repr__(self) -> str:
         if not self.rows:
             return f"{self.title}: {self.lacking}"
-        return "\n".join(filter(None, (self.title, self.frame.head(SHOWN).to_string(index=False), self._more)))
+        return "\n".join(
+            filter(None, (self.title, self.frame.head(SHOWN).to_string(index=False), self._more))
+        )
 
     def _repr_html_(self) -> str:
         if not self.rows:
@@ -65,7 +70,9 @@ class Summary:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+    )
 
 
 class Opened:
@@ -104,7 +111,9 @@ class Opened:
         return self._summary("features", "features")
 
     def evaluate(self, *names: str) -> pd.DataFrame:
-        """Make these evaluations, those of the profile among them, and return their scores; of a recorded run, all that are recorded.
+        """Make those of some evaluations that the profile has, and return their scores.
+
+        Of a recorded run all scores are returned that are recorded.
 
         Raises:
             HumalignError: there is no such evaluation.
@@ -139,7 +148,7 @@ def of(profile: str, build: str | Path) -> Opened:
     return _Fresh(found, Path(build)) if str(build) else _Recorded(found)
 
 
-# ---- computed here -----------------------------------------------------------------------------------------------------------------------
+# ---- computed here -----------------------------------------------------------------------------------------
 
 
 class _Fresh(Opened):
@@ -152,7 +161,9 @@ class _Fresh(Opened):
             _say(f"the build folder {build} is {self.run.build}, from the current folder")
 
     def __repr__(self) -> str:
-        return f"a run of the profile {self.profile.name}: each step makes what is stale and reuses what is good"
+        return (
+            f"a run of the profile {self.profile.name}: each step makes what is stale and reuses what is good"
+        )
 
     def path(self, name: str) -> Path:
         return self.run.path(name)
@@ -168,14 +179,18 @@ class _Fresh(Opened):
     def _summary(self, title: str, *names: str) -> Summary:
         with _at_work(self.run):
             pipeline.execute(steps.STEPS, names[-1], self.run, _say)
-        return Summary(title, [row for name in names for row in pipeline.summary(steps.STEPS, name, self.run)])
+        return Summary(
+            title, [row for name in names for row in pipeline.summary(steps.STEPS, name, self.run)]
+        )
 
     def _evaluated(self, names: list[str]) -> pd.DataFrame:
         with _at_work(self.run):
             pipeline.execute(steps.STEPS, "features", self.run, _say)
             key = pipeline.key_of(steps.STEPS, "scores", self.profile)
+            started = time.perf_counter()
             with pipeline.limited(self.profile):
                 found = evaluate.some(self.run, Provenance(self.profile.name, self.profile.seed, key), names)
+            pipeline.spent(self.run, "scores", key, time.perf_counter() - started)
             # With the last of them the table of scores is there too.
             if all(self.run.is_kept(key, [f"scores/{name}.json"]) for name in sets.evaluations(self.profile)):
                 pipeline.execute(steps.STEPS, "scores", self.run, _say)
@@ -192,16 +207,16 @@ def _at_work(run: Run) -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    """Say on the terminal what is computed; a chapter calls the same steps as the one before it, and what is reused is no news."""
+    """Say on the terminal what is computed; that a step is reused is no news where every chapter calls it."""
     if not line.endswith(pipeline.REUSED):
         print(line, file=processes.terminal(), flush=True)
 
 
-# ---- recorded ----------------------------------------------------------------------------------------------------------------------------
+# ---- recorded ----------------------------------------------------------------------------------------------
 
 
 class _Recorded(Opened):
-    """A run of which the repository keeps the scores and the summaries of its steps; its arrays are not kept."""
+    """A run of which the repository keeps the scores and the summaries of its steps, and no arrays."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -210,14 +225,18 @@ class _Recorded(Opened):
     def __repr__(self) -> str:
         if not self.scored():
             return self._lacking
-        return f"the recorded run of the profile {self.profile.name}: its arrays are not kept, give a build folder to compute them"
+        kept = "its arrays are not kept, give a build folder to compute them"
+        return f"the recorded run of the profile {self.profile.name}: {kept}"
 
     @property
     def _lacking(self) -> str:
-        return f"no run of the profile {self.profile.name} is recorded yet: give a build folder, as in chain.open(profile, 'build')"
+        mend = "give a build folder, as in chain.open(profile, 'build')"
+        return f"no run of the profile {self.profile.name} is recorded yet: {mend}"
 
     def path(self, name: str) -> Path:
-        kept = f"{name}: the arrays of a recorded run are not kept: open {self.profile.name} with a build folder"
+        kept = (
+            f"{name}: the arrays of a recorded run are not kept: open {self.profile.name} with a build folder"
+        )
         raise HumalignError(kept if self.scored() else self._lacking)
 
     def scored(self) -> bool:
@@ -239,7 +258,9 @@ class _Recorded(Opened):
             return Summary(title, [row for name in names for row in found[name]])
         except (OSError, ValueError, KeyError, TypeError) as error:
             mend = f"restore the file, or run `make record PROFILE={self.profile.name}`"
-            raise HumalignError(f"{path} holds no summary of {names[-1]} ({type(error).__name__}): {mend}") from None
+            raise HumalignError(
+                f"{path} holds no summary of {names[-1]} ({type(error).__name__}): {mend}"
+            ) from None
 
     def _evaluated(self, names: list[str]) -> pd.DataFrame:
         return self.scores()

@@ -170,10 +170,20 @@ def _one(steps: Mapping[str, Step], name: str, key: str, run: Run, title: str, s
     undeclared = sorted(registry.LOCATED - set(step.sources(run.profile)))
     if undeclared:
         say(f"{title} reads {', '.join(undeclared)} undeclared: a change of that will not be noticed")
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - started + spent(run, name, key)
     _stamp(stamp, provenance, step, seconds, run)
     _tell(steps, name, run)
     say(f"{title}: {seconds:.0f} s")
+
+
+def spent(run: Run, name: str, key: str, more: float = 0.0) -> float:
+    """Return the seconds that were spent on a step before it was made as a whole, after adding some."""
+    path = run.path(f"stamps/parts/{name}.spent.json")
+    noted = _read(path)
+    total = more + (noted["seconds"] if noted and noted.get("key") == key else 0.0)
+    if more:
+        _write(path, {"key": key, "seconds": total})
+    return float(total)
 
 
 def limited(profile: Profile) -> threadpoolctl.threadpool_limits:

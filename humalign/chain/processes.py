@@ -1,7 +1,8 @@
-"""What one run is to the machine: one at a time in a folder, its threads, and child processes that end with it.
+"""What one run is to the machine: one at a time in a folder, its threads, child processes that end with it.
 
-A run that is alive keeps ``.run`` in the profile's build folder: a locked file that says whose it is and, line by line, the checksums of
-artefacts that it has taken. Its child processes (kernels of notebooks, torchrun's processes) find it by ``HUMALIGN_RUN`` and share both.
+A run that is alive keeps ``.run`` in the profile's build folder: a locked file that says whose it is and,
+line by line, the checksums of artefacts that it has taken. Its children (kernels of notebooks, torchrun's
+processes) find it by ``HUMALIGN_RUN`` and share both.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Stopped(KeyboardInterrupt):
     """Signal that another process asked this one to stop."""
 
 
-# ---- one run a folder --------------------------------------------------------------------------------------------------------------------
+# ---- one run a folder --------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -94,6 +95,7 @@ def held(folder: Path) -> Iterator[None]:
             _held.pop()
         return
     path = folder / NAME
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     file = _locked(path)
     outer = os.environ.get(SHARED)
     token = os.urandom(8).hex()
@@ -108,7 +110,9 @@ def held(folder: Path) -> Iterator[None]:
         if outer is not None:
             os.environ[SHARED] = outer
         with contextlib.suppress(OSError):
-            path.unlink()  # while it is still locked: who waits for it looks whether it is still the same file
+            path.unlink()  # while it is locked: who opened it looks whether it is still the same file
+            for each in made:  # a run that left nothing leaves no folder
+                each.rmdir()
         file.close()
 
 
@@ -167,15 +171,19 @@ def _locked(path: Path) -> IO[str]:
 
 def _busy(path: Path) -> str:
     owner = _owner(path)
-    who = f"process {owner['process']} on {owner['machine']}" if {"process", "machine"} <= owner.keys() else "another process"
+    who = (
+        f"process {owner['process']} on {owner['machine']}"
+        if {"process", "machine"} <= owner.keys()
+        else "another process"
+    )
     return f"{path.parent} is in use by {who}: wait until it ends, or choose another folder with --build"
 
 
-# ---- checksums, once a run ---------------------------------------------------------------------------------------------------------------
+# ---- checksums, once a run ---------------------------------------------------------------------------------
 
 
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of an artefact; within one run it is taken once, as long as the file stays the same."""
+    """Return the SHA-256 of an artefact; within one run it is taken once, while the file stays the same."""
     if not _held:
         return sha256(path)
     stat = path.stat()
@@ -188,7 +196,7 @@ def checksum(path: Path) -> str:
     return run.known[json.dumps(mark)]
 
 
-# ---- threads, signals, children ----------------------------------------------------------------------------------------------------------
+# ---- threads, signals, children ----------------------------------------------------------------------------
 
 
 def settle(profile: Profile) -> None:
@@ -196,17 +204,17 @@ def settle(profile: Profile) -> None:
     import torch
 
     torch.set_num_threads(profile.threads)
-    # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one. On a GPU the matrix products
-    # need room for that, and what has no fixed order there is said, not refused.
+    # Two threads that add into one array do so in any order; the same bytes on a rerun need a fixed one. On a
+    # GPU the matrix products need room for that, and what has no fixed order there is said, not refused.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=profile.compute.device != "cpu")
-    # That also fills new memory with NaN, for whoever reads before writing; nobody here does, and a step is shorter by a twelfth.
+    # That also fills new memory with NaN; nothing reads it before writing, and a step is a twelfth shorter.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, by an exception: what is half written goes, and one line says so."""
+    """Let SIGTERM end the block as Ctrl-C does, by an exception, so that what is half written is removed."""
     here = os.getpid()
 
     def stop(*_: object) -> None:
@@ -225,8 +233,10 @@ def stoppable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def child(command: list[str], environment: Mapping[str, str] | None = None, **more: Any) -> Iterator[subprocess.Popen]:
-    """Start a process that calls ``end_with_starter``, and end it with the block; where this process is killed, it ends too."""
+def child(
+    command: list[str], environment: Mapping[str, str] | None = None, **more: Any
+) -> Iterator[subprocess.Popen]:
+    """Start a process that calls ``end_with_starter``, and end it with the block or with this process."""
     told, shown = {**os.environ, **(environment or {}), TIED: "1"}, _shown()
     # What it says goes where this process says what it does: in a kernel that is not its file 2.
     where = {} if shown in (None, 2) else {"stdout": shown, "stderr": shown}
@@ -241,7 +251,7 @@ def child(command: list[str], environment: Mapping[str, str] | None = None, **mo
 
 
 def end_with_starter() -> None:
-    """End this process when its starter is gone: the starter's end of the pipe, which is standard input here, is then closed."""
+    """End this process when its starter is gone: the pipe that is standard input here is then closed."""
     if os.environ.get(TIED):
         threading.Thread(target=_wait_for_end, daemon=True).start()
 
@@ -252,7 +262,7 @@ def _wait_for_end() -> None:
 
 
 def _shown() -> int | None:
-    """Return the file number behind the standard error; of a kernel's, that of the terminal from which it was started."""
+    """Return the file number behind the standard error; of a kernel's, that of its terminal."""
     try:
         return sys.stderr.fileno()
     except (OSError, ValueError, AttributeError):
@@ -260,7 +270,7 @@ def _shown() -> int | None:
 
 
 def terminal() -> IO[str]:
-    """Return where progress is shown: in a notebook's kernel the terminal from which it was started, so that no output holds it."""
+    """Return where progress is shown: of a notebook's kernel the terminal that it was started from."""
     if not type(sys.stderr).__module__.startswith("ipykernel"):
         return sys.stderr
     number = _shown()

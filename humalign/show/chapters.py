@@ -31,11 +31,13 @@ def chapters() -> list[str]:
     """Return the notebooks of the book, in order."""
     found = [path.name for path in notebooks.chapters(ROOT / "notebooks")]
     if not found:
-        raise HumalignError(f"no notebooks under {ROOT}: run from a clone of the repository, installed with `make setup`")
+        raise HumalignError(
+            f"no notebooks under {ROOT}: run from a clone of the repository, installed with `make setup`"
+        )
     return found
 
 
-# ---- what a chapter calls ----------------------------------------------------------------------------------------------------------------
+# ---- what a chapter calls ----------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +65,18 @@ class Shown:
     @property
     def said(self) -> str:
         """Where its numbers are from, in a few words."""
-        return origins.said(self.path) if self.run.scored() else "no run: none is recorded yet, and none was computed here"
+        return (
+            origins.said(self.path)
+            if self.run.scored()
+            else "no run: none is recorded yet, and none was computed here"
+        )
 
 
 def check_parameters(namespace: Mapping[str, Any]) -> None:
-    """Refuse a parameter that no chapter has: papermill itself only logs it, and the chapter would show something else than was asked.
+    """Refuse a parameter that no chapter has; papermill itself only logs it.
 
     Args:
-        namespace: of the notebook, ``globals()``; its history of cells says which names papermill has injected.
+        namespace: of the notebook, ``globals()``; its history of cells says what papermill has injected.
 
     Raises:
         HumalignError: a name that is none of the parameters.
@@ -78,23 +84,28 @@ def check_parameters(namespace: Mapping[str, Any]) -> None:
     for cell in namespace.get("In", ()):
         if not cell.startswith("# Parameters"):
             continue
-        targets = [each for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Assign) for each in node.targets]
+        targets = [
+            each
+            for node in ast.walk(ast.parse(cell))
+            if isinstance(node, ast.Assign)
+            for each in node.targets
+        ]
         for name in [each.id for each in targets if isinstance(each, ast.Name)]:
             if name not in PARAMETERS:
                 raise HumalignError(f"unknown parameter {name!r}: {nearest(name, PARAMETERS)}")
 
 
 def tables(run: Opened) -> tuple[Shown, Shown]:
-    """Return the run of simulated observers and that of people: the open one where its evidence is that, else the recorded one.
+    """Return the run of simulated observers and that of people: the open one if it is that, or recorded ones.
 
-    An open run that has no scores yet is shown by the recorded one too: in a run of all chapters, those that came before the scores run
-    once more when these are there.
+    In place of an open run that has no scores yet the recorded one is shown: in a run of all chapters, those
+    that came before the scores run once more when these are there.
     """
     return _shown(run, SIMULATED), _shown(run, PEOPLE)
 
 
 def at_scale(run: Opened) -> Shown:
-    """Return the run at the paper's scale: the open one where it is that, else the recorded one, which need not be there."""
+    """Return the run at the paper's scale: the open one if it is that, or a recorded one, if there is any."""
     return _shown(run, PAPER)
 
 
@@ -108,13 +119,13 @@ def _shown(run: Opened, kind: str) -> Shown:
 
 
 def _kind(profile: Profile) -> str:
-    """Say which chapters a run's scores are for: that on ImageNet's scale, those on people, or those on simulated observers."""
+    """Say which chapters show a profile: at ImageNet's scale, on people, or on simulated observers."""
     if profile.data.pool == "imagenet-train":
         return PAPER
     return PEOPLE if profile.evidence == "human" else SIMULATED
 
 
-# ---- the chapters and the book -----------------------------------------------------------------------------------------------------------
+# ---- the chapters and the book -----------------------------------------------------------------------------
 
 
 def execute_notebooks(run: Run, provenance: Provenance) -> None:
@@ -152,7 +163,12 @@ NOTEBOOKS = Step(
     outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
     make=execute_notebooks,
     makes_needs=True,
-    files=("notebooks/*.ipynb", "book/recorded/*/scores.csv", "book/recorded/*/provenance.json", "book/recorded/*/steps.json"),
+    files=(
+        "notebooks/*.ipynb",
+        "book/recorded/*/scores.csv",
+        "book/recorded/*/provenance.json",
+        "book/recorded/*/steps.json",
+    ),
 )
 # The whole chain, down to the executed chapters.
 STEPS = steps.STEPS | {"notebooks": NOTEBOOKS}

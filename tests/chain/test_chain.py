@@ -487,6 +487,7 @@ def test_single_evaluations_are_kept_for_the_table_of_all(copy, small, monkeypat
         assert len(run.evaluate("objects")) == 0, "of another profile"
         found = run.evaluate("simulated")
         assert copy.path("scores.csv").is_file(), "it was the last"
+        assert json.loads(copy.path("stamps/scores.json").read_text())["seconds"] > 0.5, "the time of evaluating is that of the step"
         monkeypatch.setitem(evaluate.EVALUATIONS, "simulated", None)
         pd.testing.assert_frame_equal(found, run.scores(), check_dtype=False)
     with pytest.raises(HumalignError, match="unknown evaluation 'simulate': did you mean 'simulated'"):

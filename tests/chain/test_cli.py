@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 import yaml
 
-from humalign import cli, profiles, triplets
+from humalign import cli, options, profiles, triplets
 from humalign.chain import doctor, pipeline
 from humalign.data import registry
 from humalign.errors import HumalignError
@@ -167,6 +167,29 @@ def test_stages_of_the_command_line_are_those_of_the_chain():
     from humalign.chain import steps as stages
 
     assert set(cli.LAST) == {*stages.STEPS, "notebooks", "book", "all"}
+
+
+@pytest.mark.parametrize("command", list(options.EXAMPLES))
+def test_help_has_examples_that_are_read_and_arguments_in_capitals(capsys, command):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"] if command else ["--help"])
+    shown = capsys.readouterr().out
+    examples = [re.split(r"  +", line.strip())[0] for line in shown.partition("examples:\n")[2].splitlines()]
+    assert examples and all(line.startswith("humalign ") for line in examples)
+    for line in examples:
+        if "COMMAND" not in line:
+            options.parser(cli.COMMANDS).parse_args(line.split()[1:])
+    usage = shown.partition("\n\n")[0]
+    assert not re.search(r"--[a-z-]+ [a-z{]|(?<![-\w])(file|folder|archive)\b", usage), "one style"
+
+
+def test_help_names_every_profile_and_a_stage_is_one_of_alignment(capsys):
+    for command in ("run", "doctor", "fetch", "export"):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        shown = " ".join(capsys.readouterr().out.split())
+        assert all(name in shown for name in profiles.names())
+        assert ("STAGE" in shown) == (command == "export") and ("STEP" in shown) == (command == "run")
 
 
 def test_run_runs_the_profile_into_the_build_folder(said, execute, tmp_path):

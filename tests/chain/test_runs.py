@@ -1,4 +1,4 @@
-"""A run as the machine sees it: one at a time in a folder, children that end with it, signals, and notebooks that compute."""
+"""A run as the machine sees it: one a folder, children that end with it, signals, notebooks that compute."""
 
 import json
 import os
@@ -32,12 +32,15 @@ with processes.held(Path(sys.argv[1])):
 """
 
 
-# ---- one run a folder ------------------------------------------------------------------------------------------------
+# ---- one run a folder --------------------------------------------------------------------------------------
+
 
 @pytest.fixture
 def holder(tmp_path):
     """Another process that has the folder."""
-    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "demo"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "demo"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
         assert process.stdout.readline() == "held\n"
         yield process
         process.kill()
@@ -56,18 +59,30 @@ def test_a_folder_that_another_run_has_is_one_line_that_names_it(holder, tmp_pat
 
 
 def test_processes_of_one_run_share_its_folder_and_no_others_do(tmp_path):
-    code = "import sys; from pathlib import Path; from humalign.chain import processes\nwith processes.held(Path(sys.argv[1])): print('in')"
+    code = "import sys; from pathlib import Path; from humalign.chain import processes\n"
+    code += "with processes.held(Path(sys.argv[1])): print('in')"
 
     def child(environment):
-        return subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, env=environment, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", code, tmp_path],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
 
     with processes.held(tmp_path):
         inside = ENVIRONMENT | {processes.SHARED: os.environ[processes.SHARED]}
         assert child(inside).stdout == "in\n"
         assert "is in use by process" in child(ENVIRONMENT).stderr
-        assert "is in use by process" in child(ENVIRONMENT | {processes.SHARED: f"0:{tmp_path / processes.NAME}"}).stderr
+        assert (
+            "is in use by process"
+            in child(ENVIRONMENT | {processes.SHARED: f"0:{tmp_path / processes.NAME}"}).stderr
+        )
     assert processes.SHARED not in os.environ
-    assert child(inside).stdout == "in\n", "a run that is over is nobody's: the process has the folder for itself"
+    assert child(inside).stdout == "in\n", (
+        "a run that is over is nobody's: the process has the folder for itself"
+    )
 
 
 def test_a_folder_that_cannot_be_used_is_known_before_any_work(tmp_path):
@@ -75,25 +90,48 @@ def test_a_folder_that_cannot_be_used_is_known_before_any_work(tmp_path):
     worked = []
     only = {"only": pipeline.Step((), (), lambda profile: [], lambda run, provenance: worked.append(run))}
     with pytest.raises(HumalignError, match=r"cannot write .*file/build/demo"):
-        pipeline.execute(only, "only", pipeline.Run(profiles.load("demo"), tmp_path / "file" / "build"), worked.append)
+        pipeline.execute(
+            only, "only", pipeline.Run(profiles.load("demo"), tmp_path / "file" / "build"), worked.append
+        )
     assert not worked
 
 
-# ---- stopped ---------------------------------------------------------------------------------------------------------
+# ---- stopped -----------------------------------------------------------------------------------------------
+
 
 def test_a_run_that_is_asked_to_stop_says_one_line_and_leaves_nothing_half_written(tmp_path):
-    command = [sys.executable, "-m", "humalign.cli", "run", "embeddings", "--profile", "demo", "--build", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "humalign.cli",
+        "run",
+        "embeddings",
+        "--profile",
+        "demo",
+        "--build",
+        tmp_path,
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
         assert until(lambda: any(tmp_path.rglob("*.part.npy")) or process.poll() is not None), "it embeds"
         process.send_signal(signal.SIGTERM)
         said = process.stderr.read()
         assert process.wait(60) == 2
-    assert said.splitlines()[-1] == "humalign: stopped by a signal: run the same command again, finished work is kept"
+    assert (
+        said.splitlines()[-1]
+        == "humalign: stopped by a signal: run the same command again, finished work is kept"
+    )
     assert "Traceback" not in said and not (tmp_path / "demo" / processes.NAME).exists()
 
 
 def test_a_mistake_in_one_of_torchruns_processes_is_its_line_without_torchruns_own(tmp_path):
-    command = [sys.executable, "-m", "humalign.chain.together", "--start", "--standalone", "--nproc-per-node=2"]
+    command = [
+        sys.executable,
+        "-m",
+        "humalign.chain.together",
+        "--start",
+        "--standalone",
+        "--nproc-per-node=2",
+    ]
     command += ["-m", "humalign.chain.together", str(tmp_path), "dmeo"]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == 1 and "humalign: unknown profile 'dmeo'" in done.stderr
@@ -102,10 +140,13 @@ def test_a_mistake_in_one_of_torchruns_processes_is_its_line_without_torchruns_o
 
 def test_a_child_ends_with_its_starter_even_where_that_is_killed(tmp_path):
     mark = f"mark{os.getpid()}"
-    inner = f"from humalign.chain.processes import end_with_starter; end_with_starter(); import time; {mark} = time.sleep(600)"
+    inner = "from humalign.chain.processes import end_with_starter; end_with_starter(); import time; "
+    inner += f"{mark} = time.sleep(600)"
     outer = "import sys; from humalign.chain.processes import child\n"
     outer += f"with child([sys.executable, '-c', {inner!r}]) as c: print(c.pid, flush=True); c.wait()"
-    with subprocess.Popen([sys.executable, "-c", outer], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", outer], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
         started = int(process.stdout.readline())
         time.sleep(0.5)
         assert started in alive(mark)
@@ -113,7 +154,8 @@ def test_a_child_ends_with_its_starter_even_where_that_is_killed(tmp_path):
     assert until(lambda: started not in alive(mark), 10)
 
 
-# ---- notebooks that compute ------------------------------------------------------------------------------------------
+# ---- notebooks that compute --------------------------------------------------------------------------------
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
@@ -142,7 +184,9 @@ def outputs(path):
 
 def summaries(path):
     data = [output.get("data", {}).get("text/plain", "") for several in outputs(path) for output in several]
-    return [text for text in data if text.startswith(("observers\n", "teachers\n", "pictures and embeddings\n"))]
+    return [
+        text for text in data if text.startswith(("observers\n", "teachers\n", "pictures and embeddings\n"))
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -159,14 +203,23 @@ def test_a_chapter_on_an_empty_folder_makes_its_step_and_all_that_it_needs_and_n
     stamps = {path.stem for path in (small[0] / "build" / "small" / "stamps").glob("*.json")}
     assert stamps == {"pixels", "embeddings", "observers", "teachers"}
     assert "[4/4] teachers: " in taught.stderr, "what is computed is said on the terminal"
-    assert re.search(rf"the build folder .* is {re.escape(str((small[0] / 'build').resolve()))}, from the current folder", taught.stderr)
-    assert not any(output.get("name") in ("stderr", "stdout") for several in outputs(small[0] / "first.ipynb") for output in several)
+    assert re.search(
+        rf"the build folder .* is {re.escape(str((small[0] / 'build').resolve()))}, from the current folder",
+        taught.stderr,
+    )
+    assert not any(
+        output.get("name") in ("stderr", "stdout")
+        for several in outputs(small[0] / "first.ipynb")
+        for output in several
+    )
 
 
 def test_a_second_time_it_reuses_from_wherever_it_is_started_and_shows_the_same(small, taught, tmp_path):
     folder = small[0]
     given = ("profile", str(folder / "small.yaml")), ("build", str(folder / "build"))
-    again = papermill(small, str(ROOT / "notebooks" / "02_teacher.ipynb"), folder / "second.ipynb", *given, cwd=tmp_path)
+    again = papermill(
+        small, str(ROOT / "notebooks" / "02_teacher.ipynb"), folder / "second.ipynb", *given, cwd=tmp_path
+    )
     assert again.returncode == 0, again.stderr[-2000:]
     assert "teachers ..." not in again.stderr and "the build folder" not in again.stderr
     assert summaries(folder / "second.ipynb")[:2] == summaries(folder / "first.ipynb")[:2]
@@ -175,23 +228,40 @@ def test_a_second_time_it_reuses_from_wherever_it_is_started_and_shows_the_same(
 
 def test_a_broken_step_fails_the_chapter_that_calls_it(small, taught, tmp_path):
     folder = small[0]
-    settings = json.loads((folder / "small.yaml").read_text()) | {"observer": {"dim": 1, "steps": 1, "batch": 8}}
+    settings = json.loads((folder / "small.yaml").read_text()) | {
+        "observer": {"dim": 1, "steps": 1, "batch": 8}
+    }
     (tmp_path / "small.yaml").write_text(json.dumps(settings))
     given = ("profile", str(tmp_path / "small.yaml")), ("build", str(folder / "build"))
     failed = papermill(small, "02_teacher.ipynb", tmp_path / "out.ipynb", *given, cwd=ROOT / "notebooks")
     assert failed.returncode and "humalign: " in failed.stderr
-    (error,) = [output for several in outputs(tmp_path / "out.ipynb") for output in several if output.output_type == "error"]
+    (error,) = [
+        output
+        for several in outputs(tmp_path / "out.ipynb")
+        for output in several
+        if output.output_type == "error"
+    ]
     assert len(error.traceback) == 1 and "\n" not in error.traceback[0], "one line, no traceback"
 
 
 def test_a_misspelt_parameter_is_refused_in_one_line(small, tmp_path):
-    failed = papermill(small, str(ROOT / "notebooks" / "02_teacher.ipynb"), tmp_path / "out.ipynb", ("profil", "things"), cwd=tmp_path)
-    assert failed.returncode and "humalign: unknown parameter 'profil': did you mean 'profile'?" in failed.stderr
+    failed = papermill(
+        small,
+        str(ROOT / "notebooks" / "02_teacher.ipynb"),
+        tmp_path / "out.ipynb",
+        ("profil", "things"),
+        cwd=tmp_path,
+    )
+    assert (
+        failed.returncode and "humalign: unknown parameter 'profil': did you mean 'profile'?" in failed.stderr
+    )
 
 
 def test_parameters_that_are_known_pass_and_cells_of_ones_own_are_no_matter():
     chapters.check_parameters({})
-    chapters.check_parameters({"In": ["", 'profile = "demo"', '# Parameters\nprofile = "x"\nbuild = "y"\n', "profil = 3"]})
+    chapters.check_parameters(
+        {"In": ["", 'profile = "demo"', '# Parameters\nprofile = "x"\nbuild = "y"\n', "profil = 3"]}
+    )
 
 
 def test_a_changed_number_in_a_committed_notebook_fails(tmp_path):
@@ -199,16 +269,31 @@ def test_a_changed_number_in_a_committed_notebook_fails(tmp_path):
     for name, text in (("same", source), ("other", source.replace("0.0005", "0.0006"))):
         assert name == "same" or text != source
         (tmp_path / f"{name}.ipynb").write_text(text)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env", "--rootdir", tmp_path]
-    done = {name: subprocess.run([*command, tmp_path / f"{name}.ipynb"], capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path,
-                                 check=False) for name in ("same", "other")}  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--nbval",
+        "--nbval-current-env",
+        "--rootdir",
+        tmp_path,
+    ]
+    told = {"capture_output": True, "text": True, "env": ENVIRONMENT, "cwd": tmp_path, "check": False}
+    done = {name: subprocess.run([*command, f"{name}.ipynb"], **told) for name in ("same", "other")}
     assert done["same"].returncode == 0, done["same"].stdout[-2000:]
     assert done["other"].returncode == 1 and "Notebook cell execution failed" in done["other"].stdout
 
 
 def test_the_chapters_are_the_run_and_those_before_the_scores_run_again(tmp_path, monkeypatch):
     made, order, run = [], [], pipeline.Run(profiles.load("demo"), tmp_path / "build")
-    steps = {"scores": pipeline.Step((), (), lambda profile: ["one"], lambda run, provenance: run.path("one").write_text("1"))}
+    steps = {
+        "scores": pipeline.Step(
+            (), (), lambda profile: ["one"], lambda run, provenance: run.path("one").write_text("1")
+        )
+    }
     names = ["01_early.ipynb", "02_scores.ipynb", "03_late.ipynb"]
     (tmp_path / "notebooks").mkdir()
     for name in names:
@@ -221,13 +306,17 @@ def test_the_chapters_are_the_run_and_those_before_the_scores_run_again(tmp_path
             pipeline.execute(steps, "scores", run, order.append)
 
     def execute(run, provenance):
-        notebooks.run(tmp_path / "notebooks", {}, run.path("notebooks"), ready=lambda: run.path("one").is_file())
+        notebooks.run(
+            tmp_path / "notebooks", {}, run.path("notebooks"), ready=lambda: run.path("one").is_file()
+        )
 
     monkeypatch.setattr(notebooks, "_execute", chapter)
     monkeypatch.setattr(notebooks, "normalise", lambda path: None)
     monkeypatch.setattr(notebooks, "check_parameters", lambda path, given: None)
     left = [f"notebooks/{name}" for name in names]
-    every = steps | {"notebooks": pipeline.Step(("scores",), (), lambda profile: left, execute, makes_needs=True)}
+    every = steps | {
+        "notebooks": pipeline.Step(("scores",), (), lambda profile: left, execute, makes_needs=True)
+    }
     pipeline.execute(every, "notebooks", run, order.append)
     assert made == [*names, *names[:2]]
     assert order[:2] == ["[2/2] notebooks ...", "[1/1] scores ..."], "the step is made by a chapter"
@@ -239,8 +328,14 @@ def test_the_chapters_are_the_run_and_those_before_the_scores_run_again(tmp_path
 
 def test_an_open_run_without_a_recorded_one_says_so_in_one_line(capsys):
     run = chain.open("paper")
-    line = "no run of the profile paper is recorded yet: give a build folder, as in chain.open(profile, 'build')"
-    assert repr(run) == line and repr(run.teach()) == f"teachers: {line}" and run.distil()._repr_html_() == f"<p>students: {line}</p>"
+    line = (
+        "no run of the profile paper is recorded yet: give a build folder, as in chain.open(profile, 'build')"
+    )
+    assert (
+        repr(run) == line
+        and repr(run.teach()) == f"teachers: {line}"
+        and run.distil()._repr_html_() == f"<p>students: {line}</p>"
+    )
     assert len(run.scores()) == 0 and capsys.readouterr().out == f"{line}\n"
     assert repr(chain.open("things").triplets()) == "triplets: nothing: this profile has no such step"
 

@@ -514,8 +514,8 @@ def test_fetch_goes_on_after_a_fault_and_says_one_line_each(server, data, made, 
     register("gated", path="gated", gate="accept the terms on https://example.org/terms")
     code, out, error = run(capsys, "fetch", "other", "gated", "made")
     assert code == 2 and out == f"made: {data / 'made' / 't.npz'} (made triplets: the public file)\n"
-    first, second = error.splitlines()
-    assert "answers 404" in first
+    first, second, last = error.splitlines()
+    assert "answers 404" in first and last == "1 of 3 sources are here, 2 lacking: other, gated"
     assert f"accept the terms on https://example.org/terms, and put them at {data / 'gated'}" in second
     assert run(capsys, "fetch", "maed")[2] == "humalign: unknown source 'maed': did you mean 'made'?\n"
 
@@ -578,6 +578,15 @@ def test_a_run_fetches_what_has_no_gate_first(server, data, made, register, caps
     assert first == f"fetching 3 sources, {len(CONTENT) / 1e6:,.0f} MB and 2 of unknown size for the profile demo"
     assert sum("cannot reach 127.0.0.1" in line for line in rest) == 1 and sum("gave no answer" in line for line in rest) == 1
     assert rest[-1].startswith("humalign: 2 of the 3 inputs of the profile demo are missing or refused (gone, same-host)")
+
+
+def test_fetch_goes_on_after_a_host_that_is_silent_and_sums_up_last(server, data, made, register, capsys, monkeypatch):
+    register("gone", url="http://127.0.0.1:9/g.npz", path="g.npz")
+    register("same-host", url="http://127.0.0.1:9/h.npz", path="h.npz")
+    of_made(monkeypatch, "gone", "made", "same-host")
+    code, out, error = run(capsys, "fetch")
+    assert code == 2 and "made: " in out and (data / "made" / "t.npz").is_file()
+    assert error.splitlines()[-1] == "1 of 3 sources are here, 2 lacking: gone, same-host"
 
 
 def test_the_doctor_gives_the_time_of_the_recorded_run_where_every_stage_was_timed(monkeypatch, tmp_path, capsys):
