@@ -95,7 +95,7 @@ def corruptions(run: Run) -> Iterator[Row]:
     splits |= {f"severity {s}": (shown["severity"] == s).to_numpy() for s in sorted(set(shown["severity"]))}
     splits |= {name: (shown["corruption"] == name).to_numpy() for name in dict.fromkeys(shown["corruption"])}
     found: dict[str, dict[Model, Estimate]] = {split: {} for split in ("clean", *splits)}
-    for (model, stage), x in everyone(run, "corrupted", centred=False):
+    for (model, stage), x in labelled(run, "corrupted"):
         clean = features.read(run, model, stage, "cifar10")
         classifiers = few_shot.teach(clean, known, support)
         hits = few_shot.correct(classifiers, clean, known)
