@@ -93,9 +93,9 @@ def ceiling(scores: pd.DataFrame) -> pd.Series:
     return one(scores, model="people", stage="ceiling", task="odd-one-out", split="repeated triplets")
 
 
-def models(scores: pd.DataFrame, stage: str, split: str = ACROSS) -> list[str]:
+def models(scores: pd.DataFrame, stage: str) -> list[str]:
     """Return the models that have a stage, in their order: students by "aligned", backbones by "teacher"."""
-    return list(dict.fromkeys(pick(scores, stage=stage, split=split)["model"]))
+    return list(dict.fromkeys(pick(scores, stage=stage, **SIMILARITY)["model"]))
 
 
 def one_student(scores: pd.DataFrame, model: str = "") -> pd.DataFrame:
