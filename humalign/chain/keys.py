@@ -132,7 +132,8 @@ def _used(node: ast.AST, local: frozenset[str]) -> Iterator[tuple[str, list[str]
         chain.append(root.attr)
         root = root.value
     if isinstance(root, ast.Name):
-        if root.id not in local:
+        # A field of a class that is called as a module is does not read the module.
+        if root.id not in local and not isinstance(root.ctx, ast.Store):
             yield root.id, chain[::-1]
         return
     for child in ast.iter_child_nodes(root if chain else node):

@@ -50,7 +50,7 @@ class Spread:
     n: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def of(cls, values: Sequence[float | int]) -> Spread:
         """Take the numbers of several parts."""
         return cls(float(np.mean(values)), float(np.min(values)), float(np.max(values)), len(values))
 
