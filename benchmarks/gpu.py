@@ -287,7 +287,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if toy:
         print("toy sizes on the processor: these are no figures of a GPU, and the hours below say nothing")
     with tempfile.TemporaryDirectory() as folder:
-    X        failed, took = measure(bench, given.only, given.seconds)
+        device = torch.device("cpu" if toy else "cuda")
+        bench = Bench(tiny() if toy else full(), device, given.workers, Path(folder))
+        failed, took = measure(bench, given.only, given.seconds)
     costs, met = table({name: each["value"] for name, each in bench.figures.items()}), goals(bench.figures)
     show(costs)
     found |= {"figures": bench.figures, "goals": met, "costs": costs, "failed": failed, "seconds": took}

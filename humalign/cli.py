@@ -1,4 +1,4 @@
-"""The command line: ``humalign doctor | fetch | audit | run | score | few-shot | export | convert``."""
+"""The command line: ``humalign doctor | fetch | audit | run | score | few-shot | align | export | convert``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from humalign import profiles
 from humalign.artefacts import write_error
+from humalign.chain import align_command
 from humalign.errors import HumalignError, listed, nearest
 
 LAST = ("pixels", "embeddings", "observers", "teachers", "triplets", "students", "features", "scores", "notebooks", "book", "all")
@@ -95,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--part", default="", help="of the teacher that labelled its triplets: all, fold0, half1 (default: the first)")
     export.add_argument("--build", type=Path, default=Path("build"), help="where the run's artefacts are (default: build)")
     export.set_defaults(command=_export)
+
+    align_command.parser(commands)
 
     convert = commands.add_parser("convert", help="write a released checkpoint of AligNet as a model that timm loads")
     convert.add_argument("archive", type=Path, help="as downloaded, SigLIP-B-alignet.tar.gz")

@@ -13,6 +13,7 @@ from humalign.chain import (
     hierarchy_scores,
     model_scores,
     object_scores,
+    own_scores,
     photograph_scores,
     results,
     sets,
@@ -74,6 +75,7 @@ EVALUATIONS: dict[str, Callable[[Run], Scored]] = {
     "taxonomies": _by_task(hierarchy_scores.rows),
     "models-beside-models": _by_task(model_scores.rows),
     "shifts": _by_task(shift_scores.rows),
+    "own": own_scores.rows,
     "training": _at_scale(label_scores.training),
     "things": _at_scale(
         people_scores.things, people_scores.unseen_objects, people_scores.categories, people_scores.objects_along_wordnet

@@ -17,6 +17,7 @@ import pandas as pd
 from jaxtyping import Int
 from tqdm import tqdm
 
+from humalign.chain import own
 from humalign.chain.inputs import stream
 from humalign.data import imagenet, labelled_sets, named, readers, readers_imagenet, readers_levels, readers_similarity, registry
 from humalign.data.combined import Held, Joined, Mirrored
@@ -169,7 +170,8 @@ def _judged(profile: Profile, name: str) -> ImageSet:
 
 def labelled(profile: Profile, name: str) -> Subset:
     """Return photographs with class labels, at most ``labelled_images``, spread evenly over the classes."""
-    whole = named.pictures(name, labelled=True) if registry.is_named(name) else labelled_sets.pictures(LABELLED[name])
+    source = profile.data.pool if name == "pool-classes" else name
+    whole = named.pictures(source, labelled=True) if registry.is_named(source) else labelled_sets.pictures(LABELLED.get(source, source))
     return labelled_sets.evenly(whole, profile.data.labelled_images)
 
 
@@ -207,6 +209,8 @@ SETS: dict[str, Registered] = {
     "peterson-vegetables": _peterson("peterson-vegetables"),
     "cichy-set1": Registered(lambda profile: _judged(profile, "cichy-set1"), ("cichy-judgments",)),
     "king": Registered(lambda profile: _judged(profile, "king"), ("king-judgments",)),
+    "own": Registered(lambda profile: _seen(profile, own.pictures(profile)), (own.pictures_source,)),
+    "pool-classes": Registered(lambda profile: labelled(profile, "pool-classes"), (lambda profile: profile.data.pool,)),
 }
 
 
