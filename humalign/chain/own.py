@@ -65,7 +65,8 @@ def check(profile: Profile) -> list[str]:
     """
     shown, pool = pictures(profile), named.pictures(profile.data.pool)
     if len(pool) < LEAST_POOL:
-        raise HumalignError(f"the pool {profile.data.pool} holds {len(pool)} pictures: name one of {LEAST_POOL} at least, better of thousands")
+        said = f"the pool {profile.data.pool} holds {len(pool)} pictures"
+        raise HumalignError(f"{said}: name one of {LEAST_POOL} at least, better of thousands")
     if isinstance(pool, FolderImages) and {path.resolve() for path in pool.paths} & {path.resolve() for path in shown.paths}:
         said = f"the pool {profile.data.pool} holds the judged pictures themselves"
         raise HumalignError(f"{said}: name a folder of pictures that nobody judged")

@@ -38,17 +38,13 @@ def pictures(name: str, labelled: bool = False, fetch: bool = False) -> ImageSet
     """
     library, _, rest = name.partition(":")
     if library == "folder":
-        found: ImageSet = labelled_sets.find(rest) if labelled else _of_path(rest)
+        path = locate(name)
+        found: ImageSet = labelled_sets.find(str(path)) if labelled else ZipImages(path) if path.is_file() else FolderImages(path)
     elif library == "file":
         raise HumalignError(f"{name} is a file, not a set of pictures: write folder:PATH")
     else:
         found = labelled_sets.LIBRARIES[library](name, rest, fetch=fetch, labelled=labelled)
     return found
-
-
-def _of_path(path: str) -> FolderImages | ZipImages:
-    place = Path(path).expanduser()
-    return ZipImages(place) if place.is_file() else FolderImages(place)
 
 
 def locate(name: str) -> Path:
