@@ -20,7 +20,7 @@ def parser(commands: Any) -> None:
     align.add_argument("--odd", default="choice", help="column of the odd one out (default: choice)")
     align.add_argument("--first", type=int, choices=(0, 1), help="number of the first of the three places in it")
     align.add_argument("--numbered-from", type=int, choices=(0, 1), help="number of the first picture, where pictures are numbers")
-    align.add_argument("--trained", type=int, default=5, help="blocks of the student that are trained, the last ones (default: 5)")
+    align.add_argument("--trained", type=int, default=5, help="last blocks of the student to train; 0: all, on a GPU (5)")
     align.add_argument("--steps", type=int, default=60, help="of training (default: 60)")
     align.add_argument("--simulated", action="store_true", help="the answers are not people's: say so wherever a number stands")
     align.add_argument("--write-profile", type=Path, metavar="FILE", help="write the settings as a profile of your own, mine.yaml")

@@ -40,14 +40,16 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
         "judged": "own", "backbones": [options.teacher], "learner": "direct", "parts": {"held": 0.25}, "pulls": list(PULLS), "rank": 300,
         "iterations": 60,
     }  # fmt: skip
+    # Of a whole network nothing is run once and kept, so that its features have no mean to be taken from them before it trains.
+    head = "centre" if options.trained else "official"
+    student = {"backbone": options.student, "trained": options.trained, "parts": [own_scores.HELD], "head": head, "scored": "judgments"}
     return {
         "about": "a model aligned with answers of one's own",
         "inherits": "align",
         "evidence": "simulated" if options.simulated else "human",
         "data": data,
         "teachers": [teacher],
-        "students": [{"backbone": options.student, "trained": options.trained, "parts": [own_scores.HELD], "head": "centre",
-                      "scored": "judgments"}],
+        "students": [student],
         "distillation": {"steps": options.steps, "warmup": min(10, options.steps // 2), "batch_images": min(BATCH, len(pictures))},
     }
 

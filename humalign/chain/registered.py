@@ -171,7 +171,12 @@ def _judged(profile: Profile, name: str) -> ImageSet:
 def labelled(profile: Profile, name: str) -> Subset:
     """Return photographs with class labels, at most ``labelled_images``, spread evenly over the classes."""
     source = profile.data.pool if name == "pool-classes" else name
-    whole = named.pictures(source, labelled=True) if registry.is_named(source) else labelled_sets.pictures(LABELLED.get(source, source))
+    if registry.is_named(source):
+        return labelled_sets.evenly(named.pictures(source, labelled=True), profile.data.labelled_images)
+    known = {**LABELLED, "caltech101": "caltech101"}
+    if source not in known:
+        raise HumalignError(f"profile {profile.name}: {source!r} is no set of pictures with classes: {nearest(source, known)}")
+    whole = labelled_sets.pictures(known[source])
     return labelled_sets.evenly(whole, profile.data.labelled_images)
 
 
