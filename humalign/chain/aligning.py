@@ -30,8 +30,15 @@ STAGES = ("base", "base-centred", "unaligned", "aligned", "teacher-base", "teach
 def settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of a run as a profile holds them."""
     pool = options.pool if registry.is_named(options.pool) else f"folder:{options.pool}"
-    mine: dict[str, Any] = {"pictures": str(options.judged), "answers": str(options.answers), "shown": options.columns, "odd": options.odd}
-    mine |= {name: value for name in ("first", "numbered_from") if (value := getattr(options, name)) is not None}
+    mine: dict[str, Any] = {
+        "pictures": str(options.judged),
+        "answers": str(options.answers),
+        "shown": options.columns,
+        "odd": options.odd,
+    }
+    mine |= {
+        name: value for name in ("first", "numbered_from") if (value := getattr(options, name)) is not None
+    }
     data: dict[str, Any] = {"judged": ["own"], "own": mine, "pool": pool}
     pictures = named.pictures(pool)
     if _classes(pictures):
@@ -42,7 +49,13 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
     # Of a whole network nothing is run once and kept, so that its features have no mean to be taken from them before it trains.
     head = "centre" if options.trained else "official"
-    student = {"backbone": options.student, "trained": options.trained, "parts": [own_scores.HELD], "head": head, "scored": "judgments"}
+    student = {
+        "backbone": options.student,
+        "trained": options.trained,
+        "parts": [own_scores.HELD],
+        "head": head,
+        "scored": "judgments",
+    }
     return {
         "about": "a model aligned with answers of one's own",
         "inherits": "align",
@@ -50,7 +63,11 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
         "data": data,
         "teachers": [teacher],
         "students": [student],
-        "distillation": {"steps": options.steps, "warmup": min(10, options.steps // 2), "batch_images": min(BATCH, len(pictures))},
+        "distillation": {
+            "steps": options.steps,
+            "warmup": min(10, options.steps // 2),
+            "batch_images": min(BATCH, len(pictures)),
+        },
     }
 
 
@@ -91,7 +108,11 @@ def _write(path: Path, written: dict[str, Any]) -> None:
 
 def table(profile: Profile, found: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each model and stage: agreement with held-out answers, RSA, few-shot, each in percent with its interval."""
-    shown = {("odd-one-out", "accuracy"): "answers", ("similarity-judgments", "rsa-spearman"): "RSA", ("few-shot", "accuracy"): "few-shot"}
+    shown = {
+        ("odd-one-out", "accuracy"): "answers",
+        ("similarity-judgments", "rsa-spearman"): "RSA",
+        ("few-shot", "accuracy"): "few-shot",
+    }
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for (task, metric), said in shown.items():
         for _, row in scores.pick(found, task=task, metric=metric).iterrows():
@@ -99,4 +120,6 @@ def table(profile: Profile, found: pd.DataFrame) -> pd.DataFrame:
             cell = f"{100 * row['value']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
             rows.setdefault((row["model"], row["stage"]), {})[column] = cell
     ordered = sorted(rows, key=lambda key: (key[1].startswith("teacher"), STAGES.index(key[1])))
-    return pd.DataFrame([{"model": model, "stage": stage, **rows[model, stage]} for model, stage in ordered]).fillna("-")
+    return pd.DataFrame(
+        [{"model": model, "stage": stage, **rows[model, stage]} for model, stage in ordered]
+    ).fillna("-")

@@ -45,7 +45,9 @@ def rows(run: Run) -> Iterator[tuple[str, str, Score]]:
 def _part(run: Run) -> Part:
     found = [part for part in judged.parts(run, run.profile.labeller) if part.name == HELD]
     if not found:
-        raise HumalignError(f"profile {run.profile.name}: the evaluation own needs things held out: teachers.parts: {{held: 0.25}}")
+        raise HumalignError(
+            f"profile {run.profile.name}: the evaluation own needs things held out: teachers.parts: {{held: 0.25}}"
+        )
     return found[0]
 
 
@@ -67,7 +69,10 @@ def _models(run: Run, part: Part, which: str = "") -> Iterator[tuple[Model, Floa
             found = read(model, stage)
             yield (model, stage), found
             if stage in ("base", "teacher-base"):
-                yield (model, "base-centred" if stage == "base" else "teacher-centred"), found - found[seen].mean(0)
+                yield (
+                    (model, "base-centred" if stage == "base" else "teacher-centred"),
+                    found - found[seen].mean(0),
+                )
 
 
 def _answered(
@@ -81,7 +86,10 @@ def _answered(
         if asked.sum() < LEAST_ANSWERS:
             continue
         some = ByObject(answers.triplets[asked], answers.shares[asked], answers.objects)
-        found = {m: people.accuracy(cosine_similarities(x, some.triplets), some, weights) for m, x in models.items()}
+        found = {
+            m: people.accuracy(cosine_similarities(x, some.triplets), some, weights)
+            for m, x in models.items()
+        }
         yield found, "odd-one-out", f"own, {split}", "accuracy"
 
 
@@ -143,4 +151,10 @@ def _compared(
         yield model, stage, estimate.score(task, split, metric, kind)
         for reference in REFERENCES.get(stage, ()):
             if (model, reference) in found:
-                yield model, stage, (estimate - found[model, reference]).score(task, split, f"{metric}-above-{reference}", kind)
+                yield (
+                    model,
+                    stage,
+                    (estimate - found[model, reference]).score(
+                        task, split, f"{metric}-above-{reference}", kind
+                    ),
+                )

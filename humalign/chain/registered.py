@@ -215,7 +215,7 @@ SETS: dict[str, Registered] = {
     "cichy-set1": Registered(lambda profile: _judged(profile, "cichy-set1"), ("cichy-judgments",)),
     "king": Registered(lambda profile: _judged(profile, "king"), ("king-judgments",)),
     "own": Registered(lambda profile: _seen(profile, own.pictures(profile)), (own.pictures_source,)),
-    "pool-classes": Registered(lambda profile: labelled(profile, "pool-classes"), (lambda profile: profile.data.pool,)),
+    "pool-classes": Registered(lambda profile: labelled(profile, "pool-classes"), ()),
 }
 
 
@@ -237,6 +237,8 @@ def sources_of(profile: Profile, name: str) -> tuple[str, ...]:
     """Name the sources of a set, as a profile takes it."""
     if registry.is_named(name):
         return (name,)
+    if name == "pool-classes":
+        return sources_of(profile, profile.data.pool)
     if name not in SETS:
         load(profile, name)  # which says what is known
     return tuple(each(profile) if callable(each) else each for each in SETS[name].sources)
