@@ -140,8 +140,7 @@ def distillation(name: str, bfloat16: bool, compiled: bool, bench: Bench, left: 
     student, images, seconds = Student.of(backbone, 0), 3 * size.triplets, 0.0
     # A gradient takes twice the operations of the forward pass.
     needed = 3 * images * operations(student, backbone.size, torch.device("cpu"))
-    # What fits without the compiler fits with it.
-    bench.passes = bench.passes if compiled else 1
+    bench.passes = bench.passes if compiled else 1  # what fits without the compiler fits with it
     engine = Engine(str(bench.device), bfloat16, compile=size.compile if compiled else None)
     while not seconds:
         engine = dataclasses.replace(engine, passes=bench.passes)
@@ -268,9 +267,8 @@ def about(toy: bool) -> dict[str, Any]:
     versions = {name: every[name] for name in LIBRARIES if name in every}
     versions |= {"python": platform.python_version(), "cuda": torch.version.cuda}
     machine = f"{platform.system()} {platform.machine()}, {CORES} cores"
-    where = {"machine": machine, "gpu": "none" if toy else torch.cuda.get_device_name(), "commit": commit()}
-    date = str(datetime.datetime.now(datetime.UTC).date())
-    return {**where, "date": date, "versions": versions, "tiny": toy}
+    gpu, date = "none" if toy else torch.cuda.get_device_name(), str(datetime.datetime.now(datetime.UTC).date())
+    return {"machine": machine, "gpu": gpu, "date": date, "commit": commit(), "versions": versions, "tiny": toy}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -287,8 +285,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if toy:
         print("toy sizes on the processor: these are no figures of a GPU, and the hours below say nothing")
     with tempfile.TemporaryDirectory() as folder:
-        device = torch.device("cpu" if toy else "cuda")
-        bench = Bench(tiny() if toy else full(), device, given.workers, Path(folder))
+        size, device = (tiny(), "cpu") if toy else (full(), "cuda")
+        bench = Bench(size, torch.device(device), given.workers, Path(folder))
         failed, took = measure(bench, given.only, given.seconds)
     costs, met = table({name: each["value"] for name, each in bench.figures.items()}), goals(bench.figures)
     show(costs)

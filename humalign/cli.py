@@ -1,4 +1,4 @@
-"""The command line: ``humalign doctor | fetch | audit | run | score | few-shot | export | convert | collect``."""
+"""The command line: ``humalign doctor | fetch | audit | run | score | few-shot | align | export | convert | collect``."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from humalign import profiles
+from humalign.chain import align_command as aligning
 from humalign.collect import command as collect
 
 Command = Callable[[argparse.Namespace], int | None]
@@ -196,6 +197,7 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         help="of a base_model: compare it with the public weights of that model",
     )
     collect.register(commands)
+    aligning.register(commands)
     return found
 
 

@@ -14,7 +14,7 @@ from humalign.artefacts import Provenance, replacing
 from humalign.chain import sets
 from humalign.chain.inputs import progress_bar
 from humalign.chain.pipeline import Run
-from humalign.chain.scoring import between, labels, learning, objects, photographs, simulated, taxonomies, training, zero_shot
+from humalign.chain.scoring import between, labels, learning, objects, own, photographs, simulated, taxonomies, training, zero_shot
 from humalign.chain.scoring import similarity as judgments
 from humalign.chain.scoring.rows import Row
 from humalign.evaluation import scores
@@ -44,6 +44,7 @@ EVALUATIONS: dict[str, Callable[[Run], Iterator[Row]]] = {
     "between-models": between.between,
     "disagreement": between.disagreements,
     "dense-against-sparse": training.dense_against_sparse,
+    "own": own.own,
 }
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from humalign.artefacts import Provenance, write_dataset
-from humalign.chain import sets
+from humalign.chain import own, sets
 from humalign.chain.answers import SOURCES, AnswerSets, answer_sets, check_orders
 from humalign.chain.inputs import stream
 from humalign.chain.pipeline import Run
@@ -224,7 +224,12 @@ def _photographs(run: Run) -> Judged:
     return Judged(answers, training, lambda teacher: object_folds(len(rows), teacher.parts.folds))
 
 
-JUDGED: dict[str, Callable[[Run], Judged]] = {"emoji": _emoji, "things": _things, "things-photographs": _photographs}
+def _own(run: Run) -> Judged:
+    choices, things = own.choices(run.profile), len(own.pictures(run.profile))
+    return Judged(ByObject.of(choices, things), choices, lambda teacher: object_folds(things, teacher.parts.folds))
+
+
+JUDGED: dict[str, Callable[[Run], Judged]] = {"emoji": _emoji, "things": _things, "things-photographs": _photographs, "own": _own}
 
 
 def of(run: Run, teacher: Teacher) -> Judged:
@@ -260,11 +265,12 @@ def halves(profile: Profile, images: int) -> Int[np.ndarray, " images"]:
 def part_names(teacher: Teacher) -> list[str]:
     """Name the parts of a teacher, in order."""
     parts = teacher.parts
-    return [*(["all"] if parts.all else []), *(f"fold{f}" for f in range(parts.folds)), *(["half0", "half1"] if parts.halves else [])]
+    several = [*(f"fold{f}" for f in range(parts.folds)), *(["half0", "half1"] if parts.halves else [])]
+    return [*(["all"] if parts.all else []), *several, *(["held"] if parts.held else [])]
 
 
 def kind(part: str) -> str:
-    """Return what a part is one of: ``all``, ``folds`` or ``halves``."""
+    """Return what a part is one of: ``all``, ``folds``, ``halves`` or ``held``."""
     return next((several for one, several in (("fold", "folds"), ("half", "halves")) if part.startswith(one)), part)
 
 
@@ -275,4 +281,7 @@ def parts(run: Run, teacher: Teacher) -> list[Part]:
     half = halves(run.profile, n) if teacher.parts.halves else np.arange(0)
     found = {"all": (np.arange(n), np.arange(0)), **{f"fold{f}": fold for f, fold in enumerate(folds)}}
     found |= {f"half{h}": (np.flatnonzero(half != h), np.flatnonzero(half == h)) for h in range(2)}
+    drawn = stream(run.profile, 19).permutation(n)
+    held = max(3, round(teacher.parts.held * n))
+    found["held"] = np.sort(drawn[held:]), np.sort(drawn[:held])
     return [Part(name, *found[name]) for name in part_names(teacher)]

@@ -17,6 +17,7 @@ import pandas as pd
 from jaxtyping import Int
 from tqdm import tqdm
 
+from humalign.chain import own
 from humalign.chain.inputs import stream
 from humalign.data import imagenet, labelled_sets, named, readers, readers_imagenet, readers_levels, readers_similarity, registry
 from humalign.data.combined import Held, Joined, Mirrored
@@ -171,7 +172,13 @@ def _judged(profile: Profile, name: str) -> ImageSet:
 
 def labelled(profile: Profile, name: str) -> Subset:
     """Return photographs with class labels, at most ``labelled_images``, spread evenly over the classes."""
-    whole = named.pictures(name, labelled=True) if registry.is_named(name) else labelled_sets.pictures(LABELLED[name])
+    source = profile.data.pool if name == "pool-classes" else name
+    if registry.is_named(source):
+        return labelled_sets.evenly(named.pictures(source, labelled=True), profile.data.labelled_images)
+    known = {**LABELLED, "caltech101": "caltech101"}
+    if source not in known:
+        raise HumalignError(f"profile {profile.name}: {source!r} is no set of pictures with classes: {nearest(source, known)}")
+    whole = labelled_sets.pictures(known[source])
     return labelled_sets.evenly(whole, profile.data.labelled_images)
 
 
@@ -216,6 +223,8 @@ SETS: dict[str, Registered] = {
     "peterson-vegetables": _peterson("peterson-vegetables"),
     "cichy-set1": Registered(lambda profile: _judged(profile, "cichy-set1"), ("cichy-judgments",)),
     "king": Registered(lambda profile: _judged(profile, "king"), ("king-judgments",)),
+    "own": Registered(lambda profile: _seen(profile, own.pictures(profile)), (own.pictures_source,)),
+    "pool-classes": Registered(lambda profile: labelled(profile, "pool-classes"), ()),
 }
 
 
@@ -237,6 +246,8 @@ def sources_of(profile: Profile, name: str) -> tuple[str, ...]:
     """Name the sources of a set, as a profile takes it."""
     if registry.is_named(name):
         return (name,)
+    if name == "pool-classes":
+        return sources_of(profile, profile.data.pool)
     if name not in SETS:
         load(profile, name)  # which says what is known
     return tuple(each(profile) if callable(each) else each for each in SETS[name].sources)

@@ -15,6 +15,7 @@ from jaxtyping import Bool
 from tqdm import tqdm
 
 from humalign.artefacts import Provenance
+from humalign.chain import own
 from humalign.chain.inputs import progress_bar
 from humalign.chain.pipeline import Run
 from humalign.chain.registered import (
@@ -49,8 +50,8 @@ from humalign.profiles import Profile, Student
 __all__ = [
     "CICHY", "EVALUATIONS", "GATED", "LABELLED", "PETERSON", "SETS", "TRAIN", "VALIDATION", "asked", "at_hand", "corrupted", "embedded",
     "evaluated", "evaluations", "from_pixels", "judged", "judged_pictures", "labelled", "left_out", "levels_answers", "load", "names",
-    "objects_judged", "photographs", "pixel_files", "prepare", "scored", "similarity_92", "size_of", "sources", "sources_of", "store",
-    "training", "unjudged",
+    "objects_judged", "photographs", "pixel_files", "prepare", "prepared", "scored", "similarity_92", "size_of", "sources", "sources_of",
+    "store", "training", "unjudged",
 ]  # fmt: skip
 
 # What each evaluation looks at, beside what the profile names under `data`, and the registered sources that it reads beside pictures.
@@ -59,7 +60,7 @@ DESCRIBED = (*OBJECTS, "things-clip-features", "things-vice")
 OF_92 = ("kriegeskorte92-judgments", "kriegeskorte92-images")
 WORDNET = ("things-names", "wordnet-nouns")
 EVALUATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    **dict.fromkeys(("simulated", "training", "dense-against-sparse"), ((), ())),
+    **dict.fromkeys(("simulated", "training", "dense-against-sparse", "own"), ((), ())),
     **dict.fromkeys(("objects", "repeated-triplets"), ((), OBJECTS)),
     **dict.fromkeys(("observers", "learning-curves", "recovery", "examples"), ((), DESCRIBED)),
     "judged-matrix": ((), (*DESCRIBED, "things-48")),
@@ -153,6 +154,12 @@ def embedded(profile: Profile) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(several)) for name, several in found.items()}
 
 
+def prepared(profile: Profile) -> list[str]:
+    """Name the sources that `prepare` reads: of whole networks all; pictures and answers of one's own are always checked by it."""
+    mine = [own.pictures_source(profile), own.answers_source(profile), profile.data.pool] if "own" in profile.data.judged else []
+    return list(dict.fromkeys([*mine, *(sources(profile) if from_pixels(profile) else [])]))
+
+
 def sources(profile: Profile) -> list[str]:
     """Name the registered sources whose pictures are shown to models."""
     shown = [name for several in embedded(profile).values() for name in several]
@@ -210,6 +217,8 @@ def pixel_files(profile: Profile) -> list[str]:
 
 def prepare(run: Run, provenance: Provenance) -> None:
     """Decode and squash every set once for every size; what was squashed before a stop is kept."""
+    if "own" in run.profile.data.judged:
+        own.warn(run.profile)
     if absent := left_out(run.profile):
         tqdm.write(f"    left out, as they are not here: {', '.join(absent)} (ask their authors for them)", sys.stderr)
     shown: dict[str, ImageSet] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from humalign.chain import authors, distil, embed, evaluate, features, judged, keys, label, observe, sets, teach
+from humalign.chain import authors, distil, embed, evaluate, features, judged, keys, label, observe, own, sets, teach
 from humalign.chain.inputs import weights_of
 from humalign.chain.pipeline import Rows, Run, Step
 from humalign.data import registry
@@ -21,6 +21,7 @@ def _said(profile: Profile) -> list[str]:
         "emoji": [name for name in registry.packages() if not name.endswith("-weights")],
         "things": judged.ANSWERS,
         "things-photographs": [*judged.OBJECTS, "things-photographs"],
+        "own": [own.pictures_source(profile), own.answers_source(profile)],
     }
     for teacher in profile.teachers:
         if teacher.judged not in sources:
@@ -66,7 +67,7 @@ STEPS: dict[str, Step] = {
         make=sets.prepare,
         tables=_sets,
         files=RECIPES,
-        sources=lambda profile: sets.sources(profile) if sets.from_pixels(profile) else [],
+        sources=sets.prepared,
     ),
     "embeddings": Step(
         needs=("pixels",),

@@ -72,7 +72,8 @@ def teacher_files(profile: Profile) -> list[str]:
 
 def _files(teacher: Teacher, model: str, part: str) -> list[str]:
     stem = f"teachers/{teacher.judged}/{label(model)}/{part}"
-    recipes = {"affine": ("teacher", "untransformed"), "answers": ANSWERS, "photographs": ("teacher", "untransformed", "ridge")}
+    two = ("teacher", "untransformed")
+    recipes = {"affine": two, "direct": two, "answers": ANSWERS, "photographs": (*two, "ridge")}
     return [*(f"{stem}-{recipe}.safetensors" for recipe in recipes[teacher.learner]), f"{stem}.json"]
 
 
@@ -219,6 +220,30 @@ def _photographs(run: Run, teacher: Teacher, model: str, part: Part, number: int
     yield "ridge", regressed(shown[part.train], published[part.train]), {}
 
 
+def _direct(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
+    """Learn the answers themselves: how strongly the map keeps the backbone's space is chosen on things that were hidden from a fit.
+
+    An answer about any hidden thing is one to choose by: of few answers, hardly one is about three hidden things.
+    """
+    (shown,), answers = features.judged_views(run, teacher, model), judged.of(run, teacher).answers[part.train]
+    seen, device = shown[part.train], str(join(run.profile.compute.device).device)
+    hidden = stream(run.profile, 2, number).permutation(len(part.train)) % teacher.pull_folds
+    affine = AffineTeacher(rank=teacher.rank, iterations=teacher.iterations, device=device)
+    tried: dict[float, list[float]] = {pull: [] for pull in teacher.pulls}
+    for fold in range(teacher.pull_folds):
+        touched = (hidden[answers.triplets] == fold).any(1)
+        if touched.all() or not touched.any():
+            raise HumalignError("too few answers to choose the regularisation by: collect more of them, or lower teachers.pull_folds")
+        for pull in teacher.pulls:
+            affine.set_params(pull=pull).fit(seen, (answers.triplets[~touched], answers.shares[~touched]))
+            tried[pull].append(affine.score(seen, (answers.triplets[touched], answers.shares[touched])))
+    means = {pull: float(np.mean(found)) for pull, found in tried.items()}
+    best = max(means, key=lambda pull: means[pull])
+    whole = answers.triplets, answers.shares
+    yield "teacher", affine.set_params(pull=best).fit(seen, whole), {"pulls": means, "pull": best, "answers": len(answers.triplets)}
+    yield "untransformed", AffineTeacher(pull=np.inf, device=device).fit(seen, whole), {}
+
+
 def vice_says(profile: Profile, teacher: Teacher, published: Float[np.ndarray, "images dims"]) -> ByObject:
     """Return the pair that VICE finds most likely to be kept, for random triplets of photographs with known dimensions."""
     asked = random_triplets(np.arange(len(published)), teacher.triplets, stream(profile, 5))
@@ -235,5 +260,6 @@ def tuned(profile: Profile, teacher: Teacher, shown: Float[np.ndarray, "images d
 LEARNERS: dict[str, Callable[[Run, Teacher, str, Part, int], Fitted]] = {
     "affine": _affine,
     "answers": _answers,
+    "direct": _direct,
     "photographs": _photographs,
 }

@@ -38,17 +38,19 @@ def pictures(name: str, labelled: bool = False, fetch: bool = False) -> ImageSet
     """
     library, _, rest = name.partition(":")
     if library == "folder":
-        found: ImageSet = labelled_sets.find(rest) if labelled else _of_path(rest)
+        path = locate(name)
+        found: ImageSet = (
+            labelled_sets.find(str(path))
+            if labelled
+            else ZipImages(path)
+            if path.is_file()
+            else FolderImages(path)
+        )
     elif library == "file":
         raise HumalignError(f"{name} is a file, not a set of pictures: write folder:PATH")
     else:
         found = labelled_sets.LIBRARIES[library](name, rest, fetch=fetch, labelled=labelled)
     return found
-
-
-def _of_path(path: str) -> FolderImages | ZipImages:
-    place = Path(path).expanduser()
-    return ZipImages(place) if place.is_file() else FolderImages(place)
 
 
 def locate(name: str) -> Path:
@@ -66,7 +68,11 @@ def locate(name: str) -> Path:
     key = name, registry.data_folder()
     if key not in _HERE:
         labelled_sets.LIBRARIES[library](name, rest, fetch=False, labelled=False)
-        folder = registry.data_folder() / "torchvision" if library == "torchvision" else hub_sets.folder_of(name, rest)
+        folder = (
+            registry.data_folder() / "torchvision"
+            if library == "torchvision"
+            else hub_sets.folder_of(name, rest)
+        )
         _HERE[key] = folder or registry.data_folder()
     return _HERE[key]
 
@@ -89,7 +95,9 @@ def identity(name: str) -> Any:
     if library == "torchvision" or (library == "hf" and hub_sets.cached(path)):
         return name, len(pictures(name))
     found = [(path_of.stat(), "/".join(parts)) for parts, path_of in _files(path)]
-    return hashlib.sha256("".join(f"{at.st_size} {at.st_mtime_ns} {of}\n" for at, of in found).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(f"{at.st_size} {at.st_mtime_ns} {of}\n" for at, of in found).encode()
+    ).hexdigest()
 
 
 def _files(folder: Path) -> Iterator[tuple[listing.Parts, Path]]:

@@ -104,7 +104,7 @@ def _consistent(profile: Profile, where: str) -> Profile:
     for student in profile.students if parts else ():
         lacking = [kind for kind in student.parts if not getattr(parts, kind, False)]
         if lacking or not student.parts:
-            has = [kind for kind in ("all", "folds", "halves") if getattr(parts, kind)]
+            has = [kind for kind in ("all", "folds", "halves", "held") if getattr(parts, kind)]
             raise HumalignError(
                 f"{where}: students.parts = {list(student.parts)} of {student.backbone}: the last teacher has the parts {', '.join(has)}"
             )

@@ -8,6 +8,27 @@ from humalign.profiles.limits import Count, Folds, NotNegative, Number, Positive
 
 
 @dataclasses.dataclass(frozen=True)
+class Own:
+    """Judged pictures of one's own, the judged set ``own``; paths are relative to the folder where the command runs.
+
+    Attributes:
+        pictures: a folder of them, one a thing.
+        answers: odd-one-out answers about them: a table with a header, or three numbers a line, the odd one last.
+        shown: the columns of the three pictures, or the one column that lists them.
+        odd: the column of the odd one out.
+        first: the number of the first of the three places in that column, 0 or 1; -1: the answers tell.
+        numbered_from: the number of the first picture, 0 or 1, where pictures are numbers; -1: the answers tell.
+    """
+
+    pictures: str = ""
+    answers: str = ""
+    shown: tuple[str, ...] = ("image1", "image2", "image3")
+    odd: str = "choice"
+    first: int = -1
+    numbered_from: int = -1
+
+
+@dataclasses.dataclass(frozen=True)
 class Data:
     """Pictures and judgments.
 
@@ -23,6 +44,7 @@ class Data:
         imagenet_validation: pictures.
         things_photographs: the source of one photograph of each THINGS object: ``things-reference-photographs``, those that people
             judged, whose archive has a password, or ``things-photographs``, CC0, one other photograph of each.
+        own: judged pictures of one's own.
     """
 
     judged: tuple[str, ...]
@@ -34,6 +56,7 @@ class Data:
     imagenet_pictures: Count = 1281167
     imagenet_validation: Count = 50000
     things_photographs: str = "things-reference-photographs"
+    own: Own = Own()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +68,14 @@ class Parts:
         folds: over the things; 0 for none.
         halves: whether one is fitted to each half of them.
         whole_subgroups: subgroups a fold that are held out whole.
+        held: a share of the things that one teacher is scored on, and fitted to all others; 0 for none.
     """
 
     all: bool = False
     folds: Folds = 0
     halves: bool = False
     whole_subgroups: Number = 0
+    held: Share = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +87,8 @@ class Teacher:
         backbones: whose embeddings it maps, side by side; none where the embeddings come with the judgments.
         further: backbones that are scored as these are, but are no part of it.
         learner: ``affine``, on the observers' choice distributions; ``answers``, several recipes side by side on one set of answers, the
-            mixed-effects teacher among them; ``photographs``, on what the published VICE says of them.
+            mixed-effects teacher among them; ``photographs``, on what the published VICE says of them; ``direct``, on the answers
+            themselves, however few.
         parts: what it is fitted to, and scored on.
         triplets: with the observers' choice distributions, that it learns from.
         border_share: of these drawn across the borders of clusters of the VICE embedding, the others uniform.

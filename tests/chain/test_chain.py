@@ -395,7 +395,8 @@ def test_code_is_followed_through_modules_classes_tables_and_local_imports(tmp_p
     for file, text in {
         "__init__.py": "", "inner/__init__.py": "from humalign.inner.deep import moved\n",
         "inner/deep.py": "def moved():\n    return CONSTANT\nCONSTANT = 1\nOTHER = 2\n",
-        "top.py": "from humalign import inner, tables, unread\nclass Base:\n    unread: int = 0\n    def run(self):\n        return inner.moved()\n"
+        "top.py": "from humalign import inner, tables, unread\nclass Base:\n    unread: int = 0\n"
+                  "    def run(self):\n        return inner.moved()\n"
                   "class Step(Base):\n    pass\ndef make():\n    from humalign.late import late\n"
                   "    return Step(), tables.TABLE['x'], late\ndef unused():\n    return 1\n",
         "tables.py": "def one():\n    return 1\nTABLE = {'x': one}\nRIGHT = 3\n",

@@ -137,7 +137,7 @@ def test_a_file_of_ones_own_that_is_wrong_is_one_line(tmp_path, text, said):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["demo", "things", "paper", "released", "rehearsal"])
+@pytest.mark.parametrize("name", ["demo", "things", "open", "paper", "released", "rehearsal", "rehearsal-open"])
 def test_a_copy_of_any_profile_under_another_name_and_path_is_the_same_run(tmp_path, name):
     (tmp_path / "copy.yaml").write_text((files("humalign.profiles") / f"{name}.yaml").read_text("utf-8"))
     copy, ours = profiles.load(str(tmp_path / "copy.yaml")), profiles.load(name)
@@ -196,7 +196,8 @@ def test_run_runs_the_profile_into_the_build_folder(said, execute, tmp_path):
     runs = []
     execute(lambda stages, last, run, *_: runs.append((last, run.profile.name, run.folder)))
     status, out, error = said("run", "teachers", "--build", tmp_path)
-    assert (status, error) == (0, "") and runs == [("teachers", "demo", tmp_path.resolve() / "demo")]
+    assert status == 0 and runs == [("teachers", "demo", tmp_path.resolve() / "demo")]
+    assert one_line(error).startswith("humalign: profile demo: there is no GPU; things, ")
     assert str(tmp_path) in out
 
 

@@ -136,5 +136,5 @@ def test_the_default_profile_is_the_largest_that_this_machine_can_run(gpu, image
 
 def test_every_set_of_the_table_names_registered_sources():
     paper = profiles.load("paper")
-    for name in sets.SETS:
+    for name in {*sets.SETS} - {"own"}:
         assert {registry.source(each).name for each in sets.sources_of(paper, name)} == set(sets.sources_of(paper, name))

@@ -52,7 +52,9 @@ def source(name: str) -> Source:
     known = everything()
     library, _, rest = name.partition(":")
     if is_named(name):
-        what = f"the pictures of {name}" if library != "file" else f"the file {rest}"
+        short = Path(rest).name
+        own = {"folder": f"pictures of one's own, {short}", "file": f"a file of one's own, {short}"}
+        what = own.get(library, f"the pictures of {name}")
         home = f"{NAMED[library]}/{rest}" if library == "hf" else NAMED[library] or "this machine"
         url = name if library in ("torchvision", "hf") else ""
         return Source(name, what, home, "as its home states" if url else "your own", "as its home states" if url else "-", rest, url=url)

@@ -32,8 +32,12 @@ def writing(path: Path) -> Iterator[None]:
             raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             said = f" ({error.strerror})" if error.strerror and "GB" in error.strerror else ""
-            raise HumalignError(f"no space left for {path}{said}: free some, then run the same command again, it continues") from None
-        raise HumalignError(f"cannot write {path} ({error.strerror or error}): set {registry.DATA} to a folder of your own") from None
+            raise HumalignError(
+                f"no space left for {path}{said}: free some, then run the same command again, it continues"
+            ) from None
+        raise HumalignError(
+            f"cannot write {path} ({error.strerror or error}): set {registry.DATA} to a folder of your own"
+        ) from None
 
 
 def unpack(entry: Source, archive: Path) -> None:
@@ -42,10 +46,21 @@ def unpack(entry: Source, archive: Path) -> None:
     with writing(target):
         try:
             (_by_torchvision if entry.torchvision else _by_hand)(entry, archive, target)
-        except (tarfile.TarError, zipfile.BadZipFile, shutil.ReadError, EOFError, FileNotFoundError, NotImplementedError) as error:
-            raise HumalignError(f"{archive} cannot be unpacked into {entry.path} ({error}): delete it, and {entry.command}") from None
+        except (
+            tarfile.TarError,
+            zipfile.BadZipFile,
+            shutil.ReadError,
+            EOFError,
+            FileNotFoundError,
+            NotImplementedError,
+        ) as error:
+            raise HumalignError(
+                f"{archive} cannot be unpacked into {entry.path} ({error}): delete it, and {entry.command}"
+            ) from None
         except RuntimeError as error:  # zipfile's for a wrong password, torchvision's for another checksum
-            raise HumalignError(f"{archive} cannot be unpacked into {entry.path} ({error}): {_after_a_refusal(entry, archive)}") from None
+            raise HumalignError(
+                f"{archive} cannot be unpacked into {entry.path} ({error}): {_after_a_refusal(entry, archive)}"
+            ) from None
         if archive.is_relative_to(registry.data_folder()):
             archive.unlink(missing_ok=True)
 
@@ -79,7 +94,11 @@ def _by_torchvision(entry: Source, archive: Path, target: Path) -> None:
         with contextlib.redirect_stdout(sys.stderr):
             try:
                 getattr(datasets, entry.torchvision)(root, download=True)
-            except (ValueError, KeyError, AttributeError) as error:  # its words for an archive that holds something else
+            except (
+                ValueError,
+                KeyError,
+                AttributeError,
+            ) as error:  # its words for an archive that holds something else
                 raise RuntimeError(f"torchvision finds no {entry.torchvision} in it: {error}") from None
         expected.unlink(missing_ok=True)
         (root / target.name).rename(target)
