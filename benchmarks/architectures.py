@@ -1,7 +1,7 @@
 """Which architectures can be aligned: every model of timm and OpenCLIP, built without weights.
 
     python benchmarks/architectures.py                      prints the table
-    python benchmarks/architectures.py --record book/recorded
+    python benchmarks/architectures.py --record book/recorded       and goes on where it was stopped
 
 Every model is built on PyTorch's meta device, which holds no values. The smallest of each family then takes two
 training steps, is exported and read back, by humalign and by its own library; all must give the same features.
@@ -11,6 +11,7 @@ training is a process of its own: one that dies, or needs too much memory, is a 
 
 import argparse
 import functools
+import logging
 import multiprocessing
 import re
 import resource
@@ -36,6 +37,8 @@ LARGEST, MEMORY = 120e6, 9e9
 SECONDS = 600
 PICTURES = 4
 SAME = 1e-5
+COLUMNS = ["library", "family", "in family", "refused", "model", "parameters", "size", "stages", "outcome"]
+COLUMNS += ["moved", "read back", "by its library", "line"]
 
 
 def families() -> dict[str, str]:
@@ -142,28 +145,39 @@ def alone(function, name):
     return found
 
 
-def table(chosen: str = "") -> pd.DataFrame:
-    """Return a row for every model that is refused, and for the smallest of every family."""
+def table(chosen: str = "", file: Path | None = None) -> pd.DataFrame:
+    """Return a row for the smallest model of every family, and for every other one that is refused.
+
+    Args:
+        chosen: part of the names of the models.
+        file: which is written after each row; rows that it has are not made again.
+    """
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
     known = {name: family for name, family in families().items() if chosen in name}
+    rows = pd.read_csv(file).to_dict("records") if file and file.is_file() else []
     every = pd.DataFrame([{"model": name, "family": family} | built(name) for name, family in known.items()])
-    for column in ("parameters", "line"):
-        every[column] = every.get(column, np.nan)
     every["library"] = every["model"].str.partition(":")[0]
+    every = every.reindex(columns=[*dict.fromkeys([*every.columns, *COLUMNS])])
     of = every.groupby(["library", "family"])
     every["in family"], every["refused"] = of["model"].transform("size"), of["outcome"].transform(lambda o: (o == "refused").sum())
-    smallest = every.sort_values(["parameters", "model"]).drop_duplicates(["library", "family"]).sort_values(["library", "family"])
-    rows = []
-    for row in smallest.to_dict("records"):
-        if row["outcome"] == "builds" and row["parameters"] <= LARGEST:
-            row |= alone(trained, row["model"])
+    order = every.sort_values(["parameters", "model"]).drop_duplicates(["library", "family"]).sort_values(["library", "family"])
+    others = every[every["outcome"].isin(["refused", "failed"]) & ~every["model"].isin(order["model"])]
+    for row in [*order.to_dict("records"), *others.to_dict("records")]:
+        if row["model"] in {each["model"] for each in rows}:
+            continue
+        if row["outcome"] == "builds":
+            if row["parameters"] <= LARGEST:
+                row |= alone(trained, row["model"])
+            else:
+                row["line"] = f"more than {LARGEST / 1e6:.0f} million parameters: built without values only"
         rows.append(row)
         print(row["model"], row["outcome"], row["line"] if row["outcome"] != "aligned" else "", flush=True)
-    refused = every[(every["outcome"] == "refused") & ~every["model"].isin(smallest["model"])]
-    columns = ["library", "family", "in family", "refused", "model", "parameters", "size", "stages", "outcome"]
-    columns += ["moved", "read back", "by its library", "line"]
-    return pd.concat([pd.DataFrame(rows), refused]).reindex(columns=columns)
+        if file:
+            with replacing(file) as part:
+                pd.DataFrame(rows).reindex(columns=COLUMNS).to_csv(part, index=False, float_format="%.3g")
+    return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
 def main() -> None:
@@ -172,11 +186,8 @@ def main() -> None:
     parser.add_argument("--record", type=Path)
     parser.add_argument("--only", default="", help="models whose name holds this")
     given = parser.parse_args()
-    found = table(given.only)
+    found = table(given.only, given.record / "architectures.csv" if given.record else None)
     print(found["outcome"].value_counts().to_string())
-    if given.record:
-        with replacing(given.record / "architectures.csv") as part:
-            found.to_csv(part, index=False, float_format="%.3g")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
+import numbers
 import re
 from collections.abc import Iterable
+from typing import Any
 
 # Names that a line gives of a longer list.
 SHOWN = 3
@@ -20,7 +23,7 @@ class HumalignError(Exception):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``did you mean 'x'?``, or the whole list where nothing is near."""
-    known = sorted(known)
+    known, name = sorted(known), str(name)
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}"
 
@@ -39,3 +42,23 @@ def complaint(error: BaseException) -> str:
 def listed(what: str, names: list[str]) -> str:
     """Return how many names there are of something, and the first of them."""
     return f"{len(names)} {what}: {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"
+
+
+def expect(name: str, value: Any, kind: type | tuple[type, ...], wanted: str) -> None:
+    """Raise unless an argument is of a kind."""
+    if not isinstance(value, kind):
+        seen = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+        raise HumalignError(f"`{name}` is {seen[:80]}: give {wanted}")
+
+
+def real(name: str, value: Any, above: float | int = -math.inf, least: float | int = -math.inf, infinite: bool = False) -> float:
+    """Return a setting as a number.
+
+    Raises:
+        HumalignError: it is none, not finite unless that is allowed, or out of its range.
+    """
+    wanted = f"a number above {above:g}" if above > -math.inf else f"a number, {least:g} or more" if least > -math.inf else "a number"
+    sound = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not sound or not value > above or not value >= least or (value == math.inf and not infinite):
+        raise HumalignError(f"{name} = {value!r}: expected {wanted}{', or infinity' if infinite else ''}")
+    return float(value)

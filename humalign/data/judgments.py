@@ -174,6 +174,8 @@ def distributions(choices: Answered, objects: int | None = None) -> tuple[Int[np
     Raises:
         HumalignError: triplets that ``check_triplets`` refuses, or shares that ``check_shares`` refuses.
     """
+    if not isinstance(choices, Choices | ByObject) and not (isinstance(choices, tuple) and len(choices) == 2):
+        raise HumalignError(f"`choices` is a {type(choices).__name__}: give Choices(triplets, counts), or (triplets, shares)")
     triplets, shares = choices if isinstance(choices, tuple) else (choices.triplets, choices.shares)
     triplets = check_triplets(triplets, objects)
     return triplets, check_shares(shares, len(triplets))

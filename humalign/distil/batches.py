@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from humalign.data.judgments import number
 from humalign.errors import HumalignError
 from humalign.teach.objectives import pair_similarities
 from humalign.triplets import LabelledTriplets
@@ -106,6 +107,10 @@ class DenseTriplets:
     seed: int = 0
     gathered = True
 
+    def __post_init__(self) -> None:
+        # A memory map stays one.
+        object.__setattr__(self, "embeddings", np.asarray(self.embeddings))
+
     def step(self, number: int, rank: int = 0, world: int = 1) -> Step:
         """Return a process's share of a step: a block of its images, and every ``world``-th triplet among all of them."""
         images = self.images_of_step(number)
@@ -126,6 +131,9 @@ class DenseTriplets:
 
     def check(self, images: int, world: int) -> None:
         """Refuse a batch that the images cannot fill or processes cannot share, and more triplets than memory holds."""
+        number("batch_images", self.batch_images), number("seed", self.seed, 0)
+        if self.embeddings.ndim != 2 or self.embeddings.dtype.kind not in "iuf":
+            raise HumalignError(f"teacher embeddings of shape {self.embeddings.shape}: expected one row of numbers an image")
         if len(self.embeddings) != images:
             raise HumalignError(f"{len(self.embeddings):,} teacher embeddings for {images:,} images: one for each, in the same order")
         if not 3 <= self.batch_images <= images:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,13 @@ class Checkpoint:
         """Return the checkpoint of a training that is about to begin."""
         # Numbers of NumPy become Python's: PyTorch reads no others back.
         plain = json.loads(json.dumps(dict(settings), default=float))
+        if path == "":
+            raise HumalignError("`checkpoint` is '': name a file, or give None")
         if path is None:
             return cls(None, plain, student, optimiser, {})
         made_of = {"triplets": of_arrays(plan.contents()), "inputs": of_inputs(inputs)}
         made_of["initial weights"] = of_student(student)
-        return cls(Path(path), plain, student, optimiser, made_of)
+        return cls(Path(os.fsdecode(path)), plain, student, optimiser, made_of)
 
     @property
     def _trained(self) -> dict[str, nn.Parameter]:

@@ -27,7 +27,7 @@ from humalign.distil.batches import DenseTriplets, FileRows, Inputs, Plan, Step,
 from humalign.distil.checkpoint import Checkpoint, Log
 from humalign.distil.optimiser import AdamTowardsInit, Pull, warmup_cosine
 from humalign.distil.ranks import Ranks, join
-from humalign.errors import HumalignError, complaint, nearest
+from humalign.errors import HumalignError, complaint, expect, nearest
 from humalign.models.student import Student
 from humalign.teach.objectives import OBJECTIVES
 from humalign.triplets import LabelledTriplets
@@ -152,6 +152,10 @@ def distill(
         HumalignError: a file that fails its audit, which compares its names with those of a ``PixelStore``; triplets, images and
             student that don't fit; a checkpoint of another run; a divergence that is not finite.
     """
+    expect("student", student, Student, "one, such as Student.of(backbone, frozen_stages)")
+    expect("settings", settings, Distillation, "Distillation(...)")
+    expect("labelled", labelled, (LabelledTriplets, DenseTriplets), "labelled triplets, such as triplets.read(path), or DenseTriplets")
+    inputs = _tensors(inputs)
     if evaluate and (not isinstance(evaluate_every, numbers.Integral) or evaluate_every < 1):
         raise HumalignError(f"`evaluate_every` is {evaluate_every!r}: it must be a whole number, 1 or more")
     plan: Plan = labelled if isinstance(labelled, DenseTriplets) else FileRows(labelled, settings.batch_triplets)
@@ -167,6 +171,8 @@ def distill(
     model: nn.Module = torch.compile(student, backend=engine.compile) if engine.compile else student  # type: ignore[assignment]
     model = ranks.share(model)
     trained = [(name, parameter) for name, parameter in student.named_parameters() if parameter.requires_grad]
+    if not trained:
+        raise HumalignError("the student has nothing to train: no parameter asks for a gradient")
     optimiser = AdamTowardsInit(trained, settings.decay_to_init)
     state = Checkpoint.of(checkpoint, dataclasses.asdict(settings), student, optimiser, plan, inputs)
     log = state.resume()
@@ -185,7 +191,9 @@ def distill(
             if ranks.rank == 0:
                 finished = number + 1
                 if evaluate and finished % evaluate_every == 0:
-                    log.evaluations[finished] = {name: float(value) for name, value in evaluate(student).items()}
+                    found = evaluate(student)
+                    expect("evaluate", found, Mapping, "a function that returns numbers by name")
+                    log.evaluations[finished] = {name: float(value) for name, value in found.items()}
                 if finished % settings.checkpoint_every == 0:
                     state.save(log)
                 progress(number)
@@ -219,9 +227,28 @@ def _backward(
     return seen
 
 
+def _tensors(inputs: Any) -> Inputs:
+    """Return inputs that give tensors: arrays of NumPy become tensors, without a copy."""
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "fiu":
+        inputs = torch.from_numpy(inputs if inputs.flags.writeable else inputs.copy())
+    known = isinstance(inputs, Tensor) or (isinstance(inputs, Inputs) and not isinstance(inputs, str | Sequence | np.ndarray | Mapping))
+    try:
+        known = known and isinstance(inputs[np.arange(min(1, len(inputs)))], Tensor)
+    except Exception:  # a table of pandas, a set of pictures: each raises its own
+        known = False
+    if not known:
+        wanted = "give a tensor with a row an image, such as embed(...)['activations'].values, or a PixelStore"
+        raise HumalignError(f"`inputs` is a {type(inputs).__name__}: {wanted}")
+    return inputs
+
+
 def _refuse_inputs(student: Student, inputs: Inputs, device: torch.device) -> None:
     """Refuse inputs that the student does not take: pictures of another size, activations of another stage."""
+    if not len(inputs):
+        raise HumalignError("no inputs to train on: give at least three images")
     one = inputs[np.arange(1)].to(device)
+    if one.is_complex():
+        raise HumalignError("`inputs` hold complex numbers: give real ones")
     try:
         with torch.no_grad():
             student(one)

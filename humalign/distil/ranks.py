@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 from torch.nn.parallel import DistributedDataParallel
 
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, expect
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
@@ -66,6 +66,7 @@ def join(device: str) -> Ranks:
     Raises:
         HumalignError: a device that is not there, or more processes than GPUs.
     """
+    expect("device", device, str, "auto, cpu, cuda or cuda:N")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import numbers
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 from humalign.data.decoding import as_seen
 from humalign.data.images import squash
 from humalign.data.registry import locate
-from humalign.errors import HumalignError, complaint, nearest
+from humalign.errors import HumalignError, complaint, expect, nearest
 from humalign.models import open_clip_models, splitting, timm_models, weights
 from humalign.models.recipes import HUB, Built, Recipe, recipes, refuse_input
 
@@ -88,7 +89,10 @@ class Backbone(nn.Module):
         Raises:
             HumalignError: the module does not take such pictures, or gives something else than (batch, dim).
         """
-        refuse_input(name, size, mean, std)
+        expect("module", module, nn.Module, "a module of PyTorch from pictures to features")
+        mean, std = refuse_input(name, size, mean, std)
+        if any(parameter.is_meta for parameter in module.parameters()):
+            raise HumalignError(f"{name} has no values, it is on the device meta: load its weights first")
         kind = f"{type(module).__module__}.{type(module).__qualname__}"
         recipe = Recipe("module", kind, size, tuple(mean), tuple(std), None, "the module's author")  # type: ignore[arg-type]
         net = copy.deepcopy(module)
@@ -106,8 +110,9 @@ class Backbone(nn.Module):
             HumalignError: fewer than none, or all.
         """
         stages = len(self.stages)
-        if not 0 <= frozen_stages < stages:
-            raise HumalignError(f"{self.name} has {stages} stages: `frozen_stages` must be 0..{stages - 1}, not {frozen_stages}")
+        whole = isinstance(frozen_stages, numbers.Integral) and not isinstance(frozen_stages, bool)
+        if not whole or not 0 <= frozen_stages < stages:
+            raise HumalignError(f"{self.name} has {stages} stages: `frozen_stages` must be 0..{stages - 1}, not {frozen_stages!r}")
 
     def preprocess(self, image: Image.Image) -> Float[Tensor, "3 size size"]:
         """Squash a picture to the input size, values in [0, 1]; normalisation is part of ``forward``."""
@@ -173,6 +178,10 @@ def _tried(backbone: Backbone, pictures: int = 1) -> Backbone:
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         asked = f"{'two pictures' if pictures == 2 else 'a picture'} instead of ({pictures}, features)"
         raise HumalignError(f"{name} gives {shape} for {asked}: end it in its penultimate layer, pooled")
+    if not found.shape[1] or not found.is_floating_point():
+        raise HumalignError(f"{name} gives {found.shape[1]} features of type {found.dtype}: give one or more, in floating point")
+    if not found.is_meta and not torch.isfinite(found).all():
+        raise HumalignError(f"{name} gives NaN or infinity for a black picture: are its weights whole?")
     return backbone
 
 
@@ -187,6 +196,7 @@ def build(name: str, pretrained: bool = True) -> Backbone:
         HumalignError: unknown name, weights that are missing, corrupt or of another model, or a network that does not give
             one row of features a square picture.
     """
+    expect("name", name, str, "the name of a backbone, such as siglip-b16 or timm:MODEL")
     plain, place = _split(name)
     if plain in recipes():
         library, model = recipes()[plain].library, recipes()[plain].model

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from humalign.artefacts import write_dataset
 from humalign.data.images import ImageSet
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, expect
 from humalign.models.backbones import Backbone
 
 # On two cores, small batches in channels-last order are twice as fast as large ones: they stay in the cache.
@@ -26,12 +26,15 @@ AXES = {2: ("image", "channel"), 3: ("image", "token", "channel"), 4: ("image", 
 
 @torch.inference_mode()
 def embed(
-    images: Sequence[ImageSet], backbone: Backbone, frozen_stages: int | None = None, progress: Callable[[int], None] = lambda n: None
+    images: Sequence[ImageSet] | ImageSet,
+    backbone: Backbone,
+    frozen_stages: int | None = None,
+    progress: Callable[[int], None] = lambda n: None,
 ) -> xr.Dataset:
     """Embed every picture of one or more image sets, one set after the other.
 
     Args:
-        images: image sets of like labels.
+        images: an image set, or several of like labels.
         backbone: in evaluation mode.
         frozen_stages: also keep the activations after that many stages, in half precision; after none, they are the pictures in
             [0, 1], which a student with no frozen stage normalises itself.
@@ -46,13 +49,16 @@ def embed(
         HumalignError: no pictures, more frozen stages than there are, or values that are not finite or too large
             to be kept.
     """
-    if not sum(map(len, images)):
+    sets = [images] if isinstance(images, ImageSet) else images
+    for one_set in sets:
+        expect("images", one_set, ImageSet, "image sets, such as [FolderImages(folder)]")
+    if not sum(map(len, sets)):
         raise HumalignError(f"no pictures for {backbone.name}: give at least one")
     if frozen_stages is not None:
         backbone.refuse_cut(frozen_stages)
     backbone = backbone.to(memory_format=torch.channels_last)
     features, activations = [], []
-    for one_set in images:
+    for one_set in sets:
         for start in range(0, len(one_set), BATCH):
             pixels = torch.stack([backbone.preprocess(one_set[i]) for i in range(start, min(start + BATCH, len(one_set)))])
             hidden = backbone.normalise(pixels).contiguous(memory_format=torch.channels_last)
@@ -65,7 +71,7 @@ def embed(
     found = np.concatenate(features)
     if not np.isfinite(found).all():
         raise HumalignError(f"{backbone.name} returned NaN or infinity: are its weights whole?")
-    labels = pd.concat([one_set.labels for one_set in images])
+    labels = pd.concat([one_set.labels for one_set in sets])
     data: dict[str, Any] = {"features": (("image", "feature"), found)}
     if activations:
         kept = np.concatenate(activations)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from humalign.artefacts import write_error
 from humalign.errors import HumalignError
@@ -62,12 +62,12 @@ def trained(backbone: Backbone, student: Student) -> Backbone:
     """
     result = copy.deepcopy(backbone)
     # A student's stages are a slice of the backbone's: how many there are says where it was cut.
-    kept = len(result.stages) - len(student.tail)  # type: ignore[arg-type]
-    tail = result.stages[max(kept, 0) :]
+    kept = len(result.stages) - (len(student.tail) if isinstance(student.tail, nn.Sequential) else 1)
+    tail: nn.Module = result.stages[max(kept, 0) :]
     # The copy is named by place, as in the student, and shares its tensors with the whole network, which is thereby filled too.
     try:
         tail.load_state_dict(student.tail.state_dict())
-    except RuntimeError:
+    except (RuntimeError, AttributeError):
         raise HumalignError(f"the student is not one of {backbone.name}: give the backbone that it was made of") from None
     return result
 

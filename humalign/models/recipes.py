@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from PIL import Image
 from torch import nn
@@ -73,19 +74,31 @@ def recipes() -> dict[str, Recipe]:
     }
 
 
-def refuse_input(name: str, size: Any, mean: Sequence[float], std: Sequence[float]) -> None:
-    """Refuse an input that is not square, and a normalisation that is not of values in [0, 1]."""
+def refuse_input(name: str, size: Any, mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Refuse an input that is not square, and a normalisation that is not of values in [0, 1]; return mean and std."""
     if not isinstance(size, numbers.Integral) or int(size) < 1:
         mend = "it must be the side of a square picture in pixels, a whole number"
         raise HumalignError(f"{name}: `size` is {size}: {mend}")
-    for what, values, fits, wanted in (
+    kept = []
+    for what, given, fits, wanted in (
         ("mean", mean, lambda value: 0 <= value <= 1, "in [0, 1]"),
         ("std", std, lambda value: 0 < value <= LARGEST_STD, f"above 0 and at most {LARGEST_STD:g}"),
     ):
+        values = tuple(float(each) for each in given) if _numbers(given) else ()
         if len(values) != 3 or not all(map(fits, values)):
             mend = "divide those of values in 0 to 255 by 255"
             wanted = f"three numbers {wanted}, one for each colour"
-            raise HumalignError(f"{name}: `{what}` is {tuple(values)}: it must be {wanted}, {mend}")
+            shown = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else given
+            raise HumalignError(f"{name}: `{what}` is {shown}: it must be {wanted}, {mend}")
+        kept.append(values)
+    return kept[0], kept[1]
+
+
+def _numbers(values: Any) -> bool:
+    try:
+        return np.asarray(values).ndim == 1 and np.asarray(values).dtype.kind in "iuf"
+    except ValueError:
+        return False
 
 
 def refuse_rectangle(name: str, height: int, width: int, channels: int = 3) -> None:

@@ -139,7 +139,7 @@ class Student(nn.Module):
 
     def features_of(self, inputs: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch dim"]:
         """Return penultimate features of a batch of pictures or cached inputs (any precision; bytes are 0 to 255)."""
-        inputs = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()
+        inputs = (inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()).to(next(self.parameters()).dtype)
         plain = self._plain and inputs.device.type == "cpu"
         layout = torch.channels_last if inputs.ndim == 4 and not plain else torch.contiguous_format
         hidden = self.entry(inputs.contiguous(memory_format=layout))
@@ -151,6 +151,8 @@ class Student(nn.Module):
     @torch.no_grad()
     def features(self, inputs: Any, batch: int = 64) -> Float[Tensor, "images dim"]:
         """Return penultimate features of all inputs (a tensor, or a ``PixelStore``), on the processor."""
+        if not len(inputs):
+            raise HumalignError("no inputs to give features of: give at least one")
         device = next(self.parameters()).device
         parts = (inputs[start : start + batch].to(device) for start in range(0, len(inputs), batch))
         return torch.cat([self.features_of(part).cpu() for part in parts])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, expect
 
 
 def named(device: str) -> torch.device:
@@ -13,6 +13,7 @@ def named(device: str) -> torch.device:
     Raises:
         HumalignError: there is no such device on this machine.
     """
+    expect("device", device, str, "cpu, cuda or cuda:N")
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError):  # of an unknown name; of a PyTorch without CUDA

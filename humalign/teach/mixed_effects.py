@@ -20,11 +20,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import Tensor
 
-from humalign.data.judgments import Answered, Choices, agreement, distributions, floats, number
-from humalign.errors import HumalignError
+from humalign.data.judgments import Answered, Choices, agreement, distributions, number
+from humalign.errors import real
 from humalign.teach.devices import named
 from humalign.teach.objectives import cross_entropy, pair_similarities
-from humalign.teach.teacher import AffineTeacher, standardised
+from humalign.teach.teacher import AffineTeacher, rows_of, standardised
 
 
 class MixedEffectsTeacher(AffineTeacher):
@@ -74,15 +74,15 @@ class MixedEffectsTeacher(AffineTeacher):
         Raises:
             HumalignError: embeddings or choices that cannot be, or a setting out of its range.
         """
+        embeddings = rows_of(embeddings)
         triplets, targets = distributions(choices, len(embeddings))
-        if not (0 < self.residual < np.inf and 0 < self.ridge < np.inf):
-            raise HumalignError(f"residual = {self.residual} and ridge = {self.ridge}: both must be above zero")
-        if not 0 <= self.keep < np.inf:
-            raise HumalignError(f"keep = {self.keep}: it must be no less than zero")
+        real("residual", self.residual, above=0)
+        real("ridge", self.ridge, above=0)
+        real("keep", self.keep, least=0)
         number("dim", self.dim)
         number("iterations", self.iterations)
         answers = float(choices.counts.sum() if isinstance(choices, Choices) else len(triplets))
-        self.mean_, self.scale_, centred = standardised(np.asarray(floats(embeddings, "embeddings"), dtype=float))
+        self.mean_, self.scale_, centred = standardised(np.asarray(embeddings, dtype=float))
 
         left, singular, right = np.linalg.svd(centred, full_matrices=False)
         kept = singular**2 / (singular**2 + self.ridge * len(embeddings))

@@ -31,7 +31,7 @@ from humalign.data.judgments import (
     floats,
     number,
 )
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, expect, real
 from humalign.models.weights import load_file, save_file
 from humalign.teach.devices import named
 from humalign.teach.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
@@ -78,9 +78,9 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         Raises:
             HumalignError: embeddings or choices that cannot be, or a setting out of its range.
         """
+        embeddings = rows_of(embeddings)
         triplets, targets = distributions(choices, len(embeddings))
-        if not self.pull >= 0:
-            raise HumalignError(f"pull = {self.pull}: it must be 0 or more, or infinite")
+        real("pull", self.pull, least=0, infinite=True)
         number("iterations", self.iterations)
         place = named(self.device)
         self.mean_, self.scale_, centred = standardised(embeddings)
@@ -140,7 +140,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
             HumalignError: embeddings of another width than the fitted ones.
         """
         check_is_fitted(self, "matrix_")
-        embeddings = floats(embeddings, "embeddings")
+        embeddings = rows_of(embeddings)
         if embeddings.shape[1] != len(self.mean_):
             raise HumalignError(
                 f"embeddings have {embeddings.shape[1]} features, the teacher was fitted to {len(self.mean_)}: are they of its backbone?"
@@ -184,15 +184,25 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         return teacher
 
 
+def rows_of(embeddings: Any, what: str = "embeddings") -> Real[np.ndarray, "objects dim"]:
+    """Return embeddings in single or double precision, one row an object.
+
+    Raises:
+        HumalignError: they are no numbers, or of another shape.
+    """
+    found = floats(embeddings, what)
+    if found.ndim != 2 or not found.size:
+        raise HumalignError(f"{what} of shape {found.shape}: expected one row an object")
+    return found
+
+
 def standardised(embeddings: Real[np.ndarray, "objects dim"]) -> tuple[np.ndarray, float, Float[np.ndarray, "objects dim"]]:
     """Return the mean, the root mean square distance from it, and the embeddings without both.
 
     Raises:
         HumalignError: NaN, infinity, or nothing but one point.
     """
-    embeddings = floats(embeddings, "embeddings")
-    if embeddings.ndim != 2 or not embeddings.size:
-        raise HumalignError(f"embeddings of shape {embeddings.shape}: expected one row an object")
+    embeddings = rows_of(embeddings)
     faulty = np.flatnonzero(~np.isfinite(embeddings).all(1))
     if len(faulty):
         raise HumalignError(f"embeddings hold NaN or infinity, first in row {faulty[0]}: was the backbone's input normalised?")
@@ -222,11 +232,13 @@ def regressed(
     """
     teacher = AffineTeacher()
     teacher.mean_, teacher.scale_, centred = standardised(np.asarray(floats(embeddings, "embeddings"), dtype=float))
-    places = np.asarray(floats(space, "places"), dtype=float)
+    places = np.asarray(rows_of(space, "places"), dtype=float)
     if len(places) != len(centred) or not np.isfinite(places).all():
         raise HumalignError(f"places of {len(places)} objects for {len(centred)} embeddings, or not finite: give one row an object")
-    if not ridges or not all(0 < ridge < np.inf for ridge in ridges):
-        raise HumalignError(f"ridges = {ridges}: give numbers above zero")
+    if not ridges:
+        raise HumalignError("ridges = (): give numbers above 0")
+    for ridge in ridges:
+        real("each of `ridges`", ridge, above=0)
     model = RidgeCV(alphas=[ridge * len(centred) for ridge in ridges]).fit(centred, places)
     teacher.matrix_, teacher.bias_ = model.coef_.T.astype(np.float32), model.intercept_.astype(np.float32)
     teacher.loss_ = -float(model.best_score_)
@@ -259,6 +271,8 @@ def try_pulls(
     Raises:
         HumalignError: groups of other rows, fewer than two of them, no pull, or a group without triplets to fit or to validate on.
     """
+    embeddings = rows_of(embeddings)
+    expect("teacher", teacher, AffineTeacher, "one such as AffineTeacher()")
     triplets, shares = distributions(choices, len(embeddings))
     groups = np.asarray(groups)
     if groups.shape != (len(embeddings),) or len(np.unique(groups)) < 2:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from humalign.artefacts import fingerprint
 from humalign.data.judgments import Choices, Triplets, check_triplets, number
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, expect, real
 from humalign.models import checkpoints
 from humalign.teach.devices import named
 from humalign.teach.objectives import cross_entropy, pair_similarities
@@ -54,7 +54,9 @@ class Prior:
     spike_share: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (0 < self.spike < math.inf and 0 < self.slab < math.inf and 0 < self.spike_share < 1):
+        for name in ("spike", "slab", "spike_share"):
+            real(name, getattr(self, name), above=0)
+        if self.spike_share >= 1:
             raise HumalignError(f"{self}: give spike and slab above 0, and a share between 0 and 1")
 
     def log_density(self, x: Float[Tensor, "objects dim"]) -> Float[Tensor, "objects dim"]:
@@ -155,8 +157,9 @@ def fit(
     settings_checked = {"objects": (objects, 3), "dim": (dim, 1), "steps": (steps, 1), "batch": (batch, 1), "seed": (seed, 0)}
     settings_checked |= {"checkpoint_every": (checkpoint_every, 1), "sure_objects": (0 if sure_objects is None else sure_objects, 0)}
     objects, dim, steps, batch, seed, checkpoint_every, _ = (number(name, *each) for name, each in settings_checked.items())
-    if not 0 < learning_rate < math.inf:
-        raise HumalignError(f"learning_rate = {learning_rate}: expected a number above 0")
+    real("learning_rate", learning_rate, above=0)
+    expect("choices", choices, Choices, "Choices(triplets, counts)")
+    expect("prior", prior, Prior, "vice.Prior(...)")
     check_triplets(choices.triplets, objects)
     generator, place = torch.Generator().manual_seed(seed), named(device)
     triplets, targets = torch.from_numpy(choices.triplets).to(place), torch.from_numpy(choices.shares).float().to(place)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 
 from humalign.artefacts import replacing, reserve
-from humalign.data.judgments import PAIRS, Triplets, check_triplets, floats, number
+from humalign.data.judgments import PAIRS, Triplets, check_triplets, floats, number, whole
 from humalign.errors import HumalignError
 from humalign.triplets.layout import LabelledTriplets, write_blocks
 from humalign.triplets.naming import as_names
@@ -148,7 +148,8 @@ def _dots(
 
 def odd_last(triplets: Triplets, similar: Float[np.ndarray, "n 3"]) -> tuple[np.ndarray, np.ndarray]:
     """Return triplets and similarities with each row sorted so that image 2 is the odd one out."""
-    triplets = np.asarray(triplets)
+    found = np.asarray(triplets)
+    triplets = found if found.dtype.kind in "iu" else whole(found, "triplets")
     kept = similar.argmax(1)
     return np.take_along_axis(triplets, SORTED[kept], axis=1), np.take_along_axis(similar, SORTED_PAIRS[kept], axis=1)
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from humalign.data.listing import plain
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, expect
 from humalign.triplets.findings import Finding, none
 from humalign.triplets.layout import Names
 
@@ -28,6 +28,7 @@ def as_names(names: Iterable[Any], images: int | None = None) -> np.ndarray:
     Raises:
         HumalignError: a missing name, one that is no text, or names of another number of images.
     """
+    expect("names", names, Iterable, "a file name for each image, in their order")
     found = names if isinstance(names, np.ndarray) else np.array(list(names), dtype=object)
     if found.dtype.kind not in "SU":
         plain = [os.fspath(name) if isinstance(name, (str, bytes, os.PathLike)) else None for name in found.ravel().tolist()]

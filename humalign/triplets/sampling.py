@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Real
 
 from humalign.data.judgments import number, random_triplets, whole
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError, expect, nearest
 
 # Up to this many numbers (half a gigabyte), k-means holds all embeddings; beyond, it sees each once, in random batches.
 WHOLE = 2**27
@@ -29,6 +30,7 @@ def clusters(embeddings: Real[np.ndarray, "images dim"], k: int, seed: int) -> I
     """
     from sklearn.cluster import KMeans
 
+    embeddings = np.asarray(embeddings)
     k, seed = number("k, the number of clusters,", k), number("seed", seed, 0)
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "biuf":
         raise HumalignError(f"embeddings of shape {embeddings.shape}, {embeddings.dtype}: expected one row of numbers an image")
@@ -181,8 +183,13 @@ def draw(sampling: str, labels: Labels, n: int, seed: int, workers: int = 1) -> 
     return rows
 
 
+def _generator(rng: Any) -> None:
+    expect("rng", rng, np.random.Generator, "a random generator, np.random.default_rng(seed)")
+
+
 def cluster_border(labels: Labels, n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
     """Draw cluster-border triplets from one random stream."""
+    _generator(rng)
     return two_and_one(Groups.of(labels), number("n", n, 0), rng)
 
 
@@ -194,6 +201,7 @@ def cluster_border_blocks(
     Every block of ``block_rows`` rows stays within ``block_images`` images drawn anew, so that a training step over
     one block runs each of its images once and learns from all the triplets among them.
     """
+    _generator(rng)
     labels, rows = whole(labels, "labels"), []
     n, block_images, block_rows = number("n", n), number("block_images", block_images, 3), number("block_rows", block_rows)
     for _ in range(-(-n // block_rows)):

@@ -126,6 +126,24 @@ def test_open_clip_loads_what_was_exported_in_one_line(tiny_clip, tmp_path):
     assert json.loads((again / "open_clip_config.json").read_text()) == json.loads((folder / "open_clip_config.json").read_text())
 
 
+TOWERS = {
+    "CLIPA": {"pool_type": "avg", "final_ln_after_pool": True, "no_ln_pre": True},
+    "scaled layers": {"ls_init_value": 1e-4},
+    "tokens beside features": {"output_tokens": True},
+}
+
+
+@pytest.mark.parametrize("kind", TOWERS)
+def test_towers_of_open_clip_with_other_options_are_exported_too(tiny_clip, tmp_path, monkeypatch, kind):
+    factory = pytest.importorskip("open_clip").factory
+    known = factory._MODEL_CONFIGS["tiny"]
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "other", known | {"vision_cfg": known["vision_cfg"] | TOWERS[kind]})
+    backbone = backbones.build("open_clip:other", pretrained=False)
+    student, pixels, features = trained(backbone, 0)
+    folder = export.save_pretrained(tmp_path / "model", backbone, student, CARD)
+    close(backbones.build(f"open_clip:local-dir:{folder}")(pixels), features)
+
+
 @pytest.mark.parametrize("file", ["weights", export.HEAD])
 @pytest.mark.parametrize("library", ["timm", "open_clip"])
 def test_an_exported_file_that_was_altered_is_one_line(tiny_clip, tmp_path, library, file):

@@ -106,7 +106,7 @@ def test_choice_probabilities_survive_saving(tmp_path):
 def test_bad_input_is_one_line():
     embeddings, space = world(own=0.0)
     told = ask(space, 200)
-    with pytest.raises(HumalignError, match="must be above zero"):
+    with pytest.raises(HumalignError, match=r"residual = 0\.0: expected a number above 0"):
         MixedEffectsTeacher(residual=0.0).fit(embeddings[:KNOWN], told)
     with pytest.raises(HumalignError, match="outside"):
         MixedEffectsTeacher().fit(embeddings[:50], told)
