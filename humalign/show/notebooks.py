@@ -83,8 +83,7 @@ def run(
 
 
 def _run_one(source: Path, running: Path, given: Mapping[str, str], out: Path, ready: Callable[[], bool]) -> bool:
-    """Execute one chapter, and tell whether there were scores when it began."""
-    had = ready()
+    """Execute one chapter, and tell whether there were scores for it: when it ended, as it makes its steps first."""
     try:
         _execute(source, running, out, given)
         normalise(running)
@@ -97,7 +96,7 @@ def _run_one(source: Path, running: Path, given: Mapping[str, str], out: Path, r
         os.replace(running if running.exists() else shutil.copy(source, running), failed)
         raise HumalignError(f"{source.name}: {_last_line(error)}; look at {failed}, mend it, then run the same command again") from error
     running.replace(out / source.name)
-    return had
+    return ready()
 
 
 def _progress(paths: list[Path]) -> Iterable[Path]:
