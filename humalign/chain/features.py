@@ -29,7 +29,8 @@ STAGES = ("base", "unaligned", "aligned")
 HEAD = "aligned-head"
 # Stages of what a teacher maps.
 TEACHERS = ("teacher-base", "teacher-centred", "ridge", "teacher")
-CENTRED = "-centred"
+# Stages that are another one less its mean.
+CENTRED = {"teacher-centred": "teacher-base", "base-centred": "base"}
 # Pictures that suffice for the mean of a set.
 MEAN_OF = 20_000
 
@@ -154,8 +155,8 @@ def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Flo
     """
     from humalign.chain import teach  # which reads embeddings by this module
 
-    if stage.endswith(CENTRED):
-        before = stage.removesuffix(CENTRED)
+    if stage in CENTRED:
+        before = CENTRED[stage]
         return np.asarray(read(run, model, before, which, part) - _centre(run, model, before))
     if stage == "teacher-base":
         return teacher_base(run, run.profile.labeller, model, which)
@@ -250,4 +251,4 @@ def models(profile: Profile, which: str) -> Iterator[tuple[str, str]]:
 
 
 def _centrable(profile: Profile, model: str, stage: str) -> bool:
-    return not stage.endswith(CENTRED) or bool(centred_by(profile, model, stage.removesuffix(CENTRED)))
+    return stage not in CENTRED or bool(centred_by(profile, model, CENTRED[stage]))

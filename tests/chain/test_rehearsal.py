@@ -158,6 +158,16 @@ def test_every_evaluation_has_rows_and_none_is_said_to_be_of_people(run):
             for domain in ("source", "target", "drop")} <= set(table["split"])
 
 
+def test_a_centred_stage_is_the_one_before_less_the_mean_of_pictures_that_nobody_judged(run):
+    for model, stage in {(PROFILE.labeller.backbones[0], "teacher-centred"), *((name, "base-centred") for name in PROFILE.backbones)}:
+        before = {"teacher-centred": "teacher-base", "base-centred": "base"}[stage]
+        unjudged = PROFILE.data.pool if stage == "teacher-centred" else "imagenet-val"
+        mean = features.read(run, model, before, unjudged).mean(0, dtype=float)
+        for which in ("things", "kriegeskorte-92"):
+            found, wanted = (features.read(run, model, each, which) for each in (stage, before))
+            np.testing.assert_allclose(found, wanted - mean, atol=1e-5)
+
+
 def test_the_scores_are_those_that_a_refactoring_must_keep(run):
     golden.check(run.path("scores.csv"), "rehearsal")
 

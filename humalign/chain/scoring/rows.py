@@ -131,5 +131,5 @@ def everyone(run: Run, which: str, centred: bool = True) -> Iterator[tuple[Model
         centred: whether the stages that are only centred are among them: to a classifier that centres they are the same as before.
     """
     for model, stage in features.models(run.profile, which):
-        if centred or not stage.endswith("-centred"):
+        if centred or stage not in features.CENTRED:
             yield (model, stage), features.read(run, model, stage, which)

@@ -90,8 +90,8 @@ def _features(run: Run, part: judged.Part) -> dict[Model, Float[np.ndarray, "sty
     for model, stage in asked:
         x = features.views(SHOWN, features.read(run, model, stage, SHOWN, part.name))
         found[model, stage] = x
-        if stage in ("teacher-base", "base"):
-            found[model, stage.removesuffix("-base") + features.CENTRED] = x - x[:, part.train].mean((0, 1))
+        for centred in (name for name, before in features.CENTRED.items() if before == stage):
+            found[model, centred] = x - x[:, part.train].mean((0, 1))
     return found
 
 
@@ -144,7 +144,7 @@ def _similarity(bench: _Bench) -> Iterator[Row]:
 def _classification(bench: _Bench) -> Iterator[Row]:
     """k-shot classification of held-out concepts in the same style and across styles; concepts found again across styles."""
     settings = bench.profile.evaluation
-    shown = {model: x[:, bench.held] for model, x in bench.features.items() if not model[1].endswith(features.CENTRED)}
+    shown = {model: x[:, bench.held] for model, x in bench.features.items() if model[1] not in features.CENTRED}
     again = {model: shift.nearest_in_other_style(x, bench.weights) for model, x in shown.items()}
     yield from compared(again, "style-shift", "same-concept", "nearest-neighbour")
     of_draws = resamples(settings.few_shot_draws, settings.bootstrap_draws, bench.profile.seed * 1000 + 500 + bench.number)

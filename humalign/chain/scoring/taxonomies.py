@@ -109,7 +109,7 @@ def _photographs(run: Run, half: int) -> Iterator[Row]:
         of_paths = hierarchy.of_paths(x[inside][named], steps, drawn[:, named])
         return hierarchy.of_categories(x[inside], member, drawn) | of_paths
 
-    yield from _rows({model: relations(x) for model, x in of_students(run, half) if not model[1].endswith("-centred")}, THINGS)
+    yield from _rows({model: relations(x) for model, x in of_students(run, half) if model[1] not in features.CENTRED}, THINGS)
 
 
 def _of_everyone(run: Run, which: str, relations: Callable[[np.ndarray], Relations], where: str) -> Iterator[Row]:
