@@ -46,7 +46,6 @@ MEASURES: dict[str, tuple[str, str, Line | None]] = {
     "between-models cka": ("linear CKA", "images", None),
     "between-models rsa-spearman": ("correlation of distances (Spearman)", "images", None),
     "standardised-distance": ("standardised distance", "pairs", MEAN),
-    "standardised-distance-above-base": ("change from the base", "pairs", (0.0, "no change")),
     "rsa-spearman": ("correlation of similarities (Spearman)", "images", NONE),
     "accuracy-nearest-mean": ("accuracy", "images", None),
 }

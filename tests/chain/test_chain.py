@@ -466,7 +466,8 @@ def test_what_a_summary_says_is_what_the_files_hold(done):
     note = json.loads(run.path("teachers/emoji/efficientnet-lite2/fold0.json").read_text())
     assert first["regularisation"] == f"{note['pull']:g}"
     assert first["accuracy on hidden things"] == float(f"{max(note['pulls'].values()):.3g}")
-    assert (second["triplets"], second["clusters"]) == (12000, 4)
+    clusters = np.load(run.path("triplets/fold0/clusters-emoji.npy"))
+    assert (second["triplets"], second["pictures"], second["clusters"]) == (12000, len(clusters), len(set(clusters)))
     log = json.loads(run.path("students/efficientnet-lite0/fold0-aligned.json").read_text())["divergence"]
     assert pipeline.summary(stages.STEPS, "students", run)[0]["last steps"] == float(f"{np.mean(log[-10:]):.3g}")
 

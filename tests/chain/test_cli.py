@@ -187,7 +187,7 @@ def test_help_names_every_profile_and_a_stage_is_one_of_alignment(capsys):
     for command in ("run", "doctor", "fetch", "export"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
-        shown = " ".join(capsys.readouterr().out.split())
+        shown = "".join(capsys.readouterr().out.split())  # a long line is broken at the hyphen of a name too
         assert all(name in shown for name in profiles.names())
         assert ("STAGE" in shown) == (command == "export") and ("STEP" in shown) == (command == "run")
 
@@ -218,18 +218,20 @@ def test_every_profile_goes_one_way_down_to_the_book(said, execute, monkeypatch,
     assert out.splitlines()[-1] == str(folder if stage == "scores" else folder / "book" / "html" / "index.html")
 
 
-@pytest.mark.parametrize(("there", "profile"), [(True, "paper"), (False, "demo")])
-def test_the_paper_is_run_where_there_is_a_cuda_device(said, execute, monkeypatch, tmp_path, there, profile):
+@pytest.mark.parametrize(("there", "profile"), [(True, "open"), (False, "demo")])
+def test_without_a_profile_the_one_that_fits_the_machine_is_run_and_a_line_says_why(
+    said, execute, monkeypatch, tmp_path, there, profile
+):
     names = []
     execute(lambda stages, last, run, *_: names.append(run.profile.name))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     status, _, error = said("run", "scores", "--build", tmp_path)
-    assert (status, error, names) == (0, "", [profile])
+    assert (status, names) == (0, [profile]) and one_line(error).startswith(f"humalign: profile {profile}: there is ")
 
 
 def test_a_build_folder_below_a_file_is_one_line(said, tmp_path):
     (tmp_path / "file").write_text("")
-    status, _, error = said("run", "pixels", "--build", tmp_path / "file" / "build")
+    status, _, error = said("run", "pixels", "--profile", "demo", "--build", tmp_path / "file" / "build")
     assert status == 2 and "cannot write" in one_line(error)
 
 
@@ -251,7 +253,7 @@ def test_a_disk_that_is_full_or_closed_is_one_line(said, execute, monkeypatch, t
         monkeypatch.setattr("humalign.artefacts.os.replace", fail)
     else:
         execute(fail)
-    status, _, error = said("run", "pixels", "--build", tmp_path / "build")
+    status, _, error = said("run", "pixels", "--profile", "demo", "--build", tmp_path / "build")
     assert status == 2 and re.search(line, one_line(error))
     assert not [path for path in (tmp_path / "build").rglob("*") if path.is_file()], "no half-written file stays"
 
@@ -266,7 +268,7 @@ def test_a_run_that_is_stopped_is_one_line(said, execute, tmp_path, problem, lin
         raise problem
 
     execute(stop)
-    status, _, error = said("run", "scores", "--build", tmp_path)
+    status, _, error = said("run", "scores", "--profile", "demo", "--build", tmp_path)
     assert status == 2 and line in one_line(error)
 
 
@@ -276,7 +278,7 @@ def test_a_fault_of_the_program_itself_is_not_hidden(execute, tmp_path):
 
     execute(fault)
     with pytest.raises(ZeroDivisionError):
-        cli.main(["run", "scores", "--build", str(tmp_path)])
+        cli.main(["run", "scores", "--profile", "demo", "--build", str(tmp_path)])
 
 
 # ---- doctor and fetch ------------------------------------------------------------------------------------------------

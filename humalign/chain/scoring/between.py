@@ -43,14 +43,15 @@ def _alike(shown: dict[Model, Features], run: Run, where: str) -> Iterator[Row]:
     for (model, stage), x in shown.items():
         if "+" not in model and stage != "ridge":
             by_stage.setdefault(stage, {})[model] = x
-    found: dict[str, dict[Model, Estimate]] = {}
+    found: dict[tuple[str, str], dict[Model, Estimate]] = {}
 
-    def compare(models: dict[str, Features], stage: str) -> None:
+    def compare(models: dict[str, Features], stage: str, split: str = where) -> None:
         for pair, metric, estimate in between_models.alike(models, drawn):
-            found.setdefault(metric, {})[pair, stage] = estimate
+            found.setdefault((split, metric), {})[pair, stage] = estimate
 
     for stage, models in by_stage.items():
-        compare(models, stage)
+        # Two students may be of the same backbones as two of the teachers.
+        compare(models, stage, where if stage in features.TEACHERS else f"{where}, students")
     student = run.profile.backbones[0]
     others = {f"{model} as it is": x for model, x in by_stage.get("teacher-base", {}).items() if model != student}
     if run.profile.teachers:
@@ -59,8 +60,8 @@ def _alike(shown: dict[Model, Features], run: Run, where: str) -> Iterator[Row]:
         for (model, stage), x in shown.items():
             if model == student and stage not in features.TEACHERS:
                 compare({student: x, name: other}, stage)
-    for metric, each in found.items():
-        yield from compared(each, "between-models", where, metric)
+    for (split, metric), each in found.items():
+        yield from compared(each, "between-models", split, metric)
 
 
 def disagreements(run: Run) -> Iterator[Row]:
