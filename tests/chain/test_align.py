@@ -17,6 +17,7 @@ from humalign.chain.scoring import own as own_scores
 from humalign.data.judgments import ByObject
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
+from humalign.options import parser
 
 MODELS = ("--teacher", "timm:test_vit3", "--student", "timm:test_vit")
 
@@ -156,7 +157,7 @@ def test_what_is_not_wrong_but_should_be_known_is_said(inputs, tmp_path):
     few = changed_answers(inputs, tmp_path, lambda lines: lines[:501])
     shutil.copytree(inputs / "pool", tmp_path / "pool")
     shutil.copy(inputs / "judged" / "bar-00.png", tmp_path / "pool" / "bar" / "again.png")
-    options = cli._parser().parse_args(command(inputs, tmp_path / "out", answers=few, pool=tmp_path / "pool"))
+    options = parser(cli.COMMANDS).parse_args(command(inputs, tmp_path / "out", answers=few, pool=tmp_path / "pool"))
     lines = own.check(profiles.parse("mine", aligning.settings(options)))
     assert any("500 answers, 25 a picture: with fewer than 1,000" in line for line in lines)
     assert any("1 pictures of the pool are copies of judged ones" in line for line in lines)

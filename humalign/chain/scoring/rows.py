@@ -81,8 +81,9 @@ def evidence(profile: Profile, task: str) -> str:
     kind = EVIDENCE.get(task, "human")
     if profile.evidence == "human":
         return kind
-    # Observers of the emoji are simulated, their classes and taxonomy are not; in a rehearsal every file is made up.
-    return kind if "emoji" in profile.data.judged and kind != "human" and task not in OF_THE_RUN else "simulated"
+    # Where observers of real pictures are simulated, their classes and taxonomy are not; files of THINGS that are simulated are made up.
+    made_up = "things" in profile.data.judged
+    return "simulated" if made_up or kind == "human" or task in OF_THE_RUN else kind
 
 
 def compared(found: Mapping[Model, Estimate], task: str, split: str, metric: str) -> Iterator[Row]:

@@ -28,13 +28,14 @@ def all_objects(run: Run) -> Iterator[Row]:
     drawn, answers = weights(run.profile, len(known.names)), ByObject.of(known.validation, len(known.names))
     # Answers whose three photographs are those that people judged, none a substitute: none, where the profile shows others.
     judged = np.flatnonzero(sets.objects_judged(run))
-    inside, of_judged = answers[judged], weights(run.profile, len(judged))
+    inside = answers[judged] if len(judged) >= 3 else None
     right, on_judged, doubt, surprise = (dict[Model, Estimate]() for _ in range(4))
     yield Row(*PEOPLE, "odd-one-out", "THINGS", "accuracy", odd_one_out.noise_ceiling(known.repeated, drawn))
     for model, x in everyone(run, "things"):
         right[model] = people.accuracy(cosine_similarities(x, answers.triplets), answers, drawn)
-        if len(judged) >= 3:
-            on_judged[model] = people.accuracy(cosine_similarities(x[judged], inside.triplets), inside, of_judged)
+        if inside is not None:
+            similar = cosine_similarities(x[judged], inside.triplets)
+            on_judged[model] = people.accuracy(similar, inside, weights(run.profile, len(judged)))
         heat = temperature(run, *model)
         doubt[model] = uncertainty.entropy_agreement(x[None], known.repeated, heat, drawn)
         surprise[model] = uncertainty.cross_entropy(x[None], known.repeated, heat, drawn)
