@@ -62,7 +62,7 @@ def test_the_chain_of_open_runs_to_its_scores_and_then_reuses_all(ran):
     assert read == set(pipeline.sources(steps.STEPS, PROFILE))
     table = scores.read(run.path("scores.csv"))
     assert set(table["evidence"]) == {"simulated"} and not table[["value", "low", "high"]].isna().any().any()
-    everyone = {(PROFILE.labeller.backbones[0], stage) for stage in features.TEACHERS}
+    everyone = {(PROFILE.labeller.backbones[0], stage) for stage in ("teacher-base", "teacher")}
     everyone |= {(name, stage) for name in PROFILE.backbones for stage in features.STAGES}
     for task, split in (("odd-one-out", "THINGS"), ("similarity-judgments", "92 photographs"), ("few-shot", "textures/2-shot")):
         rows = scores.pick(table, task=task, split=split)

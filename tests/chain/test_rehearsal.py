@@ -498,7 +498,7 @@ def test_a_disk_that_fills_up_in_a_stage_is_one_line_and_the_next_run_goes_on(ru
 
 # ---- the authors' own models ----------------------------------------------------------------------------------------
 
-SHOWN = ("things", "levels", "labels", "models")
+SHOWN = ("things", "levels", "labels", "between-models", "taxonomies")
 RELEASED = {"teachers": [], "students": [{"backbone": "SigLIP2-B"}], "evaluation": {"names": list(SHOWN)}}
 AUTHORS = dataclasses.replace(profiles.changed(PROFILE, **RELEASED), name="released")
 
