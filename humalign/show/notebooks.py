@@ -1,13 +1,13 @@
 """Run the chapters of the book for a profile, and keep the committed ones normalised.
 
-A chapter is a notebook ``NN_name.ipynb``, or the whole chain in one, ``demo.ipynb``, with one cell tagged ``parameters``. A run leaves
-an executed copy; a chapter that fails is set aside under ``failed/`` with its error in it, and no older copy stays behind to pass for
-fresh.
+A chapter is a notebook with one cell tagged ``parameters``. A run leaves an executed copy; a chapter that fails is set aside under
+``failed/`` with its error in it, and no older copy stays behind to pass for fresh.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -20,7 +20,10 @@ from tqdm import tqdm
 from humalign.artefacts import replacing
 from humalign.errors import HumalignError, nearest
 
-CHAPTERS, WHOLE = "[0-9][0-9]_*.ipynb", "demo.ipynb"
+# The chapter that runs the whole chain of the simulated check.
+WHOLE = "demo.ipynb"
+# A call of a step: the chapters that have one run before those that only show what came of it.
+STEP = re.compile(r"\brun\.(prepare|observe|teach|triplets|distil|features|evaluate|scores)\(")
 # Of the folder in which chapters run.
 RUNNING = ".running-"
 # The kernel of the interpreter that runs this: Jupyter itself puts sys.executable behind this name.
@@ -32,8 +35,8 @@ METADATA = {
 
 
 def chapters(folder: Path) -> list[Path]:
-    """Return the notebooks of a folder, in the order of their numbers, and the whole chain in one last."""
-    return [*sorted(folder.glob(CHAPTERS)), *folder.glob(WHOLE)]
+    """Return the notebooks of a folder in the order in which they run: those that make steps first, by their names."""
+    return sorted(folder.glob("*.ipynb"), key=lambda path: (not STEP.search(path.read_text("utf-8", "replace")), path.name))
 
 
 Parameters = Mapping[str, str | Path]
