@@ -52,7 +52,8 @@ WITHOUT_JUDGMENTS = (
 # Metrics in plain words. Of MORE_IS_WORSE a smaller value is better; SHARES are shown in percent.
 METRICS = {
     "accuracy": "accuracy", "accuracy-dot": "accuracy (dot product)",
-    "accuracy-nearest-mean": "accuracy (nearest mean)", "agreement-with-teacher": "agreement with the teacher",
+    "accuracy-nearest-mean": "accuracy (nearest mean)",
+    "agreement-with-teacher": "agreement with the teacher",
     "cka": "linear CKA", "confidence": "confidence", "cross-entropy": "cross-entropy (nats)",
     "divergence": "Jensen-Shannon divergence (nats)", "entropy-spearman": "correlation of entropies",
     "expected-calibration-error": "calibration error", "label-entropy": "entropy of a label (nats)",
@@ -67,7 +68,7 @@ SHARES = (
     "nearest-neighbour", "pair-in-one-subgroup", "probability", "same-choice", "share", "share-of-images",
     "share-of-weight",
 )
-# A stage and what it is compared with by a paired difference, of those in the scores; a table shows those that its scores have.
+# A stage and what it is compared with by a paired difference; a table shows those that its scores have.
 COMPARISONS = (
     ("teacher", "teacher-base"), ("teacher", "teacher-centred"),
     ("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-head"), ("aligned", "unaligned"),
@@ -138,8 +139,11 @@ def in_percent(called: str) -> bool:
 
 
 def models_in_order(names: Iterable[str]) -> list[str]:
-    """Return different models by name, several side by side after single ones, pairs of them last but people."""
-    return sorted(dict.fromkeys(names), key=lambda name: (name == "people", "&" in name, name.count("+"), name))
+    """Return different models by name: single ones, several side by side, pairs, people."""
+    def place(name: str) -> tuple[bool, bool, int, str]:
+        return name == "people", "&" in name, name.count("+"), name
+
+    return sorted(dict.fromkeys(names), key=place)
 
 
 def short(model: str) -> str:
