@@ -33,7 +33,7 @@ div.humalign table.humalign-table button { all: unset; cursor: pointer; text-dec
 div.humalign table.humalign-table button:focus-visible { outline: 2px solid; }
 div.humalign table.humalign-table th[aria-sort=ascending] button::after { content: " \\2191"; }
 div.humalign table.humalign-table th[aria-sort=descending] button::after { content: " \\2193"; }
-div.humalign :is(p.humalign-links, p.humalign-note) { font-size: .8em; margin: .2em 0 1em; }
+div.humalign p.humalign-note { font-size: .8em; margin: .2em 0 1em; }
 @media (min-width: 700px) { div.humalign table.humalign-table small.interval { white-space: nowrap; } }
 @media (max-width: 699px) { div.humalign table.humalign-table { font-size: .8rem; hyphens: auto; }
   div.humalign table.humalign-table :is(th, td) { padding: .3em .3em; }
@@ -129,7 +129,7 @@ def rounded(row: Any, field: str = "value") -> str:
     """
     metric = str(row.get("metric", ""))
     scale, digits = (100, 1) if stages.in_percent(metric) else (1, 2)
-    value, differs = row[field] * scale, "-above-" in metric
+    value, differs = round(row[field] * scale, 6), "-above-" in metric
     if differs and value and not float(f"{value:.{digits}f}"):
         digits = max(digits + 1, math.ceil(-math.log10(abs(value))))
     text = f"{value:.{digits}f}"

@@ -26,9 +26,10 @@ def code(module: str, function: str) -> str:
     return f"{CODE}/{module.replace('.', '/')}.html#{function}"
 
 
-def line(found: pd.DataFrame | None, module: str, function: str) -> str:
-    """Return the line as HTML; without scores it links the code alone."""
+def line(found: pd.DataFrame | None, module: str, function: str, said: str = "") -> str:
+    """Return the line as HTML, after what is ``said``; without scores it links the code alone."""
     linked = {} if found is None or found.empty else {"rows": rows(found)}
     linked["code"] = code(module, function)
-    said = " · ".join(f'<a href="{html.escape(to)}">{name}</a>' for name, to in linked.items())
-    return f'<p class="humalign-links">{said}</p>'
+    each = [f'<a href="{html.escape(to)}">{name}</a>' for name, to in linked.items()]
+    whole = " · ".join(filter(None, (html.escape(said), *each)))
+    return f'<p class="humalign-links" style="font-size: .8em; margin: .2em 0 1em">{whole}</p>'

@@ -26,13 +26,13 @@ STAGES = {
     "teacher-one-hot": "single answers, plain affine map",
     "ridge-strict": "coordinates in a VICE of these answers",
     "teacher-distilled": "choice distributions of a VICE of these answers",
-    "teacher": "single answers",
     "ridge": "coordinates in the published VICE",
     "teacher-published": "choice distributions of the published VICE",
+    "teacher": "single answers",
     "observer": "nothing: the published VICE itself",
     "ceiling": "how far people, or most observers, agree",
 }
-STUDENTS = ("base", "base-centred", "base-whitened", "base-random", "unaligned", "aligned-head", "aligned")
+STUDENTS = ("base", "base-centred", "unaligned", "aligned-head", "aligned")
 # What readers see in place of a stage. A teacher's network before its map is called as any other network.
 LABELS = {
     "base": "before", "base-centred": "before, centred", "base-whitened": "before, whitened",
@@ -166,7 +166,7 @@ def one_student(scores: pd.DataFrame, model: str = "") -> pd.DataFrame:
     """Return the scores without those of other backbones' students; the first one's where none is named."""
     found = models(scores, "aligned")
     others = [name for name in found if name != (model or found[0])]
-    return scores[~(scores["model"].isin(others) & scores["stage"].isin(STUDENTS))]
+    return scores[~(scores["model"].isin(others) & scores["stage"].isin((*STUDENTS, *WITHOUT_JUDGMENTS[:5])))]
 
 
 PREDECESSOR = origins.RECORDED / "predecessor.csv"
