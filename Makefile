@@ -59,7 +59,6 @@ notebooks: setup ## execute the committed chapters in place, on the recorded run
 record: ## make a profile's scores and summaries the recorded ones, and redraw the committed chapters from them
 	@mkdir -p book/recorded/$(RECORD)
 	@cd build/$(RECORD) && cp scores.csv provenance.json steps.json $(CURDIR)/book/recorded/$(RECORD)/
-	@test $(RECORD) != demo || cp build/demo/book/source/book/figures/overview.png book/recorded/demo/
 	@$(MAKE) --no-print-directory notebooks
 
 clean: ## remove what was made, but not the environment
