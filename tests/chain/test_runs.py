@@ -195,7 +195,7 @@ def taught(small):
     folder = small[0]
     relative = os.path.relpath(folder / "build", ROOT)
     given = ("profile", str(folder / "small.yaml")), ("build", relative)
-    return papermill(small, "notebooks/02_teacher.ipynb", folder / "first.ipynb", *given)
+    return papermill(small, "notebooks/04_teacher.ipynb", folder / "first.ipynb", *given)
 
 
 def test_a_chapter_on_an_empty_folder_makes_its_step_and_all_that_it_needs_and_no_more(small, taught):
@@ -218,7 +218,7 @@ def test_a_second_time_it_reuses_from_wherever_it_is_started_and_shows_the_same(
     folder = small[0]
     given = ("profile", str(folder / "small.yaml")), ("build", str(folder / "build"))
     again = papermill(
-        small, str(ROOT / "notebooks" / "02_teacher.ipynb"), folder / "second.ipynb", *given, cwd=tmp_path
+        small, str(ROOT / "notebooks" / "04_teacher.ipynb"), folder / "second.ipynb", *given, cwd=tmp_path
     )
     assert again.returncode == 0, again.stderr[-2000:]
     assert "teachers ..." not in again.stderr and "the build folder" not in again.stderr
@@ -233,7 +233,7 @@ def test_a_broken_step_fails_the_chapter_that_calls_it(small, taught, tmp_path):
     }
     (tmp_path / "small.yaml").write_text(json.dumps(settings))
     given = ("profile", str(tmp_path / "small.yaml")), ("build", str(folder / "build"))
-    failed = papermill(small, "02_teacher.ipynb", tmp_path / "out.ipynb", *given, cwd=ROOT / "notebooks")
+    failed = papermill(small, "04_teacher.ipynb", tmp_path / "out.ipynb", *given, cwd=ROOT / "notebooks")
     assert failed.returncode and "humalign: " in failed.stderr
     (error,) = [
         output
@@ -247,7 +247,7 @@ def test_a_broken_step_fails_the_chapter_that_calls_it(small, taught, tmp_path):
 def test_a_misspelt_parameter_is_refused_in_one_line(small, tmp_path):
     failed = papermill(
         small,
-        str(ROOT / "notebooks" / "02_teacher.ipynb"),
+        str(ROOT / "notebooks" / "04_teacher.ipynb"),
         tmp_path / "out.ipynb",
         ("profil", "things"),
         cwd=tmp_path,
