@@ -4,7 +4,6 @@ import re
 import shutil
 
 import numpy as np
-import own_inputs
 import pytest
 import rehearsal_inputs
 import timm
@@ -14,6 +13,7 @@ from PIL import Image
 from humalign import cli, profiles
 from humalign.chain import aligning, judged, own, pipeline, steps, teach
 from humalign.chain.scoring import own as own_scores
+from humalign.data import toy
 from humalign.data.judgments import ByObject
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
@@ -24,7 +24,7 @@ MODELS = ("--teacher", "timm:test_vit3", "--student", "timm:test_vit")
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    folder = own_inputs.make(tmp_path_factory.mktemp("own") / "in", answers=1500, pool=60)
+    folder = toy.make(tmp_path_factory.mktemp("own") / "in", answers=1500, pool=60)
     (folder / "weights").mkdir()
     rehearsal_inputs.weights(folder / "weights", np.random.default_rng(0))
     return folder

@@ -29,14 +29,14 @@ from humalign.data import imagenet
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 from humalign.models import backbones, embedding
-from humalign.show import notebooks
+from humalign.show import notebooks, scale
 
 ROOT = Path(__file__).parents[2]
 PROFILE = profiles.load("rehearsal")
 CHAIN = stages.STEPS
 KEY = "0123456789abcdef"
-PAPER_CHAPTER = "10_paper_scale.ipynb"
-# Task and metric of everything that chapter 10 shows of every model.
+PAPER_CHAPTER = "paper_scale.ipynb"
+# Task and metric of everything that the page on the paper's scale shows of every model.
 MEASURES = (
     ("odd-one-out", "accuracy"), ("similarity-judgments", "rsa-spearman"), ("uncertainty", "response-time-entropy-spearman"),
     ("uncertainty", "entropy-spearman"), ("soft-labels", "cross-entropy"), ("hierarchy", "standardised-distance"),
@@ -187,24 +187,29 @@ def test_training_moves_students_and_is_told(run):
         assert np.abs(features.read(run, "timm:test_vit", stage, "things") - base).max() > 1e-4
 
 
-def test_the_chapter_shows_the_run_and_says_that_it_is_no_result(run, tmp_path, monkeypatch):
+def page_at_scale(given, folder):
+    """Run the page on the paper's scale; return the text of everything that it shows."""
+    (folder / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks" / PAPER_CHAPTER, folder / "notebooks")
+    (made,) = notebooks.run(folder / "notebooks", given, folder / "out")
+    shown = [output.get("data", {}) for cell in nbformat.read(made, as_version=4).cells for output in cell.get("outputs", [])]
+    return "\n".join(str(data.get("text/plain", "")) + str(data) for data in shown)
+
+
+def test_the_page_shows_every_measure_of_the_run_and_says_that_it_is_no_result(run, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
-    (tmp_path / "notebooks").mkdir()
-    shutil.copy(ROOT / "notebooks" / PAPER_CHAPTER, tmp_path / "notebooks")
-    (made,) = notebooks.run(tmp_path / "notebooks", {"profile": "rehearsal", "build": run.build}, tmp_path / "out")
-    said = "".join(str(cell.get("outputs", "")) for cell in nbformat.read(made, as_version=4).cells)
-    assert "Evidence: simulated observers, not people; run of the profile rehearsal" in said
-    assert "No run yet: see the head" not in said and "This run has no such evaluation" not in said
-    assert "Evidence: people" not in said
+    said = page_at_scale({"profile": "rehearsal", "build": run.build}, tmp_path)
+    assert "imulated observers, not people; run rehearsal" in said and "eople's judgments" not in said
+    for measure in scale.MEASURES:
+        assert said.count(f"{measure.caption}. ") >= 1 + measure.compared, measure.caption
+    assert said.count("<svg") >= sum(measure.drawn for measure in scale.MEASURES)
+    assert "There is no run" not in said
 
 
-def test_without_a_run_the_chapter_says_so(tmp_path):
-    (tmp_path / "notebooks").mkdir()
-    shutil.copy(ROOT / "notebooks" / PAPER_CHAPTER, tmp_path / "notebooks")
-    (made,) = notebooks.run(tmp_path / "notebooks", {}, tmp_path / "out")
-    said = "".join(str(cell.get("outputs", "")) for cell in nbformat.read(made, as_version=4).cells)
-    assert "no run: none is recorded yet" in said and "students: no run of the profile paper is recorded yet" in said
-    assert said.count("No run yet: see the head") > 20
+def test_without_a_run_the_page_says_so_and_shows_nothing(tmp_path):
+    said = page_at_scale({}, tmp_path)
+    assert "There is no run at the paper's scale yet." in said
+    assert "<svg" not in said and "<table" not in said
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
