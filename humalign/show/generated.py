@@ -20,35 +20,72 @@ from humalign.evaluation.scores import pick
 # The modules that a user calls or a figure's link leads to, by what they are for; "*" are the modules of a folder.
 MODULES: dict[str, tuple[str, ...]] = {
     "Pictures and judgments": (
-        "humalign.data.images", "humalign.data.judgments", "humalign.data.own_answers", "humalign.data.named",
-        "humalign.data.readers", "humalign.data.readers_answers", "humalign.data.readers_own",
-        "humalign.data.readers_levels", "humalign.data.labelled_sets", "humalign.data.simulate",
-        "humalign.data.registry", "humalign.data.registry.fetching",
+        "humalign.data.images",
+        "humalign.data.judgments",
+        "humalign.data.own_answers",
+        "humalign.data.named",
+        "humalign.data.readers",
+        "humalign.data.readers_answers",
+        "humalign.data.readers_own",
+        "humalign.data.readers_levels",
+        "humalign.data.labelled_sets",
+        "humalign.data.simulate",
+        "humalign.data.registry",
+        "humalign.data.registry.fetching",
     ),
     "Models": (
-        "humalign.models.backbones", "humalign.models.embeddings", "humalign.models.student",
-        "humalign.models.export", "humalign.models.released",
+        "humalign.models.backbones",
+        "humalign.models.embeddings",
+        "humalign.models.student",
+        "humalign.models.export",
+        "humalign.models.released",
     ),
     "The teacher": (
-        "humalign.teach.teacher", "humalign.teach.vice", "humalign.teach.mixed_effects", "humalign.teach.splits",
+        "humalign.teach.teacher",
+        "humalign.teach.vice",
+        "humalign.teach.mixed_effects",
+        "humalign.teach.splits",
         "humalign.teach.objectives",
     ),
     "Triplets": (
-        "humalign.triplets.sampling", "humalign.triplets.labelling", "humalign.triplets.layout",
+        "humalign.triplets.sampling",
+        "humalign.triplets.labelling",
+        "humalign.triplets.layout",
         "humalign.triplets.auditing",
     ),
     "Distillation": ("humalign.distil.distill", "humalign.distil.batches", "humalign.distil.optimiser"),
     "Evaluation": ("humalign.evaluation.*",),
     "Gathering answers": ("humalign.collect.*",),
     "Runs": (
-        "humalign.profiles", "humalign.profiles.schema", "humalign.profiles.judging", "humalign.chain.opened",
-        "humalign.chain.steps", "humalign.chain.pipeline", "humalign.chain.origins", "humalign.chain.aligning",
+        "humalign.profiles",
+        "humalign.profiles.schema",
+        "humalign.profiles.judging",
+        "humalign.chain.opened",
+        "humalign.chain.steps",
+        "humalign.chain.pipeline",
+        "humalign.chain.origins",
+        "humalign.chain.aligning",
         "humalign.errors",
     ),
     "What the pages show": ("humalign.show.*",),
 }
 # Columns of the scores, in the order of the page; a column that is empty everywhere is left out.
-COLUMNS = ("model", "stage", "task", "split", "metric", "value", "low", "high", "n", "reference", "set", "item", "x", "evidence")
+COLUMNS = (
+    "model",
+    "stage",
+    "task",
+    "split",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "n",
+    "reference",
+    "set",
+    "item",
+    "x",
+    "evidence",
+)
 DOWNLOADS = {"scores.csv": "scores", "provenance.json": "provenance", "steps.json": "steps"}
 API, SCORES, STATIC = "book/api", "book/scores", "book/_static"
 MARK = "<!-- {} -->"
@@ -70,9 +107,14 @@ def modules(package: Path = PACKAGE) -> dict[str, dict[str, str]]:
             folder = package.parent / name.removesuffix(".*").replace(".", "/")
             every = sorted(folder.glob("*.py")) if name.endswith("*") else [_file(folder)]
             for path in every:
-                own = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+                own = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(
+                    ".__init__"
+                )
                 tree = ast.parse(path.read_text("utf-8"))
-                if any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in tree.body) or "*" not in name:
+                if (
+                    any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in tree.body)
+                    or "*" not in name
+                ):
                     found[group][own] = (ast.get_docstring(tree) or own).split("\n\n")[0].replace("\n", " ")
     return found
 
@@ -91,8 +133,11 @@ def api(source: Path) -> list[str]:
         lines.append(f"\n## {group}\n\n| module | what it is |\n| --- | --- |")
         for name, said in members.items():
             page = f"{API}/{name}"
-            _write(source / f"{page}.md", f"---\nnosearch: true\n---\n\n# {name}\n\n```{{eval-rst}}\n"
-                                          f".. automodule:: {name}\n   :members:\n```\n")
+            _write(
+                source / f"{page}.md",
+                f"---\nnosearch: true\n---\n\n# {name}\n\n```{{eval-rst}}\n"
+                f".. automodule:: {name}\n   :members:\n```\n",
+            )
             lines.append(f"| [{name.removeprefix('humalign.')}](api/{name}.md) | {_markdown(said)} |")
             pages.append(page)
     _fill(source / f"{API}.md", "modules", "\n".join(lines))
@@ -138,8 +183,10 @@ def scores(runs: Mapping[str, Path], source: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(folder / file, target)
                 size = max(1, round(target.stat().st_size / 1024))
-                links.append(f'<a href="../_static/runs/{html.escape(name)}/{file}" download="{html.escape(name)}-{file}">'
-                             f"{text} ({file.rsplit('.')[-1]}, {size} KB)</a>")
+                links.append(
+                    f'<a href="../_static/runs/{html.escape(name)}/{file}" download="{html.escape(name)}-{file}">'
+                    f"{text} ({file.rsplit('.')[-1]}, {size} KB)</a>"
+                )
         lines.append(f"| {name} | {' · '.join(links)} |")
     data = json.dumps({"columns": list(COLUMNS), "runs": tables}, ensure_ascii=False, separators=(",", ":"))
     _write(source / STATIC / "scores-data.js", f"const SCORES = {data};\n")
@@ -151,8 +198,10 @@ def compact(table: pd.DataFrame) -> dict[str, Any]:
     texts: dict[str, int] = {}
     numeric = {"value", "low", "high", "n"}
     rows = [
-        [_number(cell) if name in numeric else texts.setdefault(_text(cell), len(texts))
-         for name, cell in zip(COLUMNS, row, strict=True)]
+        [
+            _number(cell) if name in numeric else texts.setdefault(_text(cell), len(texts))
+            for name, cell in zip(COLUMNS, row, strict=True)
+        ]
         for row in table[list(COLUMNS)].itertuples(index=False)
     ]
     return {"texts": list(texts), "rows": rows}
@@ -175,7 +224,13 @@ def preview(runs: Mapping[str, Path], path: Path) -> None:
 
     figure = Figure(figsize=(12, 6.3), dpi=100, facecolor="#ffffff")
     figure.text(0.06, 0.8, "humalign", fontsize=52, weight="bold", color="#1e2328")
-    figure.text(0.06, 0.7, "Aligning vision models with human judgments, rebuilt in the open", fontsize=23, color="#1e2328")
+    figure.text(
+        0.06,
+        0.7,
+        "Aligning vision models with human judgments, rebuilt in the open",
+        fontsize=23,
+        color="#1e2328",
+    )
     marks = _marks(runs)
     if marks:
         axes = figure.add_axes((0.06, 0.2, 0.88, 0.3))
@@ -186,10 +241,17 @@ def preview(runs: Mapping[str, Path], path: Path) -> None:
         axes.tick_params(bottom=False, labelbottom=False)
         for (name, value), colour in zip(marks.items(), ("#596068", "#1f5f99", "#9a3412"), strict=False):
             axes.scatter([value], [0], s=700, color=colour)
-            axes.annotate(f"{value:.1f} %", (value, 0.35), ha="center", fontsize=30, color=colour, weight="bold")
+            axes.annotate(
+                f"{value:.1f} %", (value, 0.35), ha="center", fontsize=30, color=colour, weight="bold"
+            )
             axes.annotate(name, (value, -0.75), ha="center", fontsize=20, color=colour)
-        figure.text(0.06, 0.07, "Odd one out: agreement with people, objects that no answer in training was about",
-                    fontsize=20, color="#596068")
+        figure.text(
+            0.06,
+            0.07,
+            "Odd one out: agreement with people, objects that no answer in training was about",
+            fontsize=20,
+            color="#596068",
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Software": None})
 
@@ -199,11 +261,22 @@ def _marks(runs: Mapping[str, Path]) -> dict[str, float]:
     for folder in runs.values():
         table = score.read(folder / "scores.csv")
         fits = {"task": "odd-one-out", "split": "unseen objects", "metric": "accuracy", "evidence": "human"}
-        found = {name: pick(table, stage=stage, **fits) for name, stage in
-                 {"before": "teacher-base", "after": "teacher"}.items()}
-        people = pick(table, model="people", stage="ceiling", task="odd-one-out", split="repeated triplets", evidence="human")
+        found = {
+            name: pick(table, stage=stage, **fits)
+            for name, stage in {"before": "teacher-base", "after": "teacher"}.items()
+        }
+        people = pick(
+            table,
+            model="people",
+            stage="ceiling",
+            task="odd-one-out",
+            split="repeated triplets",
+            evidence="human",
+        )
         if all(len(each) for each in found.values()):
             model = found["after"]["model"].iloc[0]
-            marks = {name: rows[rows["model"] == model]["value"] for name, rows in found.items()} | {"people": people["value"]}
+            marks = {name: rows[rows["model"] == model]["value"] for name, rows in found.items()} | {
+                "people": people["value"]
+            }
             return {name: 100 * float(values.iloc[0]) for name, values in marks.items() if len(values)}
     return {}

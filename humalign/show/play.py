@@ -78,28 +78,45 @@ def of(triplets: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], str]) -
         HumalignError: no triplet, or one that cannot be.
     """
     if not triplets:
-        raise HumalignError("there is no triplet to play: this run has no people's answers about unseen photographs")
+        raise HumalignError(
+            "there is no triplet to play: this run has no people's answers about unseen photographs"
+        )
     trials = [_trial(number, triplet, thumbnail) for number, triplet in enumerate(triplets)]
-    about = {"timeout_ms": 0, "straight": True, "compare": [PEOPLE, *MODELS], "words": WORDS | OWN_WORDS, "trials": trials}
+    about = {
+        "timeout_ms": 0,
+        "straight": True,
+        "compare": [PEOPLE, *MODELS],
+        "words": WORDS | OWN_WORDS,
+        "trials": trials,
+    }
     return Game({"id": f"s{fingerprint(about)[:11]}"} | about)
 
 
 def _trial(number: int, triplet: Mapping[str, Any], thumbnail: Callable[[str], str]) -> dict[str, Any]:
     names, votes, choices = (triplet.get(field, ()) for field in ("names", "votes", "choices"))
     wrong = (
-        "three different names" if len(names) != 3 or len(set(names)) != 3
-        else "three counts of votes, one above 0" if len(votes) != 3 or min(votes) < 0 or not sum(votes)
+        "three different names"
+        if len(names) != 3 or len(set(names)) != 3
+        else "three counts of votes, one above 0"
+        if len(votes) != 3 or min(votes) < 0 or not sum(votes)
         else "a place (0, 1 or 2) chosen by base and by aligned"
         if any(dict(choices).get(model) not in (0, 1, 2) for model in MODELS.values())
         else ""
     )
     if wrong:
-        raise HumalignError(f"illustrations.json, triplet {number} of the game: expected {wrong}; make the run's scores again")
+        raise HumalignError(
+            f"illustrations.json, triplet {number} of the game: expected {wrong}; make the run's scores again"
+        )
     said = [name.replace("_", " ") for name in names]
     return {
-        "id": f"t{number}", "kind": MAIN, "level": "", "images": list(names), "alt": said,
+        "id": f"t{number}",
+        "kind": MAIN,
+        "level": "",
+        "images": list(names),
+        "alt": said,
         "files": [thumbnail(name) or frame(own) for name, own in zip(names, said, strict=True)],
-        "compare": {PEOPLE: [vote / sum(votes) for vote in votes]} | {who: choices[model] for who, model in MODELS.items()},
+        "compare": {PEOPLE: [vote / sum(votes) for vote in votes]}
+        | {who: choices[model] for who, model in MODELS.items()},
         "votes": {PEOPLE: list(votes)},
     }
 
@@ -110,6 +127,7 @@ def frame(name: str) -> str:
     size = min(34, int(1.6 * (SIDE - 24) / max(len(line) for line in lines)))
     top = SIDE / 2 - (len(lines) - 1) * size * 0.6 + size * 0.35
     spans = "".join(
-        f'<tspan x="{SIDE / 2:g}" y="{top + place * 1.2 * size:.0f}">{html.escape(line)}</tspan>' for place, line in enumerate(lines)
+        f'<tspan x="{SIDE / 2:g}" y="{top + place * 1.2 * size:.0f}">{html.escape(line)}</tspan>'
+        for place, line in enumerate(lines)
     )
     return "data:image/svg+xml," + quote(FRAME.format(side=SIDE, inner=SIDE - 4, size=size, lines=spans))

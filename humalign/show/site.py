@@ -14,7 +14,10 @@ from typing import Any
 DESCRIPTION = 160  # characters that search engines and messengers show
 PREVIEW = "_static/preview.png"
 TEXTS = "_static/texts.js"
-COMMIT = re.compile(r'<(code|span)([^>]*) data-commit="([0-9a-f]{7,40})"([^>]*)>(.*?)</\1>', re.DOTALL)
+# What is a commit: in the line of provenance below a page, and as a cell of a table.
+LINES = re.compile(r'(<p class="provenance">)(.*?)(</p>)', re.DOTALL)
+CELLS = re.compile(r"(<td>)(?=\d*[a-f])([0-9a-f]{7,40})(</td>)")
+NAMED = re.compile(r"(\bcommit )([0-9a-f]{7,40})(\b)")
 
 
 def setup(app: Any) -> dict[str, Any]:
@@ -62,26 +65,32 @@ def _head(app: Any, page: str, template: str, context: dict[str, Any], doctree: 
     image = f"{base}/{PREVIEW}" if base else context["pathto"](PREVIEW, resource=True)
     title = re.sub("<[^>]+>", "", html.unescape(context.get("title", "")))
     shown = {
-        "og:title": f"{title} · {app.config.project}", "og:description": description(doctree), "og:type": "website",
-        "og:site_name": app.config.project, "og:image": image, "og:image:alt": _title(app),
+        "og:title": f"{title} · {app.config.project}",
+        "og:description": description(doctree),
+        "og:type": "website",
+        "og:site_name": app.config.project,
+        "og:image": image,
+        "og:image:alt": f"{app.config.project}: agreement of vision models with people, before and after alignment",
     } | ({"og:url": f"{base}/{page}.html"} if base else {})
-    tags = [f'<meta property="{name}" content="{html.escape(value)}">' for name, value in shown.items() if value]
+    tags = [
+        f'<meta property="{name}" content="{html.escape(value)}">' for name, value in shown.items() if value
+    ]
     tags.append('<meta name="twitter:card" content="summary_large_image">')
     if shown["og:description"] and 'name="description"' not in context["metatags"]:
         tags.append(f'<meta name="description" content="{html.escape(shown["og:description"])}">')
     context["metatags"] += "\n".join(tags)
 
 
-def _title(app: Any) -> str:
-    return f"{app.config.html_title or app.config.project}: aligning vision models with human judgments"
-
-
 def commits(body: str, repository: str) -> str:
-    """Make every element with ``data-commit`` a link to that commit; nothing where no repository is named."""
-    def link(found: re.Match[str]) -> str:
-        return f'<a href="{html.escape(repository.rstrip("/"))}/commit/{found[3]}">{found[0]}</a>'
+    """Make the commits of a page links; nothing where no repository is named."""
+    address = html.escape(repository.rstrip("/"))
 
-    return COMMIT.sub(link, body) if repository else body
+    def link(found: re.Match[str]) -> str:
+        return f'{found[1]}<a href="{address}/commit/{found[2]}">{found[2]}</a>{found[3]}'
+
+    if not repository:
+        return body
+    return CELLS.sub(link, LINES.sub(lambda found: found[1] + NAMED.sub(link, found[2]) + found[3], body))
 
 
 def _commits(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -96,8 +105,10 @@ def _gather(app: Any, page: str, template: str, context: dict[str, Any], doctree
     from docutils import nodes
 
     app.page_texts[page] = [
-        [section["ids"][-1], " ".join(each.astext() for each in section.findall(nodes.paragraph)
-                                      if _section(each) is section)]
+        [
+            section["ids"][-1],
+            " ".join(each.astext() for each in section.findall(nodes.paragraph) if _section(each) is section),
+        ]
         for section in doctree.findall(nodes.section)
     ]
 
