@@ -22,7 +22,11 @@ import yaml
 from humalign.artefacts import PACKAGE, fingerprint, replacing, sha256, versions
 from humalign.chain import processes
 from humalign.errors import HumalignError
+from humalign.show import generated
 
+# The address of the repository, and what the book shows only where there is one.
+ADDRESS = re.compile(r"https://(?P<host>[^/\s]+)/(?P<owner>[^/\s]+)/(?P<name>[^/\s]+)")
+BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 SETTINGS = ("_config.yml", "_toc.yml")
 STAMP, BUILDING = ".fingerprint", ".building-"
 # Jupyter Book as a process that ends when this one does.
@@ -30,7 +34,12 @@ BUILDER = "from humalign.chain.processes import end_with_starter; end_with_start
 PROSE = ("*.md", "*.bib", "_static/*", "figures/*", "recorded/growth.*", "recorded/coverage.*")
 
 
-def render(root: Path, build: Path, notebooks: Path, figures: Mapping[str, Callable[[Path], None]] | None = None) -> Path:
+Figures = Mapping[str, Callable[[Path], None]]
+
+
+def render(
+    root: Path, build: Path, notebooks: Path, figures: Figures | None = None, runs: Mapping[str, Path] | None = None
+) -> Path:
     """Render what has been run for a profile and return the first page.
 
     Args:
@@ -38,14 +47,16 @@ def render(root: Path, build: Path, notebooks: Path, figures: Mapping[str, Calla
         build: the profile's build folder; the page is ``book/html/index.html`` below it.
         notebooks: the executed chapters.
         figures: draws ``book/figures/<name>.png`` of the book, given its path.
+        runs: folders of the runs whose scores are on the page of scores, by name; the first with people's
+            answers is on the preview image.
 
     Raises:
-        HumalignError: a chapter has not been run, or the book has a warning.
+        HumalignError: the repository's address is none, a chapter has not been run, or the book has a warning.
     """
     book = build / "book"
     page = book / "html" / "index.html"
     stamp = book / "html" / STAMP
-    source = _stage(root, notebooks, figures or {}, book / "source")
+    source = _stage(root, notebooks, figures or {}, runs or {}, book / "source")
     found = _fingerprint(source)
     if page.is_file() and _read(stamp) == {"made of": found, "files": _sums(stamp.parent)}:
         print("book: reused, nothing changed", file=sys.stderr)
@@ -84,7 +95,37 @@ def pages(toc: Path) -> list[str]:
     return list(named(yaml.safe_load(toc.read_text("utf-8"))))
 
 
-def _stage(root: Path, notebooks: Path, figures: Mapping[str, Callable[[Path], None]], source: Path) -> Path:
+def configured(text: str) -> str:
+    """Return ``_config.yml`` with what follows from the repository's address, the one setting for it.
+
+    Raises:
+        HumalignError: an address that is none.
+    """
+    config = yaml.safe_load(text)
+    address = str((config.get("repository") or {}).get("url") or "").rstrip("/")
+    found = ADDRESS.fullmatch(address)
+    if address and not found:
+        raise HumalignError(f"repository.url is {address!r} in _config.yml: expected https://github.com/owner/name, or nothing")
+    config["html"] |= dict.fromkeys(BUTTONS, bool(address))
+    config["sphinx"]["config"]["repository"] = address
+    if found and found["host"] == "github.com":  # where the workflow publishes
+        config["html"]["baseurl"] = f"https://{found['owner']}.github.io/{found['name']}"
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def below(toc: str, page: str, more: list[str]) -> str:
+    """Return a table of contents with more pages below one of its pages."""
+    contents = yaml.safe_load(toc)
+    for part in contents.get("parts", [contents]):
+        for entry in part.get("chapters", []):
+            if entry.get("file") == page:
+                entry["sections"] = [{"file": name} for name in more]
+    return yaml.safe_dump(contents, sort_keys=False)
+
+
+def _stage(
+    root: Path, notebooks: Path, figures: Figures, runs: Mapping[str, Path], source: Path
+) -> Path:
     """Gather everything that the book is built from in one fresh folder."""
     chapters = [name.removeprefix("notebooks/") for name in pages(root / "_toc.yml") if name.startswith("notebooks/")]
     missing = [name for name in chapters if not (notebooks / f"{name}.ipynb").is_file()]
@@ -100,6 +141,12 @@ def _stage(root: Path, notebooks: Path, figures: Mapping[str, Callable[[Path], N
     for path, target in staged.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+    config, toc = (source / name for name in SETTINGS)
+    config.write_text(configured(config.read_text("utf-8")), "utf-8")
+    if "book/api" in pages(toc):
+        toc.write_text(below(toc.read_text("utf-8"), "book/api", generated.api(source)), "utf-8")
+    generated.scores(runs, source)
+    generated.preview(runs, source / "book" / "_static" / "preview.png")
     for name, draw in figures.items():
         target = source / "book" / "figures" / f"{name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
