@@ -19,23 +19,25 @@ COLUMNS, LONG = 5, 8
 # Metrics that count things: shown without decimals and without an interval.
 COUNTS = ("dimensions", "superclasses", "classes-taught", "classes-tested", "classes-both")
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
-LONG_WORD, INTERVAL = re.compile(r"[\w:/.-]{8}(?=[\w:/.-]{12})"), re.compile(r"\S+ to \S+")
+LONG_WORD, INTERVAL = re.compile(r"[\w:/.-]{8}(?=[\w:/.-]{4})"), re.compile(r"\S+ to \S+")
 # Of the table alone, so that it looks the same in a notebook and in the book.
 STYLE = """<style>
 div.humalign table.humalign-table { display: table; width: auto; max-width: 100%; border-collapse: collapse; }
 div.humalign table.humalign-table :is(th, td) { white-space: normal; min-width: 0; padding: .3em .5em;
   text-align: left; vertical-align: top; overflow-wrap: break-word; }
 div.humalign table.humalign-table th[scope=row] ~ th[scope=row] { font-weight: normal; }
-div.humalign table.humalign-table small { display: block; font-weight: normal; font-size: .8em; opacity: .85; }
+div.humalign table.humalign-table small { display: block; font: inherit; font-weight: normal;
+  font-size: .8em; opacity: .85; }
 div.humalign table.humalign-table caption { caption-side: top; text-align: left; font-size: .9em; }
 div.humalign table.humalign-table button { all: unset; cursor: pointer; text-decoration: underline dotted; }
 div.humalign table.humalign-table button:focus-visible { outline: 2px solid; }
 div.humalign table.humalign-table th[aria-sort=ascending] button::after { content: " \\2191"; }
 div.humalign table.humalign-table th[aria-sort=descending] button::after { content: " \\2193"; }
-div.humalign :is(p.humalign-links, p.humalign-note) { font-size: .8em; margin: .2em 0 1em; }
+div.humalign p.humalign-note { font-size: .8em; margin: .2em 0 1em; }
 @media (min-width: 700px) { div.humalign table.humalign-table small.interval { white-space: nowrap; } }
 @media (max-width: 699px) { div.humalign table.humalign-table { font-size: .8rem; hyphens: auto; }
-  div.humalign table.humalign-table :is(th, td) { padding: .3em .3em; } }
+  div.humalign table.humalign-table :is(th, td) { padding: .3em .3em; }
+  div.humalign table.humalign-table :is(small, a) { overflow-wrap: anywhere; } }
 </style>"""
 # By the first number of a cell, else by its text.
 SORT = """<script>
@@ -73,8 +75,8 @@ class Table:
     ) -> None:
         if frame.shape[1] > COLUMNS:
             raise HumalignError(
-                f"a table of {frame.shape[1]} columns ({', '.join(map(str, frame))}): at most {COLUMNS} fit a "
-                f"page; leave some out, or turn the table"
+                f"a table of {frame.shape[1]} columns ({', '.join(map(str, frame))}): at most {COLUMNS} "
+                f"fit a page; leave some out, or turn the table"
             )
         self.frame, self.caption, self.note = frame.astype(str), caption, note
         self.heads, self.foot = heads, foot
@@ -101,7 +103,8 @@ class Table:
 
     def _line(self, row: Sequence[str]) -> str:
         heads = [f'<th scope="row">{_cell(cell)}</th>' for cell in row[: self.heads]]
-        return "<tr>" + "".join([*heads, *(f"<td>{_cell(cell)}</td>" for cell in row[self.heads :])]) + "</tr>"
+        cells = [f"<td>{_cell(cell)}</td>" for cell in row[self.heads :]]
+        return f"<tr>{''.join(heads + cells)}</tr>"
 
 
 def _cell(text: str) -> str:
@@ -126,7 +129,7 @@ def rounded(row: Any, field: str = "value") -> str:
     """
     metric = str(row.get("metric", ""))
     scale, digits = (100, 1) if stages.in_percent(metric) else (1, 2)
-    value, differs = row[field] * scale, "-above-" in metric
+    value, differs = round(row[field] * scale, 6), "-above-" in metric
     if differs and value and not float(f"{value:.{digits}f}"):
         digits = max(digits + 1, math.ceil(-math.log10(abs(value))))
     text = f"{value:.{digits}f}"

@@ -26,13 +26,13 @@ STAGES = {
     "teacher-one-hot": "single answers, plain affine map",
     "ridge-strict": "coordinates in a VICE of these answers",
     "teacher-distilled": "choice distributions of a VICE of these answers",
-    "teacher": "single answers",
     "ridge": "coordinates in the published VICE",
     "teacher-published": "choice distributions of the published VICE",
+    "teacher": "single answers",
     "observer": "nothing: the published VICE itself",
     "ceiling": "how far people, or most observers, agree",
 }
-STUDENTS = ("base", "base-centred", "base-whitened", "base-random", "unaligned", "aligned-head", "aligned")
+STUDENTS = ("base", "base-centred", "unaligned", "aligned-head", "aligned")
 # What readers see in place of a stage. A teacher's network before its map is called as any other network.
 LABELS = {
     "base": "before", "base-centred": "before, centred", "base-whitened": "before, whitened",
@@ -52,7 +52,8 @@ WITHOUT_JUDGMENTS = (
 # Metrics in plain words. Of MORE_IS_WORSE a smaller value is better; SHARES are shown in percent.
 METRICS = {
     "accuracy": "accuracy", "accuracy-dot": "accuracy (dot product)",
-    "accuracy-nearest-mean": "accuracy (nearest mean)", "agreement-with-teacher": "agreement with the teacher",
+    "accuracy-nearest-mean": "accuracy (nearest mean)",
+    "agreement-with-teacher": "agreement with the teacher",
     "cka": "linear CKA", "confidence": "confidence", "cross-entropy": "cross-entropy (nats)",
     "divergence": "Jensen-Shannon divergence (nats)", "entropy-spearman": "correlation of entropies",
     "expected-calibration-error": "calibration error", "label-entropy": "entropy of a label (nats)",
@@ -67,7 +68,7 @@ SHARES = (
     "nearest-neighbour", "pair-in-one-subgroup", "probability", "same-choice", "share", "share-of-images",
     "share-of-weight",
 )
-# A stage and what it is compared with by a paired difference, of those in the scores; a table shows those that its scores have.
+# A stage and what it is compared with by a paired difference; a table shows those that its scores have.
 COMPARISONS = (
     ("teacher", "teacher-base"), ("teacher", "teacher-centred"),
     ("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-head"), ("aligned", "unaligned"),
@@ -138,8 +139,11 @@ def in_percent(called: str) -> bool:
 
 
 def models_in_order(names: Iterable[str]) -> list[str]:
-    """Return different models by name, several side by side after single ones, pairs of them last but people."""
-    return sorted(dict.fromkeys(names), key=lambda name: (name == "people", "&" in name, name.count("+"), name))
+    """Return different models by name: single ones, several side by side, pairs, people."""
+    def place(name: str) -> tuple[bool, bool, int, str]:
+        return name == "people", "&" in name, name.count("+"), name
+
+    return sorted(dict.fromkeys(names), key=place)
 
 
 def short(model: str) -> str:
@@ -162,7 +166,7 @@ def one_student(scores: pd.DataFrame, model: str = "") -> pd.DataFrame:
     """Return the scores without those of other backbones' students; the first one's where none is named."""
     found = models(scores, "aligned")
     others = [name for name in found if name != (model or found[0])]
-    return scores[~(scores["model"].isin(others) & scores["stage"].isin(STUDENTS))]
+    return scores[~(scores["model"].isin(others) & scores["stage"].isin((*STUDENTS, *WITHOUT_JUDGMENTS[:5])))]
 
 
 PREDECESSOR = origins.RECORDED / "predecessor.csv"

@@ -104,8 +104,8 @@ def layout(
         number_of = len(lines) + len(more) + len(heads)
         raise HumalignError(
             f"a table of {number_of} columns: {', '.join([*lines, *more])} and "
-            f"{len(heads)} of the axis {columns!r} ({', '.join(heads)}); at most {COLUMNS} fit a page: ask for "
-            f"fewer, or put {columns!r} into the rows"
+            f"{len(heads)} of the axis {columns!r} ({', '.join(heads)}); at most {COLUMNS} fit a page: "
+            f"ask for fewer, or put {columns!r} into the rows"
         )
     first = {_named(lines[0], name, names): name for name in reversed(orders[lines[0]])}
     shown = [
@@ -144,7 +144,7 @@ def _found(
 
 
 def _orders(found: pd.DataFrame, pairs: Sequence[tuple[str, str]], asked: Where) -> dict[str, list[Any]]:
-    """Return what each axis holds, in order: by number, as asked, of stages, models, pairs, or as it stands."""
+    """Return what each axis holds, in order: by number, as asked, of stages, or as it stands."""
     compared = [f"{stage} less {other}" for stage, other in pairs]
     known = [*stages.STAGES, *compared, "", *(f"less {other}" for _, other in pairs)]
     orders: dict[str, list[Any]] = {}
