@@ -25,6 +25,8 @@ from humalign.profiles import Profile
 
 # Rows of a summary that are shown.
 SHOWN = 12
+# What a run ends with: the book shows both.
+LAST = ("scores", "illustrations")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +129,10 @@ class Opened:
         """Make every evaluation of the profile, and return the table of scores."""
         raise NotImplementedError
 
+    def illustrate(self) -> Summary:
+        """Keep what pictures show: a few triplets, maps, neighbours and matrices, in one small file."""
+        return self._summary("pictures of the book", "illustrations")
+
     def path(self, name: str) -> Path:
         """Return where an artefact lies."""
         raise NotImplementedError
@@ -173,7 +179,8 @@ class _Fresh(Opened):
 
     def scores(self) -> pd.DataFrame:
         with _at_work(self.run):
-            pipeline.execute(steps.STEPS, "scores", self.run, _say)
+            for last in LAST:
+                pipeline.execute(steps.STEPS, last, self.run, _say)
         return scores.read(self.table)
 
     def _summary(self, title: str, *names: str) -> Summary:
@@ -191,9 +198,10 @@ class _Fresh(Opened):
             with pipeline.limited(self.profile):
                 found = evaluate.some(self.run, Provenance(self.profile.name, self.profile.seed, key), names)
             pipeline.spent(self.run, "scores", key, time.perf_counter() - started)
-            # With the last of them the table of scores is there too.
+            # With the last of them the table of scores is there too, and what pictures show.
             if all(self.run.is_kept(key, [f"scores/{name}.json"]) for name in sets.evaluations(self.profile)):
-                pipeline.execute(steps.STEPS, "scores", self.run, _say)
+                for last in LAST:
+                    pipeline.execute(steps.STEPS, last, self.run, _say)
         return found
 
 

@@ -183,7 +183,7 @@ def render(run: Run) -> Path:
 
 # The chapters show this run's scores and, beside them, what is recorded of other profiles.
 NOTEBOOKS = Step(
-    needs=("scores",),
+    needs=("scores", "illustrations"),
     settings=(),
     outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
     make=execute_notebooks,
@@ -193,6 +193,7 @@ NOTEBOOKS = Step(
         "book/recorded/*/scores.csv",
         "book/recorded/*/provenance.json",
         "book/recorded/*/steps.json",
+        "book/recorded/*/illustrations.json",
     ),
 )
 # The whole chain, down to the executed chapters.
