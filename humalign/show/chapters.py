@@ -178,12 +178,14 @@ def render(run: Run) -> Path:
 
     simulated, people = tables(opened(run.profile.source, run.build))
     runs = {each.settings.name: each.path.parent for each in (people, simulated) if each.run.scored()}
+    for path in sorted(origins.RECORDED.glob("*/scores.csv")):
+        runs.setdefault(path.parent.name, path.parent)
     return book.render(ROOT, run.folder, run.path("notebooks"), runs)
 
 
 # The chapters show this run's scores and, beside them, what is recorded of other profiles.
 NOTEBOOKS = Step(
-    needs=("scores",),
+    needs=("scores", "illustrations"),
     settings=(),
     outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
     make=execute_notebooks,
@@ -193,6 +195,7 @@ NOTEBOOKS = Step(
         "book/recorded/*/scores.csv",
         "book/recorded/*/provenance.json",
         "book/recorded/*/steps.json",
+        "book/recorded/*/illustrations.json",
     ),
 )
 # The whole chain, down to the executed chapters.
