@@ -37,8 +37,10 @@ STYLE: Any = {
 # The Okabe-Ito family, darkened. Of a stage and its reference the stage is darker, for print in grey.
 LOOKS: dict[str, tuple[str, Any]] = {
     "base": ("#6e6e6e", "o"), "base-centred": ("#949494", "p"), "unaligned": ("#c77700", "s"),
+    "base-whitened": ("#76828f", (4, 1, 0)), "base-random": ("#8f8272", (7, 1, 0)),
     "aligned-head": ("#2f93d0", "H"), "aligned": ("#004b87", "D"),
     "teacher-base": ("#d0679f", "^"), "teacher-centred": ("#b07aa1", "v"), "teacher": ("#8a2c0d", "X"),
+    "teacher-whitened": ("#95659a", (4, 1, 45)), "teacher-random": ("#b06f86", (7, 0, 0)),
     "predecessor": ("#7570b3", (3, 1, 0)), "ridge-strict": ("#2f9e80", "h"), "ridge": ("#00604d", "8"),
     "teacher-one-hot": ("#d55e00", "<"), "teacher-distilled": ("#a8780f", "P"),
     "teacher-published": ("#5c5200", ">"), "observer": ("#3d8fd1", "*"), "ceiling": ("#000000", "d"),
