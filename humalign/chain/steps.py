@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from humalign.chain import (
-    authors, distil, embed, evaluate, extract, illustrate, judged, keys, label, observe, own, sets, teach,
+    authors,
+    distil,
+    embed,
+    evaluate,
+    extract,
+    illustrate,
+    judged,
+    keys,
+    label,
+    observe,
+    own,
+    sets,
+    teach,
 )
 from humalign.chain.inputs import weights_of
 from humalign.chain.pipeline import Rows, Run, Step
