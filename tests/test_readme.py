@@ -74,9 +74,6 @@ def rest_of_the_chain(features, choices, cut=13):
     assert not torch.allclose(wanted, small.stages[cut:](inputs[:3].float()), rtol=1e-2), "training has changed it"
 
 
-ECIPE.splitlines()) <= 16
-
-
 def test_the_face_has_the_names_that_it_says():
     for name in humalign.__all__:
         assert getattr(humalign, name) is not None

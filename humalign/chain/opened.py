@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import html
 import json
 import os
 import time
@@ -65,8 +66,9 @@ class Summary:
     def _repr_html_(self) -> str:
         if not self.rows:
             return f"<p>{self!r}</p>"
-        table = _folded(self.frame.head(SHOWN)).to_html(index=False, border=0)
-        return f"<p>{self.title}</p>\n{table}" + (f"\n<p>{self._more}</p>" if self._more else "")
+        table = _folded(self.frame.head(SHOWN)).to_html(index=False, border=0).replace("<th>", '<th scope="col">')
+        named = table.replace("<thead>", f"<caption>{html.escape(self.title)}</caption>\n  <thead>", 1)
+        return named + (f"\n<p>{self._more}</p>" if self._more else "")
 
 
 def _folded(frame: pd.DataFrame) -> pd.DataFrame:

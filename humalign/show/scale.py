@@ -67,20 +67,23 @@ def at_scale(shown: Shown) -> Iterator[Any]:
     if found.empty:
         return
     trusted = ("paper", "note", "issue", "code")
-    published = {"task": "odd-one-out", "metric": "accuracy", "trust": trusted}
-    yield tables.beside_published(found, caption="The paper's numbers, and those of this run", **published)
+    asked = {"task": "odd-one-out", "metric": "accuracy", "trust": trusted}
+    yield tables.beside_published(found, caption="The paper's numbers, and those of this run", **asked)
     for measure in MEASURES:
         if pick(found, **measure.where).empty:
             continue
         if measure.drawn:
-            asked = {name: value for name, value in measure.where.items() if name != "split"}
+            where = {name: value for name, value in measure.where.items() if name != "split"}
             panels = measure.drawn_as or measure.where.get("split", ())
             lacking = stages.lacking(found)
-            yield figures.groups(found, "split", panels, by="model", ceiling="people", otherwise=lacking, **asked)
-        rows = {"columns": "metric", "caption": measure.caption}
-        yield tables.layout(found, rows=("split", "model", "stage"), **rows, **measure.where)
+            yield figures.groups(found, "split", panels, by="model", ceiling="people", otherwise=lacking, **where)
+        yield tables.layout(
+            found, rows=("split", "model", "stage"), columns="metric", caption=measure.caption, **measure.where
+        )
         if measure.compared:
-            differences = {"differences": stages.COMPARISONS, "values": False, "lacking": "No paired difference here."}
-            yield tables.layout(found, rows=("split", "model", "compared"), **rows, **differences, **measure.where)
+            yield tables.layout(
+                found, rows=("split", "model", "compared"), columns="metric", caption=measure.caption,
+                differences=stages.COMPARISONS, values=False, lacking="no paired difference", **measure.where,
+            )  # fmt: skip
     yield shown.run.teach()
     yield shown.run.distil()
