@@ -16,7 +16,7 @@ from humalign.show.cells import Table
 from humalign.show.gains import Gain
 from humalign.show.stages import STAGES, WITHOUT_JUDGMENTS, in_percent, name
 
-YES, SMALLER, MIXED, NO, OPPOSITE, UNTESTED = "yes", "smaller", "mixed", "no", "opposite", "not tested"
+VERDICTS = YES, SMALLER, MIXED, NO, OPPOSITE, UNTESTED = "yes", "smaller", "mixed", "no", "opposite", "not tested"
 CONTROL = ("unaligned",)
 TRUSTED = ("paper", "note", "code")
 
