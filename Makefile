@@ -60,7 +60,6 @@ record: ## make a profile's scores and summaries the recorded ones, and redraw t
 	@mkdir -p book/recorded/$(RECORD)
 	@cd build/$(RECORD) && cp scores.csv provenance.json steps.json $(CURDIR)/book/recorded/$(RECORD)/
 	@test ! -f build/$(RECORD)/illustrations.json || cp build/$(RECORD)/illustrations.json book/recorded/$(RECORD)/
-	@test $(RECORD) != demo || cp build/demo/book/source/book/figures/overview.png book/recorded/demo/
 	@$(MAKE) --no-print-directory notebooks
 
 clean: ## remove what was made, but not the environment

@@ -92,6 +92,15 @@ def test_the_workflow_runs_what_ci_runs():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
+def test_the_workflow_fetches_the_photographs_before_it_publishes_the_book():
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["check"]["steps"]
+    (fetching,) = [place for place, step in enumerate(steps) if "humalign fetch" in step.get("run", "")]
+    (named,) = re.findall(r"humalign fetch (\S+)", steps[fetching]["run"])
+    (uploading,) = [place for place, step in enumerate(steps) if "upload-pages-artifact" in step.get("uses", "")]
+    assert yaml.safe_load((ROOT / "humalign" / "data" / "registry" / "data.yaml").read_text())[named]["licence"] == "CC0"
+    assert fetching < uploading and "make reproduce PROFILE=demo" in steps[fetching]["run"]
+
+
 # ---- imports ---------------------------------------------------------------------------------------------------------
 
 def imported(path):

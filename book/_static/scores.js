@@ -51,7 +51,8 @@
   // ---- the controls
   const field = (label, control) => make("label", {className: "scores-field"}, make("span", {textContent: label}), control);
   const run = make("select", {onchange: () => change({run: run.value, where: new Map()})},
-    ...runs.map(name => make("option", {value: name, textContent: name})));
+    ...runs.map(name => make("option", {value: name, textContent:
+      `${name} (${SCORES.runs[name].texts.includes("simulated") ? "simulated observers" : "people"})`})));
   const facets = Object.fromEntries(FACETS.map(name => [name, make("select", {onchange: event => {
     const {value} = event.target;
     value ? state.where.set(name, [value]) : state.where.delete(name);
@@ -73,8 +74,11 @@
     setTimeout(() => URL.revokeObjectURL(address), 60000);
   }});
 
+  // A long name may break after what joins its words.
+  const broken = text => text.split(/(?<=[/+-])/).flatMap((part, place) => place ? [make("wbr"), part] : [part]);
+
   // ---- the table: at most five columns, the interval small below the value
-  const digits = value => value == null ? "not known" : String(Number(value.toFixed(4))).replace("-", "\u2212");
+  const digits = value => value == null ? "not known" : (Number.isInteger(value) ? String(value) : value.toFixed(3)).replace("-", "\u2212");
   const COLUMNS = {
     Model: [row => row.model, row => row.stage, row => `${row.model} ${row.stage}`],
     Measure: [row => row.task, row => row.metric, row => `${row.task} ${row.metric}`],
@@ -123,7 +127,7 @@
     body.replaceChildren(...list.slice(0, state.shown).map(row => make("tr", {},
       ...Object.entries(COLUMNS).map(([name, [first, second]], place) => make(place ? "td" : "th", {
         className: `scores-${name.toLowerCase()}`, ...(place ? {} : {scope: "row"})},
-      make("span", {textContent: first(row)}), make("small", {textContent: second(row)}),
+      make("span", {}, ...broken(first(row))), make("small", {textContent: second(row)}),
       name === "Value" ? make("small", {className: "scores-items", textContent: `n ${row.n.toLocaleString("en")}`}) : null)))));
     for (const [name, cell] of Object.entries(heads))
       cell.setAttribute("aria-sort", state.by !== name ? "none" : state.down ? "descending" : "ascending");

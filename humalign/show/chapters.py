@@ -173,12 +173,14 @@ def execute_notebooks(run: Run, provenance: Provenance) -> None:
 
 
 def render(run: Run) -> Path:
-    """Render the book from executed notebooks, with its preview, and return its first page."""
-    from humalign.show import book, figures
+    """Render the book from executed notebooks, with the scores of the runs that they show, and return its first page."""
+    from humalign.show import book
 
-    _, people = tables(opened(run.profile.source, run.build))
-    preview = {"preview": lambda path: figures.save(figures.arrows(people.scores), path)}
-    return book.render(ROOT, run.folder, run.path("notebooks"), preview)
+    simulated, people = tables(opened(run.profile.source, run.build))
+    runs = {each.settings.name: each.path.parent for each in (people, simulated) if each.run.scored()}
+    for path in sorted(origins.RECORDED.glob("*/scores.csv")):
+        runs.setdefault(path.parent.name, path.parent)
+    return book.render(ROOT, run.folder, run.path("notebooks"), runs)
 
 
 # The chapters show this run's scores and, beside them, what is recorded of other profiles.

@@ -17,6 +17,7 @@ from humalign.show.stages import (
     ANSWERS,
     MORE_IS_WORSE,
     SIMILARITY,
+    VICE,
     WITHOUT_JUDGMENTS,
     models_in_order,
     short,
@@ -48,6 +49,7 @@ DOUBT = {"task": "uncertainty", "split": "repeated triplets, unseen objects", "m
 MEASURES: dict[str, Measure] = {
     "teacher": Measure("Odd one out, unseen objects", PEOPLE | {"split": "unseen objects"}, "teacher", PEOPLE),
     "students": Measure("Odd one out, THINGS photographs", ANSWERS, people=PEOPLE),
+    "vice": Measure("Similarity in the public VICE", VICE),
     "similarity": Measure("Similarity of 92 photographs", SIMILARITY, people=SIMILARITY),
     "doubt": Measure("Unsure where people are", DOUBT, "teacher"),
     "hierarchy": Measure("Distances follow WordNet", {
@@ -80,6 +82,7 @@ class Gain:
         best: the best baseline without judgments of which there is a paired difference.
         after: with alignment.
         over: the paired difference of ``after`` from ``best``.
+        raw: the paired difference of ``after`` from ``before``, or None.
         people: people's own score, or None.
     """
 
@@ -89,6 +92,7 @@ class Gain:
     best: pd.Series
     after: pd.Series
     over: pd.Series
+    raw: pd.Series | None
     people: pd.Series | None
 
     @property
@@ -109,8 +113,14 @@ class Gain:
         return short(self.model).replace(" & ", " and ")
 
 
-def of(scores: pd.DataFrame, name: str) -> list[Gain]:
-    """Return the gains of a measure, one a model that has it; none where the run has no such scores."""
+def of(scores: pd.DataFrame, name: str, over: Sequence[str] = WITHOUT_JUDGMENTS) -> list[Gain]:
+    """Return the gains of a measure, one a model that has it; none where the run has no such scores.
+
+    Args:
+        scores: the table.
+        name: of ``MEASURES``.
+        over: the stages of which the best is the reference.
+    """
     measure = MEASURES[name]
     found = pick(scores, **{key: value for key, value in measure.where.items() if key != "metric"})
     if measure.last and len(found):
@@ -121,20 +131,20 @@ def of(scores: pd.DataFrame, name: str) -> list[Gain]:
     gains = []
     for model in models_in_order(pick(values, stage=measure.stage)["model"]):
         own = found[found["model"] == model]
-        after, baselines = (pick(own, metric=metric, stage=stage)
-                            for stage in (measure.stage, WITHOUT_JUDGMENTS))
+        after, baselines, before = (pick(own, metric=metric, stage=stage)
+                                    for stage in (measure.stage, over, ("base", "teacher-base")))
         paired = pick(own, stage=measure.stage, metric=[above(metric, stage) for stage in baselines["stage"]])
         compared = baselines[baselines["stage"].isin(paired["reference"])].dropna(subset="value")
-        before = pick(baselines, stage=("base", "teacher-base"))
         if compared.empty or before.empty:
             continue
         order = compared["value"] * (-1 if metric in MORE_IS_WORSE else 1)
         best = compared.loc[order.idxmax()]
-        (over,) = (row for _, row in pick(paired, reference=best["stage"]).iterrows())
-        if np.isnan(over["value"]):
+        gain = pick(paired, reference=best["stage"]).iloc[0]
+        if np.isnan(gain["value"]):
             continue
-        top = people.iloc[0] if people is not None and len(people) == 1 else None
-        gains.append(Gain(measure, str(model), before.iloc[0], best, after.iloc[0], over, top))
+        raw = pick(own, stage=measure.stage, metric=above(metric, before.iloc[0]["stage"]))
+        first, top = (None if rows is None or len(rows) != 1 else rows.iloc[0] for rows in (raw, people))
+        gains.append(Gain(measure, str(model), before.iloc[0], best, after.iloc[0], gain, first, top))
     return gains
 
 

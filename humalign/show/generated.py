@@ -86,7 +86,12 @@ COLUMNS = (
     "x",
     "evidence",
 )
-DOWNLOADS = {"scores.csv": "scores", "provenance.json": "provenance", "steps.json": "steps"}
+DOWNLOADS = {
+    "scores.csv": "scores",
+    "provenance.json": "provenance",
+    "steps.json": "steps",
+    "illustrations.json": "what pictures show",
+}
 API, SCORES, STATIC = "book/api", "book/scores", "book/_static"
 MARK = "<!-- {} -->"
 

@@ -15,13 +15,15 @@ from humalign.evaluation.scores import one, pick, read
 STAGES = {
     "base": "the pretrained network",
     "base-centred": "its features, centred on the training mean",
-    "base-whitened": "its features, whitened on the training images",
-    "base-random": "its features under a random map",
+    "base-whitened": "its features, whitened on unlabelled pictures",
+    "base-random": "a random map of its features",
     "unaligned": "trained on the backbone's own labels of the triplets",
     "aligned-head": "trained on the teacher's labels, through a head",
     "aligned": "trained on the teacher's labels",
     "teacher-base": "nothing: the features as they are",
     "teacher-centred": "nothing: the features less their training mean",
+    "teacher-whitened": "nothing: the features, whitened on unlabelled pictures",
+    "teacher-random": "nothing: a random map of the features",
     "predecessor": "single answers, the predecessor's recipe",
     "teacher-one-hot": "single answers, plain affine map",
     "ridge-strict": "coordinates in a VICE of these answers",
@@ -32,7 +34,7 @@ STAGES = {
     "observer": "nothing: the published VICE itself",
     "ceiling": "how far people, or most observers, agree",
 }
-STUDENTS = ("base", "base-centred", "unaligned", "aligned-head", "aligned")
+STUDENTS = ("base", "base-centred", "base-whitened", "base-random", "unaligned", "aligned-head", "aligned")
 # What readers see in place of a stage. A teacher's network before its map is called as any other network.
 LABELS = {
     "base": "before", "base-centred": "before, centred", "base-whitened": "before, whitened",
@@ -70,9 +72,9 @@ SHARES = (
 )
 # A stage and what it is compared with by a paired difference; a table shows those that its scores have.
 COMPARISONS = (
-    ("teacher", "teacher-base"), ("teacher", "teacher-centred"),
+    ("teacher", "teacher-base"), ("teacher", "teacher-centred"), ("teacher", "teacher-whitened"), ("teacher", "teacher-random"),
     ("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-head"), ("aligned", "unaligned"),
-    ("aligned", "base-centred"), ("aligned", "base"),
+    ("aligned", "base-random"), ("aligned", "base-whitened"), ("aligned", "base-centred"), ("aligned", "base"),
 )
 # Relations of two things, by the name that a score's ``item`` has.
 RELATIONS = {

@@ -16,7 +16,7 @@ from alive import alive, until
 
 from humalign import chain, profiles
 from humalign.artefacts import PACKAGE
-from humalign.chain import pipeline, processes, steps
+from humalign.chain import opened, pipeline, processes, steps
 from humalign.errors import HumalignError
 from humalign.show import chapters, notebooks
 
@@ -343,3 +343,10 @@ def test_an_open_run_without_a_recorded_one_says_so_in_one_line(capsys):
 def test_a_profile_of_ones_own_is_not_taken_for_the_recorded_one_of_its_name(tmp_path):
     (tmp_path / "demo.yaml").write_text("inherits: demo\nseed: 3\n")
     assert not chain.open(str(tmp_path / "demo.yaml")).scored() and chain.open("demo").scored()
+
+
+def test_a_summary_of_many_columns_fits_a_page():
+    rows = [{"things": "a", "model": "b", "part": "all", "features": 512, "steps": 60, "note": "x", "empty": None}]
+    shown = opened.Summary("teachers", rows)
+    assert shown._repr_html_().count("<th>") == opened.COLUMNS and "steps 60, note x</td>" in shown._repr_html_()
+    assert list(opened.Summary("few", [dict(list(rows[0].items())[:5])])._repr_html_().split("<th>"))[-1].startswith("steps")

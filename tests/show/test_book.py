@@ -30,7 +30,7 @@ CHAPTER = [
 ]
 INTRO = """# Intro
 
-```{figure} figures/first.png
+```{figure} _static/first.png
 :name: first
 :alt: One pixel.
 
@@ -49,6 +49,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(generated, "MODULES", {"Errors": ("humalign.errors",)})
     root = tmp_path / "root"
     shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
+    (root / "book" / "_static" / "first.png").write_bytes(base64.b64decode(PIXEL))
     shutil.copy(ROOT / "_config.yml", root)
     toc = {"format": "jb-book", "root": "book/intro", "chapters": [{"file": "notebooks/01_data"}, {"file": "book/api"},
                                                                        {"file": "book/scores"}, {"file": "book/references"}]}
@@ -73,11 +74,8 @@ def build(tmp_path):
 @pytest.fixture
 def render(root, build):
     """Render that book."""
-    def pixel(path):
-        path.write_bytes(base64.b64decode(PIXEL))
-
     runs = {"demo": ROOT / "book" / "recorded" / "demo"}
-    return lambda: book.render(root, build, build / "notebooks", {"first": pixel}, runs)
+    return lambda: book.render(root, build, build / "notebooks", runs)
 
 
 def test_the_book_is_rendered_once_and_again_when_something_changed(root, build, render, capsys):
