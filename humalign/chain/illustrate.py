@@ -27,8 +27,6 @@ from humalign.profiles import Profile
 FILE, LARGEST = "illustrations.json", 1_000_000
 # How many triplets are played, and how many run from clear to open.
 GAME, SPREAD = 10, 6
-# Photographs that a map has room for, at most.
-MOST = 150
 LEVELS = {"global-coarse": 3, "class-boundary": 2, "local-fine": 1}  # categories among the three
 UNSEEN = "answers about three photographs that the student's teacher did not see"
 SURE = "on which the published VICE is surest"
@@ -99,7 +97,7 @@ def illustrate(run: Run, provenance: Provenance) -> None:
         "triplets": _triplets(known, at_hand, folds),
         "levels": levels(known, at_hand),
     }
-    groups = [halves] * bool(halves) + [_of_folds(run, known, shown, folds)] * bool(folds)
+    groups = [halves] * bool(halves) + [_of_folds(known, shown, folds)] * bool(folds)
     several = {model: group for group in groups for model, _ in group[0].spaces}
     found["map"] = {model: [unseen.placed(each, model) for each in group] for model, group in several.items()}
     found["neighbours"] = {model: unseen.neighbours(group, model) for model, group in several.items()}
@@ -208,17 +206,11 @@ def levels(known: Things, at_hand: Bool[np.ndarray, " objects"]) -> Json:
 # ---- teachers, and the pool --------------------------------------------------------------------------------
 
 
-def _of_folds(
-    run: Run, known: Things, shown: Int[np.ndarray, " images"], folds: Sequence[Fold]
-) -> list[Half]:
-    """Return the objects with a photograph that each fold's teacher did not see, before and after its map.
-
-    Of many, as many are drawn as a map has room for.
-    """
+def _of_folds(known: Things, shown: Int[np.ndarray, " images"], folds: Sequence[Fold]) -> list[Half]:
+    """Return the objects with a photograph that each fold's teacher did not see, before and after its map."""
     found = []
     for fold in folds:
-        here = np.intersect1d(shown, fold.part.test)
-        rows = np.sort(stream(run.profile, 22, fold.number).permutation(here)[:MOST])
+        rows = np.intersect1d(shown, fold.part.test)
         space = fold.space(rows)
         spaces = {
             (fold.model, "base-centred"): space["teacher-centred"],

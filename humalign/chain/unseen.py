@@ -212,15 +212,19 @@ def plane(x: Float[np.ndarray, "k dim"]) -> tuple[Float[np.ndarray, "k 2"], floa
     return found / np.sqrt((found**2).sum(1).mean()), float(fitted.explained_variance_ratio_.sum())
 
 
-def placed(half: Half, model: str) -> Json:
-    """Return the map of one half before (centred) and after, the second turned to match the first."""
+def placed(half: Half, model: str, most: int = 150) -> Json:
+    """Return the map of one half before (centred) and after, the second turned to match the first.
+
+    Of more photographs than ``most`` those at even steps of their order are on it.
+    """
+    some = np.unique(np.linspace(0, len(half.names) - 1, min(most, len(half.names))).round().astype(int))
     (before, kept), (after, kept_after) = (
-        plane(half.spaces[model, stage]) for stage in ("base-centred", "aligned")
+        plane(half.spaces[model, stage][some]) for stage in ("base-centred", "aligned")
     )
     turn, _ = orthogonal_procrustes(after, before)
     return {
         "half": half.part,
-        "names": half.names,
+        "names": [half.names[each] for each in some],
         "base-centred": rounded(before),
         "aligned": rounded(after @ turn),
         "variance": {"base-centred": rounded(kept), "aligned": rounded(kept_after)},

@@ -33,10 +33,13 @@ def answered(rng, n=40, things=12):
 def votes(choices, row):
     """Return how often each object of a triplet was the odd one out."""
     pairs = ((0, 1), (0, 2), (1, 2))
-    return {int(choices.triplets[row][3 - a - b]): int(choices.counts[row][p]) for p, (a, b) in enumerate(pairs)}
+    return {
+        int(choices.triplets[row][3 - a - b]): int(choices.counts[row][p]) for p, (a, b) in enumerate(pairs)
+    }
 
 
 # ---- triplets and votes ------------------------------------------------------------------------------------
+
 
 def test_objects_in_ascending_order_keep_their_votes(rng):
     choices = answered(rng)
@@ -50,7 +53,9 @@ def test_an_entry_counts_votes_for_the_odd_one_out_by_name(rng):
     vice = np.eye(3)[[0, 0, 1]]  # the first two are alike
     one = unseen.entry([0, 1, 2], [7, 2, 1], ("a", "b", "c"), vice)
     assert (one["names"], one["votes"], one["answers"]) == (["a", "b", "c"], [1, 2, 7], 10)
-    assert one["vice"][2] == pytest.approx(np.e / (np.e + 2), abs=1e-3) and sum(one["vice"]) == pytest.approx(1, abs=2e-3)
+    assert one["vice"][2] == pytest.approx(np.e / (np.e + 2), abs=1e-3) and sum(one["vice"]) == pytest.approx(
+        1, abs=2e-3
+    )
 
 
 def test_triplets_within_some_objects_are_renumbered_with_their_counts(rng):
@@ -103,6 +108,7 @@ def test_spaced_triplets_stand_at_even_steps_and_repeat_no_photograph():
 
 # ---- what a student's choices are --------------------------------------------------------------------------
 
+
 def test_flips_are_counted_both_ways_against_both_references():
     said = list(itertools.product((True, False), repeat=3))
     asked = [
@@ -123,8 +129,15 @@ def test_flips_are_counted_both_ways_against_both_references():
 
 
 def half(rng, spaces, things=9):
-    return unseen.Half("half0", np.arange(0), np.arange(things), [f"t{at}" for at in range(things)], None,
-                       rng.standard_normal((things, 4)), spaces)
+    return unseen.Half(
+        "half0",
+        np.arange(0),
+        np.arange(things),
+        [f"t{at}" for at in range(things)],
+        None,
+        rng.standard_normal((things, 4)),
+        spaces,
+    )
 
 
 def test_a_plane_keeps_distances_of_directions_that_lie_in_one(rng):
@@ -144,6 +157,12 @@ def test_a_map_that_only_turned_lies_on_the_one_before(rng):
     assert np.array(one["aligned"]) == pytest.approx(np.array(one["base-centred"]), abs=2e-3)
 
 
+def test_a_map_has_room_for_so_many(rng):
+    one = half(rng, {("m", stage): rng.standard_normal((9, 4)) for stage in ("base-centred", "aligned")})
+    found = unseen.placed(one, "m", most=4)
+    assert found["names"] == ["t0", "t3", "t5", "t8"] and len(found["aligned"]) == 4
+
+
 def test_neighbours_are_the_nearest_others_and_their_agreement_with_people_is_counted(rng):
     spaces = {("m", stage): rng.standard_normal((9, 4)) for stage in ("base-centred", "aligned")}
     one = half(rng, spaces)
@@ -156,16 +175,21 @@ def test_neighbours_are_the_nearest_others_and_their_agreement_with_people_is_co
 
     kept = []
     for row in range(9):
-        near = {stage: nearest(x @ x.T, row) for stage, x in unit.items()} | {"people": nearest(one.vice @ one.vice.T, row)}
+        near = {stage: nearest(x @ x.T, row) for stage, x in unit.items()} | {
+            "people": nearest(one.vice @ one.vice.T, row)
+        }
         kept.append(len(set(near["base-centred"]) & set(near["aligned"])))
         for example in found["examples"]:
             if example["name"] == f"t{row}":
                 assert {stage: example[stage] for stage in near} == near and example["kept"] == kept[-1]
     assert found["kept"] == pytest.approx(np.mean(kept), abs=1e-3) and found["photographs"] == 9
-    assert [example["kept"] for example in found["examples"]] == sorted((e["kept"] for e in found["examples"]), reverse=True)
+    assert [example["kept"] for example in found["examples"]] == sorted(
+        (e["kept"] for e in found["examples"]), reverse=True
+    )
 
 
 # ---- matrices ----------------------------------------------------------------------------------------------
+
 
 def test_ranks_run_from_the_least_alike_to_the_most(rng):
     similar = rng.standard_normal((12, 12))
@@ -182,18 +206,26 @@ def test_objects_of_a_matrix_have_one_category_each_of_the_largest(rng):
     largest = np.argsort(-single.sum(0), kind="stable")[:3].tolist()
     assert list(dict.fromkeys(category for category, _ in found)) == largest
     assert all(member[row].sum() == 1 and member[row, category] for category, row in found)
-    assert len({row for _, row in found}) == len(found) == sum(min(4, single[:, each].sum()) for each in largest)
+    assert (
+        len({row for _, row in found}) == len(found) == sum(min(4, single[:, each].sum()) for each in largest)
+    )
     assert found == matrices.drawn(member, 3, 4, np.random.default_rng(1))
 
 
 # ---- the step and its file ---------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize(("name", "there"), [("things", True), ("demo", False), ("paper", False)])
 def test_only_a_profile_whose_judged_photographs_are_free_has_pictures(name, there):
     profile, step = profiles.load(name), steps.STEPS["illustrations"]
     assert step.outputs(profile) == [illustrate.FILE] * there
     assert bool(step.sources(profile)) == there
-    others = {name for other in steps.STEPS if other != "illustrations" for name in steps.STEPS[other].sources(profile)}
+    others = {
+        name
+        for other in steps.STEPS
+        if other != "illustrations"
+        for name in steps.STEPS[other].sources(profile)
+    }
     assert set(step.sources(profile)) <= others, "pictures ask for nothing that the scores do not need"
 
 
@@ -209,7 +241,9 @@ def test_the_recorded_file_is_small_and_whole(recorded):
         for counts in found["counts"].values():
             assert sum(counts[kind] for kind in ("gained", "lost", "both", "neither")) == counts["answers"]
             assert counts["gained"] + counts["lost"] <= counts["differ"]
-    assert {one["answers"] for each in ("spread", "clear", "open") for one in recorded["triplets"][each]} <= set(range(15, 30))
+    assert {
+        one["answers"] for each in ("spread", "clear", "open") for one in recorded["triplets"][each]
+    } <= set(range(15, 30))
 
 
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")
@@ -225,11 +259,17 @@ def test_recorded_votes_are_peoples_and_no_teacher_of_the_student_saw_the_photog
             said[frozenset(known.names[each] for each in choices.triplets[row])] = {
                 known.names[each]: count for each, count in votes(choices, row).items()
             }
-    together = [one for found in recorded["flipped"].values() for each in found["examples"].values() for one in each]
+    together = [
+        one for found in recorded["flipped"].values() for each in found["examples"].values() for one in each
+    ]
     for one in [*recorded["game"], recorded["followed"], *together]:
         assert said[frozenset(one["names"])] == dict(zip(one["names"], one["votes"], strict=True))
         assert {f"half{half[name]}" for name in one["names"]} == {one["half"]}
-    for one in (recorded["triplets"]["clear"][0], recorded["triplets"]["open"][0], *recorded["levels"].values()):
+    for one in (
+        recorded["triplets"]["clear"][0],
+        recorded["triplets"]["open"][0],
+        *recorded["levels"].values(),
+    ):
         assert said[frozenset(one["names"])] == dict(zip(one["names"], one["votes"], strict=True))
     unseen_answers = [names for names in said if len({half[name] for name in names}) == 1]
     for found in recorded["flipped"].values():

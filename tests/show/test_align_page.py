@@ -30,7 +30,7 @@ COMMANDS = re.findall(r"^\$ ((?:python|humalign) .*)$", PAGE, re.MULTILINE)
 (LOAD,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 FORMATS = re.findall(r"(?:Options: `([^`]*)`\n\n)?```console\n\$ head -(\d) (\S+)\n(.*?)```", PAGE, re.DOTALL)
 NAMES = sorted(f"{shape}-{hue:02}.png" for shape in toy.SHAPES for hue in range(toy.HUES))
-HELD = {"task": "odd-one-out", "split": "a thing held out"}
+HELD = {"task": "odd-one-out", "split": "own, a thing held out"}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_the_recorded_run_is_one_of_these_commands(followed):
     assert set(here.index) == set(kept.index), "run the page's commands, then `make record PROFILE=aligned`"
     assert set(kept["profile"]) == {"aligned"} and set(kept["evidence"]) == {"simulated", "labels"}
     # Agreement is with the same answers, whatever the pictures' size.
-    same = [row for row in here.index if row[2:4] == ("odd-one-out", "a thing held out")]
+    same = [row for row in here.index if row[2:4] == ("odd-one-out", "own, a thing held out")]
     assert here.loc[same, "n"].tolist() == kept.loc[same, "n"].tolist()
 
 

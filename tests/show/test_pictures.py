@@ -64,6 +64,7 @@ def opened(uri):
 
 # ---- every picture -----------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_picture_asks_for_nothing_names_every_image_and_is_the_same_each_time(name):
     found = page(name)
@@ -72,7 +73,12 @@ def test_a_picture_asks_for_nothing_names_every_image_and_is_the_same_each_time(
     assert all(re.search(r'alt="[^"]+"', image) for image in images)
     assert all('role="img"' in each and "aria-label=" in each for each in re.findall(r"<svg [^>]*>", found))
     assert found == page(name) and repr(DRAWN[name](RUN)).count("\n") == 0
-    assert "nan" not in re.sub(r"base64,[^\"]*", "", re.sub(r"<style>.*?</style>", "", found, flags=re.S)).lower().split()
+    assert (
+        "nan"
+        not in re.sub(r"base64,[^\"]*", "", re.sub(r"<style>.*?</style>", "", found, flags=re.S))
+        .lower()
+        .split()
+    )
     for tag in ("div", "figure", "svg", "span", "p", "ol", "li", "table"):
         assert len(re.findall(f"<{tag}[ >]", found)) == found.count(f"</{tag}>"), tag
 
@@ -92,7 +98,10 @@ def test_triplets_say_the_votes_and_frame_the_most_frequent():
     html = found._repr_html_()
     assert html.count("hp-card hp-odd") == 1
     odd = one["names"][int(np.argmax(one["votes"]))]
-    assert f'alt="photograph: {photographs.said(odd)}"' in html.partition('hp-card hp-odd"')[2].partition("</figure>")[0]
+    assert (
+        f'alt="photograph: {photographs.said(odd)}"'
+        in html.partition('hp-card hp-odd"')[2].partition("</figure>")[0]
+    )
     for name, vote in zip(one["names"], one["votes"], strict=True):
         assert f"{vote} of {one['answers']}" in html and f"{photographs.said(name)} {vote}" in repr(found)
     assert len(re.findall("people agree", pictures.triplets(RUN, n=2)._repr_html_())) == 2
@@ -121,10 +130,13 @@ def test_both_maps_show_the_same_photographs_each_kept_once():
 def test_names_on_a_map_cover_no_other(names_only):
     found = pictures.map(RUN)._repr_html_()
     for panel in found.split("<svg")[1:]:
-        boxes = [(float(x), float(y), 6.2 * len(text)) for x, y, text in re.findall(r'<text x="([-\d.]+)" y="([-\d.]+)"[^>]*>([^<]+)<', panel)]
+        written = re.findall(r'<text x="([-\d.]+)" y="([-\d.]+)"[^>]*>([^<]+)<', panel)
+        boxes = [(float(x), float(y), 6.2 * len(text)) for x, y, text in written]
         assert len(boxes) > 20
         for at, (x, y, width) in enumerate(boxes):
-            assert all(abs(y - v) > 10 or x + width <= u + 1 or u + wide <= x + 1 for u, v, wide in boxes[:at])
+            assert all(
+                abs(y - v) > 10 or x + width <= u + 1 or u + wide <= x + 1 for u, v, wide in boxes[:at]
+            )
 
 
 def test_a_heat_map_is_symmetric_and_brighter_for_higher_ranks():
@@ -147,7 +159,9 @@ def test_without_a_data_folder_names_are_drawn(monkeypatch, tmp_path):
     assert pictures.thumbnail("donkey") == "" and "image/webp" not in page("triplets")
 
 
-@pytest.mark.parametrize(("name", "said"), [("bat1", "bat"), ("hot-air_balloon", "hot-air balloon"), ("ice_cream", "ice cream")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("bat1", "bat"), ("hot-air_balloon", "hot-air balloon"), ("ice_cream", "ice cream")]
+)
 def test_names_are_those_that_people_write(name, said):
     assert photographs.said(name) == said
 
@@ -157,6 +171,7 @@ def test_names_are_escaped(names_only):
 
 
 # ---- mistakes ----------------------------------------------------------------------------------------------
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -182,10 +197,12 @@ def test_a_missing_or_damaged_file_is_one_line_with_the_mend(run):
     path = run.with_name(illustrations.FILE)
     for text in ("{", "[]", '{"rules": {}}'):
         path.write_text(text)
-        with pytest.raises(HumalignError, match="damaged.*humalign run illustrations --profile"):
+        with pytest.raises(HumalignError, match=r"damaged.*humalign run illustrations --profile"):
             pictures.triplets(run)
     path.unlink()
-    with pytest.raises(HumalignError, match="no .*illustrations.json: `humalign run illustrations --profile"):
+    with pytest.raises(
+        HumalignError, match=r"no .*illustrations.json: `humalign run illustrations --profile"
+    ):
         pictures.triplets(run)
 
 
@@ -202,7 +219,7 @@ def test_a_damaged_matrix_is_one_line(run):
     for broken in ("!", base64.b64encode(b"123").decode()):
         one = found["matrices"][0] | {"panels": dict.fromkeys(found["matrices"][0]["panels"], broken)}
         path.write_text(json.dumps(found | {"matrices": [one]}))
-        with pytest.raises(HumalignError, match="make the.* illustrations again"):
+        with pytest.raises(HumalignError, match=r"make the.* illustrations again"):
             pictures.matrices(run)
 
 
