@@ -12,21 +12,15 @@ from __future__ import annotations
 
 import argparse
 import base64
-import contextlib
-import functools
-import http.server
 import itertools
 import json
-import shutil
 import sys
-import threading
-from collections.abc import Iterator
+from collections import defaultdict
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
@@ -35,68 +29,16 @@ from humalign.show.book import pages
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / ".ci"))
+from book_browser import browser, served  # noqa: E402
 from book_links import dead_links  # noqa: E402
 
 SCREENS = {1400: 900, 390: 844}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 INSPECT = Path(__file__).with_name("inspect.js").read_text("utf-8")
 SCHEMES = ("light", "dark")
 # Words that a reader looks for, each to be found from a server and from a disk.
 SOUGHT = ("UnAligNet", "AligNet", "own model")
 DRAWN = "return document.querySelectorAll('.odd-choices.odd-shown .odd-choice:enabled').length == 3"
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Yield the address of a folder on the loopback interface."""
-
-    class Pages(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/favicon.ico":  # asked for by the browser itself, on a page that names no icon
-                self.send_response(http.HTTPStatus.NO_CONTENT)
-                self.end_headers()
-            else:
-                super().do_GET()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    class Server(http.server.ThreadingHTTPServer):
-        def handle_error(self, request: object, client_address: object) -> None:
-            pass  # the browser went on to the next page
-
-    with Server(("127.0.0.1", 0), functools.partial(Pages, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@contextlib.contextmanager
-def browser() -> Iterator[webdriver.Chrome]:
-    """Yield a headless Chromium that can reach nothing but this machine."""
-    driver, binary = shutil.which("chromedriver"), next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not driver or not binary:
-        sys.exit("check_book: no chromium or no chromedriver: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for flag in (
-        "headless=new",
-        "no-sandbox",
-        "disable-dev-shm-usage",
-        "disable-background-networking",
-        "hide-scrollbars",
-        "host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    ):
-        options.add_argument(f"--{flag}")
-    chrome = webdriver.Chrome(options=options, service=Service(driver))
-    try:
-        chrome.set_page_load_timeout(60)
-        chrome.set_script_timeout(60)
-        yield chrome
-    finally:
-        chrome.quit()
 
 
 def show(chrome: webdriver.Chrome, url: str, width: int, scheme: str = "light") -> None:
@@ -122,6 +64,20 @@ def faults(chrome: webdriver.Chrome, url: str, width: int, scheme: str = "light"
     """Open a page and return what is wrong with it, in one line each."""
     show(chrome, url, width, scheme)
     return list(dict.fromkeys([*chrome.execute_async_script(INSPECT, width), *asked(chrome, url)]))
+
+
+def looked_at(chrome: webdriver.Chrome, url: str, picture: Path | None) -> list[str]:
+    """Open a page at every width in every scheme, and say once what is wrong, and where unless everywhere."""
+    screens, found = list(itertools.product(SCREENS, SCHEMES)), defaultdict[str, list[str]](list)
+    for width, scheme in screens:
+        for fault in faults(chrome, url, width, scheme):
+            found[fault].append(f"{width} px, {scheme}")
+        if picture:
+            screenshot(chrome, picture.with_name(f"{picture.name}-{width}-{scheme}.png"), width)
+    return [
+        fault if len(where) == len(screens) else f"{fault} ({'; '.join(where)})"
+        for fault, where in found.items()
+    ]
 
 
 def asked(chrome: webdriver.Chrome, url: str) -> list[str]:
@@ -257,16 +213,8 @@ def check(folder: Path, screenshots: Path | None, only: str = "") -> int:
             if not there:
                 found.append("the page is not there")
             try:
-                for width, scheme in (
-                    itertools.product(SCREENS, SCHEMES) if there and name != "search" else ()
-                ):
-                    found += [
-                        f"{fault} ({width} px, {scheme})" for fault in faults(chrome, url, width, scheme)
-                    ]
-                    if screenshots:
-                        screenshot(
-                            chrome, screenshots / f"{name.replace('/', '-')}-{width}-{scheme}.png", width
-                        )
+                if there and name != "search":
+                    found += looked_at(chrome, url, screenshots and screenshots / name.replace("/", "-"))
                 if there and '<div id="odd-' in (folder / f"{name}.html").read_text("utf-8"):
                     found += [f"{fault} (by mouse)" for fault in played(chrome, url, keys=False)]
                     found += [f"{fault} (by keys)" for fault in played(chrome, url, keys=True)]

@@ -1,4 +1,4 @@
-"""What pictures show of a run: triplets with people's answers, maps, neighbours and matrices, all by name, in one small file.
+"""What pictures show of a run: triplets with answers, maps, neighbours and matrices, by name, in one file.
 
 Every choice follows a rule, and no rule looks at whether a model is right. The rules are part of the file.
 """
@@ -27,31 +27,32 @@ from humalign.profiles import Profile
 FILE, LARGEST = "illustrations.json", 1_000_000
 # How many triplets are played, and how many run from clear to open.
 GAME, SPREAD = 10, 6
-# Photographs that a map has room for, at most.
-MOST = 150
 LEVELS = {"global-coarse": 3, "class-boundary": 2, "local-fine": 1}  # categories among the three
 UNSEEN = "answers about three photographs that the student's teacher did not see"
 SURE = "on which the published VICE is surest"
 RULES = {
-    "game": f"of the {UNSEEN}, in the order of how sure the published VICE is: those at even steps; no photograph twice",
-    "spread": "from each sixth of the repeated triplets in the order of the entropy of their answers: the one with the"
-    " most photographs at hand, nearest the middle",
+    "game": f"of the {UNSEEN}, in the order of how sure the published VICE is: those at even steps, no"
+    " photograph twice",
+    "spread": "from each sixth of the repeated triplets in the order of the entropy of their answers: the one"
+    " with the most photographs at hand, nearest the middle",
     "clear": "of the repeated triplets with the most photographs at hand: the least entropy of the answers",
     "open": "of the repeated triplets with the most photographs at hand: the greatest entropy of the answers",
-    "doubt": "as clear and open, among the repeated triplets whose objects the teacher of one fold did not see",
-    "levels": f"of the answered triplets of photographs whose objects have one category each: at each level the one {SURE}",
-    "flipped": f"of the {UNSEEN}, where base and aligned differ and one of them is right: those {SURE}; no photograph twice",
-    "map": "photographs that the student's teacher did not see",
-    "neighbours": "of the photographs that the student's teacher did not see, in the order of how many of their five"
-    " nearest stayed: those at even steps",
-    "matrices": "of the objects of one category that the teacher did not see: the largest categories, and as many"
-    " objects of each, drawn at random",
+    "doubt": "as clear and open, among the repeated triplets whose objects one fold's teacher did not see",
+    "levels": "of the answered triplets of photographs whose objects have one category each: at each level"
+    f" the one {SURE}",
+    "flipped": f"of the {UNSEEN}, where base and aligned differ and one of them is right: those {SURE}, no"
+    " photograph twice",
+    "map": "photographs that the model's teacher did not see",
+    "neighbours": "of the photographs that the model's teacher did not see, in the order of how many of their"
+    " five nearest stayed: those at even steps",
+    "matrices": "of the objects of one category that the teacher did not see: the largest categories, and as"
+    " many objects of each, drawn at random",
     "followed": f"of the {UNSEEN}: the one {SURE}",
     "pseudo-labelled": "three pictures of the pool, of three classes, drawn at random",
-}  # fmt: skip
+}
 
 
-# ---- the step --------------------------------------------------------------------------------------------------------
+# ---- the step ----------------------------------------------------------------------------------------------
 
 
 def files(profile: Profile) -> list[str]:
@@ -96,7 +97,7 @@ def illustrate(run: Run, provenance: Provenance) -> None:
         "triplets": _triplets(known, at_hand, folds),
         "levels": levels(known, at_hand),
     }
-    groups = [halves] * bool(halves) + [_of_folds(run, known, shown, folds)] * bool(folds)
+    groups = [halves] * bool(halves) + [_of_folds(known, shown, folds)] * bool(folds)
     several = {model: group for group in groups for model, _ in group[0].spaces}
     found["map"] = {model: [unseen.placed(each, model) for each in group] for model, group in several.items()}
     found["neighbours"] = {model: unseen.neighbours(group, model) for model, group in several.items()}
@@ -115,11 +116,11 @@ def illustrate(run: Run, provenance: Provenance) -> None:
         part.write_text(text, "utf-8")
 
 
-# ---- triplets that many people answered ------------------------------------------------------------------------------
+# ---- triplets that many people answered --------------------------------------------------------------------
 
 
 def _agreement(known: Things) -> Json:
-    """Count the repeated triplets by the share of the answers that the most frequent one had, in twentieths."""
+    """Count the repeated triplets by the share of their most frequent answer, in twentieths."""
     share = known.repeated.shares.max(1)
     counts = np.histogram(share, bins=np.arange(6, 21) / 20 + 1e-9)[0]
     answers = np.median(known.repeated.counts.sum(1))
@@ -142,7 +143,10 @@ def extremes(
 
 
 def spread(choices: Choices, at_hand: Bool[np.ndarray, " objects"], n: int) -> list[int]:
-    """Return rows from the least to the most divided: from each of n parts the one with the most photographs, nearest its middle."""
+    """Return rows from the least to the most divided, one of each of n parts.
+
+    It is the one with the most photographs at hand, nearest the middle of its part.
+    """
     parts = np.array_split(np.argsort(entropy(choices.shares), kind="stable"), n)
     pictures = [at_hand[choices.triplets[part]].sum(1) for part in parts]
     return [
@@ -182,7 +186,7 @@ def _triplets(known: Things, at_hand: Bool[np.ndarray, " objects"], folds: Seque
 
 
 def levels(known: Things, at_hand: Bool[np.ndarray, " objects"]) -> Json:
-    """Return for each level of abstraction a triplet of photographs, its categories, and how many there were to choose from."""
+    """Return a triplet of photographs of each level of abstraction, and of how many it was chosen."""
     asked, member = unseen.in_order(known.asked_once), known.categories.to_numpy(dtype=bool)
     category = np.where((member.sum(1) == 1) & at_hand, member.argmax(1), -1)
     of = np.sort(category[asked.triplets], axis=1)
@@ -199,20 +203,14 @@ def levels(known: Things, at_hand: Bool[np.ndarray, " objects"]) -> Json:
     return found
 
 
-# ---- teachers, and the pool -------------------------------------------------------------------------------------------------------
+# ---- teachers, and the pool --------------------------------------------------------------------------------
 
 
-def _of_folds(
-    run: Run, known: Things, shown: Int[np.ndarray, " images"], folds: Sequence[Fold]
-) -> list[Half]:
-    """Return the objects with a photograph that the teacher of each fold did not see, before and after its map.
-
-    Of many, as many are drawn as a map has room for.
-    """
+def _of_folds(known: Things, shown: Int[np.ndarray, " images"], folds: Sequence[Fold]) -> list[Half]:
+    """Return the objects with a photograph that each fold's teacher did not see, before and after its map."""
     found = []
     for fold in folds:
-        here = np.intersect1d(shown, fold.part.test)
-        rows = np.sort(stream(run.profile, 22, fold.number).permutation(here)[:MOST])
+        rows = np.intersect1d(shown, fold.part.test)
         space = fold.space(rows)
         spaces = {
             (fold.model, "base-centred"): space["teacher-centred"],
@@ -225,7 +223,7 @@ def _of_folds(
 
 
 def _pseudo_labelled(run: Run) -> Json:
-    """Return one triplet of the pool with the shares of each as the odd one out by the teacher, before and after; by class names."""
+    """Return a triplet of the pool, by class names, with the teacher's shares of each as the odd one out."""
     classes = sets.load(run.profile, run.profile.data.pool).labels.get("class")
     if classes is None or classes.nunique() < 3:
         return {}

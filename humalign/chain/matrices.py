@@ -1,4 +1,4 @@
-"""Rank matrices of similarities: a model's, people's, and the model's after alignment, of the same things in one order."""
+"""Rank matrices of similarities of the same things: a model's before and after, and people's."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ NEAR = "kriegeskorte-92"
 CATEGORIES, OF_CATEGORY = 8, 12
 # How the 92 images are grouped: the columns of their file that hold for each image of a group.
 GROUPS_92 = {
-    "human bodies": ("human", "body"), "human faces": ("human", "face"), "animal bodies": ("nonhumani", "body"),
-    "animal faces": ("nonhumani", "face"), "natural things": ("natObj",), "made things": ("artiObj",),
-}  # fmt: skip
+    "human bodies": ("human", "body"),
+    "human faces": ("human", "face"),
+    "animal bodies": ("nonhumani", "body"),
+    "animal faces": ("nonhumani", "face"),
+    "natural things": ("natObj",),
+    "made things": ("artiObj",),
+}
 
 
 def ranks(similar: Float[np.ndarray, "n n"]) -> UInt8[np.ndarray, " pairs"]:
@@ -36,20 +40,28 @@ def ranks(similar: Float[np.ndarray, "n n"]) -> UInt8[np.ndarray, " pairs"]:
 def matrix(
     title: str, groups: Sequence[str], names: Sequence[str], panels: dict[str, np.ndarray], who: Json
 ) -> Json:
-    """Return the rank matrices of several similarities of the same things, and how each agrees with people's."""
+    """Return rank matrices of several similarities of the same things, and how each agrees with people's."""
     upper = np.triu_indices(len(groups), 1)
     told = panels["people"][upper]
     return {
-        "title": title, "groups": list(groups), "names": list(names), **who, "pairs": len(told),
+        "title": title,
+        "groups": list(groups),
+        "names": list(names),
+        **who,
+        "pairs": len(told),
         "panels": {name: base64.b64encode(ranks(each).tobytes()).decode() for name, each in panels.items()},
-        "rsa": {name: rounded(spearmanr(each[upper], told).statistic) for name, each in panels.items() if name != "people"},
-    }  # fmt: skip
+        "rsa": {
+            name: rounded(spearmanr(each[upper], told).statistic)
+            for name, each in panels.items()
+            if name != "people"
+        },
+    }
 
 
 def drawn(
     member: Bool[np.ndarray, "m categories"], categories: int, of_each: int, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """Draw objects of one category each from the largest categories: category and row, the largest category first."""
+    """Draw objects of one category each from the largest categories: (category, row), largest first."""
     category = np.where(member.sum(1) == 1, member.argmax(1), -1)
     sizes = np.bincount(category[category >= 0], minlength=member.shape[1])
     largest = [each for each in np.argsort(-sizes, kind="stable")[:categories] if sizes[each] >= 2]
@@ -69,16 +81,18 @@ def of_objects(run: Run, known: Things, folds: Sequence[Fold]) -> list[Json]:
     rows = fold.part.test[[row for _, row in some]]
     space = fold.space(rows)
     panels = {
-        "teacher-base": people.cosines(space["teacher-base"]), "teacher-centred": people.cosines(space["teacher-centred"]),
-        "people": people.dot_similarity(known.published[rows]), "teacher": people.dot_similarity(space["teacher"]),
-    }  # fmt: skip
+        "teacher-base": people.cosines(space["teacher-base"]),
+        "teacher-centred": people.cosines(space["teacher-centred"]),
+        "people": people.dot_similarity(known.published[rows]),
+        "teacher": people.dot_similarity(space["teacher"]),
+    }
     groups = [str(known.categories.columns[each]) for each, _ in some]
     names, who = [known.names[row] for row in rows], {"model": fold.model, "people": "the published VICE"}
     return [matrix("objects", groups, names, panels, who)]
 
 
 def of_92(run: Run) -> list[Json]:
-    """Return matrices of the 92 images, which no teacher saw: the first student's, and the mean of people's."""
+    """Return matrices of the 92 images, which no teacher saw: each student's, and the mean of people's."""
     if NEAR not in run.profile.data.judged:
         return []
     told = sets.similarity_92()
@@ -97,9 +111,11 @@ def of_92(run: Run) -> list[Json]:
     for student in run.profile.students:
         if NEAR in sets.evaluated(run.profile, student) and "all" in student.parts:
             panels = {
-                stage: people.backbone_similarity(features.read(run, student.backbone, stage, NEAR))[np.ix_(order, order)]
+                stage: people.backbone_similarity(features.read(run, student.backbone, stage, NEAR))[
+                    np.ix_(order, order)
+                ]
                 for stage in STAGES
-            }  # fmt: skip
+            }
             panels["people"] = -told.matrices.mean(0)[np.ix_(order, order)]
             who = {"model": student.backbone, "people": f"the mean of {len(told.matrices)} people"}
             found.append(

@@ -140,10 +140,6 @@ class Opened:
         """Make every evaluation of the profile, and return the table of scores."""
         raise NotImplementedError
 
-    def illustrate(self) -> Summary:
-        """Keep what pictures show: a few triplets, maps, neighbours and matrices, in one small file."""
-        return self._summary("pictures of the book", "illustrations")
-
     def path(self, name: str) -> Path:
         """Return where an artefact lies."""
         raise NotImplementedError

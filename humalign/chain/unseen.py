@@ -1,6 +1,6 @@
 """Photographs that the teacher of a student did not see: answers about them, choices, maps and neighbours.
 
-A student has two teachers, each fitted to one half of the photographs; what is shown of a photograph is by the
+Each teacher of a student is fitted to one half of the photographs; what is shown of a photograph is by the
 student whose teacher was fitted to the other half.
 """
 
@@ -24,7 +24,7 @@ from humalign.evaluation import people, uncertainty
 
 PHOTOGRAPHS = "things-photographs"
 STAGES = ("base", "base-centred", "aligned")
-# How many flipped triplets of each direction are shown, photographs with their neighbours, and of these how many.
+# How many are kept: flipped triplets of each direction, photographs with neighbours, neighbours of each.
 FLIPPED, NEIGHBOURS, NEAREST = 6, 6, 5
 Json = dict[str, Any]
 
@@ -40,7 +40,7 @@ def entry(
     names: Sequence[str],
     vice: Float[np.ndarray, "objects dims"],
 ) -> Json:
-    """Return one triplet by name, with the votes for each as the odd one out, and the shares that VICE expects."""
+    """Return one triplet by name, with the votes for each as the odd one out, and the shares by VICE."""
     asked = np.asarray([triplet])
     votes = [int(count) for count in counts][::-1]  # the pairs (ij, ik, jk) leave out k, j, i
     expected = people.choices(vice, asked)[0][::-1]
@@ -54,7 +54,7 @@ def entry(
 
 @dataclasses.dataclass(frozen=True)
 class Half:
-    """The photographs that one teacher did not see: their names, answers wholly about them, and every student of that teacher.
+    """The photographs that one teacher did not see, answers wholly about them, and students of that teacher.
 
     Attributes:
         seen: places of the other photographs, among all.
@@ -73,7 +73,7 @@ class Half:
 
 
 def within(choices: Choices, rows: Int[np.ndarray, " m"]) -> Choices | None:
-    """Return the triplets wholly inside some objects with their counts, renumbered to places among these; None where there is none."""
+    """Return the triplets wholly inside some objects, renumbered to places among these, if there are any."""
     place = np.full(max(int(choices.triplets.max()), int(rows.max())) + 1, -1)
     place[rows] = np.arange(len(rows))
     local = place[choices.triplets]
@@ -82,7 +82,7 @@ def within(choices: Choices, rows: Int[np.ndarray, " m"]) -> Choices | None:
 
 
 def in_order(choices: Choices) -> Choices:
-    """Return triplets with their three objects in ascending order: in some files the odd one always stands last."""
+    """Return triplets with their objects in ascending order: in some files the odd one always stands last."""
     order = np.argsort(choices.triplets, axis=1)
     votes = np.take_along_axis(
         choices.counts[:, ::-1], order, axis=1
@@ -108,8 +108,9 @@ def halves(run: Run, known: Things) -> list[Half]:
             rows = here[part.test]
             spaces = {
                 (model, stage): features.read(run, model, stage, PHOTOGRAPHS, part.name)[part.test]
-                for model in students for stage in STAGES
-            }  # fmt: skip
+                for model in students
+                for stage in STAGES
+            }
             names = [known.names[row] for row in rows]
             found.append(
                 Half(
@@ -131,7 +132,7 @@ def odd(similarities: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
 
 
 def answered(halves: Sequence[Half]) -> list[Json]:
-    """Return every answered triplet of both halves with all students' choices, and whether each is right, the surest of VICE first."""
+    """Return every answered triplet of both halves with all choices, the surest of VICE first."""
     found = []
     for half in (half for half in halves if half.choices is not None):
         assert half.choices is not None
@@ -167,7 +168,7 @@ def spaced(asked: Sequence[Json], n: int) -> list[Json]:
 
 
 def flipped(asked: Sequence[Json], model: str) -> Json:
-    """Count how a student's choices changed, against the base and the centred base, and show some in both directions.
+    """Count how a student's choices changed against the base, as it is and centred; keep some both ways.
 
     A choice is right if it is the most frequent answer; nearly all triplets have one answer.
     """
@@ -177,9 +178,13 @@ def flipped(asked: Sequence[Json], model: str) -> Json:
         both = [(before[1], after[1]) for before, after in pairs]
         differ = sum(before[0] != after[0] for before, after in pairs)
         counts[reference] = {
-            "answers": len(pairs), "differ": differ, "gained": both.count((False, True)), "lost": both.count((True, False)),
-            "both": both.count((True, True)), "neither": both.count((False, False)),
-        }  # fmt: skip
+            "answers": len(pairs),
+            "differ": differ,
+            "gained": both.count((False, True)),
+            "lost": both.count((True, False)),
+            "both": both.count((True, True)),
+            "neither": both.count((False, False)),
+        }
     directions = {"gained": (False, True), "lost": (True, False)}
     examples: dict[str, list[Json]] = {}
     for direction, wanted in directions.items():
@@ -193,13 +198,13 @@ def flipped(asked: Sequence[Json], model: str) -> Json:
     return {"counts": counts, "examples": examples}
 
 
-# ---- maps and neighbours ---------------------------------------------------------------------------------------------
+# ---- maps and neighbours -----------------------------------------------------------------------------------
 
 
 def plane(x: Float[np.ndarray, "k dim"]) -> tuple[Float[np.ndarray, "k 2"], float]:
-    """Place things in the plane by classical scaling of their cosine distances; return also the share of variance kept.
+    """Place things in the plane by classical scaling of cosine distances; return the variance kept, too.
 
-    Principal components of vectors of length one are that: their squared distance is twice one less the cosine.
+    Principal components of vectors of length one are that: their squared distance is 2 - 2 cosines.
     Coordinates have a root mean square distance of one from their mean.
     """
     fitted = PCA(2, svd_solver="full").fit(unit_rows(np.asarray(x, dtype=float)))
@@ -207,16 +212,23 @@ def plane(x: Float[np.ndarray, "k dim"]) -> tuple[Float[np.ndarray, "k 2"], floa
     return found / np.sqrt((found**2).sum(1).mean()), float(fitted.explained_variance_ratio_.sum())
 
 
-def placed(half: Half, model: str) -> Json:
-    """Return the map of one half before (centred) and after, the second turned (or mirrored) to lie nearest to the first."""
+def placed(half: Half, model: str, most: int = 150) -> Json:
+    """Return the map of one half before (centred) and after, the second turned to match the first.
+
+    Of more photographs than ``most`` those at even steps of their order are on it.
+    """
+    some = np.unique(np.linspace(0, len(half.names) - 1, min(most, len(half.names))).round().astype(int))
     (before, kept), (after, kept_after) = (
-        plane(half.spaces[model, stage]) for stage in ("base-centred", "aligned")
+        plane(half.spaces[model, stage][some]) for stage in ("base-centred", "aligned")
     )
     turn, _ = orthogonal_procrustes(after, before)
     return {
-        "half": half.part, "names": half.names, "base-centred": rounded(before), "aligned": rounded(after @ turn),
+        "half": half.part,
+        "names": [half.names[each] for each in some],
+        "base-centred": rounded(before),
+        "aligned": rounded(after @ turn),
         "variance": {"base-centred": rounded(kept), "aligned": rounded(kept_after)},
-    }  # fmt: skip
+    }
 
 
 def nearest(similar: Float[np.ndarray, "k k"], n: int) -> Int[np.ndarray, "k n"]:
@@ -227,7 +239,7 @@ def nearest(similar: Float[np.ndarray, "k k"], n: int) -> Int[np.ndarray, "k n"]
 
 
 def neighbours(halves: Sequence[Half], model: str) -> Json:
-    """Return the nearest of some photographs before (centred) and after, and how many of the nearest of all are people's.
+    """Return the nearest of some photographs before (centred) and after; of all, how many are people's.
 
     People's are the nearest in the published VICE, a model of people's answers.
     """
@@ -253,14 +265,14 @@ def neighbours(halves: Sequence[Half], model: str) -> Json:
     }
 
 
-# ---- one triplet, followed through -----------------------------------------------------------------------------------
+# ---- one triplet, followed through -------------------------------------------------------------------------
 
 
 def followed(run: Run, halves: Sequence[Half], asked: Sequence[Json], model: str) -> Json:
-    """Return one triplet with the share of each as the odd one out: by VICE, by the teacher and the student before and after.
+    """Return one triplet with the share of each as the odd one out, by teacher and student, before and after.
 
-    The student's shares are a softmax of its cosines, at the temperature at which answers about the other half, which its
-    teacher saw, are most likely.
+    The student's shares are a softmax of its cosines, at the temperature at which answers about the other
+    half, which its teacher saw, are most likely.
     """
     one = shown(asked[:1], model)[0]
     half, labeller = next(half for half in halves if half.part == one["half"]), run.profile.labeller

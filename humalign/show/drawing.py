@@ -44,7 +44,7 @@ LOOKS: dict[str, tuple[str, Any]] = {
     "aligned": ("#0a78d0", "D"), "teacher": ("#c93d2e", "X"), "predecessor": ("#8d74c9", (3, 1, 0)),
     "ridge-strict": ("#58a05a", "h"), "ridge": ("#128a6b", "8"), "teacher-one-hot": ("#d9534f", "<"),
     "teacher-distilled": ("#a8780f", "P"), "teacher-published": ("#8a7a00", ">"),
-    "observer": ("#6a80d0", "*"), "ceiling": (INK, "d"), "people": (INK, (4, 0, 45)),
+    "observer": ("#6a80d0", "*"), "ceiling": (INK, "d"), "people": (INK, "d"),
     "observers": (INK, (8, 1, 0)), "dense": ("#128a6b", (5, 0, 180)), "sparse": ("#c0569b", (6, 1, 0)),
 }
 # A teacher's network before its map looks as any other network.

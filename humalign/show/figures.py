@@ -19,7 +19,7 @@ from humalign.show import panels as panels_of
 from humalign.show.arrows import arrows
 from humalign.show.drawing import LETTERS, STYLE, WIDTH, Drawing, save, wrapped
 from humalign.show.panels import Line, Panel
-from humalign.show.stages import ACROSS, RELATIONS, SCORED_LEVELS, SETS, in_order, models, models_in_order, name, short
+from humalign.show.stages import ACROSS, RELATIONS, SCORED_LEVELS, SETS, distinct, in_order, models, models_in_order, name, short
 from humalign.show.stages import metric as metric_named
 
 __all__ = ["across_experiments", "arrows", "curves", "dots", "groups", "overview", "panel", "save"]
@@ -32,7 +32,7 @@ NONE: Line = (0.0, "no correlation")
 MEAN: Line = (0.0, "mean of all pairs")
 # How the values of a column are called and ordered, where nothing else is said.
 NAMES: dict[str, Callable[[Any], str]] = {
-    "stage": name, "model": short, "metric": metric_named, "item": lambda item: RELATIONS.get(item, item),
+    "model": short, "metric": metric_named, "item": lambda item: RELATIONS.get(item, item),
     "set": lambda of: SETS.get(of, of), "x": lambda x: f"{x:,.10g}",
 }
 ORDERS: dict[str, Callable[[Any], list[Any]]] = {"stage": in_order, "model": models_in_order, "x": sorted}
@@ -121,7 +121,8 @@ def _labelled(
     values: list[Any] = list(dict.fromkeys(rows[by]))
     if by in ORDERS:
         values = ORDERS[by](values)
-    names = names or NAMES.get(by, str)
+    both = distinct(rows)
+    names = names or ((lambda stage: both.get(stage, name(stage))) if by == "stage" else NAMES.get(by, str))
     if isinstance(names, Mapping):
         absent = [value for value in names if value not in set(rows[by])]
         if absent:
@@ -130,10 +131,11 @@ def _labelled(
     rows = rows[rows[by].isin(values)]
     labels, places = [names(value) for value in rows[by]], [float(values.index(value)) for value in rows[by]]
     top = top.assign(label=[ceiling.format(n=n) for n in top["n"]], place=math.inf)
+    called = [name(stage) if by == "model" else both.get(stage, name(stage)) for stage in rows["stage"]]
+    rows = rows.assign(label=labels, place=places, called=called)
     # A network is the same whether a student or a teacher starts from it.
-    same = ["label", "x", "evidence", "metric", *NUMBERS]
-    rows = rows.assign(label=labels, place=places, called=[name(stage) for stage in rows["stage"]])
-    return pd.concat([rows.drop_duplicates([*same, "called"]).drop(columns="called"), top])
+    rows = rows.drop_duplicates(["label", "called", "model", "task", "split", "metric", *NUMBERS])
+    return pd.concat([rows.sort_values("place", kind="stable"), top.assign(called=top["label"])])
 
 
 def _measure(task: str, metric: str, compared: bool) -> tuple[str, str, Line | None]:

@@ -21,7 +21,7 @@ from humalign.show.panels import frame
 from humalign.show.stages import name as called
 
 # Width of a letter and height of a line on a map, as shares of its axes.
-LETTER, LINE = 0.0155, 0.052
+LETTER, LINE = 0.0175, 0.052
 # So many that a picture can be seen on a phone.
 BESIDE = 4
 

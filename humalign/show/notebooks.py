@@ -23,7 +23,7 @@ from humalign.errors import HumalignError, nearest
 # The chapter that runs the whole chain of the simulated check.
 WHOLE = "demo.ipynb"
 # A call of a step: the chapters that have one run before those that only show what came of it.
-STEP = re.compile(r"\brun\.(prepare|observe|teach|triplets|distil|features|evaluate|scores|illustrate)\(")
+STEP = re.compile(r"\brun\.(prepare|observe|teach|triplets|distil|features|evaluate|scores)\(")
 # Of the folder in which chapters run.
 RUNNING = ".running-"
 # The kernel of the interpreter that runs this: Jupyter itself puts sys.executable behind this name.

@@ -68,8 +68,7 @@ class Panel:
         Raises:
             HumalignError: it has several, which would cover each other, or one without a value of the column.
         """
-        called = self.models.assign(called=self.models["stage"].map(stages.name))
-        bad = self.models[called.duplicated(["called", column]) | self.models[column].isna()]
+        bad = self.models[self.models.duplicated(["called", column]) | self.models[column].isna()]
         for row in bad.head(1).to_dict("records"):
             where = f"task {row['task']!r}, {column} {row[column]!r}"
             raise HumalignError(f"not one score for each {column} of the stage {row['stage']!r} ({where}): "
@@ -119,11 +118,13 @@ def frame(
     rows = pd.concat([each.rows for each in panels])
     evidence = heading(rows, who)
     above = wrapped(evidence, LETTERS - 6) if "simulated" in set(rows["evidence"]) else ""
-    drawn = in_order(stage for each in panels for stage in each.models["stage"])
-    shown = {stages.name(stage): stage for stage in reversed(drawn)}
+    models = pd.concat([each.models for each in panels])
+    stage_of = dict(zip(models["called"], models["stage"], strict=True))
+    places = in_order(stage_of.values())
+    drawn = sorted(stage_of, key=lambda called: places.index(stage_of[called]))
     bold: Any = {"weight": "bold", "size": 10}
-    if key and len(shown) > 1:
-        looks = {name: look(shown[name]) for name in dict.fromkeys(map(stages.name, drawn))}
+    if key and len(drawn) > 1:
+        looks = {called: look(stage_of[called]) for called in drawn}
         handles = [Line2D([], [], linewidth=2.2, color=colour, marker=marker, **POINT)
                    for colour, marker in looks.values()]
         longest = max(map(len, looks))
@@ -155,7 +156,7 @@ def read_out(panel: Panel) -> str:
     for row in panel.rows.dropna(subset="value").head(READ).to_dict("records"):
         at = "" if pd.isna(row["x"]) else f" at {row['x']:,.10g}"
         which = [stages.metric(row["metric"])] if panel.rows["metric"].nunique() > 1 else []
-        names = dict.fromkeys((str(row["label"]).replace("\n", " "), stages.name(row["stage"]), *which))
+        names = dict.fromkeys((str(row["label"]).replace("\n", " "), row["called"], *which))
         each.append(f"{', '.join(names)}{at} {cells.number(row)}")
     more = len(panel.rows) - READ
     head = " ".join(filter(None, (panel.title.rstrip("?:") + ":" if panel.title else "", panel.named)))
@@ -166,7 +167,7 @@ def points(axes: Axes, rows: pd.DataFrame, places: Mapping[tuple[str, str], floa
     """Draw scores as points with intervals, at the heights of their labels and stages, and their values."""
     for row in rows.dropna(subset="value").to_dict("records"):
         y, (colour, marker) = places[row["label"], row["stage"]], look(row["stage"])
-        hover = f"{HOVER}{row['label']}, {stages.name(row['stage'])}: {cells.number(row)}, n = {row['n']:,}"
+        hover = f"{HOVER}{row['label']}, {row['called']}: {cells.number(row)}, n = {row['n']:,}"
         ends = [row["low"], row["high"]]
         axes.plot(ends, [y, y], color=colour, linewidth=2.2, solid_capstyle="butt", gid=hover)
         axes.plot(row["value"], y, color=colour, marker=marker, gid=hover, **POINT)
@@ -192,7 +193,7 @@ def lines(axes: Axes, rows: pd.DataFrame, log: str) -> None:
         axes.vlines(x, found["low"], found["high"], color=colour, linewidth=1.6)
         axes.plot(x, found["value"], color=colour, marker=marker, linewidth=1.2, **POINT)
         for at, row in zip(x, found.to_dict("records"), strict=True):
-            hover = f"{HOVER}{stages.name(stage)} at {row['x']:,.10g}: {cells.number(row)}, n = {row['n']:,}"
+            hover = f"{HOVER}{row['called']} at {row['x']:,.10g}: {cells.number(row)}, n = {row['n']:,}"
             axes.plot(at, row["value"], color=colour, marker=marker, gid=hover, **POINT)
     axes.set(xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
     if len(ticks) <= 6:

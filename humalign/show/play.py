@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,13 +14,22 @@ from humalign.artefacts import fingerprint
 from humalign.collect import page
 from humalign.collect.study import MAIN, PACKAGE, WORDS
 from humalign.errors import HumalignError
+from humalign.show import links
 
-PEOPLE, BASE, ALIGNED = "People", "Base model", "Aligned model"
+PEOPLE, PERSON, BASE, ALIGNED = "People", "One person", "Base model", "Aligned model"
 MODELS = {BASE: "base", ALIGNED: "aligned"}
+TOTALS = "You chose as {who} did in {{0}} of {{all}}, the base model in {{1}}, the aligned model in {{2}}."
+# What the words of the task are called here, by who chose: several people a triplet, or one.
 OWN_WORDS = {
-    "totals": "You chose as most people did in {0} of {all}, the base model in {1}, the aligned model in {2}.",
-    "resultsTitle": "Your choices beside people's and the models'",
-    "you": "You",
+    PEOPLE: {
+        "totals": TOTALS.format(who="most people"),
+        "resultsTitle": "Your choices beside people's and the models'",
+    },
+    PERSON: {
+        "totals": TOTALS.format(who="the person asked") + " One person answered each triplet.",
+        "resultsTitle": "Your choices beside a person's and the models'",
+        "agreement": "Chose as the person asked did",
+    },
 }
 SIDE = 240  # of the frame of a name, in pixels
 FRAME = """<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}" viewBox="0 0 {side} {side}">
@@ -30,8 +40,8 @@ FRAME = """<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}
 class Game:
     """The task as a piece of a page; it loads nothing, and keeps nothing."""
 
-    def __init__(self, study: Mapping[str, Any]) -> None:
-        self.study = study
+    def __init__(self, study: Mapping[str, Any], note: str = "") -> None:
+        self.study, self.note = study, note
 
     def __repr__(self) -> str:
         return f"The odd-one-out task: {len(self.study['trials'])} triplets to play"
@@ -48,7 +58,8 @@ class Game:
             # Their names stay inside: a page may hold more than one script of the task.
             f"<script>\n(() => {{\n{page.script()}\n"
             f'oddTask(document.getElementById("{own}"), '
-            f'JSON.parse(document.getElementById("{own}-study").textContent));\n}})();\n</script>'
+            f'JSON.parse(document.getElementById("{own}-study").textContent));\n}})();\n</script>\n'
+            f'<p class="humalign-links">{html.escape(self.note)} <a href="{links.code(__name__, "game")}">code</a></p>'
         )
 
 
@@ -61,18 +72,19 @@ def game(shown: Any) -> Game:
     Raises:
         HumalignError: the run left no such triplets, or triplets that cannot be.
     """
-    from humalign.show import pictures
+    from humalign.show import illustrations, photographs
 
-    return of(pictures.of(shown).get("game", []), pictures.thumbnail)
+    return of(illustrations.of(shown).get("game", []), photographs.thumbnail, photographs.note())
 
 
-def of(triplets: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], str]) -> Game:
+def of(triplets: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], str], note: str = "") -> Game:
     """Return the task with these triplets.
 
     Args:
         triplets: each with ``names`` of three things, ``votes`` (people who chose each as the odd one out) and
             ``choices`` (the place of the odd one out by ``base`` and ``aligned``).
         thumbnail: gives the address of a thing's picture, or nothing where its name is to be drawn.
+        note: said below the task, such as whose the pictures are.
 
     Raises:
         HumalignError: no triplet, or one that cannot be.
@@ -81,44 +93,46 @@ def of(triplets: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], str]) -
         raise HumalignError(
             "there is no triplet to play: this run has no people's answers about unseen photographs"
         )
-    trials = [_trial(number, triplet, thumbnail) for number, triplet in enumerate(triplets)]
-    about = {
-        "timeout_ms": 0,
-        "straight": True,
-        "compare": [PEOPLE, *MODELS],
-        "words": WORDS | OWN_WORDS,
-        "trials": trials,
-    }
-    return Game({"id": f"s{fingerprint(about)[:11]}"} | about)
+    for number, triplet in enumerate(triplets):
+        _check(number, triplet)
+    who = PERSON if all(sum(triplet["votes"]) == 1 for triplet in triplets) else PEOPLE
+    trials = [_trial(number, triplet, thumbnail, who) for number, triplet in enumerate(triplets)]
+    words = WORDS | OWN_WORDS[who]
+    about = {"timeout_ms": 0, "straight": True, "compare": [who, *MODELS], "words": words, "trials": trials}
+    return Game({"id": f"s{fingerprint(about)[:11]}"} | about, note)
 
 
-def _trial(number: int, triplet: Mapping[str, Any], thumbnail: Callable[[str], str]) -> dict[str, Any]:
+def _check(number: int, triplet: Mapping[str, Any]) -> None:
     names, votes, choices = (triplet.get(field, ()) for field in ("names", "votes", "choices"))
-    wrong = (
-        "three different names"
-        if len(names) != 3 or len(set(names)) != 3
-        else "three counts of votes, one above 0"
-        if len(votes) != 3 or min(votes) < 0 or not sum(votes)
-        else "a place (0, 1 or 2) chosen by base and by aligned"
-        if any(dict(choices).get(model) not in (0, 1, 2) for model in MODELS.values())
-        else ""
-    )
+    wrong = ""
+    if len(names) != 3 or len(set(names)) != 3:
+        wrong = "three different names"
+    elif len(votes) != 3 or min(votes) < 0 or not sum(votes):
+        wrong = "three counts of votes, one above 0"
+    elif any(dict(choices).get(model) not in (0, 1, 2) for model in MODELS.values()):
+        wrong = "a place (0, 1 or 2) chosen by base and by aligned"
     if wrong:
         raise HumalignError(
             f"illustrations.json, triplet {number} of the game: expected {wrong}; make the run's scores again"
         )
-    said = [name.replace("_", " ") for name in names]
+
+
+def _trial(
+    number: int, triplet: Mapping[str, Any], thumbnail: Callable[[str], str], who: str
+) -> dict[str, Any]:
+    names, votes = triplet["names"], triplet["votes"]
+    spoken = [re.sub(r"\d+$", "", name).replace("_", " ") for name in names]
+    chosen = {shown: triplet["choices"][model] for shown, model in MODELS.items()}
+    single = {"compare": {who: votes.index(max(votes))} | chosen}
+    several = {"compare": {who: [vote / sum(votes) for vote in votes]} | chosen, "votes": {who: list(votes)}}
     return {
         "id": f"t{number}",
         "kind": MAIN,
         "level": "",
         "images": list(names),
-        "alt": said,
-        "files": [thumbnail(name) or frame(own) for name, own in zip(names, said, strict=True)],
-        "compare": {PEOPLE: [vote / sum(votes) for vote in votes]}
-        | {who: choices[model] for who, model in MODELS.items()},
-        "votes": {PEOPLE: list(votes)},
-    }
+        "alt": spoken,
+        "files": [thumbnail(name) or frame(own) for name, own in zip(names, spoken, strict=True)],
+    } | (single if who == PERSON else several)
 
 
 def frame(name: str) -> str:

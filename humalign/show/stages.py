@@ -128,6 +128,17 @@ def name(stage: str) -> str:
     return LABELS.get(stage, stage)
 
 
+def distinct(rows: pd.DataFrame) -> dict[str, str]:
+    """Return names for stages of two networks that share one: ``Lite0, before`` and ``Lite2, before``."""
+    networks = {stage: set(own["model"]) for stage, own in rows.groupby("stage")}
+    found = {}
+    for stage, own in networks.items():
+        others = [other for other in networks if other != stage and name(other) == name(stage)]
+        if len(own) == 1 and any(networks[other] != own for other in others):
+            found[str(stage)] = f"{short(next(iter(own)))}, {name(str(stage))}"
+    return found
+
+
 def metric(called: str) -> str:
     """Return a metric in plain words, without the reference of a paired difference."""
     called = called.split("-above-")[0]

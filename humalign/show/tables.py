@@ -91,6 +91,8 @@ def layout(
         return Table(pd.DataFrame({"": [lacking]}), caption)
     if found.empty:
         raise KeyError(f"no score fits {where or measures}")
+    if "model" not in (*lines, columns):
+        names = stages.distinct(found) | dict(names)
     orders = _orders(found, pairs, {"measure": measures} | where)
     labels = {axis: [_named(axis, name, names) for name in found[axis]] for axis in (*lines, columns)}
     cells: dict[tuple[str, ...], str] = {}

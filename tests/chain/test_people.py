@@ -243,6 +243,8 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     run = pipeline.Run(profile, tmp_path)
     told = []
     pipeline.execute(stages.STEPS, "scores", run, told.append)
+    pipeline.execute(stages.STEPS, "illustrations", run, told.append)
+    assert len(json.loads(run.path("illustrations.json").read_text())["game"]) == 10
     table = scores.read(tmp_path / "things" / "scores.csv")
     before = (tmp_path / "things" / "scores.csv").read_bytes()
     stamps = [json.loads(path.read_text()) for path in (tmp_path / "things" / "stamps").glob("*.json")]

@@ -350,3 +350,11 @@ def test_a_summary_of_many_columns_fits_a_page():
     shown = opened.Summary("teachers", rows)
     assert shown._repr_html_().count("<th>") == opened.COLUMNS and "steps 60, note x</td>" in shown._repr_html_()
     assert list(opened.Summary("few", [dict(list(rows[0].items())[:5])])._repr_html_().split("<th>"))[-1].startswith("steps")
+
+
+def test_a_mistake_in_the_code_of_a_notebook_is_one_line_that_names_it(tmp_path):
+    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell('print("\n")')])
+    nbformat.write(broken, tmp_path / "04_mine.ipynb")
+    with pytest.raises(HumalignError, match=r"04_mine\.ipynb has a mistake in its code .*: mend that cell") as caught:
+        keys.code(chapters.execute_notebooks, [tmp_path / "04_mine.ipynb"])
+    assert "\n" not in str(caught.value)

@@ -86,6 +86,21 @@ def test_it_is_played_to_the_end_by_mouse_and_by_keys_from_a_disk_without_a_requ
         ]
 
 
+def test_where_one_person_answered_each_triplet_that_is_said():
+    single = [triplet | {"votes": [0, 0, 1], "answers": 1} for triplet in triplets()]
+    study = play.of(single, lambda name: "").study
+    assert study["compare"][0] == "One person" and study["trials"][0]["compare"]["One person"] == 2
+    assert "the person asked" in study["words"]["totals"] and "votes" not in study["trials"][0]
+    assert play.of([*single, triplets()[0]], lambda name: "").study["compare"][0] == "People"
+
+
+def test_the_recorded_run_has_ten_triplets_to_play(monkeypatch):
+    monkeypatch.setenv("HUMALIGN_BOOK_PICTURES", "names")
+    game = play.game(ROOT / "book" / "recorded" / "things" / "scores.csv")
+    assert repr(game) == "The odd-one-out task: 10 triplets to play"
+    assert all(file.startswith("data:image/svg") for trial in game.study["trials"] for file in trial["files"])
+
+
 def test_a_name_cannot_end_the_script_and_pictures_are_used_where_there_are_any():
     text = play.of(triplets(), lambda name: PIXEL if name == "bat" else "")._repr_html_()
     assert text.count("</script>") == 2
