@@ -16,7 +16,7 @@ from alive import alive, until
 
 from humalign import chain, profiles
 from humalign.artefacts import PACKAGE
-from humalign.chain import opened, pipeline, processes, steps
+from humalign.chain import keys, pipeline, processes, steps
 from humalign.errors import HumalignError
 from humalign.show import chapters, notebooks
 
@@ -25,7 +25,6 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)
 HOLD = """
 import sys, time
 from pathlib import Path
-from humalign.chain import processes
 with processes.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
