@@ -16,7 +16,7 @@ from alive import alive, until
 
 from humalign import chain, profiles
 from humalign.artefacts import PACKAGE
-from humalign.chain import opened, pipeline, processes, steps
+from humalign.chain import keys, pipeline, processes, steps
 from humalign.errors import HumalignError
 from humalign.show import chapters, notebooks
 
@@ -25,7 +25,6 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)
 HOLD = """
 import sys, time
 from pathlib import Path
-from humalign.chain import processes
 with processes.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -350,3 +349,11 @@ def test_a_summary_of_many_columns_fits_a_page():
     shown = opened.Summary("teachers", rows)
     assert shown._repr_html_().count("<th>") == opened.COLUMNS and "steps 60, note x</td>" in shown._repr_html_()
     assert list(opened.Summary("few", [dict(list(rows[0].items())[:5])])._repr_html_().split("<th>"))[-1].startswith("steps")
+
+
+def test_a_mistake_in_the_code_of_a_notebook_is_one_line_that_names_it(tmp_path):
+    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell('print("\n")')])
+    nbformat.write(broken, tmp_path / "04_mine.ipynb")
+    with pytest.raises(HumalignError, match=r"04_mine\.ipynb has a mistake in its code .*: mend that cell") as caught:
+        keys.code(chapters.execute_notebooks, [tmp_path / "04_mine.ipynb"])
+    assert "\n" not in str(caught.value)
