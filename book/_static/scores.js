@@ -57,7 +57,7 @@
   const field = (label, control) => make("label", {className: "scores-field"}, make("span", {textContent: label}), control);
   const run = make("select", {onchange: () => change({run: run.value, where: new Map()})},
     ...runs.map(name => make("option", {value: name, textContent:
-      `${name} (${SCORES.runs[name].texts.includes("simulated") ? "simulated observers" : "people"})`})));
+      `${name} (${SCORES.runs[name].texts.includes("human") ? "people" : "simulated observers"})`})));
   const facets = Object.fromEntries(FACETS.map(name => [name, make("select", {onchange: event => {
     const {value} = event.target;
     value ? state.where.set(name, [value]) : state.where.delete(name);

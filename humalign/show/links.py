@@ -19,12 +19,13 @@ def rows(found: pd.DataFrame) -> str:
     """Return the address of these rows on the page of scores.
 
     Several values of a column are joined by ``|``, or are a condition each where a value holds that letter. A
-    page may call the stages of a curve by other names; the address then leaves the stage open.
+    page may call the models and stages of a curve by other names; the address then leaves them open.
     """
     pairs = [("run", str(found["profile"].iloc[0]))]
-    for column in PICKED:
+    renamed = not set(found["stage"]) <= set(STAGES)
+    for column in PICKED[:3] if renamed else PICKED:
         several = list(dict.fromkeys(found[column].astype(str)))
-        if len(several) > SEVERAL or (column == "stage" and not set(several) <= set(STAGES)):
+        if len(several) > SEVERAL:
             continue
         whole = several if any("|" in value for value in several) else ["|".join(several)]
         pairs += [(column, value) for value in whole]

@@ -188,5 +188,5 @@ def test_the_rows_of_any_figure_are_found_on_the_page_of_scores(source):
         if set(found["stage"]) <= set(STAGES):
             assert rows(held, fragment) == wanted.sum()
         assert rows(held, fragment) >= len(found)
-    renamed = table[table["task"] == "dense-against-sparse"].assign(stage="dense")
+    renamed = table[table["task"] == "dense-against-sparse"].assign(stage="dense", model="one")
     assert rows(held, links.rows(renamed).split("#")[1]) == len(renamed)
