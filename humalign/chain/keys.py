@@ -49,7 +49,8 @@ def code(function: Callable[..., Any], notebooks: Iterable[Path] = (), tables: T
         try:
             tree = ast.parse(source)
         except SyntaxError as error:
-            raise HumalignError(f"{notebook.name} has a mistake in its code ({error.msg}: {(error.text or '').strip()}): mend that cell") from None
+            found_at = (error.text or "").strip()
+            raise HumalignError(f"{notebook.name} has a mistake in its code ({error.msg}: {found_at}): mend that cell") from None
         found |= reached(_named(tree, _parsed(source)), tables)
     return fingerprint([(*place, _text(place, frozenset(tables.get(place, EVERY)))) for place in sorted(found)])
 

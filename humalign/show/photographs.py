@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import html
-import importlib
 import io
 import os
 import re
@@ -42,8 +41,9 @@ class Picture:
         return self.said
 
     def _repr_html_(self) -> str:
-        drawn = getattr(importlib.import_module("humalign.show.pictures"), self.function)
-        foot = links.line(None, drawn.__module__, self.function)  # some of them stand in a file of their own
+        from humalign.show import pictures  # which is made of these pieces
+
+        foot = links.line(None, getattr(pictures, self.function).__module__, self.function)
         note = f'<p class="hp-note">{html.escape(self.note)}</p>' if self.note else ""
         style = STYLE.read_text("utf-8")
         return f'<style>\n{style}</style><div class="hp" lang="en">{self.body}{note}{foot}</div>'
