@@ -38,17 +38,10 @@ def draw(shape: str, hue: float, rng: np.random.Generator, place: float = 0.5) -
     return image
 
 
-def make(folder: str | Path = ".", answers: int = 2500, pool: int = 96, seed: int = 0, colour: float = 0.3) -> Path:
+def make(folder: str | Path = ".", answers: int = 2500, pool: int = 96, seed: int = 0) -> Path:
     """Make ``judged``, ``pool`` and ``answers.csv``, and return the folder.
 
-    Observers keep two of one shape together, or the nearest two in colour, unless they slip. The pool lies in class folders, by shape.
-
-    Args:
-        folder: empty, or new.
-        answers: how many there are.
-        pool: number of its pictures.
-        seed: of all that is drawn.
-        colour: how much it counts beside shape: 0 not at all, 1 alone.
+    Observers keep the nearest two in colour together, unless they slip. The pool lies in class folders, by shape.
 
     Raises:
         HumalignError: something of these is there already.
@@ -69,11 +62,7 @@ def make(folder: str | Path = ".", answers: int = 2500, pool: int = 96, seed: in
     angles = 2 * np.pi * np.array([hue for _, hue in things]) / HUES
     lines = ["image1,image2,image3,choice,person"]
     for triplet in random_triplets(np.arange(len(things)), answers, rng):
-        alike = [
-            colour * np.cos(angles[triplet[a]] - angles[triplet[b]])
-            + (1 - colour) * (things[triplet[a]][0] == things[triplet[b]][0])
-            for a, b in ((0, 1), (0, 2), (1, 2))
-        ]
+        alike = [np.cos(angles[triplet[a]] - angles[triplet[b]]) for a, b in ((0, 1), (0, 2), (1, 2))]
         odd = rng.integers(3) if rng.random() < 0.1 else 2 - int(np.argmax(alike + 0.2 * rng.standard_normal(3)))
         lines.append(",".join([*(names[thing] for thing in triplet), names[triplet[odd]], f"p{rng.integers(9)}"]))
     (folder / "answers.csv").write_text("\n".join(lines) + "\n")

@@ -25,7 +25,7 @@ MODELS = ("--teacher", "timm:test_vit3", "--student", "timm:test_vit")
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    folder = toy.make(tmp_path_factory.mktemp("own") / "in", answers=1500, pool=60, colour=1.0)
+    folder = toy.make(tmp_path_factory.mktemp("own") / "in", answers=1500, pool=60)
     (folder / "weights").mkdir()
     rehearsal_inputs.weights(folder / "weights", np.random.default_rng(0))
     return folder
