@@ -1,10 +1,10 @@
-/* The search: functions are found by their own names, and a book that is opened from a disk has excerpts too.
+/* The search: a function is found by its name, where that is all that is sought, and a book that is opened from a disk has excerpts too.
    A browser lets no page of a disk fetch another; the texts are those that the build left in texts.js. */
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
   const objects = Search.performObjectSearch;
-  Search.performObjectSearch = (term, terms) => objects(term, terms).filter(([, name]) => {
+  Search.performObjectSearch = (term, terms) => terms.size > 1 ? [] : objects(term, terms).filter(([, name]) => {
     const full = name.toLowerCase();
     return full === term || full.split(".").pop().includes(term);
   });
