@@ -34,12 +34,19 @@ PARTS = ("", "half0/", "half1/")
 # ---- one student -------------------------------------------------------------------------------------------
 
 
-def measured(study: Study, setting: Setting | None, seed: int) -> Measures:
-    """Return what one student reaches, measured now or kept; without a setting that of the base."""
-    recipe, shown = study.recipe, _shown(study, setting)
+def measured(study: Study, setting: Setting | None, seed: int, kind: str) -> Measures:
+    """Return what one student reaches, measured now or kept; without a setting that of the base.
+
+    Args:
+        study: whose student.
+        setting: of it.
+        seed: of its training.
+        kind: of measures, of those in ``KINDS``.
+    """
+    recipe, shown, make_measures = study.recipe, _shown(study, setting, kind), KINDS[kind]
     made_of: list[Any] = [dataclasses.asdict(study.profile.evaluation), recipe.halves]
     if setting:
-        trained = [recipe.student, *([recipe.beside] if with_beside(setting) else [])]
+        trained = [recipe.student, *([recipe.beside] if kind == "alike" and with_beside(setting) else [])]
         each = [dataclasses.replace(setting.training, backbone=backbone) for backbone in trained]
         made_of += [
             setting.knob,
@@ -48,12 +55,12 @@ def measured(study: Study, setting: Setting | None, seed: int) -> Measures:
         ]
     made_of += [study.read_sum(recipe.student, which) for which in shown]
     made_of += [registry.identity(name) for which in shown for name in sets.sources_of(study.profile, which)]
-    key = fingerprint(*made_of, keys.code(measure), versions())
+    key = fingerprint(*made_of, keys.code(make_measures), versions())
     name = f"{setting.knob}-{setting.x:g}-seed{seed}" if setting else "base"
-    file = f"scores/{name.replace(' ', '-')}.npz"
+    file = f"{kind}/{name.replace(' ', '-')}.npz"
 
     def make() -> None:
-        found = measure(study, setting, seed)
+        found = make_measures(study, setting, seed)
         arrays: dict[str, Any] = {metric: _array(estimate) for metric, estimate in found.items()}
         arrays |= {f"n {metric}": np.array(each.n) for metric, each in found.items()}
         with replacing(study.work.path(file)) as part, open(part, "wb") as out:
@@ -80,27 +87,37 @@ def with_beside(setting: Setting | None) -> bool:
     return setting is None or setting.knob in (WEIGHTS, SIDE)
 
 
-def _shown(study: Study, setting: Setting | None) -> list[str]:
-    return [NEAR, *study.profile.data.labelled, *(["corrupted"] if with_beside(setting) else [])]
+def _shown(study: Study, setting: Setting | None, kind: str) -> list[str]:
+    further = [*study.profile.data.labelled, *(["corrupted"] if with_beside(setting) else [])]
+    return [NEAR, *(further if kind == "scores" else [])]
 
 
 def measure(study: Study, setting: Setting | None, seed: int) -> Measures:
     """Measure one student on the 92 photographs, on the labelled pictures and on their halves."""
-    recipe, profile = study.recipe, study.profile
 
-    def shown(which: str, backbone: str = recipe.student) -> students.Features:
-        return students.of_setting(study, setting, backbone, seed, which)
+    def shown(which: str, centred: bool = False) -> students.Features:
+        return students.of_setting(study, setting, study.recipe.student, seed, which, centred)
 
-    centred = students.of_setting(study, setting, recipe.student, seed, NEAR, centred=True)
-    found = dict(_agreement(study, shown(NEAR), centred))
-    for number, which in enumerate(profile.data.labelled):
+    found = dict(_agreement(study, shown(NEAR), shown(NEAR, centred=True)))
+    for number, which in enumerate(study.profile.data.labelled):
         found |= _few_shot(study, number, shown(which))
-    drawn = weights(profile, len(shown(NEAR)))
-    others = {AS_IT_IS: students.of_base(study, recipe.beside, NEAR)}
     if with_beside(setting):
         found[CORRUPTED] = _corrupted(study, shown("cifar10"), shown("corrupted"))
-        others[CKA] = shown(NEAR, recipe.beside)
-    return found | {metric: between_models.linear_cka(shown(NEAR), x, drawn) for metric, x in others.items()}
+    return found
+
+
+def alike(study: Study, setting: Setting | None, seed: int) -> Measures:
+    """Measure how alike one student is to the other backbone, as it is and at the same share."""
+    recipe = study.recipe
+    own = students.of_setting(study, setting, recipe.student, seed, NEAR)
+    others = {AS_IT_IS: students.of_base(study, recipe.beside, NEAR)}
+    if with_beside(setting):
+        others[CKA] = students.of_setting(study, setting, recipe.beside, seed, NEAR)
+    drawn = weights(study.profile, len(own))
+    return {metric: between_models.linear_cka(own, x, drawn) for metric, x in others.items()}
+
+
+KINDS = {"scores": measure, "alike": alike}
 
 
 def _agreement(
@@ -180,14 +197,20 @@ Found = Mapping[Setting | None, Measures]
 
 
 def everything(study: Study) -> dict[Setting | None, list[Measures]]:
-    """Train and measure every student from every seed, knob by knob; the first is the base."""
+    """Train and measure every student from every seed, knob by knob; the first is the base.
+
+    Students of the other backbone come last.
+    """
     settings: list[Setting | None] = [None, *study.settings()]
-    with progress_bar(len(study.recipe.seeds) * len(settings), "students measured") as bar:
-        found: dict[Setting | None, list[Measures]] = {setting: [] for setting in settings}
-        for setting, several in found.items():
-            for seed in study.recipe.seeds:
-                several.append(measured(study, setting, seed))
-                bar.update()
+    found: dict[Setting | None, list[Measures]] = {
+        setting: [{} for _ in study.recipe.seeds] for setting in settings
+    }
+    with progress_bar(len(KINDS) * len(study.recipe.seeds) * len(settings), "students measured") as bar:
+        for kind in KINDS:
+            for setting, several in found.items():
+                for measures, seed in zip(several, study.recipe.seeds, strict=True):
+                    measures |= measured(study, setting, seed, kind)
+                    bar.update()
     return found
 
 
