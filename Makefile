@@ -45,7 +45,7 @@ book: setup ## render the book from what has been run
 
 test: setup lint ## lint, then every test, then every chapter against its committed outputs
 	@$(BIN)/pytest tests
-	@$(BIN)/pytest --nbval --nbval-current-env notebooks
+	@HUMALIGN_BOOK_PICTURES=names $(BIN)/pytest --nbval --nbval-current-env notebooks
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/mypy humalign
@@ -54,12 +54,12 @@ bench: setup ## time what takes long
 	@for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
 
 notebooks: setup ## execute the committed chapters in place, on the recorded runs
-	@$(BIN)/python -m humalign.show.notebooks
+	@HUMALIGN_BOOK_PICTURES=names $(BIN)/python -m humalign.show.notebooks
 
 record: ## make a profile's scores and summaries the recorded ones, and redraw the committed chapters from them
 	@mkdir -p book/recorded/$(RECORD)
 	@cd build/$(RECORD) && cp scores.csv provenance.json steps.json $(CURDIR)/book/recorded/$(RECORD)/
-	@test $(RECORD) != demo || cp build/demo/book/source/book/figures/overview.png book/recorded/demo/
+	@test ! -f build/$(RECORD)/illustrations.json || cp build/$(RECORD)/illustrations.json book/recorded/$(RECORD)/
 	@$(MAKE) --no-print-directory notebooks
 
 clean: ## remove what was made, but not the environment

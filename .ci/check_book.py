@@ -1,167 +1,234 @@
-"""Open every page of a rendered book in headless Chromium, at desktop and phone width, and fail on what a reader would notice.
+"""Open every page of a rendered book in headless Chromium, at desktop and phone width, light and dark, and use it.
 
-    python .ci/check_book.py [--profile demo | --html FOLDER] [--screenshots DIR]
+    python .ci/check_book.py [--profile demo | --html FOLDER] [--screenshots DIR] [--only PART]
 
-A page fails on: an error in the console, a request to any other host, an image that is missing or has no alternative text,
-a formula that is not set, a number that was not filled in, a page wider than its screen.
+A page fails on: an error in the console, a request to any other host, an image or a drawing without a text, a formula that
+is not set, a number that was not filled in, a dead link, a page wider than its screen, a table wider than its column, text
+or marks of too little contrast (WCAG 2.1: 4.5 for text, 3 for marks). The task is played to its end by mouse and by keys,
+the table of scores is filtered and sorted, and the search is asked, from a server and from a disk.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
-import contextlib
-import functools
-import http.server
+import itertools
 import json
-import shutil
 import sys
-import threading
-from collections.abc import Iterator
+from collections import defaultdict
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from humalign.show.book import pages
 
 ROOT = Path(__file__).resolve().parent.parent
-SCREENS = {1280: 900, 390: 844}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+sys.path.insert(0, str(ROOT / ".ci"))
+from book_browser import browser, served  # noqa: E402
+from book_links import dead_links  # noqa: E402
 
-# Waits for MathJax and all images, then lists what is wrong with the page at this width.
-INSPECT = r"""
-const [width, done] = arguments, faults = [];
-const article = document.querySelector('article');
-const settled = Promise.all([
-  window.MathJax && MathJax.startup ? MathJax.startup.promise : null,
-  ...[...document.images].map(image => image.decode().catch(() => null)),
-]);
-settled.then(() => {
-  for (const image of document.images) {
-    const source = image.getAttribute('src') || '', name = source.startsWith('data:') ? 'data:' : source.split('/').pop();
-    if (!image.naturalWidth) faults.push(`missing image ${name}`);
-    // Sphinx writes the file's name where an author gave no text.
-    if (article.contains(image) && (!image.alt || image.alt.endsWith(name))) faults.push(`no alternative text for ${name}`);
-  }
-  for (const formula of article.querySelectorAll('.math'))
-    if (!formula.querySelector('mjx-container')) faults.push(`formula not set: ${formula.textContent.trim().slice(0, 60)}`);
-  // MathJax sets a command that it does not know in red, other mistakes in a box.
-  for (const error of article.querySelectorAll('mjx-merror, mjx-mtext[style*="red"]')) {
-    const spoken = error.closest('mjx-container').querySelector('mjx-assistive-mml');
-    faults.push(`formula wrong: ${(spoken || error).textContent.trim().slice(0, 60)}`);
-  }
-  for (const mark of article.querySelectorAll('.problematic, .system-message'))
-    faults.push(`error mark: ${mark.textContent.trim().slice(0, 80)}`);
-  for (const prose of article.querySelectorAll('p, li, td, th, figcaption, h1, h2, h3')) {
-    const left = prose.textContent.match(/\{(glue|numref|ref|cite|eq|doc)[:}]|np\.\w+\(|No key .* in glue/);
-    if (left) faults.push(`not filled in: ${prose.textContent.trim().slice(0, 80)}`);
-  }
-  const wide = document.documentElement.scrollWidth;
-  if (wide > width + 1) {
-    const boxed = element => element !== article && (getComputedStyle(element).overflowX !== 'visible' || boxed(element.parentElement));
-    const outside = [...article.querySelectorAll('*')].find(element =>
-      element.getBoundingClientRect().right > width + 1 && !boxed(element.parentElement));
-    faults.push(`page is ${wide} px wide` + (outside ? `: <${outside.tagName.toLowerCase()} class="${outside.className}">` : ''));
-  }
-  done([...new Set(faults)]);
-});
-"""
+SCREENS = {1400: 900, 390: 844}
+
+INSPECT = Path(__file__).with_name("inspect.js").read_text("utf-8")
+SCHEMES = ("light", "dark")
+# Words that a reader looks for, each to be found from a server and from a disk.
+SOUGHT = ("UnAligNet", "AligNet", "own model")
+DRAWN = "return document.querySelectorAll('.odd-choices.odd-shown .odd-choice:enabled').length == 3"
 
 
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Yield the address of a folder on the loopback interface."""
-    class Pages(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/favicon.ico":  # asked for by the browser itself, on a page that names no icon
-                self.send_response(http.HTTPStatus.NO_CONTENT)
-                self.end_headers()
-            else:
-                super().do_GET()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    class Server(http.server.ThreadingHTTPServer):
-        def handle_error(self, request: object, client_address: object) -> None:
-            pass  # the browser went on to the next page
-
-    with Server(("127.0.0.1", 0), functools.partial(Pages, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@contextlib.contextmanager
-def browser() -> Iterator[webdriver.Chrome]:
-    """Yield a headless Chromium that can reach nothing but this machine."""
-    driver, binary = shutil.which("chromedriver"), next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not driver or not binary:
-        sys.exit("check_book: no chromium or no chromedriver: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-background-networking", "hide-scrollbars",
-                 "host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"):
-        options.add_argument(f"--{flag}")
-    chrome = webdriver.Chrome(options=options, service=Service(driver))
-    try:
-        chrome.set_page_load_timeout(60)
-        chrome.set_script_timeout(60)
-        yield chrome
-    finally:
-        chrome.quit()
-
-
-def faults(chrome: webdriver.Chrome, url: str, width: int) -> list[str]:
-    """Open a page at a width and return what is wrong with it, in one line each."""
-    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-        "width": width, "height": SCREENS[width], "deviceScaleFactor": 1, "mobile": False})
+def show(chrome: webdriver.Chrome, url: str, width: int, scheme: str = "light") -> None:
+    """Open a page at a width in a scheme of colours."""
+    screen = {"width": width, "height": SCREENS[width], "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    media = [
+        {"name": "prefers-color-scheme", "value": scheme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
     chrome.get(url)
     # The front page only sends its reader on to the first page.
-    WebDriverWait(chrome, 20).until(lambda _: chrome.execute_script(
-        "return document.readyState == 'complete' && !!document.querySelector('article')"), "no page came up")
-    found = list(chrome.execute_async_script(INSPECT, width))
-    found += [f"console: {entry['message']}" for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
-    home = urlsplit(url).netloc
+    WebDriverWait(chrome, 20).until(
+        lambda _: chrome.execute_script(
+            "return document.readyState == 'complete' && !!document.querySelector('article, #search-results')"
+        ),
+        "no page came up",
+    )
+
+
+def faults(chrome: webdriver.Chrome, url: str, width: int, scheme: str = "light") -> list[str]:
+    """Open a page and return what is wrong with it, in one line each."""
+    show(chrome, url, width, scheme)
+    return list(dict.fromkeys([*chrome.execute_async_script(INSPECT, width), *asked(chrome, url)]))
+
+
+def looked_at(chrome: webdriver.Chrome, url: str, picture: Path | None) -> list[str]:
+    """Open a page at every width in every scheme, and say once what is wrong, and where unless everywhere."""
+    screens, found = list(itertools.product(SCREENS, SCHEMES)), defaultdict[str, list[str]](list)
+    for width, scheme in screens:
+        for fault in faults(chrome, url, width, scheme):
+            found[fault].append(f"{width} px, {scheme}")
+        if picture:
+            screenshot(chrome, picture.with_name(f"{picture.name}-{width}-{scheme}.png"), width)
+    return [
+        fault if len(where) == len(screens) else f"{fault} ({'; '.join(where)})"
+        for fault, where in found.items()
+    ]
+
+
+def asked(chrome: webdriver.Chrome, url: str) -> list[str]:
+    """Return the errors in the console and the requests to other hosts since this was asked last."""
+    found = [
+        f"console: {entry['message'][:200]}"
+        for entry in chrome.get_log("browser")
+        if entry["level"] == "SEVERE"
+    ]
+    home = urlsplit(url)
+    # A browser gives no page of a disk the theme's fonts, which hold only icons.
+    found = [line for line in found if home.scheme != "file" or "fontawesome" not in line]
     for entry in chrome.get_log("performance"):
         message = json.loads(entry["message"])["message"]
         if message["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated"):
-            asked = message["params"].get("url") or message["params"]["request"]["url"]
-            if urlsplit(asked).scheme not in ("data", "blob", "about") and urlsplit(asked).netloc != home:
-                found.append(f"request to another host: {asked}")
-    return list(dict.fromkeys(found))
+            wanted = urlsplit(message["params"].get("url") or message["params"]["request"]["url"])
+            if wanted.scheme not in ("data", "blob", "about") and (wanted.scheme, wanted.netloc) != (
+                home.scheme,
+                home.netloc,
+            ):
+                found.append(f"request to another host: {wanted.geturl()[:200]}")
+    return found
 
 
-def screenshot(chrome: webdriver.Chrome, path: Path) -> None:
+# ---- what a reader does -------------------------------------------------------------------------------------------
+
+
+def played(chrome: webdriver.Chrome, url: str, keys: bool) -> list[str]:
+    """Play the task of a page to its end, by mouse or by keys alone, and return what is wrong."""
+    show(chrome, url, 390 if keys else 1400)
+    try:
+        if keys:  # from the top of the page to the first picture
+            for _ in range(300):
+                chrome.switch_to.active_element.send_keys(Keys.TAB)
+                if "odd-choice" in (chrome.switch_to.active_element.get_attribute("class") or ""):
+                    break
+            else:
+                return ["the task is not reached by the key Tab"]
+        trials = 0
+        while not chrome.execute_script("return !!document.querySelector('.odd-score')"):
+            WebDriverWait(chrome, 20, poll_frequency=0.05).until(
+                lambda _: chrome.execute_script(DRAWN), "no triplet came up"
+            )
+            before, place = chrome.find_element(By.CSS_SELECTOR, ".odd-count").text, trials % 3
+            if not keys:
+                chrome.find_elements(By.CSS_SELECTOR, ".odd-choice")[place].click()
+            elif trials % 2:
+                chrome.switch_to.active_element.send_keys(str(place + 1))
+            else:
+                for key in (*[Keys.ARROW_RIGHT] * (place + 1), Keys.ENTER):
+                    chrome.switch_to.active_element.send_keys(key)
+            trials += 1
+            WebDriverWait(chrome, 20, poll_frequency=0.05).until(
+                lambda _, last=before: (
+                    chrome.execute_script("return document.querySelector('.odd-count')?.textContent") != last
+                ),
+                "an answer was not taken",
+            )
+    except WebDriverException as error:
+        return [f"the task stopped: {(error.msg or '').splitlines()[0]}"]
+    ends = [cell.text for cell in chrome.find_elements(By.CSS_SELECTOR, ".odd-score td")]
+    said = chrome.find_element(By.CSS_SELECTOR, ".odd-panel").text
+    cards = len(chrome.find_elements(By.CSS_SELECTOR, ".odd-card"))
+    found = [] if cards == trials else [f"{cards} triplets are shown after {trials} choices"]
+    if len(ends) != 3 or not all(f" of {trials}" in end for end in ends) or "You chose" not in said:
+        found.append(f"the totals after the task are {ends}")
+    return found + list(chrome.execute_async_script(INSPECT, 390 if keys else 1400)) + asked(chrome, url)
+
+
+def searched(chrome: webdriver.Chrome, home: str) -> list[str]:
+    """Search for what readers look for, and return what is not found, not excerpted, or crowded by the API."""
+    found = []
+    for words in SOUGHT:
+        show(chrome, f"{home}/search.html?q={quote(words)}", 1400)
+        WebDriverWait(chrome, 20).until(
+            lambda _: "finished" in (chrome.find_element(By.CSS_SELECTOR, ".search-summary").text),
+            "no search",
+        )
+        hits = [
+            (each.find_element(By.TAG_NAME, "a").get_attribute("href"), each.text)
+            for each in chrome.find_elements(By.CSS_SELECTOR, "ul.search > li")
+        ]
+        where = home.split(":")[0]
+        if not hits or not any(words.lower() in text.lower() for _, text in hits):
+            found.append(f"{words}: nothing with an excerpt is found ({where})")
+        if any("/book/api/" in address for address, _ in hits[:5]):
+            found.append(f"{words}: the API is among the first five ({where})")
+    return found + asked(chrome, home)
+
+
+def looked_up(chrome: webdriver.Chrome, url: str) -> list[str]:
+    """Filter and sort the page of scores by keys, and return what is wrong."""
+    rows = "return [...document.querySelectorAll('.scores-table tbody tr')].map(row => row.cells[3].querySelector('span').textContent)"
+    show(chrome, f"{url}#metric=accuracy", 1400)
+    before = chrome.execute_script(rows)
+    for _ in range(2):  # up, then down
+        chrome.find_elements(By.CSS_SELECTOR, ".scores-sort")[3].send_keys(Keys.ENTER)
+    values = [
+        float(text.replace("\N{MINUS SIGN}", "-"))
+        for text in chrome.execute_script(rows)
+        if text != "not known"
+    ]
+    found = [] if before and values == sorted(values, reverse=True) else ["the table of scores is not sorted"]
+    chrome.execute_script("location.hash = 'metric=none+such'")
+    WebDriverWait(chrome, 10).until(lambda _: not chrome.execute_script(rows), "the address is not followed")
+    return found + asked(chrome, url)
+
+
+# ---- all pages ----------------------------------------------------------------------------------------------------
+
+
+def screenshot(chrome: webdriver.Chrome, path: Path, width: int) -> None:
     """Save the whole page, not only the first screen."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    size = chrome.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
-    clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 16000), "scale": 1}
-    shot = chrome.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
-    path.write_bytes(base64.b64decode(shot["data"]))
+    height = chrome.execute_script("return Math.max(innerHeight, document.documentElement.scrollHeight)")
+    screen = {"width": width, "height": min(height, 16000), "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    path.write_bytes(base64.b64decode(chrome.execute_cdp_cmd("Page.captureScreenshot", {})["data"]))
 
 
-def check(html: Path, screenshots: Path | None) -> int:
-    """Check every page that the table of contents names, print one line each, and return how many failed."""
-    names = ["index", *pages(ROOT / "_toc.yml")]
-    passed = failed = 0
-    with served(html) as home, browser() as chrome:
-        for name in names:
-            found = [] if (html / f"{name}.html").is_file() else ["the page is not there"]
-            for width in SCREENS if not found else ():
-                try:
-                    found += [f"{fault} ({width} px)" for fault in faults(chrome, f"{home}/{name}.html", width)]
-                    if screenshots:
-                        screenshot(chrome, screenshots / f"{name.replace('/', '-')}-{width}.png")
-                except WebDriverException as error:
-                    found.append(f"the browser gave up: {(error.msg or '').splitlines()[0]} ({width} px)")
+def check(folder: Path, screenshots: Path | None, only: str = "") -> int:
+    """Check every page, print one line each, and return how many failed."""
+    named = ["index", *pages(ROOT / "_toc.yml")]
+    made = [
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in sorted((folder / "book" / "api").glob("*.html"))
+    ]
+    dead, passed, failed = dead_links(folder), 0, 0
+    with served(folder) as home, browser() as chrome:
+        for name in [name for name in [*named, *made, "search"] if only in name]:
+            found = list(dead.get(name, []))
+            url, there = f"{home}/{name}.html", (folder / f"{name}.html").is_file()
+            if not there:
+                found.append("the page is not there")
+            try:
+                if there and name != "search":
+                    found += looked_at(chrome, url, screenshots and screenshots / name.replace("/", "-"))
+                if there and '<div id="odd-' in (folder / f"{name}.html").read_text("utf-8"):
+                    found += [f"{fault} (by mouse)" for fault in played(chrome, url, keys=False)]
+                    found += [f"{fault} (by keys)" for fault in played(chrome, url, keys=True)]
+                if name == "book/scores":
+                    found += looked_up(chrome, url)
+                if name == "search":
+                    found += [*searched(chrome, home), *searched(chrome, folder.resolve().as_uri())]
+            except WebDriverException as error:
+                found.append(f"the browser gave up: {(error.msg or '').splitlines()[0]}")
             passed, failed = passed + (not found), failed + bool(found)
-            print(f"{'FAIL' if found else 'ok  '}  {name}" + "".join(f"\n        {fault}" for fault in found), flush=True)
+            print(
+                f"{'FAIL' if found else 'ok  '}  {name}" + "".join(f"\n        {fault}" for fault in found),
+                flush=True,
+            )
     print(f"{passed} passed, {failed} failed")
     return failed
 
@@ -170,9 +237,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--profile", default="demo", help="whose book to open (default: demo)")
     parser.add_argument("--html", type=Path, help="a rendered book elsewhere")
-    parser.add_argument("--screenshots", type=Path, help="a folder for a picture of every page at both widths")
+    parser.add_argument(
+        "--screenshots", type=Path, help="a folder for a picture of every page at both widths, light and dark"
+    )
+    parser.add_argument("--only", default="", help="check the pages with this in their names")
     chosen = parser.parse_args()
     folder = chosen.html or ROOT / "build" / chosen.profile / "book" / "html"
     if not (folder / "index.html").is_file():
         sys.exit(f"check_book: no book at {folder}: run `make reproduce PROFILE={chosen.profile}` first")
-    sys.exit(bool(check(folder, chosen.screenshots)))
+    sys.exit(bool(check(folder, chosen.screenshots, chosen.only)))

@@ -1,16 +1,22 @@
 """How many answers a teacher needs: agreement on things held out, by the number of answers a picture.
 
-    python benchmarks/answers.py
+    python benchmarks/answers.py [--record book/recorded]
 
 Pictures are the photographs of THINGS at hand, answers are drawn from the dimensions of the published VICE; one in five is a
 guess. A quarter of the pictures is held out. Of several strengths of the regularisation the best on them is shown, so that the
 figures say what is to be had, not what a choice among few answers finds.
 """
 
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import torch
 from scipy.special import softmax
 
+from humalign.artefacts import replacing
 from humalign.chain import registered
 from humalign.chain.judged import things
 from humalign.data.images import Files
@@ -48,18 +54,32 @@ def gains(x: np.ndarray, dimensions: np.ndarray, each: int, seed: int) -> tuple[
     return agrees(x - x[train].mean(0)), max(map(agrees, fits)), float(truth.max(1).mean())
 
 
+def measure() -> Iterator[dict[str, float]]:
+    """Yield a line of the table for each number of answers a picture; accuracies and the gain in percent."""
+    paths, rows = registered.photographs()
+    dimensions = things().published[rows]
+    x = embeddings.embed([Files(paths)], backbones.build(BACKBONE))["features"].values.astype(float)
+    for each in EACH:
+        base, best, most = 100 * np.mean([gains(x, dimensions, each, seed) for seed in range(SEEDS)], axis=0)
+        yield {"each": each, "centred": base, "teacher": best, "gain": best - base, "most": most}
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", type=Path, help="a folder for answers.csv, which the book shows")
+    options = parser.parse_args()
     torch.set_num_threads(2)
+    print(f"{PICTURES} photographs, {BACKBONE}; agreement on answers about things held out, mean of {SEEDS} draws, percent")
+    found = []
     try:
-        paths, rows = registered.photographs()
-        dimensions = things().published[rows]
+        for line in measure():
+            found.append(line)
+            print(", ".join(f"{name} {value:.1f}" for name, value in line.items()), flush=True)
     except HumalignError as error:
         return print(f"answers: {error}")
-    x = embeddings.embed([Files(paths)], backbones.build(BACKBONE))["features"].values.astype(float)
-    print(f"{PICTURES} of {len(x)} photographs, {BACKBONE}; agreement on answers about things held out, mean of {SEEDS} draws")
-    for each in EACH:
-        base, best, most = np.mean([gains(x, dimensions, each, seed) for seed in range(SEEDS)], axis=0)
-        print(f"{each:4} answers a picture: centred {base:.3f}, teacher {best:.3f}, {100 * (best - base):+.1f} points; most {most:.3f}")
+    if options.record:
+        with replacing(options.record / "answers.csv") as part:
+            pd.DataFrame(found).round(2).to_csv(part, index=False, lineterminator="\n")
     return None
 
 

@@ -17,7 +17,7 @@ TITLE = "Align vision models with human judgments"
 # The steps of the chain, and what is made of them.
 LAST = (
     *("pixels", "embeddings", "observers", "teachers", "triplets", "students", "features", "scores"),
-    *("notebooks", "book", "all"),
+    *("illustrations", "notebooks", "book", "all"),
 )
 EXAMPLES = {
     "": """\

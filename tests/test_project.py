@@ -68,9 +68,9 @@ def test_make_help_lists_every_target():
     assert set(targets()) == {"help", "setup", "reproduce", "rehearse", "book", "test", "lint", "bench", "notebooks", "record", "clean"}
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "book/reproduce.md", ".ci/run"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "notebooks/10_reproduce.ipynb", ".ci/run"])
 def test_documents_name_only_targets_that_exist(document):
-    named = set(re.findall(r"(?:^|`|\$ )make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|[`\"]|\$ )make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE))
     assert {"test", "reproduce"} <= named <= set(targets())
 
 
@@ -90,6 +90,15 @@ def test_the_workflow_runs_what_ci_runs():
     steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["check"]["steps"]
     assert any("bash .ci/run" in step.get("run", "") for step in steps)
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_the_workflow_fetches_the_photographs_before_it_publishes_the_book():
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["check"]["steps"]
+    (fetching,) = [place for place, step in enumerate(steps) if "humalign fetch" in step.get("run", "")]
+    (named,) = re.findall(r"humalign fetch (\S+)", steps[fetching]["run"])
+    (uploading,) = [place for place, step in enumerate(steps) if "upload-pages-artifact" in step.get("uses", "")]
+    assert yaml.safe_load((ROOT / "humalign" / "data" / "registry" / "data.yaml").read_text())[named]["licence"] == "CC0"
+    assert fetching < uploading and "make reproduce PROFILE=demo" in steps[fetching]["run"]
 
 
 # ---- imports ---------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from humalign import profiles
 from humalign.artefacts import replacing
 from humalign.chain import exporting, own, pipeline, steps
 from humalign.chain.scoring import own as own_scores
+from humalign.chain.scoring.rows import OF_STUDENTS, OF_TEACHERS
 from humalign.data import named, registry
 from humalign.data.images import ImageSet
 from humalign.errors import HumalignError
@@ -25,7 +26,7 @@ from humalign.profiles import Profile
 PULLS = (1.0, 0.1, 0.03, 0.01, 0.003, 0.001)
 # Pictures a step, from all triplets of which a student learns.
 BATCH = 126
-STAGES = ("base", "base-centred", "unaligned", "aligned", "teacher-base", "teacher-centred", "teacher")
+STAGES = (*OF_STUDENTS, "unaligned", "aligned", *OF_TEACHERS, "teacher")
 
 
 def settings(options: argparse.Namespace) -> dict[str, Any]:

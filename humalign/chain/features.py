@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,29 +10,26 @@ import torch
 from jaxtyping import Float
 from safetensors import safe_open
 
-from humalign.artefacts import Provenance, replacing
-from humalign.chain import authors, embed, judged, sets
+from humalign.chain import embed, judged, sets
 from humalign.chain.embed import label
-from humalign.chain.inputs import progress_bar
-from humalign.chain.pipeline import Rows, Run
+from humalign.chain.inputs import stream
+from humalign.chain.pipeline import Run
 from humalign.data.emoji import STYLES
-from humalign.distil.ranks import join
+from humalign.evaluation import baselines
 from humalign.models import backbones
-from humalign.models.embedding import forward
 from humalign.models.released.catalogue import MODELS
 from humalign.models.student import Centre, Student
-from humalign.models.weights import save_file
 from humalign.profiles import Profile, Teacher
 from humalign.profiles import Student as Settings
+from humalign.teach.teacher import AffineTeacher
 
 # Stages of alignment of a student, from before to after; the control is aligned with the untransformed backbone.
 STAGES = ("base", "unaligned", "aligned")
 HEAD = "aligned-head"
 # Stages of what a teacher maps.
-TEACHERS = ("teacher-base", "teacher-centred", "ridge", "teacher")
-# Stages that are another one less its mean.
-CENTRED = {"teacher-centred": "teacher-base", "base-centred": "base"}
-# Pictures that suffice for the mean of a set.
+TEACHERS = ("teacher-base", "teacher-centred", "teacher-whitened", "teacher-random", "ridge", "teacher")
+
+# Pictures that suffice for the mean and the covariance of a set.
 MEAN_OF = 20_000
 
 
@@ -64,6 +62,11 @@ def student_file(backbone: str, part: str, stage: str) -> str:
     return f"students/{label(backbone)}/{part}-{stage}.safetensors"
 
 
+def feature_file(model: str, part: str, stage: str) -> str:
+    """Name the file of a model's features at a stage, or of the map that whitens it."""
+    return f"features/{label(model)}/{part}-{stage}.safetensors"
+
+
 def start(run: Run, student: Settings, stage: str, seed: int | None = None) -> Student:
     """Return a student as it is before training: the objective sees the outputs of the official head, or its centred features."""
     backbone = backbones.build(student.backbone)
@@ -72,72 +75,6 @@ def start(run: Run, student: Settings, stage: str, seed: int | None = None) -> S
         pool = embed.read(run, student.backbone, run.profile.data.pool)
         head = Centre(torch.from_numpy(np.asarray(pool).mean(0)))
     return Student.of(backbone, embed.frozen(run.profile, backbone) or 0, seed=run.profile.seed if seed is None else seed, head=head)
-
-
-# ---- the step ----------------------------------------------------------------------------------------------------------------------------
-
-
-def feature_files(profile: Profile) -> list[str]:
-    """Name what the step leaves."""
-    return [_file(student.backbone, part, stage) for student, part, stage in _extracted(profile)]
-
-
-def _extracted(profile: Profile) -> list[tuple[Settings, str, str]]:
-    """Return student, part and stage of everything whose features are not among the embeddings."""
-    whole = [(student, "all", "base") for student in sets.from_pixels(profile)]
-    released = [
-        (student, "all", stage) for student in profile.students if student.backbone in MODELS for stage in STAGES if stage != "base"
-    ]
-    return [*whole, *released, *taught(profile)]
-
-
-def _file(backbone: str, part: str, stage: str) -> str:
-    return f"features/{label(backbone)}/{part}-{stage}.safetensors"
-
-
-def extract(run: Run, provenance: Provenance) -> None:
-    """Run every student at every stage on every set that it is scored on; a model that was finished before a stop is kept."""
-    profile, device = run.profile, join(run.profile.compute.device).device
-    for settings, part, stage in _extracted(profile):
-
-        def make(settings: Settings = settings, part: str = part, stage: str = stage) -> None:
-            student = _student(run, settings, part, stage).to(device)
-            whole, size = not (settings.frozen or settings.trained), sets.size_of(settings.backbone)
-            shown = sets.evaluated(profile, settings)
-            made = {}
-            with progress_bar(len(shown), f"{settings.backbone}, {part}, {stage}, sets") as bar:
-                for which in shown:
-                    # Each set is read when its turn comes: together they may be larger than memory.
-                    if whole:
-                        pixels, given = sets.store(run, which, size), profile.compute
-                        batches = forward(lambda each: (student.features_of(each),), size, pixels, range(len(pixels)), device, given)
-                        made[which] = np.concatenate([found for (found,) in batches])
-                    else:
-                        made[which] = student.features(embed.activations(run, settings.backbone, which)).numpy()
-                    bar.update()
-            with replacing(run.path(_file(settings.backbone, part, stage))) as path:
-                save_file({which: torch.from_numpy(found) for which, found in made.items()}, path, provenance.attrs())
-
-        run.kept(provenance.key, [_file(settings.backbone, part, stage)], make)
-
-
-def summary(run: Run) -> Rows:
-    """Say of each model and stage of which sets there are features, how wide, of how many pictures."""
-    found = []
-    for settings, part, stage in _extracted(run.profile):
-        with safe_open(run.path(_file(settings.backbone, part, stage)), "np") as file:
-            shapes = [file.get_slice(which).get_shape() for which in file.keys()]
-        row = {"student": settings.backbone, "part": part, "stage": stage, "sets": len(shapes)}
-        found.append(row | {"pictures": sum(pictures for pictures, _ in shapes), "width": shapes[0][1]})
-    return found
-
-
-def _student(run: Run, settings: Settings, part: str, stage: str) -> Student:
-    """Return a student at a stage: as it was released, or as it was before or after it was trained here."""
-    if settings.backbone in MODELS:
-        return Student.of(authors.backbone(run, settings.backbone, stage), 0)
-    student = start(run, settings, stage)
-    return student if stage == "base" else student.load(run.path(student_file(settings.backbone, part, stage)))
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------------------------------
@@ -155,9 +92,8 @@ def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Flo
     """
     from humalign.chain import teach  # which reads embeddings by this module
 
-    if stage in CENTRED:
-        before = CENTRED[stage]
-        return np.asarray(read(run, model, before, which, part) - _centre(run, model, before))
+    if stage in baselines.STAGES:
+        return _baseline(run, model, stage, which, part)
     if stage == "teacher-base":
         return teacher_base(run, run.profile.labeller, model, which)
     if stage in ("teacher", "ridge"):
@@ -169,18 +105,57 @@ def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Flo
             return averaged(run, which, np.asarray(embed.read(run, model, which)))
     if stage == "base" or (stage == "unaligned" and judged.kind(part) == "halves"):
         part = "all"
-    with safe_open(run.path(_file(model, part, stage)), "np") as file:
+    with safe_open(run.path(feature_file(model, part, stage)), "np") as file:
         return averaged(run, which, file.get_tensor(which))
 
 
-def _centre(run: Run, model: str, stage: str) -> Float[np.ndarray, " dim"]:
-    """Return a model's mean features of pictures that nobody judged: what centring brings is owed to no judgment."""
-    shown = read(run, model, stage, centred_by(run.profile, model, stage))
-    return np.asarray(shown[:: -(-len(shown) // MEAN_OF)].mean(0, dtype=float))
+def _baseline(run: Run, model: str, stage: str, which: str, part: str) -> Float[np.ndarray, "images dim"]:
+    """Return features changed by what pictures that nobody judged say of them; a random map is drawn once for each model and part."""
+    from humalign.chain import teach
+
+    before, kind = baselines.STAGES[stage]
+    found = read(run, model, before, which, part)
+    if kind == "whitened":
+        return whitening(run, model, stage, part).transform(found)
+    shown = unjudged(run, model, before, part)
+    if kind == "centred":
+        return np.asarray(found - shown.mean(0, dtype=float))
+    rank = baselines.rank_of(teach.fitted(run, run.profile.labeller, part, model=model if before == "teacher-base" else ""))
+    rng = stream(run.profile, 20, zlib.crc32(f"{model}/{part}".encode()))
+    return baselines.random_map(shown, rank, rng).transform(found)
+
+
+def whitened(profile: Profile) -> list[tuple[str, str, str]]:
+    """Return model, part and stage of everything that is whitened on pictures that nobody judged."""
+    from humalign.chain import teach
+
+    asked = [(student.backbone, "base-whitened") for student in profile.students]
+    asked += [(model, "teacher-whitened") for model in (teach.models(profile.labeller) if profile.teachers else ())]
+    several = judged.part_names(profile.labeller) if _in_parts(profile) else ["all"]
+    return [(model, part, stage) for model, stage in asked if possible(profile, model, stage) for part in several]
+
+
+def whitening(run: Run, model: str, stage: str, part: str) -> AffineTeacher:
+    """Return the map by which a model is whitened."""
+    return AffineTeacher.load(run.path(feature_file(model, part if _in_parts(run.profile) else "all", stage)))
+
+
+def unjudged(run: Run, model: str, stage: str, part: str) -> Float[np.ndarray, "pictures dim"]:
+    """Return a model's features of pictures that nobody judged; where the pool is the judged set, those of a part's training things."""
+    shown = read(run, model, stage, centred_by(run.profile, model, stage), part)
+    if _in_parts(run.profile):
+        (inside,) = (each for each in judged.parts(run, run.profile.labeller) if each.name == part)
+        shown = shown[inside.pictures(len(shown))]
+    return shown[:: -(-len(shown) // MEAN_OF)]
+
+
+def _in_parts(profile: Profile) -> bool:
+    """Tell whether the pool is the judged set itself, so that each part has unjudged pictures of its own."""
+    return bool(profile.teachers) and profile.data.pool == profile.labeller.judged
 
 
 def centred_by(profile: Profile, model: str, stage: str) -> str:
-    """Name the set by whose mean a model is centred: the pool, or what it is run on in the place of the pool; empty where there is none."""
+    """Name the set by which a model is centred and whitened: the pool, or what stands in its place; empty where there is none."""
     shown = sets.embedded(profile)
     if stage == "base" and model not in shown:
         (student,) = (each for each in profile.students if each.backbone == model)
@@ -241,14 +216,19 @@ def models(profile: Profile, which: str) -> Iterator[tuple[str, str]]:
         recipes = [stage for stage in TEACHERS if stage != "ridge" or labeller.learner == "photographs"]
         for model in teach.models(labeller):
             if all(which in shown.get(name, ()) for name in model.split("+")):
-                yield from ((model, stage) for stage in recipes if _centrable(profile, model, stage))
+                yield from ((model, stage) for stage in recipes if possible(profile, model, stage))
     heads = {student.backbone for student, _, stage in taught(profile) if stage == HEAD}
     for student in profile.students:
         if which in sets.evaluated(profile, student):
             name = student.backbone
-            stages = ("base", "base-centred", "unaligned", *([HEAD] if name in heads else []), "aligned")
-            yield from ((name, stage) for stage in stages if _centrable(profile, name, stage))
+            free = [each for each, (before, _) in baselines.STAGES.items() if before == "base"]
+            stages = ("base", *free, "unaligned", *([HEAD] if name in heads else []), "aligned")
+            yield from ((name, stage) for stage in stages if possible(profile, name, stage))
 
 
-def _centrable(profile: Profile, model: str, stage: str) -> bool:
-    return stage not in CENTRED or bool(centred_by(profile, model, CENTRED[stage]))
+def possible(profile: Profile, model: str, stage: str) -> bool:
+    """Tell whether a stage can be had: a baseline needs pictures that nobody judged, and a random one the rank of a teacher's map."""
+    if stage not in baselines.STAGES:
+        return True
+    before, kind = baselines.STAGES[stage]
+    return bool(centred_by(profile, model, before)) and (kind != "random" or bool(profile.teachers))

@@ -251,6 +251,11 @@ class Part:
     train: Int[np.ndarray, " m"]
     test: Int[np.ndarray, " k"]
 
+    def pictures(self, number: int) -> Int[np.ndarray, " images"]:
+        """Return which of so many pictures, in which views of all things lie one below the other, show training things."""
+        things = len(self.train) + len(self.test)
+        return (self.train + things * np.arange(number // things)[:, None]).ravel()
+
 
 def object_folds(objects: int, folds: int) -> list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
     """Return training and test objects of each fold, in ascending order."""

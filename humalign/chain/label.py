@@ -167,10 +167,8 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Ca
 
 def _rows(run: Run, part: Part, name: str) -> Int[np.ndarray, " images"]:
     """Return the pictures that triplets of a part are of: all, or where the pool is the judged set those of its training things."""
-    if name != run.profile.labeller.judged:
-        return np.arange(len(_embeddings(run, name)))
-    things = len(part.train) + len(part.test)
-    return (part.train + things * np.arange(len(_embeddings(run, name)) // things)[:, None]).ravel()
+    number = len(_embeddings(run, name))
+    return part.pictures(number) if name == run.profile.labeller.judged else np.arange(number)
 
 
 def _clusters(run: Run, part: Part, name: str, rows: Int[np.ndarray, " m"], key: str) -> Int[np.ndarray, " m"]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import html
 import json
 import os
 import time
@@ -23,8 +24,10 @@ from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
 from humalign.profiles import Profile
 
-# Rows of a summary that are shown.
-SHOWN = 12
+# Rows of a summary that are shown, and columns that fit a page.
+SHOWN, COLUMNS = 12, 5
+# What a run ends with: the book shows both.
+LAST = ("scores", "illustrations")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +66,18 @@ class Summary:
     def _repr_html_(self) -> str:
         if not self.rows:
             return f"<p>{self!r}</p>"
-        table = self.frame.head(SHOWN).to_html(index=False, border=0)
-        return f"<p>{self.title}</p>\n{table}" + (f"\n<p>{self._more}</p>" if self._more else "")
+        table = _folded(self.frame.head(SHOWN)).to_html(index=False, border=0).replace("<th>", '<th scope="col">')
+        named = table.replace("<thead>", f"<caption>{html.escape(self.title)}</caption>\n  <thead>", 1)
+        return named + (f"\n<p>{self._more}</p>" if self._more else "")
+
+
+def _folded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table that fits a page: where there are too many columns, the last ones are said in one."""
+    if frame.shape[1] <= COLUMNS:
+        return frame
+    kept, more = frame.iloc[:, : COLUMNS - 1], frame.iloc[:, COLUMNS - 1 :]
+    said = [", ".join(f"{name} {value}" for name, value in row.items() if value) for row in more.to_dict("records")]
+    return kept.assign(more=said)
 
 
 def _cell(value: object) -> str:
@@ -173,7 +186,8 @@ class _Fresh(Opened):
 
     def scores(self) -> pd.DataFrame:
         with _at_work(self.run):
-            pipeline.execute(steps.STEPS, "scores", self.run, _say)
+            for last in LAST:
+                pipeline.execute(steps.STEPS, last, self.run, _say)
         return scores.read(self.table)
 
     def _summary(self, title: str, *names: str) -> Summary:
@@ -191,9 +205,10 @@ class _Fresh(Opened):
             with pipeline.limited(self.profile):
                 found = evaluate.some(self.run, Provenance(self.profile.name, self.profile.seed, key), names)
             pipeline.spent(self.run, "scores", key, time.perf_counter() - started)
-            # With the last of them the table of scores is there too.
+            # With the last of them the table of scores is there too, and what pictures show.
             if all(self.run.is_kept(key, [f"scores/{name}.json"]) for name in sets.evaluations(self.profile)):
-                pipeline.execute(steps.STEPS, "scores", self.run, _say)
+                for last in LAST:
+                    pipeline.execute(steps.STEPS, last, self.run, _say)
         return found
 
 

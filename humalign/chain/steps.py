@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from humalign.chain import authors, distil, embed, evaluate, features, judged, keys, label, observe, own, sets, teach
+from humalign.chain import (
+    authors,
+    distil,
+    embed,
+    evaluate,
+    extract,
+    illustrate,
+    judged,
+    keys,
+    label,
+    observe,
+    own,
+    sets,
+    teach,
+)
 from humalign.chain.inputs import weights_of
 from humalign.chain.pipeline import Rows, Run, Step
 from humalign.data import registry
@@ -119,9 +133,9 @@ STEPS: dict[str, Step] = {
     "features": Step(
         needs=("students",),
         settings=(),
-        outputs=features.feature_files,
-        summary=features.summary,
-        make=features.extract,
+        outputs=extract.feature_files,
+        summary=extract.summary,
+        make=extract.extract,
         tables=_sets,
         sources=lambda profile: weights_of(*profile.backbones),
     ),
@@ -137,5 +151,15 @@ STEPS: dict[str, Step] = {
             ("humalign.chain.evaluate", "EVALUATIONS"): profile.evaluation.names,
         },
         sources=lambda profile: [*_said(profile), *sets.scored(profile)],
+    ),
+    # What pictures show: small, so that it is recorded beside the scores.
+    "illustrations": Step(
+        needs=("features",),
+        settings=("data",),
+        outputs=illustrate.files,
+        summary=illustrate.summary,
+        make=illustrate.illustrate,
+        tables=lambda profile: {**_sets(profile), **_learners(profile)},
+        sources=illustrate.sources,
     ),
 }

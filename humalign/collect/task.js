@@ -38,7 +38,8 @@ function oddTask(root, study, keys = root) {
   const fresh = () => {
     const session = `x${letters(11)}`;
     const participant = given ?? `p${session.slice(1, 7)}`;
-    return {session, participant, agreed: false, shown: 0, rows: [], sent: false, saved: ""};
+    return {session, participant, agreed: Boolean(study.straight), shown: 0, rows: [],
+      sent: false, saved: ""};
   };
   // Another tab, or this one before a step back, may have gone on: what is kept counts.
   const recall = () => { state = kept() ?? fresh(); plan = oddPlan(study, state.session); };
@@ -95,7 +96,8 @@ function oddTask(root, study, keys = root) {
     state.shown++; keep();
     const files = now.order.map(each => now.files[each]);
     const pictures = files.map((file, which) => make("img", {
-      src: file, alt: fill(words.picture, {place: which + 1}), draggable: false, decoding: "sync"}));
+      src: file, alt: now.alt?.[now.order[which]] ?? fill(words.picture, {place: which + 1}),
+      draggable: false, decoding: "sync"}));
     const hint = which =>
       make("span", {className: "odd-key", textContent: which + 1, attributes: {"aria-hidden": true}});
     const choices = pictures.map((picture, which) => make("button", {
@@ -122,7 +124,7 @@ function oddTask(root, study, keys = root) {
     await wait;
     if (mine !== turn) return;
     group.classList.add("odd-shown");
-    group.focus({preventScroll: true}); // what is hidden takes no focus
+    if (at || !study.straight) group.focus({preventScroll: true}); // what is hidden takes no focus
     for (const choice of choices) choice.disabled = false;
     requestAnimationFrame(() => requestAnimationFrame(time => {
       if (mine !== turn) return;
@@ -220,8 +222,10 @@ function oddTask(root, study, keys = root) {
     const all = plan.map((trial, at) =>
       ({trial, choices: {[words.you]: state.rows[at].chosen, ...trial.compare}}));
     const names = [words.you, ...study.compare], people = study.compare[0];
+    const rights = [];
     const score = names.filter(name => name !== people).map(name => {
       const right = all.filter(({choices}) => agrees(choices[name], choices[people])).length;
+      rights.push(right);
       return make("tr", {}, make("th", {textContent: name, scope: "row"}),
         make("td", {textContent: fill(words.ofAll, {right, all: all.length})}));
     });
@@ -231,7 +235,9 @@ function oddTask(root, study, keys = root) {
         if (!Array.isArray(choices[name]))
           return choices[name] === which ? make("span", {className, textContent: name}) : null;
         const share = `${Math.round(100 * choices[name][which])}%`, attributes = {style: `--share: ${share}`};
-        return make("span", {className: "odd-share", textContent: `${name} ${share}`, attributes});
+        const votes = trial.votes?.[name], all = votes?.reduce((sum, each) => sum + each, 0);
+        const amount = votes ? fill(words.ofAll, {right: votes[which], all}) : share;
+        return make("span", {className: "odd-share", textContent: `${name} ${amount}`, attributes});
       });
       const alt = trial.alt?.[which] ?? fill(words.picture, {place: which + 1});
       return make("div", {className: "odd-told"}, make("img", {src: file, alt}), ...tags);
@@ -239,7 +245,9 @@ function oddTask(root, study, keys = root) {
     const cards = all.map((each, at) => make("div", {className: "odd-card",
       attributes: {role: "group", "aria-label": fill(words.progress, {done: at + 1, trials: all.length})}},
     ...each.trial.files.map((file, which) => told(each, file, which))));
-    const heading = panel("results", words.resultsTitle, make("table", {className: "odd-score"},
+    const total = fill(words.totals ?? "", {...rights, all: all.length});
+    const said = total ? make("p", {textContent: total}) : null;
+    const heading = panel("results", words.resultsTitle, said, make("table", {className: "odd-score"},
       make("caption", {textContent: words.agreement}), make("tbody", {}, ...score)),
     make("div", {className: "odd-cards"}, ...cards),
       actions(button(words.replay, () => { recall(); trial(); }, "odd-main")));

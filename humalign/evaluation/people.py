@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -180,6 +181,7 @@ def unseen_images(
     fit: Callable[[np.ndarray, ByObject], AffineTeacher],
     draws: int,
     seed: int,
+    beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
 ) -> dict[str, dict[str, Estimate]]:
     """Score a backbone and the teacher fitted to other images, on images that were left out of the fit (unit: image).
 
@@ -191,11 +193,12 @@ def unseen_images(
         fit: makes a teacher of the training images.
         draws: of the bootstrap.
         seed: of the bootstrap; an image is drawn as often in every fold.
+        beside: further features of all images by their stage, to which no answer was fitted.
 
     Returns:
-        By stage (``teacher-base``, ``teacher-centred``: less the training images' mean, ``teacher``) and metric: ``accuracy`` by cosines,
-        ``rsa-spearman`` by Pearson's correlation of the features and, for the teacher, ``accuracy-dot`` and ``rsa-own-spearman`` by its
-        dot products: means over folds.
+        By stage (``teacher-base``, ``teacher-centred``: less the training images' mean, those of ``beside``, ``teacher``) and metric:
+        ``accuracy`` by cosines, ``rsa-spearman`` by Pearson's correlation of the features and, for the teacher, ``accuracy-dot`` and
+        ``rsa-own-spearman`` by its dot products: means over folds.
     """
     weights = resamples(len(features), draws, seed)
     found: dict[str, dict[str, list[np.ndarray]]] = {}
@@ -205,7 +208,8 @@ def unseen_images(
         rows, drawn, truth = answers[test], weights[:, test], judged[np.ix_(test, test)]
         counted += len(rows.triplets)
         base = features[test]
-        space = {"teacher-base": base, "teacher-centred": base - features[train].mean(0), "teacher": teacher.transform(base)}
+        space = {"teacher-base": base, "teacher-centred": base - features[train].mean(0)}
+        space |= {stage: x[test] for stage, x in beside.items()} | {"teacher": teacher.transform(base)}
         for stage, x in space.items():
             similar = {"accuracy": cosine_similarities(x, rows.triplets)}
             matrices = {"rsa-spearman": backbone_similarity(x)}
@@ -286,6 +290,7 @@ def leave_three_out(
     groups: int,
     weights: Float[np.ndarray, "draws n"],
     seed: int,
+    beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
 ) -> dict[str, Estimate]:
     """Score every answer by a teacher that saw none of its three images: agreement on held-out objects (unit: image).
 
@@ -299,11 +304,12 @@ def leave_three_out(
         groups: of images.
         weights: of the images.
         seed: of the groups.
+        beside: further features of all images by their stage, to which no answer was fitted.
 
     Returns:
         Odd-one-out accuracy by cosines of ``teacher-base``, the features as they are, of ``teacher-centred``, less the mean of the images
-        that a teacher is fitted to, and of ``teacher``; subtract them for a paired difference. ``teacher-dot`` is the teacher's by its own
-        dot products.
+        that a teacher is fitted to, of those of ``beside``, and of ``teacher``; subtract them for a paired difference. ``teacher-dot`` is
+        the teacher's by its own dot products.
 
     Raises:
         HumalignError: fewer than four groups, or more than images.
@@ -316,7 +322,7 @@ def leave_three_out(
         raise HumalignError(f"{groups} groups of {len(features)} images: three are left out at a time, so give four or more")
     group = np.random.default_rng(seed).permutation(len(features)) % groups
     held = np.sort(group[answers.triplets], axis=1)
-    cosines = {"teacher-base": cosine_similarities(features, answers.triplets)}
+    cosines = {stage: cosine_similarities(x, answers.triplets) for stage, x in {"teacher-base": features, **beside}.items()}
     cosines |= {stage: np.empty(answers.shares.shape) for stage in ("teacher-centred", "teacher", "teacher-dot")}
     for left_out in np.unique(held, axis=0):
         rows, kept = (held == left_out).all(1), ~np.isin(group, left_out)

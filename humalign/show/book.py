@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +22,35 @@ import yaml
 from humalign.artefacts import PACKAGE, fingerprint, replacing, sha256, versions
 from humalign.chain import processes
 from humalign.errors import HumalignError
+from humalign.show import generated
 
+# The address of the repository, and what the book shows only where there is one.
+ADDRESS = re.compile(r"https://(?P<host>[^/\s]+)/(?P<owner>[^/\s]+)/(?P<name>[^/\s]+)")
+BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 SETTINGS = ("_config.yml", "_toc.yml")
 STAMP, BUILDING = ".fingerprint", ".building-"
 # Jupyter Book as a process that ends when this one does.
 BUILDER = "from humalign.chain.processes import end_with_starter; end_with_starter(); from jupyter_book.cli.main import main; main()"
-PROSE = ("*.md", "*.bib", "_static/*", "figures/*", "recorded/growth.*", "recorded/coverage.*")
+PROSE = ("*.md", "*.bib", "_static/*", "recorded/growth.*", "recorded/coverage.*")
 
 
-def render(root: Path, build: Path, notebooks: Path, figures: Mapping[str, Callable[[Path], None]] | None = None) -> Path:
+def render(root: Path, build: Path, notebooks: Path, runs: Mapping[str, Path] | None = None) -> Path:
     """Render what has been run for a profile and return the first page.
 
     Args:
         root: the repository.
         build: the profile's build folder; the page is ``book/html/index.html`` below it.
         notebooks: the executed chapters.
-        figures: draws ``book/figures/<name>.png`` of the book, given its path.
+        runs: folders of the runs whose scores are on the page of scores, by name; the first with people's
+            answers is on the preview image.
 
     Raises:
-        HumalignError: a chapter has not been run, or the book has a warning.
+        HumalignError: the repository's address is none, a chapter has not been run, or the book has a warning.
     """
     book = build / "book"
     page = book / "html" / "index.html"
     stamp = book / "html" / STAMP
-    source = _stage(root, notebooks, figures or {}, book / "source")
+    source = _stage(root, notebooks, runs or {}, book / "source")
     found = _fingerprint(source)
     if page.is_file() and _read(stamp) == {"made of": found, "files": _sums(stamp.parent)}:
         print("book: reused, nothing changed", file=sys.stderr)
@@ -73,6 +78,7 @@ def _sums(html: Path) -> dict[str, str]:
 
 def pages(toc: Path) -> list[str]:
     """Return every page that a table of contents names, the first page first."""
+
     def named(entry: Any) -> Iterator[str]:
         for key, value in entry.items():
             if key in ("root", "file"):
@@ -84,9 +90,41 @@ def pages(toc: Path) -> list[str]:
     return list(named(yaml.safe_load(toc.read_text("utf-8"))))
 
 
-def _stage(root: Path, notebooks: Path, figures: Mapping[str, Callable[[Path], None]], source: Path) -> Path:
+def configured(text: str) -> str:
+    """Return ``_config.yml`` with what follows from the repository's address, the one setting for it.
+
+    Raises:
+        HumalignError: an address that is none.
+    """
+    config = yaml.safe_load(text)
+    address = str((config.get("repository") or {}).get("url") or "").rstrip("/")
+    found = ADDRESS.fullmatch(address)
+    if address and not found:
+        raise HumalignError(
+            f"repository.url is {address!r} in _config.yml: expected https://github.com/owner/name, or nothing"
+        )
+    config["html"] |= dict.fromkeys(BUTTONS, bool(address))
+    config["sphinx"]["config"]["repository"] = address
+    if found and found["host"] == "github.com":  # where the workflow publishes
+        config["html"]["baseurl"] = f"https://{found['owner']}.github.io/{found['name']}"
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def below(toc: str, page: str, more: list[str]) -> str:
+    """Return a table of contents with more pages below one of its pages."""
+    contents = yaml.safe_load(toc)
+    for part in contents.get("parts", [contents]):
+        for entry in part.get("chapters", []):
+            if entry.get("file") == page:
+                entry["sections"] = [{"file": name} for name in more]
+    return yaml.safe_dump(contents, sort_keys=False)
+
+
+def _stage(root: Path, notebooks: Path, runs: Mapping[str, Path], source: Path) -> Path:
     """Gather everything that the book is built from in one fresh folder."""
-    chapters = [name.removeprefix("notebooks/") for name in pages(root / "_toc.yml") if name.startswith("notebooks/")]
+    chapters = [
+        name.removeprefix("notebooks/") for name in pages(root / "_toc.yml") if name.startswith("notebooks/")
+    ]
     missing = [name for name in chapters if not (notebooks / f"{name}.ipynb").is_file()]
     if missing:
         what = "nothing has" if len(missing) == len(chapters) else f"chapter {missing[0]} has not"
@@ -95,22 +133,30 @@ def _stage(root: Path, notebooks: Path, figures: Mapping[str, Callable[[Path], N
     shutil.rmtree(source, ignore_errors=True)
     book = root / "book"
     staged = {root / name: source / name for name in SETTINGS}
-    staged |= {path: source / "book" / path.relative_to(book) for pattern in PROSE for path in book.glob(pattern)}
+    staged |= {
+        path: source / "book" / path.relative_to(book) for pattern in PROSE for path in book.glob(pattern)
+    }
     staged |= {notebooks / f"{name}.ipynb": source / "notebooks" / f"{name}.ipynb" for name in chapters}
     for path, target in staged.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    for name, draw in figures.items():
-        target = source / "book" / "figures" / f"{name}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draw(target)
+    config, toc = (source / name for name in SETTINGS)
+    config.write_text(configured(config.read_text("utf-8")), "utf-8")
+    if "book/api" in pages(toc):
+        toc.write_text(below(toc.read_text("utf-8"), "book/api", generated.api(source)), "utf-8")
+    generated.scores(runs, source)
+    generated.preview(runs, source / "book" / "_static" / "preview.png")
     return source
 
 
 def _fingerprint(source: Path) -> str:
     """Return a digest of all that the pages depend on: what is staged, and the docstrings that the API page shows."""
-    files = [(str(path.relative_to(folder)), sha256(path)) for folder, pattern in ((source, "*"), (PACKAGE, "*.py"))
-             for path in sorted(folder.rglob(pattern)) if path.is_file()]
+    files = [
+        (str(path.relative_to(folder)), sha256(path))
+        for folder, pattern in ((source, "*"), (PACKAGE, "*.py"))
+        for path in sorted(folder.rglob(pattern))
+        if path.is_file()
+    ]
     return fingerprint(files, versions())
 
 
@@ -120,17 +166,37 @@ def _build(source: Path, book: Path) -> None:
     for leftover in book.glob(f"{BUILDING}*"):  # of a run that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=BUILDING, dir=book) as out:
-        command = [sys.executable, "-c", BUILDER, "build", str(source), "--path-output", out, "-W", "--keep-going"]
-        here = {"PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))}
-        with processes.child(command, here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as started:
+        command = [
+            sys.executable,
+            "-c",
+            BUILDER,
+            "build",
+            str(source),
+            "--path-output",
+            out,
+            "-W",
+            "--keep-going",
+        ]
+        here = {
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
+        }
+        with processes.child(
+            command, here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as started:
             assert started.stdout
             said = started.stdout.read()
             status = started.wait()
         text = re.sub(r"\x1b\[[0-9;]*m", "", said)
         (book / "build.log").write_text(text)
-        warnings = [line.replace(f"{source}/", "") for line in text.splitlines() if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
+        warnings = [
+            line.replace(f"{source}/", "")
+            for line in text.splitlines()
+            if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)
+        ]
         if status or warnings:
             shown = "; ".join(warnings[:3]) or (text.strip().splitlines() or ["no output"])[-1]
             more = f" (and {len(warnings) - 3} more)" if len(warnings) > 3 else ""
-            raise HumalignError(f"the book does not build cleanly: {shown}{more}; the log is {book / 'build.log'}")
+            raise HumalignError(
+                f"the book does not build cleanly: {shown}{more}; the log is {book / 'build.log'}"
+            )
         (Path(out) / "_build" / "html").rename(book / "html")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,36 @@ def tables(run: Opened) -> tuple[Shown, Shown]:
     return _shown(run, SIMULATED), _shown(run, PEOPLE)
 
 
+@dataclasses.dataclass(frozen=True)
+class Footer:
+    """The last line of a page: which run its numbers are of, and links to its scores, its steps and the code."""
+
+    said: str
+    links: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return " · ".join((self.said, *self.links))
+
+    def _repr_html_(self) -> str:
+        linked = [f'<a href="{html.escape(to)}">{html.escape(name)}</a>' for name, to in self.links.items()]
+        return f'<p class="provenance">{" · ".join((html.escape(self.said), *linked))}</p>'
+
+
+def footer(shown: Shown) -> Footer:
+    """Return the line of provenance below a page."""
+    if not shown.run.scored():
+        return Footer(f"Numbers: {shown.said}", {})
+    origin, name = origins.read(shown.path), shown.settings.name
+    commits = dict.fromkeys(step["commit"] for step in origin.stages.values()) if origin else {}
+    several = f" (its steps: {len(commits)} commits)" if len(commits) > 1 else ""
+    links = {
+        "all scores": f"../book/scores.html#run={name}",
+        "each step's day, machine and commit": "10_reproduce.html",
+        "the code": "../book/api.html",
+    }
+    return Footer(f"Numbers: profile {name}, {shown.said}{several}", links)
+
+
 def at_scale(run: Opened) -> Shown:
     """Return the run at the paper's scale: the open one if it is that, or a recorded one, if there is any."""
     return _shown(run, PAPER)
@@ -142,23 +173,19 @@ def execute_notebooks(run: Run, provenance: Provenance) -> None:
 
 
 def render(run: Run) -> Path:
-    """Render the book from executed notebooks, and return its first page.
-
-    The first page has two figures: one of simulated observers and one of real people.
-    """
-    from humalign.show import book, figures
+    """Render the book from executed notebooks, with the scores of the runs that they show, and return its first page."""
+    from humalign.show import book
 
     simulated, people = tables(opened(run.profile.source, run.build))
-    drawn = {
-        "overview": lambda path: figures.save(figures.overview(simulated.scores), path),
-        "across_experiments": lambda path: figures.save(figures.across_experiments(people.scores), path),
-    }
-    return book.render(ROOT, run.folder, run.path("notebooks"), drawn)
+    runs = {each.settings.name: each.path.parent for each in (people, simulated) if each.run.scored()}
+    for path in sorted(origins.RECORDED.glob("*/scores.csv")):
+        runs.setdefault(path.parent.name, path.parent)
+    return book.render(ROOT, run.folder, run.path("notebooks"), runs)
 
 
 # The chapters show this run's scores and, beside them, what is recorded of other profiles.
 NOTEBOOKS = Step(
-    needs=("scores",),
+    needs=("scores", "illustrations"),
     settings=(),
     outputs=lambda profile: [f"notebooks/{name}" for name in chapters()],
     make=execute_notebooks,
@@ -168,6 +195,7 @@ NOTEBOOKS = Step(
         "book/recorded/*/scores.csv",
         "book/recorded/*/provenance.json",
         "book/recorded/*/steps.json",
+        "book/recorded/*/illustrations.json",
     ),
 )
 # The whole chain, down to the executed chapters.

@@ -14,12 +14,15 @@ import pandas as pd
 from matplotlib import rc_context
 
 from humalign.errors import HumalignError
-from humalign.evaluation.scores import above, pick
-from humalign.show import drawing
-from humalign.show.drawing import LETTERS, STYLE, WIDTH, Drawing, Line, Panel, save, wrapped
-from humalign.show.stages import ACROSS, SCORED_LEVELS, STAGES, in_order, models, short
+from humalign.evaluation.scores import NUMBERS, above, pick
+from humalign.show import panels as panels_of
+from humalign.show.arrows import arrows
+from humalign.show.drawing import LETTERS, STYLE, WIDTH, Drawing, save, wrapped
+from humalign.show.panels import Line, Panel
+from humalign.show.stages import ACROSS, RELATIONS, SCORED_LEVELS, SETS, distinct, in_order, models, models_in_order, name, short
+from humalign.show.stages import metric as metric_named
 
-__all__ = ["across_experiments", "by_size", "curves", "dots", "groups", "overview", "panel", "save"]
+__all__ = ["across_experiments", "arrows", "curves", "dots", "groups", "overview", "panel", "save"]
 
 Pair = tuple[str, str]
 Names = Mapping[Any, str] | Callable[[Any], str]
@@ -27,6 +30,12 @@ CHANCE: Line = (1 / 3, "chance")
 GUESS = "a uniform guess"
 NONE: Line = (0.0, "no correlation")
 MEAN: Line = (0.0, "mean of all pairs")
+# How the values of a column are called and ordered, where nothing else is said.
+NAMES: dict[str, Callable[[Any], str]] = {
+    "model": short, "metric": metric_named, "item": lambda item: RELATIONS.get(item, item),
+    "set": lambda of: SETS.get(of, of), "x": lambda x: f"{x:,.10g}",
+}
+ORDERS: dict[str, Callable[[Any], list[Any]]] = {"stage": in_order, "model": models_in_order, "x": sorted}
 # What a metric is called, what n counts, and the line it is compared with: of a task, or of any task.
 MEASURES: dict[str, tuple[str, str, Line | None]] = {
     "odd-one-out accuracy": ("odd-one-out accuracy", "triplets", CHANCE),
@@ -53,8 +62,8 @@ MEASURES: dict[str, tuple[str, str, Line | None]] = {
 
 def panel(
     scores: pd.DataFrame, title: str = "", *, task: str, metric: str | Sequence[str] = "accuracy",
-    by: str = "stage", names: Names = str, stages: Sequence[str] = (), compared: Sequence[Pair] = (),
-    also: pd.DataFrame | None = None, ceiling: str = "ceiling", axis: str = "", unit: str = "",
+    by: str = "stage", names: Names | None = None, stages: Sequence[str] = (), compared: Sequence[Pair] = (),
+    also: pd.DataFrame | None = None, ceiling: str = "people", axis: str = "", unit: str = "",
     line: Line | None = None, band: tuple[float, float, str] | None = None, note: str = "", **where: Any,
 ) -> Panel:
     """Return one panel: the scores that fit, those of the ceiling included.
@@ -65,7 +74,8 @@ def panel(
         task: the task of the scores.
         metric: their metric, or several.
         by: column that names the rows; stages come in their order, other values in that of the scores.
-        names: what a value is called; a mapping also says which values are drawn, and in which order.
+        names: what a value is called, in place of its name in ``stages``; a mapping also says which values
+            are drawn, and in which order.
         stages: the stages that are drawn; without any, all that have scores.
         compared: pairs of a stage and its reference; their paired differences are drawn, where there are any.
         also: further scores, such as a ceiling that was measured elsewhere.
@@ -100,15 +110,19 @@ def _differences(scores: pd.DataFrame, compared: Sequence[Pair], where: Mapping[
     def rows(stage: str, reference: str) -> pd.DataFrame:
         return pick(scores, **{**where, "stage": stage, "metric": above(where["metric"], reference)})
 
-    return pd.concat([rows(*pair).assign(label=" − ".join(pair)) for pair in compared])
+    return pd.concat([rows(*pair).assign(label=" − ".join(map(name, pair))) for pair in compared])
 
 
 def _labelled(
-    rows: pd.DataFrame, by: str, names: Names, ceiling: str, where: Mapping[str, Any]
+    rows: pd.DataFrame, by: str, names: Names | None, ceiling: str, where: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Give every row its label and its place among the labels; the ceiling's is the last."""
     top, rows = rows[rows["stage"] == "ceiling"], rows[rows["stage"] != "ceiling"]
-    values: list[Any] = in_order([*STAGES, *rows[by]]) if by == "stage" else list(dict.fromkeys(rows[by]))
+    values: list[Any] = list(dict.fromkeys(rows[by]))
+    if by in ORDERS:
+        values = ORDERS[by](values)
+    both = distinct(rows)
+    names = names or ((lambda stage: both.get(stage, name(stage))) if by == "stage" else NAMES.get(by, str))
     if isinstance(names, Mapping):
         absent = [value for value in names if value not in set(rows[by])]
         if absent:
@@ -117,7 +131,11 @@ def _labelled(
     rows = rows[rows[by].isin(values)]
     labels, places = [names(value) for value in rows[by]], [float(values.index(value)) for value in rows[by]]
     top = top.assign(label=[ceiling.format(n=n) for n in top["n"]], place=math.inf)
-    return pd.concat([rows.assign(label=labels, place=places), top])
+    called = [name(stage) if by == "model" else both.get(stage, name(stage)) for stage in rows["stage"]]
+    rows = rows.assign(label=labels, place=places, called=called)
+    # A network is the same whether a student or a teacher starts from it.
+    rows = rows.drop_duplicates(["label", "called", "model", "task", "split", "metric", *NUMBERS])
+    return pd.concat([rows.sort_values("place", kind="stable"), top.assign(called=top["label"])])
 
 
 def _measure(task: str, metric: str, compared: bool) -> tuple[str, str, Line | None]:
@@ -157,7 +175,7 @@ def dots(
     slot = slot or (0.19 if several else 0.25)
     longest = [max(len(part) for label, _ in places for part in label.split("\n")) for places in placed]
     room = [(LETTERS - letters) // columns for letters in longest]
-    said = [[(each.head(letters), wrapped(each.axis, letters)) for each in line]
+    said = [[(each.head(letters), wrapped(each.named, letters)) for each in line]
             for line, letters in zip(lines, room, strict=True)]
     heights = [slot * (1.4 - min(places.values())) for places in placed]
     around = [0.74 + 0.34 * max(text.count("\n") for texts in line for text in texts) for line in said]
@@ -166,17 +184,16 @@ def dots(
                            sharex="col" if same_scale else False)
     for line, places, letters, texts, row in zip(lines, placed, room, said, grid, strict=True):
         for each, (head, axis), axes in zip(line, texts, row, strict=False):
-            drawing.points(axes, each.rows, places, printed=slot >= 0.15)
+            panels_of.points(axes, each.rows, places, printed=slot >= 0.15)
             each.compare(axes)
             axes.set(title=head, xlabel=axis)
             axes.tick_params(axis="x", labelbottom=True)
             axes.locator_params(axis="x", nbins=min(5, letters // 7))
             if each.models.empty:
-                axes.text(0.5, 0.5, wrapped(each.note, letters // 2), transform=axes.transAxes, va="center",
-                          backgroundcolor="white")
+                axes.text(0.5, 0.5, wrapped(each.note, letters // 2), transform=axes.transAxes, va="center")
     for axes in grid.flat[len(panels) :]:
         axes.remove()
-    drawing.frame(figure, panels, who, foot, key=several)
+    panels_of.frame(figure, panels, who, foot, several, (__name__, "dots"))
     return figure
 
 
@@ -246,14 +263,14 @@ def curves(
     grid = figure.subplots(lines, columns, squeeze=False, sharey="row" if same_scale else False)
     for number, (axes, each) in enumerate(zip(grid.flat, panels, strict=False)):
         each.check("x")
-        drawing.lines(axes, each.models, log)
+        panels_of.lines(axes, each.models, log)
         each.compare(axes, along=True)
         named = number % columns == 0 or not same_scale
         axes.set(title=each.head((LETTERS - 10) // columns), xlabel=along,
-                 ylabel=wrapped(each.axis, 30) if named else "")
+                 ylabel=wrapped(each.named, 30) if named else "")
     for axes in grid.flat[len(panels) :]:
         axes.remove()
-    drawing.frame(figure, panels, who, foot, key=True)
+    panels_of.frame(figure, panels, who, foot, True, (__name__, "curves"))
     return figure
 
 
@@ -273,7 +290,7 @@ def overview(scores: pd.DataFrame) -> Drawing:
 
 def across_experiments(scores: pd.DataFrame) -> Drawing:
     """Draw teachers of THINGS photographs on 92 others, which other people judged in another task."""
-    names = {model: short(model) for model in by_size(models(scores, "teacher"))}
+    names = {model: short(model) for model in models(scores, "teacher")}
     given: dict[str, Any] = {"split": ACROSS, "by": "model", "names": names, "ceiling": "one of {n} people",
                              "stages": ("teacher-base", "ridge", "teacher")}
     similarity: dict[str, Any] = {"task": "similarity-judgments", "metric": "rsa-spearman"}
@@ -281,8 +298,3 @@ def across_experiments(scores: pd.DataFrame) -> Drawing:
         panel(scores, "Which of three is the odd one out?", task="odd-one-out", **given),
         panel(scores, "How similar are two pictures?", **similarity, **given),
         foot="one person: against the mean of the others")
-
-
-def by_size(names: Sequence[str]) -> list[str]:
-    """Return backbones in the order of their names, several side by side last."""
-    return sorted(names, key=lambda name: (name.count("+"), name))

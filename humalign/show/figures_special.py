@@ -8,15 +8,20 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from humalign.data.emoji import STYLES, EmojiImages, concepts
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation.scores import one, pick
-from humalign.show.drawing import DOTTED, POINT, STYLE, WIDTH, Drawing, frame, look
+from humalign.show import links
+from humalign.show.cells import number
+from humalign.show.drawing import DOTTED, POINT, STYLE, WIDTH, Drawing, look
 from humalign.show.figures import panel
+from humalign.show.panels import frame
+from humalign.show.stages import name as called
 
 # Width of a letter and height of a line on a map, as shares of its axes.
-LETTER, LINE = 0.0155, 0.052
+LETTER, LINE = 0.0175, 0.052
 # So many that a picture can be seen on a phone.
 BESIDE = 4
 
@@ -45,6 +50,8 @@ def pictures(names: Sequence[str]) -> Drawing:
         for axes, name in zip(row, line, strict=False):
             axes.imshow(np.asarray(drawings[known.index(name)]))
             axes.set_title(name if style == STYLES[0] else "", loc="center")
+    figure.said = f"Drawings of {', '.join(names)}, each in the styles {' and '.join(STYLES)}."
+    figure.foot = links.line(None, __name__, "pictures")
     return figure
 
 
@@ -63,7 +70,8 @@ def reliability(scores: pd.DataFrame, stages: Sequence[str], split: str = "unsee
     for axes, stage in zip(grid.flat, stages, strict=False):
         _bins(axes, pick(found.rows, stage=stage), split)
         axes.label_outer()
-    frame(figure, [found], "", "dotted: as sure as it is right; grey: surer than that", key=False)
+    foot = "dotted: as sure as it is right; grey: surer than that"
+    frame(figure, [found], "", foot, False, (__name__, "reliability"))
     return figure
 
 
@@ -72,15 +80,17 @@ def _bins(axes: Axes, rows: pd.DataFrame, split: str) -> None:
     error, binned = one(rows, metric="expected-calibration-error", split=split), rows.dropna(subset="x")
     sure, right = (pick(binned, metric=metric).set_index("x") for metric in ("confidence", "accuracy"))
     right, (colour, marker) = right.loc[sure.index], look(error["stage"])
-    axes.fill_between([1 / 3, 1], [1 / 3, 1], 0, color="#f0f0f0", linewidth=0, zorder=0)
+    axes.fill_between([1 / 3, 1], [1 / 3, 1], 0, color="#808080", alpha=0.15, linewidth=0, zorder=0)
     axes.plot([1 / 3, 1], [1 / 3, 1], **DOTTED)
     axes.vlines(sure["value"], right["low"], right["high"], color=colour, linewidth=1.8)
     axes.plot(sure["value"], right["value"], color=colour, linewidth=1)
     axes.scatter(sure["value"], right["value"], s=12 + 250 * sure["n"] / sure["n"].sum(), color=colour,
-                 marker=marker, edgecolor="white", linewidth=0.6, zorder=3)
-    interval = f"[{error['low']:.3f}, {error['high']:.3f}]"
-    axes.set(xlim=(1 / 3, 1), ylim=(0.3, 1), aspect="equal", xlabel="confidence", ylabel="share right",
-             title=f"{error['stage']}, error {error['value']:.3f}\n{interval}\nn = {error['n']:,} answers")
+                 marker=marker, linewidth=0, zorder=3)
+    axes.set(xlim=(1 / 3, 1), ylim=(0.3, 1), aspect="equal", xlabel="confidence (%)", ylabel="share right (%)",
+             title=f"{called(error['stage'])}\nerror {number(error)}\nn = {error['n']:,} answers")
+    percent = FuncFormatter(lambda at, _: f"{100 * at:.4g}")
+    axes.xaxis.set_major_formatter(percent)
+    axes.yaxis.set_major_formatter(percent)
 
 
 @rc_context(STYLE)
@@ -103,17 +113,18 @@ def maps(scores: pd.DataFrame, of: str, stages: Sequence[str], height: float, wh
     both = [_both(pick(found.rows, stage=stage)) for stage in stages]
     for stage, axes, (x, y) in zip(stages, grid.flat, both, strict=True):
         colour, marker = look(stage)
-        axes.axhline(0, color="#e5e5e5", linewidth=0.8, zorder=0)
-        axes.axvline(0, color="#e5e5e5", linewidth=0.8, zorder=0)
+        axes.axhline(0, color="#808080", alpha=0.3, linewidth=0.8, zorder=0)
+        axes.axvline(0, color="#808080", alpha=0.3, linewidth=0.8, zorder=0)
         axes.hlines(y["value"], x["low"], x["high"], color=colour, linewidth=0.8, alpha=0.6)
         axes.vlines(x["value"], y["low"], y["high"], color=colour, linewidth=0.8, alpha=0.6)
         axes.plot(x["value"], y["value"], linestyle="", color=colour, marker=marker, **POINT)
         axes.margins(0.1)
-        axes.set_title(f"{stage}, n = {len(x)} categories")
+        axes.set_title(f"{called(stage)}, n = {len(x)} categories")
     # Where a name has room depends on the limits, which the maps share.
     for axes, (x, y) in zip(grid.flat, both, strict=True):
         _name(axes, x["value"], y["value"])
-    frame(figure, [found], who, "crosses: 95 % intervals; axes: standard deviations of distance", key=False)
+    foot = "crosses: 95 % intervals; axes: standard deviations of distance"
+    frame(figure, [found], who, foot, False, (__name__, "maps"))
     return figure
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from humalign.data.simulate import THINGS_CHOICE_ENTROPY, THINGS_MAJORITY_SHARE
 from humalign.evaluation.scores import pick
-from humalign.show.stages import ACROSS
+from humalign.show.stages import ACROSS, in_percent
 
 TRUST = {
     "paper": "read in or quoted from the paper",
@@ -50,10 +50,17 @@ class Published:
 
     @property
     def text(self) -> str:
-        """The number as printed beside ours: a value, a range, or that it is not known."""
+        """The number as printed beside ours, a share in percent: a value, a range, or that it is not known."""
         if self.value is not None:
-            return f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.4g}"
-        return "not known" if self.low is None else f"{self.low:.4g} to {self.high:.4g}"
+            return self._said(self.value)
+        if self.low is None or self.high is None:
+            return "not known"
+        return f"{self._said(self.low)} to {self._said(self.high)}"
+
+    def _said(self, number: float | int) -> str:
+        if isinstance(number, int):
+            return f"{number:,}"
+        return f"{100 * number:.4g}" if in_percent(self.metric) else f"{number:.4g}".replace("-", "\N{MINUS SIGN}")
 
 
 PAPER = "Muttenthaler et al. 2025"

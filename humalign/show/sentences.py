@@ -12,11 +12,10 @@ from typing import Any
 import pandas as pd
 
 from humalign.evaluation.scores import above, one, pick
-from humalign.show.stages import RELATIONS, short
-from humalign.show.tables import EMPTY, MINUS
+from humalign.show.stages import RELATIONS, in_percent, short
+from humalign.show.tables import EMPTY, MINUS, rounded
 
-# Shares of items, whose differences are said in percentage points, and measures in nats; others have no unit.
-POINTS = ("accuracy", "agreement", "expected-calibration-error", "loss", "nearest-neighbour")
+# Measures in nats; differences of shares are said in percentage points, others have no unit.
 NATS = ("cross-entropy", "divergence", "label-entropy")
 
 
@@ -33,25 +32,21 @@ def side(row: Any, line: float = 0.0) -> str:
     return "above" if row["low"] > line else "below" if row["high"] < line else "across"
 
 
-def amount(row: pd.Series) -> str:
-    """Say a paired difference: ``+3.9 points (1.6 to 9.9; n = 400)``, or that its interval includes zero."""
+def amount(row: pd.Series, counted: bool = True) -> str:
+    """Say a paired difference: ``+3.9 points (1.6 to 9.9; n = 400)``, or that its interval includes zero.
+
+    Args:
+        row: the difference.
+        counted: whether n is said, which a figure beside it may show.
+    """
     if pd.isna(row["value"]):
         return EMPTY
     metric = str(row["metric"])
-    points = metric.startswith(POINTS)
-    unit = " points" if points else " nats" if metric.startswith(NATS) else ""
-    scale, digits = (100, 1) if points else (1, 3)
-    number, low, high = (_rounded(row[name] * scale, digits) for name in ("value", "low", "high"))
-    signed = number if number.startswith("-") else f"+{number}"
-    about = f"({low} to {high}; n = {row['n']:,})"
+    unit = " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
+    number, low, high = (rounded(row, field) for field in ("value", "low", "high"))
+    about = f"({low} to {high}" + f"; n = {row['n']:,}" * counted + ")"
     end = f", but the interval {about} includes zero" if side(row) == "across" else f" {about}"
-    return f"{signed}{unit}{end}".replace("-", MINUS)
-
-
-def _rounded(number: float, digits: int) -> str:
-    """Round, but never to a zero whose sign or absence decides what is said."""
-    text = f"{number:.{digits}f}"
-    return text if float(text) or not number else f"{number:.1g}"
+    return f"{number}{unit}{end}"
 
 
 def change(
@@ -71,10 +66,12 @@ def change(
     return f"{who or f'{stage} less {reference}'} is {amount(row)}"
 
 
-def each(scores: pd.DataFrame, stage: str, reference: str, metric: str = "accuracy", **where: Any) -> str:
-    """Say the same paired difference for every model that has it: ``lite0: +0.080 (…); lite1: …``."""
+def each(
+    scores: pd.DataFrame, stage: str, reference: str, metric: str = "accuracy", counted: bool = True, **where: Any
+) -> str:
+    """Say the same paired difference for every model that has it: ``Lite0: +0.08 (…); Lite1: …``."""
     rows = _fitting(scores, stage=stage, metric=above(metric, reference), **where)
-    return "; ".join(f"{short(row['model'])}: {amount(row)}" for _, row in rows.iterrows())
+    return "; ".join(f"{short(row['model'])}: {amount(row, counted)}" for _, row in rows.iterrows())
 
 
 def count(rows: pd.DataFrame, what: str, line: float = 0.0, by: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,27 +15,66 @@ from humalign.evaluation.scores import one, pick, read
 STAGES = {
     "base": "the pretrained network",
     "base-centred": "its features, centred on the training mean",
+    "base-whitened": "its features, whitened on unlabelled pictures",
+    "base-random": "a random map of its features",
     "unaligned": "trained on the backbone's own labels of the triplets",
     "aligned-head": "trained on the teacher's labels, through a head",
     "aligned": "trained on the teacher's labels",
     "teacher-base": "nothing: the features as they are",
     "teacher-centred": "nothing: the features less their training mean",
+    "teacher-whitened": "nothing: the features, whitened on unlabelled pictures",
+    "teacher-random": "nothing: a random map of the features",
     "predecessor": "single answers, the predecessor's recipe",
     "teacher-one-hot": "single answers, plain affine map",
     "ridge-strict": "coordinates in a VICE of these answers",
     "teacher-distilled": "choice distributions of a VICE of these answers",
-    "teacher": "single answers",
     "ridge": "coordinates in the published VICE",
     "teacher-published": "choice distributions of the published VICE",
+    "teacher": "single answers",
     "observer": "nothing: the published VICE itself",
     "ceiling": "how far people, or most observers, agree",
 }
-STUDENTS = ("base", "base-centred", "unaligned", "aligned-head", "aligned")
-# A stage and what it is compared with by a paired difference, of those in the scores; a table shows those that its scores have.
+STUDENTS = ("base", "base-centred", "base-whitened", "base-random", "unaligned", "aligned-head", "aligned")
+# What readers see in place of a stage. A teacher's network before its map is called as any other network.
+LABELS = {
+    "base": "before", "base-centred": "before, centred", "base-whitened": "before, whitened",
+    "base-random": "before, random map", "unaligned": "control", "aligned-head": "aligned, head",
+    "aligned": "aligned", "teacher-base": "before", "teacher-centred": "before, centred",
+    "teacher-whitened": "before, whitened", "teacher-random": "before, random map",
+    "predecessor": "gLocal recipe", "teacher-one-hot": "teacher, plain",
+    "ridge-strict": "ridge, our VICE", "teacher-distilled": "teacher, our VICE", "teacher": "teacher",
+    "ridge": "ridge, public VICE", "teacher-published": "teacher, public VICE",
+    "observer": "public VICE", "ceiling": "people",
+}
+# Stages that no judgment entered; gains are quoted over the best of them.
+WITHOUT_JUDGMENTS = (
+    "base", "base-centred", "base-whitened", "base-random", "unaligned",
+    "teacher-base", "teacher-centred", "teacher-whitened", "teacher-random",
+)
+# Metrics in plain words. Of MORE_IS_WORSE a smaller value is better; SHARES are shown in percent.
+METRICS = {
+    "accuracy": "accuracy", "accuracy-dot": "accuracy (dot product)",
+    "accuracy-nearest-mean": "accuracy (nearest mean)",
+    "agreement-with-teacher": "agreement with the teacher",
+    "cka": "linear CKA", "confidence": "confidence", "cross-entropy": "cross-entropy (nats)",
+    "divergence": "Jensen-Shannon divergence (nats)", "entropy-spearman": "correlation of entropies",
+    "expected-calibration-error": "calibration error", "label-entropy": "entropy of a label (nats)",
+    "loss": "accuracy lost", "majority-share": "share of the majority",
+    "path-spearman": "correlation with steps of WordNet", "rsa-pearson": "correlation (Pearson)",
+    "rsa-spearman": "rank correlation", "rsa-own-spearman": "rank correlation, own similarity",
+    "standardised-distance": "distance (standard deviations)",
+}
+MORE_IS_WORSE = ("cross-entropy", "divergence", "expected-calibration-error", "loss")
+SHARES = (
+    "accuracy", "agreement", "confidence", "expected-calibration-error", "loss", "majority-share",
+    "nearest-neighbour", "pair-in-one-subgroup", "probability", "same-choice", "share", "share-of-images",
+    "share-of-weight",
+)
+# A stage and what it is compared with by a paired difference; a table shows those that its scores have.
 COMPARISONS = (
-    ("teacher", "teacher-base"), ("teacher", "teacher-centred"),
+    ("teacher", "teacher-base"), ("teacher", "teacher-centred"), ("teacher", "teacher-whitened"), ("teacher", "teacher-random"),
     ("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-head"), ("aligned", "unaligned"),
-    ("aligned", "base-centred"), ("aligned", "base"),
+    ("aligned", "base-random"), ("aligned", "base-whitened"), ("aligned", "base-centred"), ("aligned", "base"),
 )
 # Relations of two things, by the name that a score's ``item`` has.
 RELATIONS = {
@@ -83,9 +123,46 @@ def in_order(names: Iterable[str], order: Iterable[str] = STAGES) -> list[str]:
     return sorted(dict.fromkeys(names), key=lambda name: places.get(name, len(places)))
 
 
+def name(stage: str) -> str:
+    """Return what readers see in place of a stage; a name that is none of the stages stays."""
+    return LABELS.get(stage, stage)
+
+
+def distinct(rows: pd.DataFrame) -> dict[str, str]:
+    """Return names for stages of two networks that share one: ``Lite0, before`` and ``Lite2, before``."""
+    networks = {stage: set(own["model"]) for stage, own in rows.groupby("stage")}
+    found = {}
+    for stage, own in networks.items():
+        others = [other for other in networks if other != stage and name(other) == name(stage)]
+        if len(own) == 1 and any(networks[other] != own for other in others):
+            found[str(stage)] = f"{short(next(iter(own)))}, {name(str(stage))}"
+    return found
+
+
+def metric(called: str) -> str:
+    """Return a metric in plain words, without the reference of a paired difference."""
+    called = called.split("-above-")[0]
+    return METRICS.get(called, called.replace("-", " "))
+
+
+def in_percent(called: str) -> bool:
+    """Say whether a metric, or a difference in it, is a share that is shown in percent."""
+    called = called.split("-above-")[0]
+    return called in SHARES or called.startswith(("accuracy", "agreement")) or called.endswith("agreement")
+
+
+def models_in_order(names: Iterable[str]) -> list[str]:
+    """Return different models by name: single ones, several side by side, pairs, people."""
+    def place(name: str) -> tuple[bool, bool, int, str]:
+        return name == "people", "&" in name, name.count("+"), name
+
+    return sorted(dict.fromkeys(names), key=place)
+
+
 def short(model: str) -> str:
-    """Return a model's name as short as a figure needs it."""
-    return model.replace("efficientnet-", "").replace("+", " + ")
+    """Return a model's name as readers see it: ``Lite0``, ``Lite0 + Lite2``, ``CLIP``."""
+    short = re.sub(r"efficientnet-lite(\d)", r"Lite\1", model).replace("+", " + ")
+    return short.replace("clip-vit-b32", "CLIP")
 
 
 def ceiling(scores: pd.DataFrame) -> pd.Series:
@@ -95,14 +172,14 @@ def ceiling(scores: pd.DataFrame) -> pd.Series:
 
 def models(scores: pd.DataFrame, stage: str) -> list[str]:
     """Return the models that have a stage, in their order: students by "aligned", backbones by "teacher"."""
-    return list(dict.fromkeys(pick(scores, stage=stage, **SIMILARITY)["model"]))
+    return models_in_order(pick(scores, stage=stage, **SIMILARITY)["model"])
 
 
 def one_student(scores: pd.DataFrame, model: str = "") -> pd.DataFrame:
     """Return the scores without those of other backbones' students; the first one's where none is named."""
     found = models(scores, "aligned")
     others = [name for name in found if name != (model or found[0])]
-    return scores[~(scores["model"].isin(others) & scores["stage"].isin(STUDENTS))]
+    return scores[~(scores["model"].isin(others) & scores["stage"].isin((*STUDENTS, *WITHOUT_JUDGMENTS[:5])))]
 
 
 PREDECESSOR = origins.RECORDED / "predecessor.csv"

@@ -5,63 +5,33 @@ Which rows and columns a table shows is said where it is called, in a cell of a 
 
 from __future__ import annotations
 
-import html
 import itertools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
 
 from humalign.chain import origins
+from humalign.errors import HumalignError
 from humalign.evaluation.scores import above, one, pick
-from humalign.show import published, stages
+from humalign.show import links, published, stages
+from humalign.show.cells import COLUMNS, COUNTS, EMPTY, MINUS, Table, number, rounded
 
-EMPTY, NOT_KEPT, MINUS = "—", "not kept", "\N{MINUS SIGN}"
-# Metrics that count things: shown without decimals and without an interval.
-COUNTS = ("dimensions", "superclasses", "classes-taught", "classes-tested", "classes-both")
+__all__ = ["EMPTY", "MINUS", "Table", "beside_published", "get", "layout", "listing", "number", "provenance",
+           "rounded"]
+
+NOT_KEPT = "not kept"
 # Registered sources behind tables of people's scores: the answers about objects, the photographs that
-# teachers of photographs are fitted to, and what students are taught with.
+# teachers of photographs are fitted to, and what students are trained on.
 OF_ANSWERS = ("things-answers", "things-validation-answers", "things-repeated-answers")
 OF_PHOTOGRAPHS = ("things-photographs",)
 OF_STUDENTS = (*OF_PHOTOGRAPHS, "caltech101")
 
 Where = Mapping[str, Any]
-
-
-class Table:
-    """A table of strings, a caption above and a note below; HTML and plain text are the same on every run."""
-
-    def __init__(self, frame: pd.DataFrame, caption: str = "", note: str = "") -> None:
-        self.frame, self.caption, self.note = frame.astype(str), caption, note
-
-    def __repr__(self) -> str:
-        body = "" if self.frame.empty else self.frame.to_string(index=False)
-        return "\n".join(filter(None, (self.caption, body, self.note)))
-
-    def _repr_html_(self) -> str:
-        def line(cells: Sequence[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        # Above the table, not in it: a wide table scrolls on a narrow screen, and its caption should not.
-        caption = f"<p>{html.escape(self.caption)}</p>\n" if self.caption else ""
-        if self.frame.empty:
-            return caption
-        head = line(list(self.frame.columns), "th")
-        body = "\n".join(line(row, "td") for row in self.frame.to_numpy().tolist())
-        note = f"\n<p>{html.escape(self.note)}</p>" if self.note else ""
-        return f"{caption}<table>\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table>{note}"
-
-
-def number(row: Any, digits: int = 3, interval: bool = True) -> str:
-    """Return a score as ``0.384 [0.372, 0.396]``, a count as ``17``, or a dash where it cannot be given."""
-    if pd.isna(row["value"]):
-        return EMPTY
-    if row.get("metric") in COUNTS:
-        return f"{row['value']:.0f}"
-    value, low, high = (f"{row[name]:.{digits}f}".replace("-", MINUS) for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]" if interval else value
 
 
 def get(scores: pd.DataFrame, **where: Any) -> str:
@@ -83,7 +53,6 @@ def layout(
     values: bool = True,
     beside: Mapping[str, Mapping[str, str]] | None = None,
     names: Mapping[str, str] | None = None,
-    digits: int = 3,
     interval: bool = True,
     caption: str = "",
     reads: Sequence[str] = (),
@@ -93,7 +62,7 @@ def layout(
     """Lay scores out in a grid, each cell a number with its interval, and say on whose evidence they stand.
 
     An axis is a column of the scores, or ``measure`` (the name in ``measures``), ``compared`` (a stage, or
-    for a paired difference ``aligned less base``) or ``difference`` (empty, or ``less base``).
+    for a paired difference ``aligned less before``) or ``difference`` (empty, or ``less before``).
 
     Args:
         scores: the table of scores.
@@ -102,18 +71,18 @@ def layout(
         measures: what is shown, by name: conditions on columns of the scores, or several, one of which holds.
         differences: paired differences that are shown too: pairs of a stage and its reference, or references.
         values: whether the scores themselves are shown, or their differences alone.
-        beside: further columns of text, by the label of the first axis.
-        names: how labels and axes are called, other than in the scores.
-        digits: decimals.
+        beside: further columns of text, by the value of the first axis.
+        names: how values and axes are called, other than in ``stages``.
         interval: whether a number has its interval.
         caption: said above the table.
-        reads: registered sources whose edition is said below, unless it is the public file; without any, all.
+        reads: registered sources whose edition is said below, unless it is the public file.
         lacking: said in place of a table that nothing fits; without it that is an error.
         where: conditions for all measures: the value of a column, or several, which then set the order.
 
     Raises:
-        KeyError: nothing fits, or two scores fall into one cell.
+        KeyError: nothing fits, or two different scores fall into one cell.
         ValueError: people's and simulated judgments in one table.
+        HumalignError: more columns than fit a page.
     """
     lines, names = (rows,) if isinstance(rows, str) else tuple(rows), names or {}
     pairs = [("", pair) if isinstance(pair, str) else pair for pair in differences]
@@ -122,24 +91,35 @@ def layout(
         return Table(pd.DataFrame({"": [lacking]}), caption)
     if found.empty:
         raise KeyError(f"no score fits {where or measures}")
+    if "model" not in (*lines, columns):
+        names = stages.distinct(found) | dict(names)
     orders = _orders(found, pairs, {"measure": measures} | where)
     labels = {axis: [_named(axis, name, names) for name in found[axis]] for axis in (*lines, columns)}
     cells: dict[tuple[str, ...], str] = {}
     for row, *key in zip(found.to_dict("records"), *labels.values(), strict=True):
-        if tuple(key) in cells:
+        text = number(row, interval, "\n{}")
+        if cells.setdefault(tuple(key), text) != text:
             raise KeyError(f"two scores for the cell {', '.join(key)}: ask for more axes or fewer scores")
-        cells[tuple(key)] = number(row, digits, interval)
     ordered = {axis: dict.fromkeys(_named(axis, name, names) for name in orders[axis]) for axis in labels}
-    heads = list(ordered[columns])
+    heads, more = list(ordered[columns]), beside or {}
+    if len(lines) + len(more) + len(heads) > COLUMNS:
+        number_of = len(lines) + len(more) + len(heads)
+        raise HumalignError(
+            f"a table of {number_of} columns: {', '.join([*lines, *more])} and "
+            f"{len(heads)} of the axis {columns!r} ({', '.join(heads)}); at most {COLUMNS} fit a page: "
+            f"ask for fewer, or put {columns!r} into the rows"
+        )
+    first = {_named(lines[0], name, names): name for name in reversed(orders[lines[0]])}
     shown = [
         {names.get(axis, axis): label for axis, label in zip(lines, key, strict=True)}
-        | {head: texts.get(key[0], EMPTY) for head, texts in (beside or {}).items()}
+        | {head: texts.get(first[key[0]], texts.get(key[0], EMPTY)) for head, texts in more.items()}
         | {head: cells.get((*key, head), EMPTY) for head in heads}
         for key in itertools.product(*(ordered[axis] for axis in lines))
         if any((*key, head) in cells for head in heads)
     ]
-    note = origins.other_editions(scores.attrs.get("sources"), reads)
-    return Table(pd.DataFrame(shown), ". ".join(filter(None, (caption, _evidence(found)))), note)
+    note = origins.other_editions(scores.attrs.get("sources"), reads) if reads else ""
+    said = ". ".join(filter(None, (caption, _evidence(found, interval))))
+    return Table(pd.DataFrame(shown), said, note, len(lines), links.line(found, __name__, "layout"))
 
 
 def _found(
@@ -166,14 +146,14 @@ def _found(
 
 
 def _orders(found: pd.DataFrame, pairs: Sequence[tuple[str, str]], asked: Where) -> dict[str, list[Any]]:
-    """Return what each axis holds, in order: by number, as asked, of stages and pairs, or as it stands."""
+    """Return what each axis holds, in order: by number, as asked, of stages, or as it stands."""
     compared = [f"{stage} less {other}" for stage, other in pairs]
     known = [*stages.STAGES, *compared, "", *(f"less {other}" for _, other in pairs)]
     orders: dict[str, list[Any]] = {}
     for axis in map(str, found):
         held = list(found[axis].unique())
         several = isinstance(asked.get(axis), Iterable) and not isinstance(asked[axis], str)
-        first = asked[axis] if several else known
+        first = asked[axis] if several else stages.models_in_order(held) if axis == "model" else known
         last = [name for name in held if name == "people"]
         every = dict.fromkeys([*first, *(name for name in held if name not in last), *last])
         orders[axis] = sorted(held) if axis == "x" else [name for name in every if name in held]
@@ -183,13 +163,26 @@ def _orders(found: pd.DataFrame, pairs: Sequence[tuple[str, str]], asked: Where)
 def _named(axis: str, name: Any, names: Mapping[str, str]) -> str:
     if isinstance(name, float):
         return EMPTY if np.isnan(name) else f"{name:,.10g}"
-    known = {"set": stages.SETS, "item": stages.RELATIONS, "model": {name: stages.short(name)}}.get(axis, {})
-    return names.get(name, known.get(name, name))
+    if axis in ("stage", "reference", "compared", "difference"):
+        known = " less ".join(names.get(part, stages.name(part)) for part in name.split("less "))
+        return str(names.get(name, re.sub(r" +", " ", known).strip()))
+    said = {"set": stages.SETS, "item": stages.RELATIONS, "model": {name: stages.short(name)}}.get(axis, {})
+    return str(names.get(name, stages.metric(name) if axis == "metric" else said.get(name, name)))
 
 
-def _evidence(rows: pd.DataFrame) -> str:
+def _evidence(rows: pd.DataFrame, interval: bool) -> str:
+    """Say the units of a table's numbers, on whose evidence they stand, and which profile was run."""
+    counted = rows["metric"].isin(COUNTS)
+    percent, differs = rows["metric"].map(stages.in_percent), rows["reference"] != ""
+    units = []
+    if (percent & ~differs).any():
+        units.append("percent" if percent[~differs].all() else "accuracies in percent")
+    if (percent & differs).any():
+        units.append("differences in percentage points")
     kinds = ", and ".join(said for kind, said in stages.WHO.items() if kind in set(rows["evidence"]))
-    return f"Evidence: {kinds}; run of the profile {', '.join(sorted(set(rows['profile'])))}"
+    small = "small: 95 % intervals" if interval and not counted.all() else ""
+    said = "; ".join(filter(None, (*units, small, kinds, f"run {', '.join(sorted(set(rows['profile'])))}")))
+    return said[0].upper() + said[1:]
 
 
 def listing(rows: pd.DataFrame, columns: Mapping[str, str], caption: str = "") -> Table:
@@ -200,8 +193,14 @@ def listing(rows: pd.DataFrame, columns: Mapping[str, str], caption: str = "") -
         columns: which columns are shown, and how each is called; ``score`` is a number with its interval.
         caption: said above the table.
     """
-    shown = rows.assign(score=[number(row) for _, row in rows.iterrows()]) if "score" in columns else rows
-    return Table(shown[list(columns)].rename(columns=dict(columns)), caption)
+    scored = "score" in columns
+    named = {axis: rows[axis].map(lambda name, axis=axis: _named(axis, name, {}))
+             for axis in ("stage", "model", "metric") if axis in columns}
+    shown = rows.assign(**named)
+    if scored:
+        shown = shown.assign(score=[number(row, between="\n{}") for _, row in rows.iterrows()])
+    foot = links.line(rows if scored else None, __name__, "listing")
+    return Table(shown[list(columns)].rename(columns=dict(columns)), caption, foot=foot)
 
 
 def beside_published(
@@ -213,26 +212,33 @@ def beside_published(
         scores: the table of scores; several models of one stage are shown as the range of their values.
         caption: said above the table.
         reads: registered sources whose edition is said below, as in ``layout``.
-        where: which published numbers; a column that is asked for by one value is not shown.
+        where: which published numbers; a field that is asked for by one value is not shown.
 
     Raises:
         KeyError: nothing published fits, or nothing is said of the two.
     """
-    shown = []
+    shown, every = [], []
     for row, ours, said in published.beside(scores, **where):
-        fields = {name: getattr(row, name) for name in ("task", "split", "metric", "model", "stage")}
-        shown.append(
-            {name: text for name, text in fields.items() if not isinstance(where.get(name), str)}
-            | {"published": row.text, "trust": row.trust, "source": row.source, "here": _range(ours),
-               "evidence here": ", ".join(sorted(set(ours["evidence"]))) or EMPTY, "same experiment?": said})
-    return Table(pd.DataFrame(shown), caption, origins.other_editions(scores.attrs.get("sources"), reads))
+        measure = [_named(name, getattr(row, name), {}) for name in ("task", "split", "metric")
+                   if not isinstance(where.get(name), str)]
+        who = [_named(name, getattr(row, name), {}) for name in ("model", "stage")
+               if not isinstance(where.get(name), str)]
+        what = "\n".join(filter(None, (", ".join(measure), ", ".join(dict.fromkeys(who)))))
+        here = _range(ours) + "".join(f"\n{kind}" for kind in sorted(set(ours["evidence"])))
+        shown.append({"what": what, "published": f"{row.text}\n{row.trust}: {row.source}", "here": here,
+                      "same experiment?": said})
+        every.append(ours)
+    note = origins.other_editions(scores.attrs.get("sources"), reads) if reads else ""
+    foot = links.line(pd.concat(every), __name__, "beside_published")
+    return Table(pd.DataFrame(shown), caption, note, foot=foot)
 
 
 def _range(rows: pd.DataFrame) -> str:
     given = rows.dropna(subset="value")
     if len(given) > 1:
-        return f"{given['value'].min():.3f} to {given['value'].max():.3f} ({len(given)} models)"
-    return number(given.iloc[0]) if len(given) else EMPTY
+        ends = (rounded(given.loc[at]) for at in (given["value"].idxmin(), given["value"].idxmax()))
+        return f"{' to '.join(ends)}\n{len(given)} models"
+    return number(given.iloc[0], between="\n{}") if len(given) else EMPTY
 
 
 # ---- where the numbers are from -----------------------------------------------------------------------
@@ -259,15 +265,20 @@ def _files(results: str | Path) -> Table:
     if origin is None or origin.sources is None:
         return Table(pd.DataFrame(), f"Which files were read was not kept: {origins.said(results)}")
     rows = [
-        {"what": source["what"], "file": source["file"],
-         "bytes": f"{source['size']:,}" if "size" in source else NOT_KEPT,
-         "holds": ", ".join(source[field] for field in ("holds", "edition") if field in source) or NOT_KEPT,
-         "licence": source["licence"], "from": source["home"], "sha256": source.get("sha256", NOT_KEPT)}
+        {"what": f"{source['what']}\n{source['file']}",
+         "holds": (", ".join(source[field] for field in ("holds", "edition") if field in source) or NOT_KEPT)
+         + (f"\n{source['size']:,} bytes" if "size" in source else ""),
+         "licence": f"{source['licence']}\n{_home(source['home'])}",
+         "sha256": source.get("sha256", NOT_KEPT)}
         for source in origin.sources
     ]
     caption = ("Every registered file that the run has read, how much it holds, and which edition it is; of "
                "a folder, the digest is over its files' names and digests")
     return Table(pd.DataFrame(rows), caption)
+
+
+def _home(address: str) -> str:
+    return f"[{urlsplit(address).netloc}]({address})" if address.startswith("http") else address
 
 
 FROM: dict[str, Callable[[str | Path], Table]] = {"stages": _stages, "files": _files}

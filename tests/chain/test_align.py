@@ -4,7 +4,6 @@ import re
 import shutil
 
 import numpy as np
-import own_inputs
 import pytest
 import rehearsal_inputs
 import timm
@@ -14,6 +13,8 @@ from PIL import Image
 from humalign import cli, profiles
 from humalign.chain import aligning, judged, own, pipeline, steps, teach
 from humalign.chain.scoring import own as own_scores
+from humalign.chain.scoring import rows
+from humalign.data import toy
 from humalign.data.judgments import ByObject
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
@@ -24,7 +25,7 @@ MODELS = ("--teacher", "timm:test_vit3", "--student", "timm:test_vit")
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    folder = own_inputs.make(tmp_path_factory.mktemp("own") / "in", answers=1500, pool=60)
+    folder = toy.make(tmp_path_factory.mktemp("own") / "in", answers=1500, pool=60)
     (folder / "weights").mkdir()
     rehearsal_inputs.weights(folder / "weights", np.random.default_rng(0))
     return folder
@@ -69,8 +70,9 @@ def test_every_stage_is_scored_on_answers_that_no_fit_has_seen(made):
     assert set(found["evidence"]) == {"simulated", "labels"} and not found[["value", "low", "high"]].isna().any().any()
     for task in ("odd-one-out", "similarity-judgments", "few-shot"):
         stages = set(scores.pick(found, task=task, model="timm:test_vit")["stage"])
-        assert stages == {"base", "base-centred", "unaligned", "aligned"}, task
-    assert set(scores.pick(found, task="odd-one-out", model="timm:test_vit3")["stage"]) == {"teacher-base", "teacher-centred", "teacher"}
+        free = rows.OF_STUDENTS if task != "few-shot" else ("base", "base-centred")
+        assert stages == {*free, "unaligned", "aligned"}, task
+    assert set(scores.pick(found, task="odd-one-out", model="timm:test_vit3")["stage"]) == {*rows.OF_TEACHERS, "teacher"}
     gain = scores.one(found, task="odd-one-out", stage="teacher", split="own, a thing held out", metric="accuracy-above-teacher-base")
     # Colour is what observers go by, and what an untrained network hardly does.
     assert gain["low"] > 0
@@ -95,7 +97,9 @@ def test_the_written_profile_runs_the_same_chain_and_reuses_what_is_there(made):
 def test_the_table_has_a_row_a_stage_in_their_order(made):
     mine = profiles.load(str(made / "mine.yaml"))
     shown = aligning.table(mine, scores.read(made / "build" / "model" / "scores.csv"))
-    assert shown["stage"].tolist() == ["base", "base-centred", "unaligned", "aligned", "teacher-base", "teacher-centred", "teacher"]
+    free = [f"base-{kind}" for kind in ("centred", "whitened", "random")]
+    of_teacher = [each.replace("base", "teacher") for each in free]
+    assert shown["stage"].tolist() == ["base", *free, "unaligned", "aligned", "teacher-base", *of_teacher, "teacher"]
     assert {"answers: a thing held out", "RSA: pairs with a thing held out"} <= set(shown) and "few-shot: pool-classes/1-shot" in set(shown)
 
 

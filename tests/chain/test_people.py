@@ -159,6 +159,21 @@ def test_teachers_of_left_out_images_never_see_them(space, answers):
     assert scored["teacher"]["rsa-own-spearman"].value > scored["teacher-base"]["rsa-spearman"].value
 
 
+def test_features_to_which_no_answer_was_fitted_are_scored_on_the_same_images(space, answers):
+    def copied(features, told):
+        return regressed(features, features)
+
+    folds, weights = people.image_folds(OBJECTS, 5, 1, 0), resamples(OBJECTS, 3, 0)
+    beside = {"teacher-whitened": 3 * space}
+    found = people.unseen_images(space, answers, space @ space.T, folds, copied, 3, 0, beside)
+    # Neither a cosine nor a correlation feels the length of features.
+    for metric in ("accuracy", "rsa-spearman"):
+        assert found["teacher-whitened"][metric].value == pytest.approx(found["teacher-base"][metric].value)
+    three = people.leave_three_out(space, answers, lambda kept: regressed(space[kept], space[kept]), 5, weights, 0, beside)
+    assert three["teacher-whitened"].value == pytest.approx(three["teacher-base"].value)
+    assert np.abs(three["teacher-whitened"].draws - three["teacher-base"].draws).max() < 1e-9
+
+
 def test_images_needed_are_read_off_the_line_between_two_points():
     curve = [(0, 0.4), (100, 0.6), (200, 0.8)]
     assert training.images_needed(curve, 0.7) == pytest.approx(150)
@@ -228,6 +243,8 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     run = pipeline.Run(profile, tmp_path)
     told = []
     pipeline.execute(stages.STEPS, "scores", run, told.append)
+    pipeline.execute(stages.STEPS, "illustrations", run, told.append)
+    assert len(json.loads(run.path("illustrations.json").read_text())["game"]) == 10
     table = scores.read(tmp_path / "things" / "scores.csv")
     before = (tmp_path / "things" / "scores.csv").read_bytes()
     stamps = [json.loads(path.read_text()) for path in (tmp_path / "things" / "stamps").glob("*.json")]

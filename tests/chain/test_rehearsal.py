@@ -22,21 +22,21 @@ from safetensors.numpy import load_file
 
 from humalign import profiles, triplets
 from humalign.artefacts import PACKAGE, Provenance, sha256
-from humalign.chain import distil, doctor, features, judged, label, pipeline
+from humalign.chain import distil, doctor, features, judged, label, pipeline, teach
 from humalign.chain import sets as pictures
 from humalign.chain import steps as stages
 from humalign.data import imagenet
 from humalign.errors import HumalignError
-from humalign.evaluation import scores
+from humalign.evaluation import baselines, scores
 from humalign.models import backbones, embedding
-from humalign.show import notebooks
+from humalign.show import notebooks, scale
 
 ROOT = Path(__file__).parents[2]
 PROFILE = profiles.load("rehearsal")
 CHAIN = stages.STEPS
 KEY = "0123456789abcdef"
-PAPER_CHAPTER = "10_paper_scale.ipynb"
-# Task and metric of everything that chapter 10 shows of every model.
+PAPER_CHAPTER = "paper_scale.ipynb"
+# Task and metric of everything that the page on the paper's scale shows of every model.
 MEASURES = (
     ("odd-one-out", "accuracy"), ("similarity-judgments", "rsa-spearman"), ("uncertainty", "response-time-entropy-spearman"),
     ("uncertainty", "entropy-spearman"), ("soft-labels", "cross-entropy"), ("hierarchy", "standardised-distance"),
@@ -143,9 +143,10 @@ def test_every_evaluation_has_rows_and_none_is_said_to_be_of_people(run):
             assert set(zip(rows["model"], rows["stage"], strict=True)) == {m for m in everyone if m[1] in ("aligned", "unaligned")}
         else:
             assert everyone <= set(zip(rows["model"], rows["stage"], strict=True)), task
-    for task in ("odd-one-out", "similarity-judgments", "uncertainty"):  # what centring alone brings stands beside the judgments
-        centred = set(scores.pick(table, task=task, stage=["base-centred", "teacher-centred"])["model"])
-        assert centred == {PROFILE.labeller.backbones[0], *PROFILE.backbones}, task
+    for task in ("odd-one-out", "similarity-judgments", "uncertainty"):  # what costs no judgment stands beside the judgments
+        for kind in baselines.KINDS:
+            having = set(scores.pick(table, task=task, stage=[f"base-{kind}", f"teacher-{kind}"])["model"])
+            assert having == {PROFILE.labeller.backbones[0], *PROFILE.backbones}, (task, kind)
     things = {"THINGS", "THINGS, photographs judged", "unseen objects"}
     assert {*things, *LEVELS} <= set(scores.pick(table, task="odd-one-out")["split"])
     assert len(scores.pick(table, task="between-models", metric="cka"))
@@ -168,6 +169,23 @@ def test_a_centred_stage_is_the_one_before_less_the_mean_of_pictures_that_nobody
             np.testing.assert_allclose(found, wanted - mean, atol=1e-5)
 
 
+def test_a_whitened_stage_has_the_identity_as_covariance_on_pictures_that_nobody_judged(run):
+    students = [(name, "base-whitened", "imagenet-val") for name in PROFILE.backbones]
+    for model, stage, unjudged in ((PROFILE.labeller.backbones[0], "teacher-whitened", PROFILE.data.pool), *students):
+        found = features.read(run, model, stage, unjudged).astype(float)
+        np.testing.assert_allclose(np.cov(found.T, ddof=0), np.eye(len(found.T)), atol=1e-3)
+        assert features.read(run, model, stage, "things").shape[1] == len(found.T) >= 3
+
+
+def test_a_random_stage_has_the_rank_of_the_teachers_map_and_is_another_for_each_part(run):
+    model = PROFILE.labeller.backbones[0]
+    rank = min(teach.fitted(run, PROFILE.labeller).matrix_.shape)
+    shown = features.read(run, model, "teacher-random", "things")
+    assert shown.shape[1] == rank == np.linalg.matrix_rank(features.read(run, model, "teacher-random", PROFILE.data.pool))
+    assert (shown == features.read(run, model, "teacher-random", "things")).all()
+    assert np.abs(shown - features.read(run, model, "teacher-random", "things", "fold0")).max() > 1e-3
+
+
 def test_the_scores_are_those_that_a_refactoring_must_keep(run):
     golden.check(run.path("scores.csv"), "rehearsal")
 
@@ -187,24 +205,29 @@ def test_training_moves_students_and_is_told(run):
         assert np.abs(features.read(run, "timm:test_vit", stage, "things") - base).max() > 1e-4
 
 
-def test_the_chapter_shows_the_run_and_says_that_it_is_no_result(run, tmp_path, monkeypatch):
+def page_at_scale(given, folder):
+    """Run the page on the paper's scale; return the text of everything that it shows."""
+    (folder / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks" / PAPER_CHAPTER, folder / "notebooks")
+    (made,) = notebooks.run(folder / "notebooks", given, folder / "out")
+    shown = [output.get("data", {}) for cell in nbformat.read(made, as_version=4).cells for output in cell.get("outputs", [])]
+    return "\n".join(str(data.get("text/plain", "")) + str(data) for data in shown)
+
+
+def test_the_page_shows_every_measure_of_the_run_and_says_that_it_is_no_result(run, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
-    (tmp_path / "notebooks").mkdir()
-    shutil.copy(ROOT / "notebooks" / PAPER_CHAPTER, tmp_path / "notebooks")
-    (made,) = notebooks.run(tmp_path / "notebooks", {"profile": "rehearsal", "build": run.build}, tmp_path / "out")
-    said = "".join(str(cell.get("outputs", "")) for cell in nbformat.read(made, as_version=4).cells)
-    assert "Evidence: simulated observers, not people; run of the profile rehearsal" in said
-    assert "No run yet: see the head" not in said and "This run has no such evaluation" not in said
-    assert "Evidence: people" not in said
+    said = page_at_scale({"profile": "rehearsal", "build": run.build}, tmp_path)
+    assert "imulated observers, not people; run rehearsal" in said and "eople's judgments" not in said
+    for measure in scale.MEASURES:
+        assert said.count(f"{measure.caption}. ") >= 1 + measure.compared, measure.caption
+    assert said.count("<svg") >= sum(measure.drawn for measure in scale.MEASURES)
+    assert "There is no run" not in said
 
 
-def test_without_a_run_the_chapter_says_so(tmp_path):
-    (tmp_path / "notebooks").mkdir()
-    shutil.copy(ROOT / "notebooks" / PAPER_CHAPTER, tmp_path / "notebooks")
-    (made,) = notebooks.run(tmp_path / "notebooks", {}, tmp_path / "out")
-    said = "".join(str(cell.get("outputs", "")) for cell in nbformat.read(made, as_version=4).cells)
-    assert "no run: none is recorded yet" in said and "students: no run of the profile paper is recorded yet" in said
-    assert said.count("No run yet: see the head") > 20
+def test_without_a_run_the_page_says_so_and_shows_nothing(tmp_path):
+    said = page_at_scale({}, tmp_path)
+    assert "There is no run at the paper's scale yet." in said
+    assert "<svg" not in said and "<table" not in said
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
@@ -526,7 +549,7 @@ def test_released_models_are_scored_by_the_same_evaluations_and_nothing_is_taugh
     pipeline.execute(chain, "scores", run)
     table = scores.read(run.path("scores.csv"))
     models = {model for model in zip(table["model"], table["stage"], strict=True) if model[1] not in ("ceiling", "taxonomy")}
-    assert models == {("SigLIP2-B", stage) for stage in (*features.STAGES, "base-centred")}
+    assert models == {("SigLIP2-B", stage) for stage in (*features.STAGES, "base-centred", "base-whitened")}
     assert set(table["evidence"]) == {"simulated"} and not {"distillation", "triplets", "fit"} & set(table["task"])
     for task, metric in MEASURES:
         if task in ("odd-one-out", "uncertainty", "soft-labels", "hierarchy", "few-shot"):

@@ -16,7 +16,7 @@ from alive import alive, until
 
 from humalign import chain, profiles
 from humalign.artefacts import PACKAGE
-from humalign.chain import pipeline, processes, steps
+from humalign.chain import opened, pipeline, processes, steps
 from humalign.errors import HumalignError
 from humalign.show import chapters, notebooks
 
@@ -195,7 +195,7 @@ def taught(small):
     folder = small[0]
     relative = os.path.relpath(folder / "build", ROOT)
     given = ("profile", str(folder / "small.yaml")), ("build", relative)
-    return papermill(small, "notebooks/02_teacher.ipynb", folder / "first.ipynb", *given)
+    return papermill(small, "notebooks/04_teacher.ipynb", folder / "first.ipynb", *given)
 
 
 def test_a_chapter_on_an_empty_folder_makes_its_step_and_all_that_it_needs_and_no_more(small, taught):
@@ -218,7 +218,7 @@ def test_a_second_time_it_reuses_from_wherever_it_is_started_and_shows_the_same(
     folder = small[0]
     given = ("profile", str(folder / "small.yaml")), ("build", str(folder / "build"))
     again = papermill(
-        small, str(ROOT / "notebooks" / "02_teacher.ipynb"), folder / "second.ipynb", *given, cwd=tmp_path
+        small, str(ROOT / "notebooks" / "04_teacher.ipynb"), folder / "second.ipynb", *given, cwd=tmp_path
     )
     assert again.returncode == 0, again.stderr[-2000:]
     assert "teachers ..." not in again.stderr and "the build folder" not in again.stderr
@@ -233,7 +233,7 @@ def test_a_broken_step_fails_the_chapter_that_calls_it(small, taught, tmp_path):
     }
     (tmp_path / "small.yaml").write_text(json.dumps(settings))
     given = ("profile", str(tmp_path / "small.yaml")), ("build", str(folder / "build"))
-    failed = papermill(small, "02_teacher.ipynb", tmp_path / "out.ipynb", *given, cwd=ROOT / "notebooks")
+    failed = papermill(small, "04_teacher.ipynb", tmp_path / "out.ipynb", *given, cwd=ROOT / "notebooks")
     assert failed.returncode and "humalign: " in failed.stderr
     (error,) = [
         output
@@ -247,7 +247,7 @@ def test_a_broken_step_fails_the_chapter_that_calls_it(small, taught, tmp_path):
 def test_a_misspelt_parameter_is_refused_in_one_line(small, tmp_path):
     failed = papermill(
         small,
-        str(ROOT / "notebooks" / "02_teacher.ipynb"),
+        str(ROOT / "notebooks" / "04_teacher.ipynb"),
         tmp_path / "out.ipynb",
         ("profil", "things"),
         cwd=tmp_path,
@@ -343,3 +343,10 @@ def test_an_open_run_without_a_recorded_one_says_so_in_one_line(capsys):
 def test_a_profile_of_ones_own_is_not_taken_for_the_recorded_one_of_its_name(tmp_path):
     (tmp_path / "demo.yaml").write_text("inherits: demo\nseed: 3\n")
     assert not chain.open(str(tmp_path / "demo.yaml")).scored() and chain.open("demo").scored()
+
+
+def test_a_summary_of_many_columns_fits_a_page():
+    rows = [{"things": "a", "model": "b", "part": "all", "features": 512, "steps": 60, "note": "x", "empty": None}]
+    shown = opened.Summary("teachers", rows)
+    assert shown._repr_html_().count("<th>") == opened.COLUMNS and "steps 60, note x</td>" in shown._repr_html_()
+    assert list(opened.Summary("few", [dict(list(rows[0].items())[:5])])._repr_html_().split("<th>"))[-1].startswith("steps")

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from alive import alive, until
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from humalign.errors import HumalignError
-from humalign.show import book, notebooks
+from humalign.show import book, generated, notebooks
 
 ROOT = Path(__file__).parents[2]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -29,7 +30,7 @@ CHAPTER = [
 ]
 INTRO = """# Intro
 
-```{figure} figures/first.png
+```{figure} _static/first.png
 :name: first
 :alt: One pixel.
 
@@ -43,13 +44,19 @@ BIB = "@article{someone, author={Some One}, title={A Title}, journal={J}, year={
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, monkeypatch):
     """Make the smallest book that uses what the real one uses, with the real settings."""
+    monkeypatch.setattr(generated, "MODULES", {"Errors": ("humalign.errors",)})
     root = tmp_path / "root"
     shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
+    (root / "book" / "_static" / "first.png").write_bytes(base64.b64decode(PIXEL))
     shutil.copy(ROOT / "_config.yml", root)
-    toc = {"format": "jb-book", "root": "book/intro", "chapters": [{"file": "notebooks/01_data"}, {"file": "book/references"}]}
+    toc = {"format": "jb-book", "root": "book/intro", "chapters": [{"file": "notebooks/01_data"}, {"file": "book/api"},
+                                                                       {"file": "book/scores"}, {"file": "book/references"}]}
     (root / "_toc.yml").write_text(yaml.safe_dump(toc))
+    for name in ("api", "scores"):
+        text = (ROOT / "book" / f"{name}.md").read_text()
+        (root / "book" / f"{name}.md").write_text(re.sub(r"\[\]\(\.\./notebooks/.*?\)", "A page", text))
     for name, text in {"intro.md": INTRO, "references.md": REFERENCES, "references.bib": BIB}.items():
         (root / "book" / name).write_text(text)
     return root
@@ -67,10 +74,8 @@ def build(tmp_path):
 @pytest.fixture
 def render(root, build):
     """Render that book."""
-    def pixel(path):
-        path.write_bytes(base64.b64decode(PIXEL))
-
-    return lambda: book.render(root, build, build / "notebooks", {"first": pixel})
+    runs = {"demo": ROOT / "book" / "recorded" / "demo"}
+    return lambda: book.render(root, build, build / "notebooks", runs)
 
 
 def test_the_book_is_rendered_once_and_again_when_something_changed(root, build, render, capsys):
@@ -80,6 +85,14 @@ def test_the_book_is_rendered_once_and_again_when_something_changed(root, build,
     for text in ("25%", "Fig. 2", "(1)", "Some One"):
         assert text in intro
     assert list((page.parent / "_images").glob("first.png"))
+    # What search engines and messengers show, what the search reads from a disk, the source of a function, the scores.
+    assert '<meta name="description" content="First.' not in intro and 'property="og:image"' in intro
+    assert re.search(r'<meta name="description" content="Of all, 25%', intro)
+    assert "Of all, 25%" in (page.parent / "_static" / "texts.js").read_text()
+    assert 'id="nearest"' in (page.parent / "_modules" / "humalign" / "errors.html").read_text()
+    assert "nearest" in (page.parent / "book" / "api" / "humalign.errors.html").read_text()
+    assert (page.parent / "_static" / "runs" / "demo" / "scores.csv").is_file()
+    assert (page.parent / "_static" / "preview.png").is_file()
     capsys.readouterr()
 
     made = page.stat().st_mtime_ns
@@ -148,7 +161,7 @@ def test_a_chapter_that_has_not_been_run_is_an_error_before_anything_is_built(ro
 
 def test_the_table_of_contents_names_every_page_and_every_chapter():
     named = book.pages(ROOT / "_toc.yml")
-    assert named[0] == "book/intro" and len(named) == len(set(named))
+    assert named[0] == "notebooks/start" and len(named) == len(set(named))
     written = [path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "book").glob("*.md")]
     chapters = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters(ROOT / "notebooks")]
     assert sorted(named) == sorted(written + chapters)

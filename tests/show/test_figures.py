@@ -1,7 +1,10 @@
 """Dots, curves and groups of made-up scores: right places, order and colours; the same each time."""
 
+import html
 import itertools
 import math
+import re
+from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,12 +16,15 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import COLUMNS, complete
-from humalign.show import drawing, figures, stages
+from humalign.show import drawing, figures, stages, tables
 
 CEILING = 0.8
 ACCURACY = {"task": "odd-one-out", "metric": "accuracy"}
 COARSE = {"task": "odd-one-out", "set": "global-coarse"}
 VALUES = {"teacher": 0.5, "aligned": 0.45, "base": 0.4, "unaligned": 0.41, "teacher-base": 0.38}
+# The teacher's network is another than the students'.
+MODELS = {"teacher": "efficientnet-lite2", "teacher-base": "efficientnet-lite2"}
+SHOWN = ["m, before", "control", "aligned", "Lite2, before", "teacher"]
 
 
 def made_up(*rows, evidence="simulated", profile="demo"):
@@ -29,7 +35,7 @@ def made_up(*rows, evidence="simulated", profile="demo"):
 
 def odd_one_out(levels=stages.SCORED_LEVELS, values=VALUES, **given):
     models = [
-        ("m", stage, "odd-one-out", level, "accuracy", value)
+        (MODELS.get(stage, "m"), stage, "odd-one-out", level, "accuracy", value)
         for stage, value in values.items()
         for level in levels
     ]
@@ -42,9 +48,9 @@ def scores():
     """What the simulated check has on the first page, with differences, not in the order of the stages."""
     rows = []
     for stage, value in VALUES.items():
-        rows.append(("m", stage, "similarity-judgments", "held-out", "rsa-spearman", value / 2))
+        rows.append((MODELS.get(stage, "m"), stage, "similarity-judgments", "held-out", "rsa-spearman", value / 2))
         for k in (10, 1, 5, 2):
-            rows.append(("m", stage, "few-shot", f"group/{k}-shot", "accuracy", value + k / 100))
+            rows.append((MODELS.get(stage, "m"), stage, "few-shot", f"group/{k}-shot", "accuracy", value + k / 100))
     rows += [
         ("m", "aligned", "odd-one-out", level, f"accuracy-above-{reference}", gain)
         for level in stages.SCORED_LEVELS
@@ -68,8 +74,8 @@ def people():
 
 
 def points(axes):
-    """The stage, value and height of every point of one pair of axes, a stage by its colour and marker."""
-    known = {(to_hex(colour), marker): stage for stage, (colour, marker) in drawing.LOOKS.items()}
+    """The look, value and height of every point of one pair of axes; a teacher's base looks as a base."""
+    known = {(to_hex(colour), marker): stage for stage, (colour, marker) in reversed(drawing.LOOKS.items())}
     return [
         (
             known[to_hex(line.get_color()), line.get_marker()],
@@ -126,13 +132,12 @@ def every(scores, people):
 def test_figures_are_narrow_readable_counted_headed_closed_and_leave_their_table_as_it_is(scores, people):
     before = scores.copy()
     for name, figure in every(scores, people).items():
-        assert figure.get_figwidth() <= 5.4 and not plt.get_fignums()
+        assert figure.get_figwidth() <= 4.8 and not plt.get_fignums()
         assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 10
         assert all("n = 900 " in head(axes) for axes in figure.axes)
-        said = {"across_experiments": "People's judgments; run of the profile things"}
-        assert any(
-            text.startswith(said.get(name, "Simulated observers, not people")) for text in texts(figure)
-        )
+        simulated = [text for text in texts(figure) if text.startswith("Simulated observers, not people")]
+        assert len(simulated) == (name != "across_experiments")
+        assert "People's judgments; run things" in html.unescape(figure.foot) or simulated
     pd.testing.assert_frame_equal(scores, before)
 
 
@@ -140,12 +145,13 @@ def test_a_figure_is_the_same_bytes_each_time_as_svg_and_as_png(scores, people, 
     for number, ending in itertools.product((0, 1), ("svg", "png")):
         for name, figure in every(scores, people).items():
             figures.save(figure, tmp_path / f"{name}{number}.{ending}")
+    again = every(scores, people)
     for name, figure in every(scores, people).items():
         for ending, start in (("svg", b"<?xml"), ("png", b"\x89PNG")):
             one, other = ((tmp_path / f"{name}{number}.{ending}").read_bytes() for number in (0, 1))
             assert one == other and one.startswith(start)
             assert b"Software" not in one and b"<dc:date>" not in one
-        assert figure._repr_svg_() == (tmp_path / f"{name}0.svg").read_text("utf-8")
+        assert figure._repr_html_() == again[name]._repr_html_()
 
 
 def test_nothing_that_is_drawn_leaves_the_figure(scores, people):
@@ -158,6 +164,53 @@ def test_nothing_that_is_drawn_leaves_the_figure(scores, people):
             and box.y0 >= 0
             and box.y1 <= figure.get_figheight()
         ), name
+
+
+def test_a_figure_stands_in_a_page_with_its_words_its_own_ids_and_the_pages_colour(scores, people):
+    shown = {name: figure._repr_html_() for name, figure in every(scores, people).items()}
+    ids = {name: set(re.findall(r' id="([^"]+)"', text)) for name, text in shown.items()}
+    for one, other in itertools.combinations(ids, 2):
+        assert not ids[one] & ids[other]
+    for name, text in shown.items():
+        svg = ElementTree.fromstring(re.search("<svg.*</svg>", text, re.DOTALL)[0])
+        assert svg.get("role") == "img" and svg.get("fill") == "currentColor"
+        assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', text)) <= ids[name]
+        assert "<style" not in text and drawing.INK not in text and "white" not in text and "#ffffff" not in text
+        assert "stroke: currentColor" in text
+
+
+def test_the_words_of_a_figure_are_what_it_draws(scores):
+    figure = figures.dots(figures.panel(scores, "coarse", **COARSE))
+    values = [f"{name} {tables.number({'value': v, 'low': v - 0.01, 'high': v + 0.01, 'metric': 'accuracy'})}"
+              for name, v in zip(SHOWN, (0.4, 0.41, 0.45, 0.38, 0.5), strict=True)]
+    assert repr(figure) == figure.said == (
+        f"coarse: odd-one-out accuracy (%): {'; '.join(values)}; people 80.0 (79.0 to 81.0). "
+        f"Simulated observers, not people; run demo."
+    )
+    assert html.escape(figure.said) in figure._repr_html_()
+    hovers = re.findall(r"<title>([^<]*)</title>", figure._repr_html_())
+    assert hovers.count("aligned, aligned: 45.0 (44.0 to 46.0), n = 900") == 2
+    assert "task=odd-one-out" in figure.foot and "show/figures.html#dots" in figure.foot
+
+
+def test_shares_have_ticks_in_percent_and_correlations_have_not(scores):
+    shares = figures.dots(figures.panel(scores, **COARSE))
+    others = figures.dots(figures.panel(scores, task="similarity-judgments", metric="rsa-spearman"))
+    for figure, name, tick in ((shares, "odd-one-out accuracy (%)", "40"), (others, "correlation of", "0.2")):
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        assert axes.get_xlabel().startswith(name) and tick in [t.get_text() for t in axes.get_xticklabels()]
+
+
+def test_one_network_under_two_stages_is_drawn_once_and_two_values_of_it_are_refused():
+    def drawn(value):
+        table = odd_one_out(("global-coarse",), {"base": 0.4, "teacher-base": value, "aligned": 0.5})
+        return figures.panel(table.assign(model=table["model"].replace("efficientnet-lite2", "m")), **COARSE)
+
+    (axes,) = figures.dots(drawn(0.4)).axes
+    assert labels(axes) == ["before", "aligned", "people"]
+    with pytest.raises(HumalignError, match="not one score for each label of the stage 'teacher-base'"):
+        figures.dots(drawn(0.3))
 
 
 # ---- style -------------------------------------------------------------------------------------------------
@@ -182,21 +235,34 @@ BLIND = {
 }
 
 
-def test_every_stage_has_a_colour_of_contrast_three_and_a_marker_of_its_own():
+def luminance(colour):
+    return linear(colour) @ (0.2126, 0.7152, 0.0722) + 0.05
+
+
+# White, and the ground of pages and of cells of the book in the dark.
+@pytest.mark.parametrize("ground", ["#ffffff", "#121212", "#202020"])
+def test_every_stage_has_a_colour_of_contrast_three_on_light_and_on_dark(ground):
     assert set(stages.STAGES) <= set(drawing.LOOKS)
-    assert len({marker for _, marker in drawing.LOOKS.values()}) == len(drawing.LOOKS)
     for stage, (colour, _) in drawing.LOOKS.items():
-        assert 1.05 / (linear(colour) @ (0.2126, 0.7152, 0.0722) + 0.05) >= 3, stage
+        if colour != drawing.INK:  # the colour of the page's text
+            high, low = sorted((luminance(colour), luminance(ground)), reverse=True)
+            assert high / low >= 3, stage
+
+
+def test_every_name_has_a_marker_and_a_colour_of_its_own():
+    looks = {stages.name(stage): looks for stage, looks in drawing.LOOKS.items()}
+    assert len({marker for _, marker in looks.values()}) == len(looks)
+    assert all(looks[stages.name(stage)] == drawing.LOOKS[stage] for stage in stages.STAGES)
 
 
 @pytest.mark.parametrize("eyes", BLIND)
 def test_the_main_stages_can_be_told_apart_without_red_or_green(eyes):
-    seen = {stage: np.clip(np.array(BLIND[eyes]) @ linear(drawing.LOOKS[stage][0]), 0, 1) for stage in VALUES}
+    seen = {stage: np.clip(np.array(BLIND[eyes]) @ linear(drawing.LOOKS[stage][0]), 0, 1) for stage in (*VALUES, "base-centred")}
     lab = {
         stage: rgb2lab((np.where(c <= 0.0031308, 12.92 * c, 1.055 * c ** (1 / 2.4) - 0.055)).reshape(1, 1, 3))
         for stage, c in seen.items()
     }
-    for one, other in itertools.combinations(VALUES, 2):
+    for one, other in itertools.combinations(sorted({*VALUES, "base-centred"} - {"teacher-base"}), 2):
         assert deltaE_ciede2000(lab[one], lab[other]).item() > 10, (one, other)
 
 
@@ -229,7 +295,7 @@ def test_missing_scores_are_one_clear_line(scores, given, said):
 def test_two_scores_of_one_place_are_an_error(scores):
     with pytest.raises(HumalignError, match=r"not one score for each label of .* name the set"):
         figures.dots(figures.panel(scores, **ACCURACY))
-    with pytest.raises(HumalignError, match="not one score for each x of the stage 'teacher'"):
+    with pytest.raises(HumalignError, match="not one score for each x of the stage 'base'"):
         figures.curves(figures.panel(scores, **ACCURACY), along="k")
 
 
@@ -245,7 +311,7 @@ def test_peoples_judgments_share_a_figure_with_nothing_else(scores, people):
     )
     said = figures.dots(first, taxonomy).get_suptitle().replace("\n", " ")
     who = f"{stages.WHO['simulated']}; {stages.WHO['taxonomy']}"
-    assert said == f"{who[0].upper()}{who[1:]}; run of the profile demo"
+    assert said == f"{who[0].upper()}{who[1:]}; run demo"
 
 
 # ---- dots --------------------------------------------------------------------------------------------------
@@ -254,18 +320,18 @@ def test_peoples_judgments_share_a_figure_with_nothing_else(scores, people):
 def test_dots_are_the_scores_with_their_intervals_in_the_order_of_the_stages(scores):
     (axes,) = figures.dots(figures.panel(scores, "coarse", **COARSE)).axes
     order = ["base", "unaligned", "aligned", "teacher-base", "teacher", "ceiling"]
-    assert labels(axes) == order
+    assert labels(axes) == [*SHOWN, "people"]
     found = sorted(points(axes), key=lambda point: -point[2])
     wanted = VALUES | {"ceiling": CEILING}
     assert [(stage, value) for stage, value, _ in found] == [
-        (stage, pytest.approx(wanted[stage])) for stage in order
+        (stage.removeprefix("teacher-"), pytest.approx(wanted[stage])) for stage in order
     ]
     assert sorted(bars(axes)) == [
         pytest.approx((value - 0.01, value + 0.01)) for value in sorted(wanted.values())
     ]
     assert dashed(axes) == [CEILING] and dotted(axes) == [pytest.approx(1 / 3)]
     assert head(axes) == "coarse, n = 900 triplets"
-    assert "0.380" in texts(axes.figure)
+    assert "38.0" in texts(axes.figure)
 
 
 def test_panels_side_by_side_share_their_labels_where_one_lacks_a_stage(scores):
@@ -282,9 +348,11 @@ def test_differences_stand_in_the_order_that_is_asked_and_have_the_line_of_none(
     compared = [("teacher", "base"), ("aligned", "unaligned"), ("aligned", "base")]
     panel = figures.panel(scores, **COARSE, compared=compared)
     (axes,) = figures.dots(panel).axes
-    assert labels(axes) == ["aligned − unaligned", "aligned − base"]
+    assert labels(axes) == ["aligned − control", "aligned − before"]
     assert [value for _, value, _ in points(axes)] == pytest.approx([0.04, 0.05])
-    assert dotted(axes) == [0] and axes.get_xlabel() == "odd-one-out accuracy, difference"
+    assert dotted(axes) == [0] and axes.get_xlabel().replace("\n", " ") == (
+        "odd-one-out accuracy, difference (percentage points)"
+    )
     (axes,) = figures.dots(figures.panel(scores, **COARSE, metric="accuracy-above-base")).axes
     assert labels(axes) == ["aligned"] and "difference from base" in axes.get_xlabel()
 
@@ -292,17 +360,17 @@ def test_differences_stand_in_the_order_that_is_asked_and_have_the_line_of_none(
 def test_stages_of_one_label_stand_together_below_a_key_and_the_ceiling_comes_last(people):
     figure = figures.across_experiments(people)
     above, below = figure.axes
-    assert labels(below) == ["lite0", "lite2", "lite0 + lite2", "one of 900 people"]
+    assert labels(below) == ["Lite0", "Lite2", "Lite0 + Lite2", "one of 900 people"]
     found = points(below)
     assert [stage for stage, _, _ in sorted(found, key=lambda point: -point[2])] == [
-        *["teacher-base", "teacher", "ridge"] * 3,
+        *["base", "ridge", "teacher"] * 3,
         "ceiling",
     ]
     heights = sorted((y for *_, y in found), reverse=True)
     assert np.diff(heights) == pytest.approx([-1, -1, -1.6, -1, -1, -1.6, -1, -1, -1.6])
     assert dashed(above) == dashed(below) == [0.6]
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["teacher-base", "teacher", "ridge"]
+    assert [text.get_text() for text in legend.get_texts()] == ["before", "ridge, public VICE", "teacher"]
     assert "dashed: one of 900 people" in figure.get_supxlabel().replace("\n", " ")
 
 
@@ -321,18 +389,18 @@ def test_names_choose_and_order_the_rows_and_further_scores_are_added(scores, pe
     )
     figure = figures.dots(panel)
     (axes,) = figure.axes
-    assert labels(axes) == ["two", "nought", "ceiling"]
+    assert labels(axes) == ["two", "nought", "people"]
     assert sorted(dashed(axes)) == [0.6, CEILING]
     (band,) = axes.patches
     assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((0.5, 0.55))
-    assert "grey: their range" in figure.get_supxlabel()
+    assert "grey: their range" in figure.get_supxlabel().replace("\n", " ")
 
 
 def test_a_low_slot_prints_no_values(scores):
     panel = figures.panel(scores, **COARSE)
     low, high = figures.dots(panel, slot=0.1), figures.dots(panel)
     assert low.get_figheight() < high.get_figheight()
-    assert "0.380" not in texts(low) and "0.380" in texts(high)
+    assert "38.0" not in texts(low) and "38.0" in texts(high)
 
 
 # ---- groups ------------------------------------------------------------------------------------------------
@@ -406,7 +474,7 @@ def test_curves_draw_a_ceiling_and_large_ticks_in_thousands():
     (axes,) = figure.axes
     assert [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"] == [CEILING]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["6221", "40k"]
-    assert figure.legends == [] and "dashed: noise ceiling" in figure.get_supxlabel()
+    assert figure.legends == [] and "dashed: people" in figure.get_supxlabel()
 
 
 # ---- the first page ----------------------------------------------------------------------------------------
@@ -420,5 +488,6 @@ def test_the_overview_has_both_levels_similarity_and_five_shots(scores):
         "five-shot classes",
     ]
     assert [dashed(axes) for axes in figure.axes] == [[CEILING], [CEILING], [], []]
-    found = {stage: value for stage, value, _ in points(figure.axes[3])}
-    assert found == pytest.approx({stage: value + 0.05 for stage, value in VALUES.items()})
+    found = [(stage, value) for stage, value, _ in sorted(points(figure.axes[3]), key=lambda point: -point[2])]
+    order = ["base", "unaligned", "aligned", "teacher-base", "teacher"]
+    assert found == [(stage.removeprefix("teacher-"), pytest.approx(VALUES[stage] + 0.05)) for stage in order]

@@ -10,7 +10,7 @@ from matplotlib.text import Text
 
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import COLUMNS, complete
-from humalign.show import drawing, figures_special
+from humalign.show import drawing, figures_special, stages
 
 STAGES = ("teacher-base", "teacher")
 
@@ -70,30 +70,30 @@ def test_reliability_draws_every_bin_and_the_error_of_each_stage(calibration):
     sizes = axes.collections[-1].get_sizes()
     assert len(sizes) == 8 and np.all(np.diff(sizes) > 0)
     assert axes.get_title(loc="left").split("\n") == [
-        "teacher, error 0.020",
-        "[-0.080, 0.120]",
+        "teacher",
+        "error 2.0 (−8.0 to 12.0)",
         "n = 900 answers",
     ]
     assert to_hex(axes.collections[-1].get_facecolor()[0]) == drawing.LOOKS["teacher"][0]
-    assert figure.get_suptitle() == "People's judgments; run of the profile things"
+    assert figure.get_suptitle() == "" and "People's judgments; run things" in figure.said
     with pytest.raises(HumalignError, match="no scores of the stage 'ridge' to draw with task 'calibration'"):
         figures_special.reliability(calibration, ("ridge",))
 
 
 def test_a_map_has_every_category_with_both_intervals_in_the_colour_of_its_stage(places):
     figure = figures_special.maps(places, "objects", STAGES, 4.6, who="names of things, no judgments")
-    assert figure.get_suptitle() == "Names of things, no judgments; run of the profile things"
+    assert "Names of things, no judgments; run things" in figure.said
     for stage, axes in zip(STAGES, figure.axes, strict=True):
         rows = places[places["stage"] == stage].pivot(index="item", columns="metric", values="value")
         (drawn,) = [line for line in axes.lines if line.get_marker() == drawing.LOOKS[stage][1]]
         assert sorted(drawn.get_xydata().tolist()) == sorted(rows[["x", "y"]].to_numpy().tolist())
         assert [len(each.get_segments()) for each in axes.collections] == [27, 27]
-        assert axes.get_title(loc="left") == f"{stage}, n = 27 categories"
+        assert axes.get_title(loc="left") == f"{stages.name(stage)}, n = 27 categories"
     assert (
-        figure._repr_svg_()
+        figure._repr_html_()
         == figures_special.maps(
             places, "objects", STAGES, 4.6, who="names of things, no judgments"
-        )._repr_svg_()
+        )._repr_html_()
     )
 
 

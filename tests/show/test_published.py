@@ -69,10 +69,11 @@ def test_a_number_without_trust_or_value_is_refused(wrong):
         Published(**(good | wrong))
 
 
-def test_text_is_a_value_a_range_or_says_that_it_is_not_known():
-    row = Published("t", "s", "m", "x", "base", 0.6192, "note", "p")
-    assert row.text == "0.6192"
-    assert dataclasses.replace(row, value=None, low=0.3609, high=0.5738).text == "0.3609 to 0.5738"
+def test_text_is_a_value_a_range_or_says_that_it_is_not_known_and_a_share_is_in_percent():
+    row = Published("t", "s", "accuracy", "x", "base", 0.6192, "note", "p")
+    assert row.text == "61.92"
+    assert dataclasses.replace(row, metric="rsa-spearman", value=-0.64).text == "−0.64"
+    assert dataclasses.replace(row, value=None, low=0.3609, high=0.5738).text == "36.09 to 57.38"
     assert dataclasses.replace(row, value=None, trust="open").text == "not known"
     assert dataclasses.replace(row, value=12_340).text == "12,340"
 

@@ -25,8 +25,8 @@ def gain(value, spread=0.01, **where):
         (0.039, "accuracy", "+3.9 points (2.9 to 4.9; n = 1,200)"),
         (-0.039, "accuracy", "−3.9 points (−4.9 to −2.9; n = 1,200)"),
         (0.004, "accuracy", "+0.4 points, but the interval (−0.6 to 1.4; n = 1,200) includes zero"),
-        (0.5, "rsa-spearman", "+0.500 (0.490 to 0.510; n = 1,200)"),
-        (-0.05, "cross-entropy", "−0.050 nats (−0.060 to −0.040; n = 1,200)"),
+        (0.5, "rsa-spearman", "+0.50 (0.49 to 0.51; n = 1,200)"),
+        (-0.05, "cross-entropy", "−0.05 nats (−0.06 to −0.04; n = 1,200)"),
         (0.0101, "accuracy", "+1.0 points (0.01 to 2.0; n = 1,200)"),
     ],
 )
@@ -52,11 +52,15 @@ def test_a_difference_that_cannot_be_given_is_a_dash_and_no_gain():
     assert sentences.verdict({"it": found}, "here").startswith("No: here, 0 of 1")
 
 
+def test_a_difference_beside_a_figure_can_leave_out_its_n():
+    assert sentences.amount(made_up(gain(0.004)).iloc[0], counted=False) == "+0.4 points, but the interval (−0.6 to 1.4) includes zero"
+
+
 def test_each_says_the_difference_of_every_model():
     scores = made_up(gain(0.1, model="efficientnet-lite0"), gain(0.0, model="b"))
     assert sentences.each(scores, "aligned", "base") == (
-        "lite0: +10.0 points (9.0 to 11.0; n = 1,200); "
-        "b: +0.0 points, but the interval (−1.0 to 1.0; n = 1,200) includes zero"
+        "Lite0: +10.0 points (9.0 to 11.0; n = 1,200); "
+        "b: 0.0 points, but the interval (−1.0 to 1.0; n = 1,200) includes zero"
     )
     with pytest.raises(KeyError, match="no score fits"):
         sentences.each(scores, "aligned", "unaligned")

@@ -1,5 +1,9 @@
 """Tables of made-up scores: the right number in the right cell, in the right order, and nothing else."""
 
+import html
+import re
+from urllib.parse import parse_qs
+
 import pandas as pd
 import pytest
 
@@ -57,23 +61,25 @@ def test_layout_sets_stages_and_numbers_in_their_order_beside_their_differences(
         columns="compared",
         task="few-shot",
         metric="accuracy",
-        differences=(("aligned", "unaligned"), ("aligned", "base")),
+        differences=(("aligned", "unaligned"),),
         names={"x": "shots"},
         caption="What it shows",
     )
     assert found.frame.columns.tolist() == [
         "shots",
-        "base",
-        "unaligned",
+        "before",
+        "control",
         "aligned",
-        "aligned less unaligned",
-        "aligned less base",
+        "aligned less control",
     ]
     assert found.frame.to_numpy().tolist() == [
-        ["1", *["0.310 [0.300, 0.320]"] * 2, "0.410 [0.400, 0.420]", *["0.100 [0.090, 0.110]"] * 2],
-        ["10", *["0.400 [0.390, 0.410]"] * 2, "0.500 [0.490, 0.510]", *["0.100 [0.090, 0.110]"] * 2],
+        ["1", *["31.0\n30.0 to 32.0"] * 2, "41.0\n40.0 to 42.0", "+10.0\n9.0 to 11.0"],
+        ["10", *["40.0\n39.0 to 41.0"] * 2, "50.0\n49.0 to 51.0", "+10.0\n9.0 to 11.0"],
     ]
-    assert found.caption == "What it shows. Evidence: labels (no judgments); run of the profile things"
+    assert found.caption == (
+        "What it shows. Percent; differences in percentage points; small: 95 % intervals; "
+        "labels (no judgments); run things"
+    )
 
 
 def test_layout_shows_differences_alone_by_reference_or_by_pair(scores):
@@ -81,14 +87,14 @@ def test_layout_shows_differences_alone_by_reference_or_by_pair(scores):
     by_reference = tables.layout(
         scores, rows=("model", "stage"), columns="difference", differences=("base",), **asked
     )
-    assert by_reference.frame.columns.tolist() == ["model", "stage", "", "less base"]
-    assert by_reference.frame["less base"].tolist() == [
+    assert by_reference.frame.columns.tolist() == ["model", "stage", "", "less before"]
+    assert by_reference.frame["less before"].tolist() == [
         "—",
         "—",
-        "0.100 [0.090, 0.110]",
+        "+10.0\n9.0 to 11.0",
         "—",
         "—",
-        "0.200 [0.190, 0.210]",
+        "+20.0\n19.0 to 21.0",
     ]
     alone = tables.layout(
         scores,
@@ -99,8 +105,8 @@ def test_layout_shows_differences_alone_by_reference_or_by_pair(scores):
         **asked,
     )
     assert alone.frame.to_numpy().tolist() == [
-        ["lite0", "aligned less base", "0.100 [0.090, 0.110]"],
-        ["lite1", "aligned less base", "0.200 [0.190, 0.210]"],
+        ["Lite0", "aligned less before", "+10.0\n9.0 to 11.0"],
+        ["Lite1", "aligned less before", "+20.0\n19.0 to 21.0"],
     ]
 
 
@@ -121,23 +127,23 @@ def test_layout_takes_measures_of_several_tasks_text_beside_them_and_other_names
         columns="measure",
         measures=measures,
         beside={"what": {"base": "as it is"}},
-        names={"ceiling": "people", "stage": "who"},
+        names={"ceiling": "all", "stage": "who"},
     ).frame
     assert found.columns.tolist() == ["who", "what", "answers", "matrix"]
     assert found.to_numpy().tolist() == [
-        ["base", "as it is", "0.500 [0.490, 0.510]", "0.250 [0.240, 0.260]"],
-        ["people", "—", "0.700 [0.690, 0.710]", "—"],
+        ["before", "as it is", "50.0\n49.0 to 51.0", "0.25\n0.24 to 0.26"],
+        ["all", "—", "70.0\n69.0 to 71.0", "—"],
     ]
 
 
-def test_layout_orders_as_asked_or_as_found_and_puts_people_last():
+def test_layout_orders_as_asked_or_by_name_and_puts_people_last():
     rows = [
         (model, "teacher", "odd-one-out", split, "accuracy", 0.5)
         for model in ("people", "b", "a")
         for split in "zy"
     ]
     found = tables.layout(made_up(*rows), rows="model", columns="split", task="odd-one-out").frame
-    assert found["model"].tolist() == ["b", "a", "people"] and found.columns.tolist() == ["model", "z", "y"]
+    assert found["model"].tolist() == ["a", "b", "people"] and found.columns.tolist() == ["model", "z", "y"]
     found = tables.layout(
         made_up(*rows), rows="model", columns="split", model=("a", "people", "b"), split=("y", "z")
     ).frame
@@ -146,10 +152,10 @@ def test_layout_orders_as_asked_or_as_found_and_puts_people_last():
 
 def test_labels_that_are_given_one_name_share_a_cell_or_are_refused(scores):
     asked = {"rows": "x", "columns": "stage", "task": "few-shot", "metric": "accuracy"}
-    names = {"base": "before", "aligned": "after"}
+    names = {"base": "start", "aligned": "after"}
     assert tables.layout(
         one(scores), stage=("base", "aligned"), names=names, **asked
-    ).frame.columns.tolist() == ["x", "before", "after"]
+    ).frame.columns.tolist() == ["x", "start", "after"]
     with pytest.raises(KeyError, match="two scores for the cell 10, same"):
         tables.layout(one(scores), names={"base": "same", "aligned": "same"}, **asked)
 
@@ -191,14 +197,51 @@ def test_peoples_and_simulated_judgments_never_share_a_table():
     )
 
 
-def test_numbers_have_their_interval_counts_have_none_and_what_is_not_known_is_a_dash():
-    scores = made_up(("m", "base", "t", "s", "accuracy", -0.5), ("m", "base", "t", "s", "superclasses", 17))
-    assert [tables.number(row) for _, row in scores.iterrows()] == ["−0.500 [−0.510, −0.490]", "17"]
-    assert tables.number(scores.iloc[0], digits=1, interval=False) == "−0.5"
-    assert tables.number({**scores.iloc[0], "value": float("nan")}) == tables.EMPTY
-    assert tables.get(scores, metric="superclasses") == "17"
+@pytest.mark.parametrize(
+    ("metric", "value", "said"),
+    [
+        ("accuracy", 0.4823, "48.2 (47.2 to 49.2)"),
+        ("accuracy-above-base", 0.0823, "+8.2 (7.2 to 9.2)"),
+        ("accuracy-above-base", -0.0004, "−0.04 (−1.0 to 1.0)"),
+        ("rsa-spearman", -0.5, "−0.50 (−0.51 to −0.49)"),
+        ("rsa-spearman", -0.001, "0.00 (−0.01 to 0.01)"),
+        ("rsa-spearman-above-base", 0.004, "+0.004 (−0.01 to 0.01)"),
+        ("rsa-spearman-above-base", 0.0101, "+0.01 (0.0001 to 0.02)"),
+        ("share-pearson", 0.5, "0.50 (0.49 to 0.51)"),
+        ("superclasses", 17, "17"),
+        ("accuracy", float("nan"), tables.EMPTY),
+    ],
+)
+def test_shares_are_percent_differences_are_signed_and_never_a_zero_that_they_are_not(metric, value, said):
+    scores = made_up(("m", "base", "t", "s", metric, value))
+    assert tables.get(scores, stage="base") == tables.number(scores.iloc[0]) == said
+    assert tables.number(scores.iloc[0], interval=False) == said.split(" (")[0]
+
+
+def test_get_is_of_one_score():
+    scores = made_up(("m", "base", "t", "s", "accuracy", 0.5), ("m", "base", "t", "s", "loss", 0.5))
     with pytest.raises(KeyError, match="2 scores fit"):
         tables.get(scores, stage="base")
+
+
+def test_a_network_has_one_name_whether_a_student_or_a_teacher_starts_from_it():
+    def shown(value):
+        rows = [("m", stage, "odd-one-out", "s", "accuracy", number)
+                for stage, number in (("base", 0.5), ("teacher-base", value))]
+        return tables.layout(made_up(*rows), rows="model", columns="stage", task="odd-one-out").frame
+
+    assert shown(0.5).to_numpy().tolist() == [["m", "50.0\n49.0 to 51.0"]]
+    with pytest.raises(KeyError, match="two scores for the cell m, before"):
+        shown(0.6)
+    assert len(set(stages.LABELS)) == len(stages.LABELS) and set(stages.STAGES) <= set(stages.LABELS)
+
+
+def test_more_than_five_columns_are_an_error_that_names_the_axes():
+    rows = [("m", "base", "odd-one-out", split, "accuracy", 0.5) for split in "abcde"]
+    with pytest.raises(HumalignError, match=r"6 columns: model and 5 of the axis 'split' \(a, b, c, d, e\)"):
+        tables.layout(made_up(*rows), rows="model", columns="split", task="odd-one-out")
+    with pytest.raises(HumalignError, match=r"a table of 6 columns \(a, b, c, d, e, f\)"):
+        tables.Table(pd.DataFrame([range(6)], columns=list("abcdef")))
 
 
 def test_sets_relations_and_models_have_their_plain_names():
@@ -217,10 +260,10 @@ def test_sets_relations_and_models_have_their_plain_names():
         made_up(*rows), rows=("model", "set"), columns="item", task="hierarchy", item=list(stages.RELATIONS)
     ).frame
     assert found.columns.tolist() == ["model", "set", "share a category", "14 and more steps"]
-    assert found.iloc[0].tolist()[:2] == ["lite0 + x", "THINGS photographs"]
+    assert found.iloc[0].tolist()[:2] == ["Lite0 + x", "THINGS photographs"]
 
 
-def test_other_editions_stand_below_every_table_on_their_sources(scores):
+def test_other_editions_stand_below_a_table_that_asks_for_them(scores):
     kept = {
         "what": "answers",
         "holds": "3 of 9 answers",
@@ -234,7 +277,8 @@ def test_other_editions_stand_below_every_table_on_their_sources(scores):
         {**kept, "name": "dtd", "edition": "the public file"},
     ]
     asked = {"rows": ("model", "x"), "columns": "stage", "task": "few-shot", "metric": "accuracy"}
-    every = tables.layout(scores, **asked)
+    assert tables.layout(scores, **asked).note == ""
+    every = tables.layout(scores, reads=("things-answers", "cifar10"), **asked)
     assert (
         every.note
         == "Other editions than the public files: answers (3 of 9 answers; SHA-256 01234567…), "
@@ -256,8 +300,8 @@ def test_other_editions_stand_below_every_table_on_their_sources(scores):
 def test_listing_has_one_line_a_score(scores):
     found = tables.listing(one(scores).head(2), {"stage": "which", "score": "accuracy"}, "Two")
     assert found.frame.to_numpy().tolist() == [
-        ["aligned", "0.500 [0.490, 0.510]"],
-        ["base", "0.400 [0.390, 0.410]"],
+        ["aligned", "50.0\n49.0 to 51.0"],
+        ["before", "40.0\n39.0 to 41.0"],
     ]
     assert (found.frame.columns.tolist(), found.caption) == (["which", "accuracy"], "Two")
 
@@ -265,7 +309,37 @@ def test_listing_has_one_line_a_score(scores):
 def test_a_table_is_the_same_text_each_time_and_escapes_what_html_would_read():
     made = tables.Table(pd.DataFrame({"a<b": ["<x>"]}), "who's", "a & b")
     assert repr(made) == "who's\na<b\n<x>\na & b" == repr(tables.Table(made.frame, made.caption, made.note))
-    assert "<td>&lt;x&gt;</td>" in made._repr_html_() and "a &amp; b" in made._repr_html_()
+    shown = made._repr_html_()
+    assert '<th scope="row">&lt;x&gt;</th>' in shown and "a &amp; b" in shown and "a&lt;b" in shown
+    assert "<caption>who&#x27;s</caption>" in shown
+
+
+def test_what_stands_small_and_what_is_linked_is_said_in_one_line_of_text():
+    made = tables.Table(pd.DataFrame({"a": ["[page](x.html#y)\nsmall\nsmaller"], "b": ["1\n0 to 2"]}), heads=1)
+    shown = made._repr_html_()
+    assert repr(made).split("\n")[1].split() == ["page", "(small;", "smaller)", "1", "(0", "to", "2)"]
+    assert '<th scope="row"><a href="x.html#y">page</a><small>small<br>smaller</small></th>' in shown
+    assert '<td>1<small class="interval">0 to 2</small></td>' in shown
+
+
+def test_only_a_long_table_sorts(scores):
+    short, long = (tables.Table(pd.DataFrame({"a": range(rows)}))._repr_html_() for rows in (8, 9))
+    assert "<button" in long and "<script>" in long and 'aria-sort="none"' in long
+    assert "<button" not in short and "<script>" not in short
+
+
+def test_a_table_links_the_rows_behind_it_and_its_code(scores):
+    asked = {"rows": ("model", "x"), "columns": "stage", "task": "few-shot", "metric": "accuracy"}
+    shown = tables.layout(scores, **asked)._repr_html_()
+    (rows, code) = re.findall(r'<a href="([^"]+)">', shown)
+    page, _, conditions = html.unescape(rows).partition("#")
+    assert page == "../book/scores.html" and parse_qs(conditions) == {
+        "run": ["things"], "task": ["few-shot"], "metric": ["accuracy"],
+        "split": ["cifar10/10-shot|cifar10/1-shot"], "stage": ["aligned|base|unaligned"],
+        "model": ["efficientnet-lite0|efficientnet-lite1"],
+    }
+    assert code == "../_modules/humalign/show/tables.html#layout"
+    assert [*re.findall(r'<a href="([^"]+)">', tables.Table(pd.DataFrame({"a": [1]}))._repr_html_())] == []
 
 
 def test_provenance_says_what_was_not_kept(tmp_path):
@@ -294,24 +368,14 @@ def test_a_simulated_run_stands_beside_the_paper_and_is_called_another_experimen
         split=stages.LEVELS,
         stage="base",
     ).frame
-    assert found.columns.tolist() == [
-        "split",
-        "model",
-        "published",
-        "trust",
-        "source",
-        "here",
-        "evidence here",
-        "same experiment?",
+    assert found.columns.tolist() == ["what", "published", "here", "same experiment?"]
+    by_level = found.assign(level=found["what"].str.split("\n").str[0]).set_index("level")
+    assert by_level.loc["global-coarse", ["published", "here"]].tolist() == [
+        "36.09 to 57.38\npaper: Muttenthaler et al. 2025; Levels",
+        "35.0\n34.0 to 36.0\nsimulated",
     ]
-    coarse = found.set_index("split").loc["global-coarse"]
-    assert coarse[["published", "trust", "here"]].tolist() == [
-        "0.3609 to 0.5738",
-        "paper",
-        "0.350 [0.340, 0.360]",
-    ]
-    assert found.set_index("split")["here"].to_dict()["local-fine"] == tables.EMPTY
-    assert found.set_index("split")["same experiment?"].to_dict() == {
+    assert by_level.loc["local-fine", "here"] == f"{tables.EMPTY}\nsimulated"
+    assert by_level["same experiment?"].to_dict() == {
         "global-coarse": published.DIFFERENT,
         "local-fine": published.DIFFERENT,
         "class-boundary": published.LEVELS_LACK,
@@ -326,9 +390,8 @@ def test_several_models_stand_beside_the_paper_as_their_range():
     found = tables.beside_published(
         made_up(*rows), task="odd-one-out", split="global-coarse", stage="base", trust="paper"
     ).frame
-    assert found.iloc[0][["here", "evidence here", "same experiment?"]].tolist() == [
-        "0.300 to 0.400 (2 models)",
-        "human",
+    assert found.iloc[0][["here", "same experiment?"]].tolist() == [
+        "30.0 to 40.0\n2 models\nhuman",
         published.SAME,
     ]
     none = tables.beside_published(table({}, "paper", 0), task="odd-one-out", trust="paper").frame
@@ -345,18 +408,12 @@ def test_every_published_number_has_ours_beside_it_or_the_reason_why_not():
     empty = found["here"] == tables.EMPTY
     assert found.loc[empty, "same experiment?"].str.startswith("empty: ").all()
     assert found.loc[~empty, "same experiment?"].str.match("yes|no|in part").all()
-    assert (found.loc[empty, "evidence here"] == tables.EMPTY).all() and set(
-        found.loc[~empty, "evidence here"]
-    ) == {"human", "taxonomy"}
-    breeds = found[found["task"] == "breeds"].set_index("split")
-    assert breeds.loc["living-17", ["published", "here", "evidence here"]].tolist() == [
-        "17",
-        "17",
-        "taxonomy",
-    ]
-    assert breeds.loc["entity-13", "same experiment?"] == "empty: this run has no such row"
-    (majority,) = found[found["metric"] == "majority-share"].query("task == 'calibration'")["here"]
-    assert majority == "0.670 [0.660, 0.680]"
+    assert set(found.loc[~empty, "here"].str.split("\n").str[-1]) == {"human", "taxonomy"}
+    living, entity = (found[found["what"].str.startswith(f"breeds, {of}")].iloc[0] for of in ("living-17", "entity-13"))
+    assert living["published"].startswith("17\n") and living["here"] == "17\ntaxonomy"
+    assert entity["same experiment?"] == "empty: this run has no such row"
+    (majority,) = found[found["what"].str.startswith("calibration, repeated triplets, share")]["here"]
+    assert majority == "67.0\n66.0 to 68.0\nhuman"
 
 
 # ---- the names and their order ------------------------------------------------------------------------

@@ -32,9 +32,9 @@ def between(run: Run) -> Iterator[Row]:
     """
     if sets.VALIDATION in sets.asked(run.profile):
         used, *_ = related(run)
-        yield from _alike({model: x[used] for model, x in everyone(run, sets.VALIDATION, centred=False)}, run, "ImageNet")
+        yield from _alike({model: x[used] for model, x in everyone(run, sets.VALIDATION, beside=False)}, run, "ImageNet")
     else:
-        yield from _alike(dict(everyone(run, NEAR, centred=False)), run, SPLIT)
+        yield from _alike(dict(everyone(run, NEAR, beside=False)), run, SPLIT)
 
 
 def _alike(shown: dict[Model, Features], run: Run, where: str) -> Iterator[Row]:

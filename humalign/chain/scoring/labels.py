@@ -23,7 +23,7 @@ Measures = dict[tuple[str, str], Estimate]  # task, metric
 def labelled(run: Run, which: str) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
     """Yield students, and the model that labelled their triplets, with their features of a set."""
     others = set(teach.models(run.profile.labeller)) - {teach.labels_with(run.profile.labeller)} if run.profile.teachers else set()
-    for (model, stage), x in everyone(run, which, centred=False):
+    for (model, stage), x in everyone(run, which, beside=False):
         if not (stage in features.TEACHERS and model in others):
             yield (model, stage), x
 

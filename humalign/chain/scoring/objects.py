@@ -10,11 +10,12 @@ from jaxtyping import Float, Int
 from scipy.special import softmax
 
 from humalign.chain import features, judged, teach
+from humalign.chain.inputs import stream
 from humalign.chain.judged import Things, things
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring.rows import PEOPLE, Model, Row, compared, measures, of_fold, over_folds, weights
 from humalign.data.judgments import Choices, cosine_similarities, entropy
-from humalign.evaluation import odd_one_out, people, rsa, uncertainty
+from humalign.evaluation import baselines, odd_one_out, people, rsa, uncertainty
 from humalign.evaluation.scores import Estimate
 from humalign.profiles import Teacher
 from humalign.teach.mixed_effects import MixedEffectsTeacher
@@ -37,7 +38,7 @@ class Fold:
 
     Attributes:
         model: that is mapped.
-        base: its features of all objects, as they are and less their training mean, by stage.
+        base: its features of all objects, as they are and as each baseline of the training objects has them, by stage.
         fitted: maps by recipe.
         temperature: of the cosines of each stage of ``base``, fitted to the training objects.
     """
@@ -68,12 +69,18 @@ def folds(run: Run, teacher: Teacher) -> list[Fold]:
     parts = [part for part in judged.parts(run, teacher) if judged.kind(part.name) == "folds"]
     found = []
     for number, part in enumerate(parts):
-        base = {"teacher-base": x, "teacher-centred": x - x[part.train].mean(0)}
+        fitted = {recipe: teach.fitted(run, teacher, part.name, recipe) for recipe in recipes}
+        base = {"teacher-base": x} | _beside(run, x, part.train, fitted["teacher"], number)
         answers = known.answers[part.train]
         temperature = {stage: uncertainty.fit_temperature(each[part.train][None], answers) for stage, each in base.items()}
-        fitted = {recipe: teach.fitted(run, teacher, part.name, recipe) for recipe in recipes}
         found.append(Fold(number, part, model, base, fitted, temperature))
     return found
+
+
+def _beside(run: Run, x: Space, train: Int[np.ndarray, " m"], fitted: AffineTeacher, number: int) -> dict[str, Space]:
+    """Return all objects' features as each baseline of the training objects has them."""
+    found = baselines.of_pictures(x, x[train], baselines.rank_of(fitted), stream(run.profile, 21, number))
+    return {f"teacher-{kind}": each for kind, each in found.items()}
 
 
 def objects(run: Run) -> Iterator[Row]:
@@ -92,7 +99,7 @@ def _fold(run: Run, known: Things, teacher: Teacher, fold: Fold) -> Iterator[Row
     for stage in fold.fitted:
         found[model, stage]["accuracy-dot"] = people.accuracy(chances[stage], answers, drawn)
     yield from measures(found, "odd-one-out", UNSEEN)
-    before_after = ("teacher-base", "teacher-centred", "teacher")
+    before_after = (*fold.base, "teacher")
     kinds = {
         (model, stage): dict(people.by_category(cosine[stage], answers, known.categories.iloc[test], drawn)) for stage in before_after
     }
@@ -139,7 +146,8 @@ def matrix(run: Run) -> Iterator[Row]:
         "ridge": regressed(x[others], known.published[others]),
         "teacher": MixedEffectsTeacher(**teach.notes(run, teacher, "fold0")["teacher"]).fit(x[others], known.answers[others]),
     }
-    space = {"teacher-base": x[rows], "teacher-centred": x[rows] - x[others].mean(0)}
+    beside = _beside(run, x, others, teachers["teacher"], teacher.parts.folds)
+    space = {"teacher-base": x[rows]} | {stage: each[rows] for stage, each in beside.items()}
     space |= {stage: np.asarray(each.transform(x[rows])) for stage, each in teachers.items()}
     drawn = weights(run.profile, len(rows))
     found: dict[Model, dict[str, Estimate]] = {
@@ -166,7 +174,7 @@ def repeated(run: Run) -> Iterator[Row]:
     held = np.flatnonzero(np.any(inside, axis=0))
     asked = Choices(known.repeated.triplets[held], known.repeated.counts[held])
     everything, drawn = np.arange(len(known.names)), weights(run.profile, len(known.names))
-    stages = ("teacher-base", "teacher-centred", "teacher")
+    stages = (*all_folds[0].base, "teacher")
     likely = {stage: np.empty((len(asked), 3)) for stage in stages}
     cosine = {stage: np.empty((len(asked), 3)) for stage in stages}
     for fold, rows in zip(all_folds, inside, strict=True):

@@ -14,7 +14,7 @@ from humalign.chain.pipeline import Run
 from humalign.chain.scoring.rows import Model, Row, compared
 from humalign.data.judgments import PAIRS, ByObject, cosine_similarities
 from humalign.errors import HumalignError
-from humalign.evaluation import few_shot, people, rsa
+from humalign.evaluation import baselines, few_shot, people, rsa
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.scores import Estimate, resamples
 
@@ -63,11 +63,11 @@ def _models(run: Run, part: Part, which: str = "") -> Iterator[tuple[Model, Floa
         for stage in stages:
             found = read(model, stage)
             yield (model, stage), found
-            if stage in ("base", "teacher-base"):
-                yield (
-                    (model, "base-centred" if stage == "base" else "teacher-centred"),
-                    found - found[seen].mean(0),
-                )
+            for name, (before, kind) in baselines.STAGES.items():
+                if before == stage and kind == "centred":
+                    yield (model, name), found - found[seen].mean(0)
+                elif before == stage and not which and features.possible(run.profile, model, name):
+                    yield (model, name), read(model, name)
 
 
 def _answered(

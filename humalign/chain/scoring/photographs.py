@@ -36,11 +36,14 @@ def photographs(run: Run) -> Iterator[Row]:
         yield Row(*PEOPLE, task, "92 photographs, unseen", metric, estimate)
     for model in teach.models(profile.labeller):
         near, far = (features.read(run, model, "teacher-base", which) for which in (NEAR, THINGS))
-        for x, said, similar, split, by in (
-            (near, group, -judged.matrices.mean(0), "92 photographs, unseen", ("odd-one-out", "similarity-judgments")),
-            (far, vice_says, people.dot_similarity(published), UNSEEN, ("odd-one-out-vice", "similarity-vice")),
+        # Whitened on the pool: a few photographs do not tell more than a few directions.
+        free = [stage for stage in ("teacher-whitened", "teacher-random") if features.possible(profile, model, stage)]
+        near_free, far_free = ({stage: features.read(run, model, stage, which) for stage in free} for which in (NEAR, THINGS))
+        for x, beside, said, similar, split, by in (
+            (near, near_free, group, -judged.matrices.mean(0), "92 photographs, unseen", ("odd-one-out", "similarity-judgments")),
+            (far, far_free, vice_says, people.dot_similarity(published), UNSEEN, ("odd-one-out-vice", "similarity-vice")),
         ):
-            found = people.unseen_images(x, said, similar, folds[len(x)], fit, draws, seed)
+            found = people.unseen_images(x, said, similar, folds[len(x)], fit, draws, seed, beside)
             for task, kind in zip(by, ("accuracy", "rsa"), strict=True):
                 each = {(model, s): {m: e for m, e in by_metric.items() if m.startswith(kind)} for s, by_metric in found.items()}
                 yield from measures(each, task, split)
@@ -48,7 +51,7 @@ def photographs(run: Run) -> Iterator[Row]:
         def without(kept: np.ndarray, far: np.ndarray = far) -> AffineTeacher:
             return regressed(far[kept], published[kept])
 
-        right = people.leave_three_out(far, answers, without, GROUPS, weights(profile, len(far)), seed)
+        right = people.leave_three_out(far, answers, without, GROUPS, weights(profile, len(far)), seed, far_free)
         yield Row(model, "teacher", "odd-one-out", UNSEEN, "accuracy-dot", right.pop("teacher-dot"))
         yield from compared({(model, stage): estimate for stage, estimate in right.items()}, "odd-one-out", UNSEEN, "accuracy")
 

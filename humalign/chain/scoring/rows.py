@@ -10,21 +10,26 @@ from jaxtyping import Float
 
 from humalign.chain import features
 from humalign.chain.pipeline import Run
+from humalign.evaluation import baselines
 from humalign.evaluation.scores import Estimate, Score, above, mean_of_folds, resamples
 from humalign.profiles import Profile
 
 Model = tuple[str, str]  # name, stage of alignment
 PEOPLE: Model = ("people", "ceiling")
+# Stages that no judgment made.
+OF_TEACHERS, OF_STUDENTS = (
+    (before, *(name for name, (each, _) in baselines.STAGES.items() if each == before)) for before in ("teacher-base", "base")
+)
 # What each stage is compared with: a paired difference on the same draws.
 COMPARISONS = {
-    "teacher": ("teacher-base", "teacher-centred", "ridge"),
-    "ridge": ("teacher-base", "teacher-centred", "teacher"),
+    "teacher": (*OF_TEACHERS, "ridge"),
+    "ridge": (*OF_TEACHERS, "teacher"),
     **dict.fromkeys(
         ("ridge-strict", "teacher-one-hot", "teacher-published", "teacher-distilled"), ("teacher-base", "ridge", "teacher")
     ),
-    "unaligned": ("base", "base-centred"),
-    "aligned-head": ("base", "base-centred", "unaligned"),
-    "aligned": ("base", "base-centred", "unaligned", "aligned-head"),
+    "unaligned": OF_STUDENTS,
+    "aligned-head": (*OF_STUDENTS, "unaligned"),
+    "aligned": (*OF_STUDENTS, "unaligned", "aligned-head"),
 }
 # On whose evidence a task's numbers stand, where it is not people's: classes, a taxonomy, or what one model makes of another.
 EVIDENCE = {
@@ -123,14 +128,14 @@ def of_fold(profile: Profile, units: int, fold: int) -> Float[np.ndarray, "draws
     return resamples(units, profile.evaluation.bootstrap_draws, profile.seed * 1000 + fold)
 
 
-def everyone(run: Run, which: str, centred: bool = True) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
+def everyone(run: Run, which: str, beside: bool = True) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
     """Yield every model and stage that was run on a set of pictures, with its features.
 
     Args:
         run: whose models.
         which: set of pictures.
-        centred: whether the stages that are only centred are among them: to a classifier that centres they are the same as before.
+        beside: whether the baselines that cost no judgment are among them.
     """
     for model, stage in features.models(run.profile, which):
-        if centred or stage not in features.CENTRED:
+        if beside or stage not in baselines.STAGES:
             yield (model, stage), features.read(run, model, stage, which)

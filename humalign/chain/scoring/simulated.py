@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from humalign.chain.scoring.rows import Model, Row, Spread, compared, measures, 
 from humalign.data.emoji import concepts
 from humalign.data.judgments import Choices, cosine_similarities, entropy, majority_share, random_triplets
 from humalign.data.simulate import THINGS_PEOPLE
-from humalign.evaluation import few_shot, hierarchy, odd_one_out, rsa, shift, uncertainty
+from humalign.evaluation import baselines, few_shot, hierarchy, odd_one_out, rsa, shift, uncertainty
 from humalign.evaluation.scores import Estimate, resamples
 from humalign.profiles import Profile
 
@@ -82,16 +81,14 @@ def simulated(run: Run) -> Iterator[Row]:
 
 
 def _features(run: Run, part: judged.Part) -> dict[Model, Float[np.ndarray, "styles concepts dim"]]:
-    """Return every model's features in the order of the stages; centred on the pictures of the part's training concepts."""
+    """Return every model's features in the order of the stages; the baselines are of the pictures of the part's training concepts."""
     labeller, student = run.profile.labeller, run.profile.students[0].backbone
     asked: list[tuple[str, str]] = [(teach.labels_with(labeller), stage) for stage in ("teacher-base", "teacher")]
     asked += [(student, stage) for stage in features.STAGES]
-    found: dict[Model, Any] = {}
+    found = {}
     for model, stage in asked:
-        x = features.views(SHOWN, features.read(run, model, stage, SHOWN, part.name))
-        found[model, stage] = x
-        for centred in (name for name, before in features.CENTRED.items() if before == stage):
-            found[model, centred] = x - x[:, part.train].mean((0, 1))
+        for each in (stage, *(name for name, (before, _) in baselines.STAGES.items() if before == stage)):
+            found[model, each] = features.views(SHOWN, features.read(run, model, each, SHOWN, part.name))
     return found
 
 
@@ -144,7 +141,7 @@ def _similarity(bench: _Bench) -> Iterator[Row]:
 def _classification(bench: _Bench) -> Iterator[Row]:
     """k-shot classification of held-out concepts in the same style and across styles; concepts found again across styles."""
     settings = bench.profile.evaluation
-    shown = {model: x[:, bench.held] for model, x in bench.features.items() if model[1] not in features.CENTRED}
+    shown = {model: x[:, bench.held] for model, x in bench.features.items() if model[1] not in baselines.STAGES}
     again = {model: shift.nearest_in_other_style(x, bench.weights) for model, x in shown.items()}
     yield from compared(again, "style-shift", "same-concept", "nearest-neighbour")
     of_draws = resamples(settings.few_shot_draws, settings.bootstrap_draws, bench.profile.seed * 1000 + 500 + bench.number)

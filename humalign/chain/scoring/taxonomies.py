@@ -16,7 +16,7 @@ from humalign.chain.scoring.labels import classes
 from humalign.chain.scoring.photographs import THINGS, of_students
 from humalign.chain.scoring.rows import Model, Row, compared, everyone, of_fold, over_folds, weights
 from humalign.data import readers_imagenet, registry, wordnet
-from humalign.evaluation import hierarchy
+from humalign.evaluation import baselines, hierarchy
 from humalign.evaluation.scores import Estimate
 
 # What every English speaker calls the classes of CIFAR-10 together; the rest are vehicles.
@@ -109,11 +109,11 @@ def _photographs(run: Run, half: int) -> Iterator[Row]:
         of_paths = hierarchy.of_paths(x[inside][named], steps, drawn[:, named])
         return hierarchy.of_categories(x[inside], member, drawn) | of_paths
 
-    yield from _rows({model: relations(x) for model, x in of_students(run, half) if model[1] not in features.CENTRED}, THINGS)
+    yield from _rows({model: relations(x) for model, x in of_students(run, half) if model[1] not in baselines.STAGES}, THINGS)
 
 
 def _of_everyone(run: Run, which: str, relations: Callable[[np.ndarray], Relations], where: str) -> Iterator[Row]:
-    yield from _rows({model: relations(x) for model, x in everyone(run, which, centred=False)}, where)
+    yield from _rows({model: relations(x) for model, x in everyone(run, which, beside=False)}, where)
 
 
 def _objects(run: Run) -> Iterator[Row]:
@@ -136,7 +136,7 @@ def _cifar10(run: Run) -> Iterator[Row]:
     yield from _of_everyone(run, "cifar10", lambda x: hierarchy.of_classes(x, labels, drawn, animals), "cifar10")
     student, names = run.profile.backbones[0], np.unique(labels)
     shown = {
-        stage: x for (model, stage), x in everyone(run, "cifar10", centred=False)
+        stage: x for (model, stage), x in everyone(run, "cifar10", beside=False)
         if model == student and stage not in features.TEACHERS
     }  # fmt: skip
     yield from _map(shown, labels[:, None] == names, names.tolist(), run, student, "cifar10")

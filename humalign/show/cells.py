@@ -1,0 +1,154 @@
+"""A table as text and as HTML, and a score as text."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from humalign.errors import HumalignError
+from humalign.show import stages
+
+EMPTY, MINUS = "—", "\N{MINUS SIGN}"
+# So many columns fit a page and a phone; with more lines than LONG a click on a heading sorts them.
+COLUMNS, LONG = 5, 8
+# Metrics that count things: shown without decimals and without an interval.
+COUNTS = ("dimensions", "superclasses", "classes-taught", "classes-tested", "classes-both")
+LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+LONG_WORD, INTERVAL = re.compile(r"[\w:/.-]{8}(?=[\w:/.-]{4})"), re.compile(r"\S+ to \S+")
+# Of the table alone, so that it looks the same in a notebook and in the book.
+STYLE = """<style>
+div.humalign table.humalign-table { display: table; width: auto; max-width: 100%; border-collapse: collapse; }
+div.humalign table.humalign-table :is(th, td) { white-space: normal; min-width: 0; padding: .3em .5em;
+  text-align: left; vertical-align: top; overflow-wrap: break-word; }
+div.humalign table.humalign-table th[scope=row] ~ th[scope=row] { font-weight: normal; }
+div.humalign table.humalign-table small { display: block; font: inherit; font-weight: normal;
+  font-size: .8em; opacity: .85; }
+div.humalign table.humalign-table caption { caption-side: top; text-align: left; font-size: .9em; }
+div.humalign table.humalign-table button { all: unset; cursor: pointer; text-decoration: underline dotted; }
+div.humalign table.humalign-table button:focus-visible { outline: 2px solid; }
+div.humalign table.humalign-table th[aria-sort=ascending] button::after { content: " \\2191"; }
+div.humalign table.humalign-table th[aria-sort=descending] button::after { content: " \\2193"; }
+div.humalign p.humalign-note { font-size: .8em; margin: .2em 0 1em; }
+@media (min-width: 700px) { div.humalign table.humalign-table small.interval { white-space: nowrap; } }
+@media (max-width: 699px) { div.humalign table.humalign-table { font-size: .8rem; hyphens: auto; }
+  div.humalign table.humalign-table :is(th, td) { padding: .3em .3em; }
+  div.humalign table.humalign-table :is(small, a) { overflow-wrap: anywhere; } }
+</style>"""
+# By the first number of a cell, else by its text.
+SORT = """<script>
+document.currentScript.parentElement.querySelectorAll("thead th").forEach((head, at) => {
+  head.querySelector("button").onclick = () => {
+    const body = head.closest("table").tBodies[0], up = head.ariaSort !== "ascending";
+    const key = row => { const said = row.cells[at].textContent.trim();
+      const number = parseFloat(said.replace("\\u2212", "-").replace(/[+,]/g, "")); return [number, said]; };
+    const order = (a, b) => { const [x, s] = key(a), [y, t] = key(b);
+      return isNaN(x) || isNaN(y) ? isNaN(x) - isNaN(y) || s.localeCompare(t) : x - y; };
+    head.parentElement.querySelectorAll("th").forEach(other => other.ariaSort = "none");
+    head.ariaSort = up ? "ascending" : "descending";
+    [...body.rows].sort((a, b) => up ? order(a, b) : order(b, a)).forEach(row => body.append(row));
+  };
+});
+</script>"""
+
+
+class Table:
+    """A table of strings with a caption, a note and links; HTML and plain text are the same on every run.
+
+    In a cell ``[text](address)`` is a link, and what follows a line break stands small on lines of its own.
+
+    Attributes:
+        frame: the cells.
+        heads: how many columns name the lines.
+        foot: HTML of the links below.
+
+    Raises:
+        HumalignError: more columns than fit a page.
+    """
+
+    def __init__(
+        self, frame: pd.DataFrame, caption: str = "", note: str = "", heads: int = 1, foot: str = ""
+    ) -> None:
+        if frame.shape[1] > COLUMNS:
+            raise HumalignError(
+                f"a table of {frame.shape[1]} columns ({', '.join(map(str, frame))}): at most {COLUMNS} "
+                f"fit a page; leave some out, or turn the table"
+            )
+        self.frame, self.caption, self.note = frame.astype(str), caption, note
+        self.heads, self.foot = heads, foot
+
+    def __repr__(self) -> str:
+        body = "" if self.frame.empty else self.frame.map(_plain).to_string(index=False)
+        return "\n".join(filter(None, (self.caption, body, self.note)))
+
+    def _repr_html_(self) -> str:
+        if self.frame.empty:
+            return f"<p>{html.escape(self.caption)}</p>"
+        sorts = len(self.frame) > LONG
+        caption = f"<caption>{html.escape(self.caption)}</caption>\n" if self.caption else ""
+        heads = [_cell(name) for name in self.frame]
+        button = ('<th scope="col" aria-sort="none"><button type="button">', "</button></th>")
+        start, end = button if sorts else ('<th scope="col">', "</th>")
+        head = "".join(f"{start}{name}{end}" for name in heads)
+        body = "\n".join(self._line(row) for row in self.frame.to_numpy().tolist())
+        inside = f"{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
+        table = f'<table class="humalign-table">\n{inside}</table>'
+        note = f'<p class="humalign-note">{html.escape(self.note)}</p>' if self.note else ""
+        parts = (STYLE, table, note, self.foot, SORT if sorts else "")
+        return '<div class="humalign">' + "\n".join(filter(None, parts)) + "</div>"
+
+    def _line(self, row: Sequence[str]) -> str:
+        heads = [f'<th scope="row">{_cell(cell)}</th>' for cell in row[: self.heads]]
+        cells = [f"<td>{_cell(cell)}</td>" for cell in row[self.heads :]]
+        return f"<tr>{''.join(heads + cells)}</tr>"
+
+
+def _cell(text: str) -> str:
+    """Return a cell as HTML; a long word, such as a digest, may break."""
+    if not LINK.search(text):
+        text = LONG_WORD.sub("\\g<0>\u200b", text)
+    first, _, more = LINK.sub(r'<a href="\2">\1</a>', html.escape(text)).partition("\n")
+    small = '<small class="interval">' if INTERVAL.fullmatch(more) else "<small>"
+    return first + (f"{small}{more.replace(chr(10), '<br>')}</small>" if more else "")
+
+
+def _plain(text: str) -> str:
+    """Return a cell in one line: what stands small in brackets, and of a link its text."""
+    first, _, more = LINK.sub(r"\1", text).partition("\n")
+    return f"{first} ({more.replace(chr(10), '; ')})" if more else first
+
+
+def rounded(row: Any, field: str = "value") -> str:
+    """Return a field of a score as text: in percent with one decimal where it is a share, else with two.
+
+    A difference has its sign, and as many decimals as keep it from a zero that it is not.
+    """
+    metric = str(row.get("metric", ""))
+    scale, digits = (100, 1) if stages.in_percent(metric) else (1, 2)
+    value, differs = round(row[field] * scale, 6), "-above-" in metric
+    if differs and value and not float(f"{value:.{digits}f}"):
+        digits = max(digits + 1, math.ceil(-math.log10(abs(value))))
+    text = f"{value:.{digits}f}"
+    text = text.lstrip("-") if not float(text) else text
+    signed = "+" if differs and value > 0 and field == "value" else ""
+    return signed + text.replace("-", MINUS)
+
+
+def number(row: Any, interval: bool = True, between: str = " ({})") -> str:
+    """Return a score as ``48.2 (47.4 to 49.0)``, a count as ``17``, or a dash where it cannot be given.
+
+    Args:
+        row: a score.
+        interval: whether its 95 % interval follows.
+        between: how the interval is set.
+    """
+    if pd.isna(row["value"]):
+        return EMPTY
+    if row.get("metric") in COUNTS:
+        return f"{row['value']:,.0f}"
+    value, low, high = (rounded(row, field) for field in ("value", "low", "high"))
+    return value + (between.format(f"{low} to {high}") if interval else "")

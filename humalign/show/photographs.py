@@ -1,0 +1,174 @@
+"""Photographs of things in a page: small and inline where they are at hand, else a name in a frame."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import html
+import io
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib import colormaps
+from PIL import Image
+
+from humalign.chain import sets
+from humalign.data import registry
+from humalign.errors import HumalignError, nearest
+from humalign.show import links
+from humalign.show.drawing import INK, look
+
+# With this set to NAMES no photograph is drawn: what is committed holds none.
+SWITCH, NAMES = "HUMALIGN_BOOK_PICTURES", "names"
+# Edge of a photograph that stands alone, in pixels; twice what a phone shows it at.
+SIDE = 160
+SOURCE = "things-photographs"
+NOTE = "Photographs: THINGSplus, CC0; people saw other photographs of the same objects."
+NO_NOTE = "Names stand in the place of photographs."
+STYLE = Path(__file__).with_name("pictures.css")
+
+
+class Picture:
+    """A piece of a page, and what it says as text."""
+
+    def __init__(self, body: str, said: str, function: str, note: str) -> None:
+        self.body, self.said, self.function, self.note = body, said, function, note
+
+    def __repr__(self) -> str:
+        return self.said
+
+    def _repr_html_(self) -> str:
+        foot = links.line(None, "humalign.show.pictures", self.function)
+        note = f'<p class="hp-note">{html.escape(self.note)}</p>' if self.note else ""
+        style = STYLE.read_text("utf-8")
+        return f'<style>\n{style}</style><div class="hp" lang="en">{self.body}{note}{foot}</div>'
+
+
+# ---- one photograph ----------------------------------------------------------------------------------------
+
+
+def said(name: str) -> str:
+    """Return the name of an object as people write it: ``bat1`` is a bat, ``ice_cream`` ice cream."""
+    return re.sub(r"\d+$", "", name).replace("_", " ")
+
+
+@functools.lru_cache(maxsize=4)
+def _found(folder: str) -> dict[str, Path]:
+    """Return the photographs of a data folder by the names of their objects."""
+    names = sets.readers.object_ids(registry.locate("things-ids"))
+    paths, rows = sets.photographs()
+    return {names[row]: path for row, path in zip(rows.tolist(), paths, strict=True)}
+
+
+def at_hand() -> dict[str, Path]:
+    """Return the photographs at hand by name: none where names are to be drawn."""
+    if os.environ.get(SWITCH, "") not in ("", NAMES):
+        wanted = nearest(os.environ[SWITCH], [NAMES])
+        raise HumalignError(f"{SWITCH}={os.environ[SWITCH]}: {wanted}, or unset it to draw photographs")
+    if os.environ.get(SWITCH) == NAMES:
+        return {}
+    places = [registry.find(registry.source(source).path) for source in (SOURCE, "things-ids")]
+    return {} if None in places else _found(str(places[0]))
+
+
+def note() -> str:
+    """Say what the photographs are, or that there are none."""
+    return NOTE if at_hand() else NO_NOTE
+
+
+def thumbnail(name: str, side: int = SIDE) -> str:
+    """Return a photograph as a data URI, square, its edge in pixels; empty where none is at hand."""
+    path = at_hand().get(name)
+    return _encoded(str(path), side) if path else ""
+
+
+@functools.lru_cache(maxsize=2048)
+def _encoded(path: str, side: int) -> str:
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        raise HumalignError(
+            f"{path} is no picture, or a damaged one: copy or fetch the photographs again"
+        ) from None
+    edge = min(image.size)
+    left, top = (image.width - edge) // 2, (image.height - edge) // 2
+    square = image.resize((side, side), Image.Resampling.LANCZOS, (left, top, left + edge, top + edge))
+    with io.BytesIO() as made:
+        square.save(made, "WEBP", quality=70, method=6)
+        return "data:image/webp;base64," + base64.b64encode(made.getvalue()).decode()
+
+
+def face(name: str, side: int = SIDE, free: bool = False) -> str:
+    """Return the square of an object: its photograph, or its name in a frame.
+
+    Args:
+        free: whether the name is that of no object of THINGS, and so has no photograph.
+    """
+    label, uri = html.escape(said(name)), "" if free else thumbnail(name, side)
+    if uri:
+        size = f'width="{side}" height="{side}"'
+        return f'<span class="hp-face"><img src="{uri}" alt="photograph: {label}" {size}></span>'
+    size = f"max(.62rem, min(1.05rem, {_fits(name, 92.0):.1f}cqi))"
+    return f'<span class="hp-face"><span style="font-size: {size}">{label}</span></span>'
+
+
+def _fits(name: str, room: float) -> float:
+    """Return the size of letters, .65 of it wide, with which the longest word of a name fills a room."""
+    return room / 0.65 / max(6, *(len(word) for word in re.split(r"[ -]", said(name))))
+
+
+def card(name: str, below: str = "", odd: bool = False, side: int = SIDE, free: bool = False) -> str:
+    """Return a square, the object's name and what else is said below it; an odd one has a heavy frame."""
+    drawn = face(name, side, free)
+    # Below a frame that stands beside photographs the line of the name stays empty.
+    named = html.escape(said(name)) if "<img" in drawn else "&nbsp;" * bool(at_hand())
+    size = f"max(.72em, min(1em, {_fits(name, 100.0):.1f}cqi))"
+    caption = f'<span class="hp-name" style="font-size: {size}">{named}</span>' if named else ""
+    kind = "hp-card hp-odd" if odd else "hp-card"
+    return f'<figure class="{kind}">{drawn}<figcaption>{caption}{below}</figcaption></figure>'
+
+
+# ---- marks -------------------------------------------------------------------------------------------------
+
+
+def colour(stage: str) -> str:
+    """Return the colour of a stage in a page: people's is that of the text."""
+    found = look(stage)[0]
+    return "currentColor" if found == INK else found
+
+
+def bar(share: float, stage: str = "people") -> str:
+    """Return a bar of a share, without text."""
+    filled = f'<i style="width: {100 * share:.0f}%"></i>'
+    return f'<span class="hp-bar" style="--c: {colour(stage)}" aria-hidden="true">{filled}</span>'
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def tag(text: str, stage: str) -> str:
+    """Return a word in a ring of a stage's colour."""
+    return f'<span class="hp-tag" style="--c: {colour(stage)}">{html.escape(text)}</span>'
+
+
+def heat(ranks: UInt8[np.ndarray, " pairs"], n: int) -> str:
+    """Return a symmetric matrix of ranks as a data URI of a PNG, one pixel a pair, its diagonal highest."""
+    pairs = n * (n - 1) // 2
+    if len(ranks) != pairs:
+        raise HumalignError(
+            f"a rank matrix of {n} things has {pairs} pairs, found {len(ranks)}: make the illustrations again"
+        )
+    whole = np.full((n, n), 255, dtype=np.uint8)
+    whole[np.triu_indices(n, 1)] = ranks
+    whole.T[np.triu_indices(n, 1)] = ranks
+    table = (np.asarray(colormaps["viridis"](np.arange(256)))[:, :3] * 255).round().astype(np.uint8)
+    with io.BytesIO() as made:
+        image = Image.fromarray(whole, "L").convert("P")
+        image.putpalette(table.tobytes())
+        image.save(made, "PNG", optimize=False)
+        return "data:image/png;base64," + base64.b64encode(made.getvalue()).decode()

@@ -1,0 +1,220 @@
+"""Pictures of the chain: its steps with a picture in each box, one triplet in all of them, rank matrices."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from humalign.errors import HumalignError, nearest
+from humalign.show.illustrations import of, part, rule
+from humalign.show.photographs import Picture, bar, card, heat, percent, said, tag
+from humalign.show.stages import LABELS, short
+
+Json = Mapping[str, Any]
+VICE = "model of people (VICE)"
+
+
+def shares(rows: Mapping[str, tuple[str, Sequence[float]]], names: Sequence[str]) -> str:
+    """Return the share of each of three as the odd one out, a line for each who was asked."""
+    lines = []
+    for who, (stage, shares) in rows.items():
+        cells = [
+            f"<div>{bar(share, stage)}"
+            + (f"<b>{percent(share)}</b>" if share == max(shares) else percent(share))
+            + "</div>"
+            for share in shares
+        ]
+        lines.append(
+            f'<p class="hp-say">{html.escape(who)}</p><div class="hp-three hp-shares">{"".join(cells)}</div>'
+        )
+    return "".join(lines)
+
+
+# ---- matrices ----------------------------------------------------------------------------------------------
+
+
+def _matrix(found: Json, stage: str) -> str:
+    """Return the address of one rank matrix as a picture."""
+    try:
+        ranks = np.frombuffer(base64.b64decode(found["panels"][stage], validate=True), dtype=np.uint8)
+    except (binascii.Error, ValueError):
+        raise HumalignError(
+            f"the matrix {found['title']!r} is damaged: make the run's illustrations again"
+        ) from None
+    return heat(ranks, len(found["groups"]))
+
+
+def matrices(shown: Any, which: str = "objects", model: str = "") -> Picture:
+    """Draw rank matrices of a model (centred), of people, and of the model after, in one order of things.
+
+    Args:
+        shown: the run.
+        which: ``objects`` of THINGS that the teacher did not see, or the ``92 images``.
+        model: the first where none is named.
+    """
+    several = part(shown, "matrices")
+    titles = dict.fromkeys(each["title"] for each in several)
+    found = next((each for each in several if each["title"] == which and model in ("", each["model"])), None)
+    if found is None:
+        known = [each["model"] for each in several if each["title"] == which]
+        asked, choice = (model, known) if known else (which, list(titles))
+        raise HumalignError(f"the run left no matrices of {asked!r}: {nearest(asked, choice)}")
+    before, after = (
+        ("teacher-centred", "teacher") if "teacher" in found["panels"] else ("base-centred", "aligned")
+    )
+    groups = [(name, len(list(items))) for name, items in itertools.groupby(found["groups"])]
+    names = "".join(f'<span style="flex: {count}">{html.escape(name)}</span>' for name, count in groups)
+    heads = {
+        before: f"{short(found['model'])}, {LABELS[before]}",
+        "people": "people",
+        after: f"{short(found['model'])}, {LABELS[after]}",
+    }
+    panels = []
+    for stage, title in heads.items():
+        agrees = f"rank correlation {found['rsa'][stage]:.2f}" if stage in found["rsa"] else found["people"]
+        alt = f"similarities of {len(found['groups'])} things by {title}"
+        panels.append(
+            f'<div><p class="hp-head">{html.escape(title)}</p>'
+            f'<div class="hp-matrix"><div class="hp-rows">{names}</div>'
+            f'<img src="{_matrix(found, stage)}" alt="{html.escape(alt)}"></div>'
+            f'<p class="hp-say">{agrees}</p></div>'
+        )
+    rsa = found["rsa"]
+    spoken = (
+        f"Rank matrices of {len(found['groups'])} things ({', '.join(name for name, _ in groups)}): "
+        f"rank correlation with people {rsa[before]:.2f} before (centred), {rsa[after]:.2f} after"
+    )
+    note = (
+        "Each cell is a pair: dark, among the least alike of all pairs; yellow, among the most alike. "
+        "Rank correlations are with people's matrix."
+    )
+    chosen = (
+        f" Chosen by rule: {of(shown)['rules']['matrices']}."
+        if which == "objects"
+        else " No teacher saw these images."
+    )
+    return Picture(f'<div class="hp-mats">{"".join(panels)}</div>', spoken, "matrices", note + chosen)
+
+
+# ---- one triplet, and the chain ----------------------------------------------------------------------------
+
+
+def _steps(found: Json) -> dict[str, tuple[str, Sequence[float]]]:
+    """Return who gives which share to each of the three as the odd one out."""
+    n, chances, student = found["answers"], found["chances"], short(found["student"])
+    who = "one person's answer" if n == 1 else f"{n} people's answers"
+    rows: dict[str, tuple[str, Sequence[float]]] = {
+        who: ("people", [vote / n for vote in found["votes"]]),
+        VICE: ("observer", found["vice"]),
+    }
+    titles = {
+        "teacher-base": "teacher's network, before", "teacher": "teacher, after its map",
+        "base": f"student {student}, before", "aligned": f"student {student}, aligned",
+    }  # fmt: skip
+    return rows | {title: (stage, chances[stage]) for stage, title in titles.items() if stage in chances}
+
+
+def followed(shown: Any) -> Picture:
+    """Draw one triplet through the chain: the share of each as the odd one out, step by step."""
+    found = part(shown, "followed")
+    names = found["names"]
+    steps = _steps(found)
+    cards = "".join(
+        card(name, odd=vote == max(found["votes"])) for name, vote in zip(names, found["votes"], strict=True)
+    )
+    spoken = "; ".join(
+        f"{who}: "
+        + ", ".join(f"{said(name)} {percent(share)}" for name, share in zip(names, each, strict=True))
+        for who, (_, each) in steps.items()
+    )
+    body = f'<div style="max-width: 34rem"><div class="hp-three">{cards}</div>{shares(steps, names)}</div>'
+    return Picture(body, f"The odd one out, {spoken}", "followed", rule(shown, "followed"))
+
+
+def diagram(shown: Any) -> Picture:
+    """Draw the chain: six boxes from the pretrained network to the evaluation, with a picture in each."""
+    one, found = part(shown, "followed"), of(shown)
+    names, odd = one["names"], int(np.argmax(one["votes"]))
+    counts = part(shown, "flipped", one["student"])["counts"]["base"]
+
+    def three(place: int, label: str, stage: str) -> str:
+        cards = "".join(
+            card(name, tag(label, stage) if at == place else "", odd=at == place, side=96)
+            for at, name in enumerate(names)
+        )
+        return f'<div class="hp-three">{cards}</div>'
+
+    whose = short(found["matrices"][0]["model"]) if found["matrices"] else "the teacher"
+    pool, grid = found.get("pseudo-labelled", {}), next(iter(found["matrices"]), None)
+    before, now = (
+        (counts["both"] + counts["lost"]) / counts["answers"],
+        (counts["both"] + counts["gained"]) / counts["answers"],
+    )
+    pairs = (
+        ""
+        if grid is None
+        else "".join(
+            f'<figure class="hp-card"><span class="hp-face"><img src="{_matrix(grid, stage)}" '
+            f'alt="similarities {LABELS[stage]}"'
+            f' style="image-rendering: pixelated"></span><figcaption>{LABELS[stage]}</figcaption></figure>'
+            for stage in (
+                ("teacher-centred", "teacher") if "teacher" in grid["panels"] else ("base-centred", "aligned")
+            )
+        )
+    )
+    labelled = (
+        ""
+        if not pool
+        else "".join(
+            card(name, bar(share, "teacher") + percent(share), free=True)
+            for name, share in zip(pool["names"], pool["chances"]["teacher"], strict=True)
+        )
+    )
+    agree = "".join(
+        f'<p class="hp-say">{LABELS[stage]}: {100 * share:.1f} %</p>{bar(share, stage)}'
+        for stage, share in (("base", before), ("aligned", now))
+    )
+    boxes = {
+        "Pretrained network": (
+            three(one["choices"]["base"], "odd one", "base"),
+            "It finds two of three pictures alike; the third is the odd one out.",
+        ),
+        "Human answers": (
+            three(odd, "odd one", "people"),
+            "People say which of three is the odd one out.",
+        ),
+        "Teacher": (
+            f'<div class="hp-two">{pairs}</div>',
+            f"An affine map fits similarities to people's answers; here {whose}, on unseen objects.",
+        ),
+        "Pseudo-labelled triplets": (
+            f'<div class="hp-three">{labelled}</div>',
+            "The teacher gives each of three new pictures its share as the odd one out.",
+        ),
+        "Student": (
+            three(one["choices"]["aligned"], "odd one", "aligned"),
+            "A network is trained on the teacher's shares.",
+        ),
+        "Evaluation": (
+            agree,
+            f"The student's agreement with {counts['answers']} answers about unseen photographs.",
+        ),
+    }
+    drawn = "".join(
+        f'<li><p class="hp-head"><span class="hp-step">{at}</span> {title}</p>{picture}'
+        f'<p class="hp-say">{words}</p></li>'
+        for at, (title, (picture, words)) in enumerate(boxes.items(), 1)
+    )
+    spoken = "; ".join(f"{at} {title}: {words}" for at, (title, (_, words)) in enumerate(boxes.items(), 1))
+    return Picture(
+        f'<ol class="hp-chain">{drawn}</ol>',
+        f"The chain in six steps. {spoken}",
+        "diagram",
+        rule(shown, "followed"),
+    )

@@ -1,0 +1,105 @@
+"""The page on one's own model, followed to the letter in an empty folder; and each format of answers that it shows."""
+
+import contextlib
+import dataclasses
+import io
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+from humalign import cli
+from humalign.chain import own
+from humalign.data import own_answers, toy
+from humalign.errors import HumalignError
+from humalign.evaluation import scores
+from humalign.models import backbones
+from humalign.options import parser
+
+ROOT = Path(__file__).parents[2]
+RECORDED = ROOT / "book" / "recorded" / "aligned" / "scores.csv"
+CELLS = nbformat.read(ROOT / "notebooks" / "09_align.ipynb", as_version=4).cells
+PAGE = "\n\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+COMMANDS = re.findall(r"^\$ ((?:python|humalign) .*)$", PAGE, re.MULTILINE)
+(LOAD,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+FORMATS = re.findall(r"(?:Options: `([^`]*)`\n\n)?```console\n\$ head -(\d) (\S+)\n(.*?)```", PAGE, re.DOTALL)
+NAMES = sorted(f"{shape}-{hue:02}.png" for shape in toy.SHAPES for hue in range(toy.HUES))
+HELD = {"task": "odd-one-out", "split": "own, a thing held out"}
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """An empty folder in which every command of the page was run: its own networks and weights, on smaller pictures."""
+    folder, said = tmp_path_factory.mktemp("empty"), io.StringIO()
+    known = {name: dataclasses.replace(recipe, size=64) for name, recipe in backbones.recipes().items()}
+    make, align = COMMANDS
+    assert make.split()[:2] == ["python", "-m"], "the first makes the toy"
+    subprocess.run([sys.executable, *shlex.split(make, comments=True)[1:]], cwd=folder, check=True)
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder), contextlib.redirect_stdout(said):
+        patch.setattr(backbones, "recipes", lambda: known)
+        assert cli.main(shlex.split(align)[1:]) == 0
+    return folder, said.getvalue()
+
+
+def test_the_commands_align_measure_and_leave_a_model_that_loads_in_timm(followed):
+    folder, said = followed
+    found = scores.read(folder / "build" / "aligned" / "scores.csv")
+    gain = scores.one(found, stage="teacher", metric="accuracy-above-teacher-centred", **HELD)
+    assert gain["low"] > 0, "colour is what the observers go by"
+    for stage in ("base", "base-centred", "unaligned", "aligned", "teacher"):
+        value = scores.one(found, stage=stage, metric="accuracy", **HELD)["value"]
+        assert f"{100 * value:.1f} (" in said, "the table has each stage"
+    with contextlib.chdir(folder):
+        exec(compile(LOAD, "09_align", "exec"), made := {})
+    assert made["features"].shape == (1, 1280) and torch.isfinite(made["features"]).all()
+    card = (folder / "aligned" / "README.md").read_text()
+    assert "simulated observers" in card and (folder / "mine.yaml").is_file()
+
+
+def test_the_recorded_run_is_one_of_these_commands(followed):
+    key = ["model", "stage", "task", "split", "metric"]
+    here, kept = (scores.read(path).set_index(key) for path in (followed[0] / "build" / "aligned" / "scores.csv", RECORDED))
+    assert set(here.index) == set(kept.index), "run the page's commands, then `make record PROFILE=aligned`"
+    assert set(kept["profile"]) == {"aligned"} and set(kept["evidence"]) == {"simulated", "labels"}
+    # Agreement is with the same answers, whatever the pictures' size.
+    same = [row for row in here.index if row[2:4] == ("odd-one-out", "own, a thing held out")]
+    assert here.loc[same, "n"].tolist() == kept.loc[same, "n"].tolist()
+
+
+def test_the_toy_is_not_made_over_something(followed):
+    done = subprocess.run([sys.executable, "-m", "humalign.data.toy"], cwd=followed[0], capture_output=True, text=True, check=False)
+    assert done.returncode and done.stderr.startswith("humalign: ") and done.stderr.count("\n") == 1
+    with pytest.raises(HumalignError, match=r"judged and pool and answers\.csv already: make the toy in an empty folder"):
+        toy.make(followed[0])
+
+
+def test_there_is_an_example_of_every_format():
+    assert [name for *_, name, _ in FORMATS] == ["answers.csv", "places.csv", "jspsych.csv", "odd_last.txt", "five.csv"]
+
+
+@pytest.mark.parametrize(("options", "lines", "name", "content"), FORMATS, ids=[name for *_, name, _ in FORMATS])
+def test_each_format_is_read_with_the_options_that_stand_beside_it(options, lines, name, content, tmp_path):
+    assert content.count("\n") == int(lines)
+    (tmp_path / name).write_text(content)
+    given = "align --judged . --answers . --pool . --teacher x --student x out".split()
+    read = parser(cli.COMMANDS).parse_args([*given, *shlex.split(options or "")])
+    found = own_answers.read(tmp_path / name, NAMES, read.columns, read.odd, read.first, read.numbered_from)
+    (triplet,), (kept,) = found.triplets.tolist(), found.counts.argmax(1).tolist()
+    assert {NAMES[each] for each in triplet} == {"bar-00.png", "bar-01.png", "cross-05.png"}
+    assert NAMES[triplet[2 - kept]] == "cross-05.png"
+
+
+def test_an_array_is_read_as_the_text_of_its_rows(tmp_path):
+    np.save(tmp_path / "odd_last.npy", np.array([[0, 1, 29]]))
+    assert own_answers.read(tmp_path / "odd_last.npy", NAMES).triplets.tolist() == [[0, 1, 29]]
+
+
+def test_the_numbers_that_the_page_names_are_those_of_the_command():
+    assert own.ENOUGH == 1000 and own.EACH == 50 and "50 answers a picture, and a thousand in all" in PAGE
+    assert "A quarter" in PAGE or "a quarter" in PAGE

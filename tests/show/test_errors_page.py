@@ -1,0 +1,46 @@
+"""The page of errors quotes lines that the code still raises."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def template(node):
+    """Return a message with ``…`` for each value that is filled in."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(template, node.values))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return template(node.left) + template(node.right)
+    return "…"
+
+
+def raised():
+    """Return the templates of all errors that a user can meet."""
+    for path in (ROOT / "humalign").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "HumalignError" and node.args:
+                yield template(node.args[0])
+
+
+RAISED = set(raised())
+TEXT = (ROOT / "book" / "errors.md").read_text("utf-8")
+ROWS = [row for row in TEXT.splitlines() if row.startswith("| `")]
+# A line that holds a backtick stands between two of them.
+QUOTED = [re.match(r"\| (?:`` (?P<marked>.+?) ``|`(?P<plain>.+?)`) \| ", row) for row in ROWS]
+QUOTED = [found["marked"] or found["plain"] for found in QUOTED]
+
+
+@pytest.mark.parametrize("line", QUOTED)
+def test_a_quoted_line_is_raised(line):
+    assert line in RAISED
+
+
+def test_each_line_has_its_meaning_and_stands_once():
+    assert len(QUOTED) == len(set(QUOTED)) >= 30
+    assert all(len(row.split(" | ")) == 2 for row in ROWS)
