@@ -10,6 +10,7 @@
 """
 
 import argparse
+import dataclasses
 import datetime
 import json
 import sys
@@ -31,11 +32,10 @@ THREADS = 1    # so that sums are taken in the same order everywhere
 
 def provenance(study: price.Study) -> dict[str, object]:
     """Return where a table comes from."""
-    day, recipe = datetime.datetime.now(datetime.UTC).date().isoformat(), study.recipe
     return {
-        "recipe": RECIPE.name, "sha256": recipe.digest, "profile": recipe.profile, "seeds": recipe.seeds,
-        "date": day, "machine": str(origins.Machine.here()), "threads": THREADS, "commit": commit(),
-        "versions": versions(),
+        "recipe": dataclasses.asdict(study.recipe),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": str(origins.Machine.here()), "threads": THREADS, "commit": commit(), "versions": versions(),
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The price of agreement: its recipe, its students, the intervals over seeds, and what is chosen on which half."""
+"""The price of agreement: its recipe, students, intervals over seeds, and what is chosen on which half."""
 
 import dataclasses
 import importlib.util
@@ -421,7 +421,11 @@ def test_the_table_says_of_every_number_its_set_knob_place_and_reference(made, t
     less = scores.one(read, set="cifar10 and textures", item=WEIGHTS, x=1.0, reference="base")
     assert (less["value"], less["metric"], less["evidence"]) == (-0.105, "accuracy-above-base", "labels")
     centred = scores.one(
-        read, set="92 photographs", item=f"{WEIGHTS}, centred", x=0.25, reference="base-centred"
+        read,
+        set="92 photographs",
+        item=f"{WEIGHTS}, {price_table.CENTRED_TOO}",
+        x=0.25,
+        reference="base-centred",
     )
     assert centred["value"] == pytest.approx(0.05) and centred["evidence"] == "human"
     assert scores.one(read, set="92 photographs", stage="base-centred", reference="")["value"] == 0.37
@@ -444,5 +448,5 @@ def test_what_is_chosen_on_one_half_is_scored_on_the_other(made):
 
 def test_where_no_student_is_fit_the_base_is_chosen_and_named(made):
     table = price_table.table(made, {None: FOUND[None], FULL: FOUND[FULL]})
-    named = scores.pick(table, item="the base", metric="accuracy-above-base")
+    named = scores.pick(table, item=f"the base, {price_table.CENTRED_TOO}", metric="accuracy-above-base")
     assert len(named) == 2 and (named["value"] == 0).all()

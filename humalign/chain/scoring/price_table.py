@@ -18,7 +18,7 @@ from humalign.chain.scoring.similarity import SPLIT
 from humalign.evaluation import scores
 from humalign.evaluation.scores import Estimate, Score, above, mean_of_folds
 
-CHOSEN = "chosen on the other half"
+CHOSEN, CENTRED_TOO = "chosen on the other half", "less the base's mean"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,13 @@ def table(study: Study, found: Found) -> pd.DataFrame:
 
 
 def _split(where: str, setting: Setting | None, centred: bool = False) -> str:
-    return f"{where}/{setting.knob}{', centred' * centred}/{setting.x:g}" if setting else where
+    return f"{where}/{setting.knob}{f', {CENTRED_TOO}' * centred}/{setting.x:g}" if setting else where
+
+
+def place_of(item: str) -> tuple[str, bool]:
+    """Return the knob that an item of the table names, and whether features are less the base's mean."""
+    knob, _, further = item.partition(", ")
+    return knob, further == CENTRED_TOO
 
 
 def _score(stage: str, split: str, metric: str, estimate: Estimate) -> tuple[str, Score]:
@@ -102,7 +108,8 @@ def _confirmed(study: Study, found: Found) -> Iterator[tuple[str, Score]]:
         for (where, metric), estimate in measures.items():
             both[CHOSEN, where, metric].append(estimate)
             split = _split(f"{where}, {named}", chosen.setting, chosen.centred)
-            yield _score("aligned", split if chosen.setting else f"{split}/the base", metric, estimate)
+            base = f"/the base{f', {CENTRED_TOO}' * chosen.centred}"
+            yield _score("aligned", split + base * (not chosen.setting), metric, estimate)
         for stage, each in kept.items():
             both[stage, SPLIT, RSA].append(found[each.setting][other + each.metric])
             both[stage, few_shot_of, "accuracy"].append(found[each.setting][other + FEW])
