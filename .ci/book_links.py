@@ -62,7 +62,10 @@ def rows(held: Any, fragment: str) -> int:
     if run not in held["runs"] or any(name not in held["columns"] for name in named):
         return 0
     texts = held["runs"][run]["texts"]
-    wanted = {held["columns"].index(name): set(values[0].split("|")) for name, values in named.items()}
+    wanted = {
+        held["columns"].index(name): {part for one in values for part in ([one] if one in texts else one.split("|"))}
+        for name, values in named.items()
+    }
     return sum(
         all(texts[row[at]] in values for at, values in wanted.items()) for row in held["runs"][run]["rows"]
     )

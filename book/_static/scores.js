@@ -1,7 +1,8 @@
 /* The table of all scores: filtered, sorted, and opened at the rows that the address names.
 
    SCORES comes from scores-data.js, which the build writes: a page that is opened from a disk may fetch nothing.
-   The address: #run=things&task=odd-one-out&split=a|b, each value URL-encoded, several joined by "|". */
+   The address: #run=things&task=odd-one-out&split=a|b, each value URL-encoded, several joined by "|", or each as
+   a condition of its own where a value holds that letter. */
 "use strict";
 
 (() => {
@@ -37,13 +38,17 @@
       if (name === "run" && runs.includes(value)) state.run = value;
       else if (name === "run") state.note = `There is no run "${value}" here: ${runs.join(", ")}.`;
       else if (name === "words") state.words = value;
-      else if (TEXTS.includes(name)) state.where.set(name, value.split("|"));
+      else if (TEXTS.includes(name)) {
+        const values = SCORES.runs[state.run].texts.includes(value) ? [value] : value.split("|");
+        state.where.set(name, [...state.where.get(name) ?? [], ...values]);
+      }
       else state.note = `There is no column "${name}": ${TEXTS.join(", ")}.`;
     }
   };
   const write = () => {
     const asked = new URLSearchParams({run: state.run});
-    for (const [name, values] of state.where) asked.set(name, values.join("|"));
+    for (const [name, values] of state.where)
+      for (const value of values.some(each => each.includes("|")) ? values : [values.join("|")]) asked.append(name, value);
     if (state.words) asked.set("words", state.words);
     history.replaceState(null, "", `#${asked}`);
   };
@@ -52,7 +57,7 @@
   const field = (label, control) => make("label", {className: "scores-field"}, make("span", {textContent: label}), control);
   const run = make("select", {onchange: () => change({run: run.value, where: new Map()})},
     ...runs.map(name => make("option", {value: name, textContent:
-      `${name} (${SCORES.runs[name].texts.includes("simulated") ? "simulated observers" : "people"})`})));
+      `${name} (${SCORES.runs[name].texts.includes("human") ? "people" : "simulated observers"})`})));
   const facets = Object.fromEntries(FACETS.map(name => [name, make("select", {onchange: event => {
     const {value} = event.target;
     value ? state.where.set(name, [value]) : state.where.delete(name);

@@ -159,7 +159,7 @@ def _triplets(known: Things, at_hand: Bool[np.ndarray, " objects"], folds: Seque
     asked, everything = unseen.in_order(known.repeated), np.ones(len(known.repeated), dtype=bool)
 
     def shown(rows: Sequence[int]) -> list[Json]:
-        return [entry(asked.triplets[row], asked.counts[row], known.names, known.published) for row in rows]
+        return [entry(asked.triplets[row].tolist(), asked.counts[row].tolist(), known.names, known.published) for row in rows]
 
     clear, divided = extremes(asked, at_hand, everything)
     found = {
@@ -198,7 +198,7 @@ def levels(known: Things, at_hand: Bool[np.ndarray, " objects"]) -> Json:
             sure = people.choices(known.published, asked.triplets[rows]).max(1)
             row = rows[int(sure.argmax())]
             said = [known.categories.columns[category[one]] for one in asked.triplets[row]]
-            one = entry(asked.triplets[row], asked.counts[row], known.names, known.published)
+            one = entry(asked.triplets[row].tolist(), asked.counts[row].tolist(), known.names, known.published)
             found[level] = one | {"categories": said, "of": len(rows)}
     return found
 

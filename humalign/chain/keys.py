@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from humalign.artefacts import PACKAGE, fingerprint
+from humalign.errors import HumalignError
 
 NAME = PACKAGE.name
 Place = tuple[str, str]  # module, name of a definition in it
@@ -45,7 +46,12 @@ def code(function: Callable[..., Any], notebooks: Iterable[Path] = (), tables: T
     for notebook in notebooks:
         cells = json.loads(notebook.read_text("utf-8"))["cells"]
         source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-        found |= reached(_named(ast.parse(source), _parsed(source)), tables)
+        try:
+            tree = ast.parse(source)
+        except SyntaxError as error:
+            found_at = (error.text or "").strip()
+            raise HumalignError(f"{notebook.name} has a mistake in its code ({error.msg}: {found_at}): mend that cell") from None
+        found |= reached(_named(tree, _parsed(source)), tables)
     return fingerprint([(*place, _text(place, frozenset(tables.get(place, EVERY)))) for place in sorted(found)])
 
 

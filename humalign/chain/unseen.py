@@ -143,7 +143,7 @@ def answered(halves: Sequence[Half]) -> list[Json]:
         for row, (triplet, counts) in enumerate(zip(half.choices.triplets, half.choices.counts, strict=True)):
             models = {name: (int(chosen[name][row]), bool(right[name][row])) for name in half.spaces}
             found.append(
-                entry(triplet, counts, half.names, half.vice) | {"half": half.part, "models": models}
+                entry(triplet.tolist(), counts.tolist(), half.names, half.vice) | {"half": half.part, "models": models}
             )
     return sorted(found, key=lambda each: (-max(each["vice"]), each["names"]))
 

@@ -20,7 +20,7 @@ SHAPES = ("circle", "square", "triangle", "cross", "bar")
 HUES = 12
 
 
-def draw(shape: str, hue: float, rng: np.random.Generator, place: float = 0.5) -> Image.Image:
+def draw(shape: str, hue: int | float, rng: np.random.Generator, place: float = 0.5) -> Image.Image:
     """Draw a shape in a colour somewhere on a grey ground."""
     image = Image.fromarray(rng.integers(90, 130, (SIDE, SIDE, 3)).astype(np.uint8))
     red, green, blue = (int(255 * part) for part in colorsys.hsv_to_rgb(hue / HUES, 0.9, 0.9))

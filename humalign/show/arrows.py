@@ -88,7 +88,7 @@ def _part(axes: Axes, part: Sequence[Gain]) -> None:
         axes.text(0, y + 0.34, f"{gain.measure.title} ({gain.who})", transform=over, va="center")
         unit = " points" if percent else ""
         axes.text(1, y + 0.34, f"{cells.rounded(gain.over)}{unit}{WORDS[gain.side]}", transform=over,
-                  va="center", ha="right", color=colour, weight="bold")
+                  va="center", ha="right", weight="bold")
     axes.set(ylim=(-len(part) + 0.55, 0.55), yticks=[], xlabel="accuracy (%)" if percent else "correlation")
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.16)

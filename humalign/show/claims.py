@@ -14,6 +14,7 @@ import pandas as pd
 from humalign.show import cells, gains, links, published
 from humalign.show.cells import Table
 from humalign.show.gains import Gain
+from humalign.show.sentences import NATS
 from humalign.show.stages import STAGES, WITHOUT_JUDGMENTS, in_percent, name
 
 VERDICTS = YES, SMALLER, MIXED, NO, OPPOSITE, UNTESTED = "yes", "smaller", "mixed", "no", "opposite", "not tested"
@@ -134,7 +135,7 @@ def gain_said(gain: Gain) -> str:
 
 def _amount(gain: Gain) -> str:
     metric = str(gain.over["metric"])
-    unit = " points" if in_percent(metric) else " nats" if metric.startswith("cross-entropy") else ""
+    unit = " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
     return cells.rounded(gain.over) + unit
 
 

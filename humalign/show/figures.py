@@ -19,10 +19,10 @@ from humalign.show import panels as panels_of
 from humalign.show.arrows import arrows
 from humalign.show.drawing import LETTERS, STYLE, WIDTH, Drawing, save, wrapped
 from humalign.show.panels import Line, Panel
-from humalign.show.stages import ACROSS, RELATIONS, SCORED_LEVELS, SETS, distinct, in_order, models, models_in_order, name, short
+from humalign.show.stages import RELATIONS, SETS, distinct, in_order, models_in_order, name, short
 from humalign.show.stages import metric as metric_named
 
-__all__ = ["across_experiments", "arrows", "curves", "dots", "groups", "overview", "panel", "save"]
+__all__ = ["arrows", "curves", "dots", "groups", "panel", "save"]
 
 Pair = tuple[str, str]
 Names = Mapping[Any, str] | Callable[[Any], str]
@@ -272,29 +272,3 @@ def curves(
         axes.remove()
     panels_of.frame(figure, panels, who, foot, True, (__name__, "curves"))
     return figure
-
-
-# ---- the first page ----------------------------------------------------------------------------------------
-
-def overview(scores: pd.DataFrame) -> Drawing:
-    """Draw the results of the simulated check: odd-one-out, similarity and five-shot classes."""
-    given: dict[str, Any] = {"stages": ("base", "unaligned", "aligned", "teacher-base", "teacher")}
-    similarity: dict[str, Any] = {"task": "similarity-judgments", "metric": "rsa-spearman"}
-    return dots(
-        *(panel(scores, level, task="odd-one-out", set=level, item="", **given) for level in SCORED_LEVELS),
-        panel(scores, "similarity", unit="concepts", **similarity, **given),
-        panel(scores, "five-shot classes", task="few-shot", set="group", x=5, unit="concepts",
-              line=(0.2, "chance"), **given),
-        columns=2)
-
-
-def across_experiments(scores: pd.DataFrame) -> Drawing:
-    """Draw teachers of THINGS photographs on 92 others, which other people judged in another task."""
-    names = {model: short(model) for model in models(scores, "teacher")}
-    given: dict[str, Any] = {"split": ACROSS, "by": "model", "names": names, "ceiling": "one of {n} people",
-                             "stages": ("teacher-base", "ridge", "teacher")}
-    similarity: dict[str, Any] = {"task": "similarity-judgments", "metric": "rsa-spearman"}
-    return dots(
-        panel(scores, "Which of three is the odd one out?", task="odd-one-out", **given),
-        panel(scores, "How similar are two pictures?", **similarity, **given),
-        foot="one person: against the mean of the others")

@@ -140,7 +140,7 @@ def api(source: Path) -> list[str]:
             page = f"{API}/{name}"
             _write(
                 source / f"{page}.md",
-                f"---\nnosearch: true\n---\n\n# {name}\n\n```{{eval-rst}}\n"
+                f"---\nnosearch: true\n---\n\n# {name.removeprefix('humalign.')}\n\n```{{eval-rst}}\n"
                 f".. automodule:: {name}\n   :members:\n```\n",
             )
             lines.append(f"| [{name.removeprefix('humalign.')}](api/{name}.md) | {_markdown(said)} |")

@@ -7,6 +7,8 @@ from urllib.parse import quote, urlencode
 
 import pandas as pd
 
+from humalign.show.stages import STAGES
+
 # From a page of ``notebooks/``: ``book/scores.md`` shows rows, Sphinx's ``viewcode`` code.
 SCORES, CODE = "../book/scores.html", "../_modules"
 # Columns of the scores that pick rows; one that has more values than these is left open.
@@ -14,11 +16,20 @@ PICKED, SEVERAL = ("task", "split", "metric", "model", "stage"), 16
 
 
 def rows(found: pd.DataFrame) -> str:
-    """Return the address of these rows on the page of scores; several values of a column are joined by ``|``."""
-    values = {"run": list(dict.fromkeys(found["profile"]))}
-    values |= {column: list(dict.fromkeys(found[column].astype(str))) for column in PICKED}
-    kept = {column: "|".join(several) for column, several in values.items() if 0 < len(several) <= SEVERAL}
-    return f"{SCORES}#{urlencode(kept, quote_via=quote)}"
+    """Return the address of these rows on the page of scores.
+
+    Several values of a column are joined by ``|``, or are a condition each where a value holds that letter. A
+    page may call the models and stages of a curve by other names; the address then leaves them open.
+    """
+    pairs = [("run", str(found["profile"].iloc[0]))]
+    renamed = not set(found["stage"]) <= set(STAGES)
+    for column in PICKED[:3] if renamed else PICKED:
+        several = list(dict.fromkeys(found[column].astype(str)))
+        if len(several) > SEVERAL:
+            continue
+        whole = several if any("|" in value for value in several) else ["|".join(several)]
+        pairs += [(column, value) for value in whole]
+    return f"{SCORES}#{urlencode(pairs, quote_via=quote)}"
 
 
 def code(module: str, function: str) -> str:

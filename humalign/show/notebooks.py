@@ -36,7 +36,8 @@ METADATA = {
 
 def chapters(folder: Path) -> list[Path]:
     """Return the notebooks of a folder in the order in which they run: those that make steps first, by their names."""
-    return sorted(folder.glob("*.ipynb"), key=lambda path: (not STEP.search(path.read_text("utf-8", "replace")), path.name))
+    found = [path for path in folder.glob("*.ipynb") if not path.name.startswith(".")]  # what is being written is none
+    return sorted(found, key=lambda path: (not STEP.search(path.read_text("utf-8", "replace")), path.name))
 
 
 Parameters = Mapping[str, str | Path]

@@ -41,7 +41,9 @@ class Picture:
         return self.said
 
     def _repr_html_(self) -> str:
-        foot = links.line(None, "humalign.show.pictures", self.function)
+        from humalign.show import pictures  # which is made of these pieces
+
+        foot = links.line(None, getattr(pictures, self.function).__module__, self.function)
         note = f'<p class="hp-note">{html.escape(self.note)}</p>' if self.note else ""
         style = STYLE.read_text("utf-8")
         return f'<style>\n{style}</style><div class="hp" lang="en">{self.body}{note}{foot}</div>'

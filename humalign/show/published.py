@@ -238,21 +238,3 @@ def published(**where: Any) -> tuple[Published, ...]:
     if not found:
         raise KeyError(f"no published number fits {where}")
     return found
-
-
-def joined(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return odd-one-out at the three levels, paper and run side by side.
-
-    Returns:
-        One row a published number: ``split``, ``stage``, ``paper_model``, ``paper`` (text), ``trust``, ``source``, the run's own
-        ``value``, ``low``, ``high`` (NaN where it has none), and ``same`` (whether it is the same experiment, or why not).
-    """
-    rows = []
-    for row in PUBLISHED:
-        ours = pick(scores, task=row.task, split=row.split, metric=row.metric, stage=row.stage)
-        if row.task != "odd-one-out" or ours.empty:
-            continue
-        same = DIFFERENT if set(ours["evidence"]) == {"simulated"} else "see the deviations"
-        rows.append({"split": row.split, "stage": row.stage, "paper_model": row.model, "paper": row.text, "trust": row.trust,
-                     "source": row.source, **ours.iloc[0][["value", "low", "high"]], "same": same})
-    return pd.DataFrame(rows)

@@ -12,19 +12,20 @@ from typing import Any
 import pandas as pd
 
 from humalign.evaluation.scores import above, one, pick
-from humalign.show.stages import RELATIONS, in_percent, short
-from humalign.show.tables import EMPTY, MINUS, rounded
+from humalign.show.cells import EMPTY, rounded
+from humalign.show.stages import RELATIONS, in_percent, name, short
 
 # Measures in nats; differences of shares are said in percentage points, others have no unit.
 NATS = ("cross-entropy", "divergence", "label-entropy")
 
 
 def value(row: pd.Series) -> str:
-    """Say a score: ``0.384 (0.372 to 0.396; n = 2,400)``."""
+    """Say a score: ``38.4 % (37.2 to 39.6; n = 2,400)``."""
     if pd.isna(row["value"]):
         return EMPTY
-    number, low, high = (f"{row[name]:.3f}".replace("-", MINUS) for name in ("value", "low", "high"))
-    return f"{number} ({low} to {high}; n = {row['n']:,})"
+    number, low, high = (rounded(row, name) for name in ("value", "low", "high"))
+    unit = " %" if in_percent(str(row["metric"])) else ""
+    return f"{number}{unit} ({low} to {high}; n = {row['n']:,})"
 
 
 def side(row: Any, line: float = 0.0) -> str:
@@ -52,18 +53,18 @@ def amount(row: pd.Series, counted: bool = True) -> str:
 def change(
     scores: pd.DataFrame, stage: str, reference: str, who: str = "", metric: str = "accuracy", **where: Any
 ) -> str:
-    """Say how far a stage is from a reference, paired: ``aligned less base is +3.9 points (…)``.
+    """Say how far a stage is from a reference, paired: ``aligned less before is +3.9 points (…)``.
 
     Args:
         scores: the table of scores.
         stage: whose score it is.
         reference: what is taken from it.
-        who: said in place of ``aligned less base``.
+        who: said in place of ``aligned less before``.
         metric: without the reference.
         where: further conditions, which one score has to fit.
     """
     row = one(scores, stage=stage, metric=above(metric, reference), **where)
-    return f"{who or f'{stage} less {reference}'} is {amount(row)}"
+    return f"{who or f'{name(stage)} less {name(reference)}'} is {amount(row)}"
 
 
 def each(
@@ -97,70 +98,12 @@ def count(rows: pd.DataFrame, what: str, line: float = 0.0, by: str = "") -> str
     return f"{above_it}, below it for {said['below']}{named['below']}{rest}"
 
 
-def along(
-    scores: pd.DataFrame, stage: str, reference: str, what: str = "numbers of shots",
-    metric: str = "accuracy", **where: Any,
-) -> str:
-    """Say where along a curve a stage differs from a reference, and its largest difference."""
-    rows = _fitting(scores, stage=stage, metric=above(metric, reference), **where).sort_values("x")
-    farthest = rows.loc[rows["value"].abs().idxmax()]
-    largest = f"the largest difference, at {farthest['x']:,.10g}, is {amount(farthest)}"
-    return f"{stage} less {reference} is {count(rows, what, by='x')}; {largest}"
-
-
 def best(rows: pd.DataFrame, by: str = "item") -> dict[str, str]:
     """Name the ``largest`` and the ``smallest`` of several paired differences, each with its number."""
     if rows.empty:
         raise KeyError("no scores to choose from")
     ends = {"largest": rows.loc[rows["value"].idxmax()], "smallest": rows.loc[rows["value"].idxmin()]}
     return {name: f"{_name(row, by)}, {amount(row)}" for name, row in ends.items()}
-
-
-def compare(ours: pd.DataFrame, theirs: pd.DataFrame, what: str = "settings", by: str = "split") -> str:
-    """Say where the intervals of scores lie to those of others, for scores without a paired difference.
-
-    Args:
-        ours: one score or several.
-        theirs: one score for all, or one for each of ours, in the same order of ``by``.
-        what: what each is of, in the plural, where there are several.
-        by: the column that names each.
-
-    Raises:
-        KeyError: the two do not fit together.
-    """
-    fits = len(theirs) == 1 or ours[by].tolist() == theirs[by].tolist()
-    if ours.empty or not fits:
-        raise KeyError(f"{len(ours)} and {len(theirs)} scores, not of the same {what}")
-    others = theirs.iloc[[0] * len(ours)] if len(theirs) == 1 else theirs
-    pairs = list(zip(ours.to_dict("records"), others.to_dict("records"), strict=True))
-    placed = {
-        way: [_name(a, by) for a, b in pairs if _beside(a, b["low"], b["high"]) == way]
-        for way in ("above", "below")
-    }
-    key = "stage" if pairs[0][0]["stage"] != pairs[0][1]["stage"] else "set"
-    name, other = ("one person" if row["model"] == "people" else row[key] for row in pairs[0])
-    if len(pairs) == 1:
-        ends = [f"the first interval lies {way} the second" for way in placed if placed[way]]
-        end = ends[0] if ends else "the two intervals overlap"
-        return f"{name} has {value(ours.iloc[0])}, {other} {value(theirs.iloc[0])}; {end}"
-    if len(theirs) == 1:
-        other += f" at {value(theirs.iloc[0])}"
-    if not any(placed.values()):
-        return f"the intervals of {name} and {other} overlap in all {len(pairs)} {what}"
-    over, under = (f"{len(found)} of {len(pairs)} {what} ({', '.join(found)})" if found else "none"
-                   for found in placed.values())
-    place = f"above that of {other} in {over} and below it in {under}"
-    return f"the interval of {name} lies {place}; otherwise they overlap"
-
-
-def within(row: pd.Series, low: float, high: float, what: str) -> str:
-    """Say where an interval lies to a range: it ``reaches into`` it where the two have a point in common."""
-    place = {"above": "lies above", "below": "lies below", "across": "reaches into"}[_beside(row, low, high)]
-    return f"the interval of {row['stage']}, {value(row)}, {place} {what}, {low:.3f} to {high:.3f}"
-
-
-def _beside(row: Any, low: float, high: float) -> str:
-    return "above" if row["low"] > high else "below" if row["high"] < low else "across"
 
 
 def share(start: pd.Series, reached: pd.Series, goal: pd.Series) -> float:

@@ -97,11 +97,6 @@ ACROSS, HALVES = "92 photographs", "THINGS photographs, unseen halves"
 SIMILARITY = {"task": "similarity-judgments", "split": ACROSS, "metric": "rsa-spearman"}
 ANSWERS = {"task": "odd-one-out", "split": HALVES, "metric": "accuracy"}
 VICE = {"task": "similarity-vice", "split": HALVES, "metric": "rsa-spearman"}
-AGREEMENT = {
-    "similarity judgments of 92 photographs (RSA)": SIMILARITY,
-    "odd-one-out answers about THINGS photographs (accuracy)": ANSWERS,
-    "similarity in the published VICE, THINGS photographs (RSA)": VICE,
-}
 # The two levels on which models have scores in the demo, then the one that has a ceiling only there.
 LEVELS = ("global-coarse", "class-boundary", "local-fine")
 SCORED_LEVELS = LEVELS[:2]

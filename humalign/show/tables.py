@@ -203,6 +203,12 @@ def listing(rows: pd.DataFrame, columns: Mapping[str, str], caption: str = "") -
     return Table(shown[list(columns)].rename(columns=dict(columns)), caption, foot=foot)
 
 
+def made(scores: pd.DataFrame, *tasks: str) -> Table:
+    """Count what an evaluation has made: the scores of some tasks, by set."""
+    counts = pick(scores, task=tasks).groupby(["task", "set"]).size().rename("scores").reset_index()
+    return Table(counts.astype(str), "Scores made, by task and set", heads=2)
+
+
 def beside_published(
     scores: pd.DataFrame, caption: str = "", reads: Sequence[str] = (), **where: Any
 ) -> Table:

@@ -439,7 +439,7 @@ def test_an_open_run_says_the_same_where_it_computes_reuses_or_is_recorded(copy,
         assert made(said) == {"features"}
         told = {name: getattr(run, name)() for name in METHODS}
         table = run.scores()
-    assert made(said) == {"features", "scores"}, "what was good is reused"
+    assert made(said) == {"features", "scores", "illustrations"}, "what was good is reused"
     monkeypatch.setattr(origins, "RECORDED", tmp_path / "recorded")
     shutil.copytree(copy.folder, tmp_path / "recorded" / "small", ignore=lambda folder, names: {n for n in names if "." not in n})
     recorded = opened._Recorded(profile())

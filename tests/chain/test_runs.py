@@ -16,7 +16,7 @@ from alive import alive, until
 
 from humalign import chain, profiles
 from humalign.artefacts import PACKAGE
-from humalign.chain import opened, pipeline, processes, steps
+from humalign.chain import keys, opened, pipeline, processes, steps
 from humalign.errors import HumalignError
 from humalign.show import chapters, notebooks
 
@@ -223,7 +223,7 @@ def test_a_second_time_it_reuses_from_wherever_it_is_started_and_shows_the_same(
     assert again.returncode == 0, again.stderr[-2000:]
     assert "teachers ..." not in again.stderr and "the build folder" not in again.stderr
     assert summaries(folder / "second.ipynb")[:2] == summaries(folder / "first.ipynb")[:2]
-    assert len(summaries(folder / "first.ipynb")) == 4, "and those of the recorded run of people"
+    assert len(summaries(folder / "first.ipynb")) == 3, "of the recorded run of people, which the page is about"
 
 
 def test_a_broken_step_fails_the_chapter_that_calls_it(small, taught, tmp_path):
@@ -348,5 +348,13 @@ def test_a_profile_of_ones_own_is_not_taken_for_the_recorded_one_of_its_name(tmp
 def test_a_summary_of_many_columns_fits_a_page():
     rows = [{"things": "a", "model": "b", "part": "all", "features": 512, "steps": 60, "note": "x", "empty": None}]
     shown = opened.Summary("teachers", rows)
-    assert shown._repr_html_().count("<th>") == opened.COLUMNS and "steps 60, note x</td>" in shown._repr_html_()
-    assert list(opened.Summary("few", [dict(list(rows[0].items())[:5])])._repr_html_().split("<th>"))[-1].startswith("steps")
+    assert shown._repr_html_().count('<th scope="col">') == opened.COLUMNS and "steps 60, note x</td>" in shown._repr_html_()
+    assert list(opened.Summary("few", [dict(list(rows[0].items())[:5])])._repr_html_().split('<th scope="col">'))[-1].startswith("steps")
+
+
+def test_a_mistake_in_the_code_of_a_notebook_is_one_line_that_names_it(tmp_path):
+    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell('print("\n")')])
+    nbformat.write(broken, tmp_path / "04_mine.ipynb")
+    with pytest.raises(HumalignError, match=r"04_mine\.ipynb has a mistake in its code .*: mend that cell") as caught:
+        keys.code(chapters.execute_notebooks, [tmp_path / "04_mine.ipynb"])
+    assert "\n" not in str(caught.value)

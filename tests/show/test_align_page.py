@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "book" / "recorded" / "aligned" / "scores.csv"
 CELLS = nbformat.read(ROOT / "notebooks" / "09_align.ipynb", as_version=4).cells
 PAGE = "\n\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
-COMMANDS = re.findall(r"^\$ ((?:python|humalign) .*)$", PAGE, re.MULTILINE)
+WRAPPED = re.findall(r"^\$ ((?:python|humalign) (?:.*\\\n)*.*)$", PAGE, re.MULTILINE)
+COMMANDS = [command.replace("\\\n", " ") for command in WRAPPED]
 (LOAD,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 FORMATS = re.findall(r"(?:Options: `([^`]*)`\n\n)?```console\n\$ head -(\d) (\S+)\n(.*?)```", PAGE, re.DOTALL)
 NAMES = sorted(f"{shape}-{hue:02}.png" for shape in toy.SHAPES for hue in range(toy.HUES))

@@ -115,6 +115,16 @@ def head(axes):
     return axes.get_title(loc="left")
 
 
+def teachers(people):
+    """Teachers of photographs, before and after their map, beside one person."""
+    names = {model: stages.short(model) for model in stages.models(people, "teacher")}
+    given = {"split": stages.ACROSS, "by": "model", "names": names, "ceiling": "one of {n} people"}
+    return figures.dots(
+        figures.panel(people, "Which of three is the odd one out?", task="odd-one-out", **given),
+        figures.panel(people, "How similar?", task="similarity-judgments", metric="rsa-spearman", **given),
+    )
+
+
 # ---- every figure ------------------------------------------------------------------------------------------
 
 
@@ -124,8 +134,12 @@ def every(scores, people):
         "dots": figures.dots(figures.panel(scores, **COARSE)),
         "groups": figures.groups(scores, "set", stages.SCORED_LEVELS, **ACCURACY),
         "curves": figures.curves(figures.panel(scores, **few), along="k", log="x"),
-        "overview": figures.overview(scores),
-        "across_experiments": figures.across_experiments(people),
+        "several": figures.dots(
+            *(figures.panel(scores, level, **{**COARSE, "set": level}) for level in stages.SCORED_LEVELS),
+            figures.panel(scores, "five shots", x=5, line=(0.2, "chance"), **few),
+            columns=2,
+        ),
+        "people": teachers(people),
     }
 
 
@@ -136,7 +150,7 @@ def test_figures_are_narrow_readable_counted_headed_closed_and_leave_their_table
         assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 10
         assert all("n = 900 " in head(axes) for axes in figure.axes)
         simulated = [text for text in texts(figure) if text.startswith("Simulated observers, not people")]
-        assert len(simulated) == (name != "across_experiments")
+        assert len(simulated) == (name != "people")
         assert "People's judgments; run things" in html.unescape(figure.foot) or simulated
     pd.testing.assert_frame_equal(scores, before)
 
@@ -358,7 +372,7 @@ def test_differences_stand_in_the_order_that_is_asked_and_have_the_line_of_none(
 
 
 def test_stages_of_one_label_stand_together_below_a_key_and_the_ceiling_comes_last(people):
-    figure = figures.across_experiments(people)
+    figure = teachers(people)
     above, below = figure.axes
     assert labels(below) == ["Lite0", "Lite2", "Lite0 + Lite2", "one of 900 people"]
     found = points(below)
@@ -475,19 +489,3 @@ def test_curves_draw_a_ceiling_and_large_ticks_in_thousands():
     assert [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"] == [CEILING]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["6221", "40k"]
     assert figure.legends == [] and "dashed: people" in figure.get_supxlabel()
-
-
-# ---- the first page ----------------------------------------------------------------------------------------
-
-
-def test_the_overview_has_both_levels_similarity_and_five_shots(scores):
-    figure = figures.overview(scores)
-    assert [head(axes).split("\n")[0] for axes in figure.axes] == [
-        *stages.SCORED_LEVELS,
-        "similarity",
-        "five-shot classes",
-    ]
-    assert [dashed(axes) for axes in figure.axes] == [[CEILING], [CEILING], [], []]
-    found = [(stage, value) for stage, value, _ in sorted(points(figure.axes[3]), key=lambda point: -point[2])]
-    order = ["base", "unaligned", "aligned", "teacher-base", "teacher"]
-    assert found == [(stage.removeprefix("teacher-"), pytest.approx(VALUES[stage] + 0.05)) for stage in order]

@@ -14,7 +14,8 @@ from PIL import Image
 
 from humalign.errors import HumalignError
 from humalign.evaluation import scores as score
-from humalign.show import book, generated, site
+from humalign.show import book, generated, links, site
+from humalign.show.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 RECORDED = {name: ROOT / "book" / "recorded" / name for name in ("things", "demo")}
@@ -164,3 +165,28 @@ def test_dead_links_are_found(tmp_path, source):
     links = "".join(f'<a href="{link.replace("&", "&amp;")}">x</a>' for link in good + bad)
     (html / "page.html").write_text(f'<p id="here">{links}')
     assert dead_links(html) == {"page": [f"a dead link: {link}" for link in sorted(bad)]}
+
+
+def test_the_rows_of_any_figure_are_found_on_the_page_of_scores(source):
+    sys.path.insert(0, str(ROOT / ".ci"))
+    try:
+        rows = importlib.import_module("book_links").rows
+    finally:
+        sys.path.remove(str(ROOT / ".ci"))
+    generated.scores(RECORDED, source)
+    text = (source / "book" / "_static" / "scores-data.js").read_text()
+    held = json.loads(text.split("=", 1)[1].rstrip(";\n"))
+    table = score.read(RECORDED["things"] / "scores.csv")
+    barred = table[table["split"].str.contains("|", regex=False)]
+    assert len(barred)
+    for found in (*(rows for _, rows in table.groupby("task")), barred, table.iloc[[0]]):
+        fragment = links.rows(found).split("#")[1]
+        wanted = table["task"].isin(found["task"])
+        for column in ("split", "metric", "model", "stage"):
+            if found[column].nunique() <= links.SEVERAL and set(found["stage"]) <= set(STAGES):
+                wanted &= table[column].isin(found[column])
+        if set(found["stage"]) <= set(STAGES):
+            assert rows(held, fragment) == wanted.sum()
+        assert rows(held, fragment) >= len(found)
+    renamed = table[table["task"] == "dense-against-sparse"].assign(stage="dense", model="one")
+    assert rows(held, links.rows(renamed).split("#")[1]) == len(renamed)

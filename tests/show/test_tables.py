@@ -454,3 +454,11 @@ def test_the_predecessors_rows_stand_beside_any_run_where_they_are_recorded(tmp_
     (tmp_path / "broken.csv").write_text("a,b\n")
     with pytest.raises(HumalignError, match="has columns"):
         stages.with_predecessor(scores, tmp_path / "broken.csv")
+
+
+def test_what_was_made_is_counted_by_task_and_set(scores):
+    made = tables.made(scores, "few-shot", "odd-one-out").frame
+    counted = dict(zip(zip(made["task"], made["set"], strict=True), made["scores"].astype(int), strict=True))
+    asked = scores[scores["task"].isin(["few-shot", "odd-one-out"])]
+    assert sum(counted.values()) == len(asked) > 0
+    assert set(counted) == set(zip(asked["task"], asked["set"], strict=True))

@@ -1,4 +1,4 @@
-"""Pictures of a folder in one line of the page, inlined."""
+"""What the page on one's own model shows: the toy's pictures, its recorded run, and how many answers are enough."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import dataclasses
 import html
 from collections.abc import Sequence
 from pathlib import Path
+
+import pandas as pd
+
+from humalign.chain import origins
+from humalign.evaluation import scores
+
+# The name that the page's command gives its run.
+TOY = "aligned"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +42,16 @@ class Strip:
         return f'<div class="humalign" style="display:flex;flex-wrap:wrap;gap:4px">{"".join(shown)}</div>'
 
 
-def pictures(paths: Sequence[Path], width: int = 64) -> Strip:
-    """Read the PNG files of a strip."""
+def strip(paths: Sequence[Path], width: int = 64) -> Strip:
+    """Read PNG files, to be shown side by side."""
     return Strip(tuple((path.stem, path.read_bytes()) for path in paths), width)
+
+
+def recorded() -> pd.DataFrame:
+    """Return the scores of the recorded run of the page's commands."""
+    return scores.read(origins.recorded(TOY))
+
+
+def enough() -> pd.DataFrame:
+    """Return what ``benchmarks/answers.py`` has recorded: agreement by the number of answers a picture, in percent."""
+    return pd.read_csv(origins.RECORDED / "answers.csv").round(1)
