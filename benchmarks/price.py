@@ -50,8 +50,7 @@ def main() -> None:
     try:
         study = price.Study.of(price.Recipe.read(chosen.recipe), chosen.build, chosen.out)
     except HumalignError as error:
-        print(f"price: not run: {error}")
-        return
+        sys.exit(f"price: not run: {error}")
     torch.set_num_threads(THREADS)
     try:
         with processes.held(study.work.folder), threadpoolctl.threadpool_limits(THREADS):
