@@ -45,12 +45,13 @@ def main() -> None:
     told.add_argument("--build", type=Path, default=Path("build"), help="where the profile's run is")
     told.add_argument("--out", type=Path, default=Path("build"), help="where students and measures are kept")
     told.add_argument("--train", action="store_true", help="stop before the table is computed")
-    told.add_argument("--record", type=Path, help="a folder for price.csv and price.json")
+    told.add_argument("--record", type=Path, help="a folder that gets price/scores.csv and price/provenance.json")
     chosen = told.parse_args()
     try:
         study = price.Study.of(price.Recipe.read(chosen.recipe), chosen.build, chosen.out)
     except HumalignError as error:
-        sys.exit(f"price: not run: {error}")
+        print(f"price: not run: {error}")  # the other benchmarks of `make bench` still run
+        return
     torch.set_num_threads(THREADS)
     try:
         with processes.held(study.work.folder), threadpoolctl.threadpool_limits(THREADS):
@@ -65,9 +66,11 @@ def report(study: price.Study, table: pd.DataFrame, folder: Path | None) -> None
     """Print a table, and keep it with where it comes from."""
     print(table[["stage", "split", "metric", "value", "low", "high", "n"]].to_string(index=False))
     if folder:
-        with replacing(folder / "price.csv") as part:
+        folder = folder / "price"
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / "scores.csv") as part:
             table.to_csv(part, index=False, lineterminator="\n")
-        with replacing(folder / "price.json") as part:
+        with replacing(folder / "provenance.json") as part:
             part.write_text(json.dumps(provenance(study), indent=1) + "\n")
 
 

@@ -192,6 +192,7 @@ NOTEBOOKS = Step(
     makes_needs=True,
     files=(
         "notebooks/*.ipynb",
+        "book/recorded/*.csv",
         "book/recorded/*/scores.csv",
         "book/recorded/*/provenance.json",
         "book/recorded/*/steps.json",

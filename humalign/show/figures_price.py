@@ -19,12 +19,12 @@ from humalign.chain.price import BLOCKS, DECAY, SIDE, STEPS, WEIGHTS
 from humalign.chain.scoring.price_table import CENTRED_TOO, CHOSEN, place_of
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import one, pick, read
-from humalign.show import cells, sentences
+from humalign.show import cells, links, sentences
 from humalign.show.drawing import DOTTED, HOVER, LETTERS, POINT, STYLE, WIDTH, Drawing, look, wrapped
 from humalign.show.panels import finish
 
 EDGED: Any = POINT | {"markersize": 5, "markeredgewidth": 1}
-PHOTOGRAPHS, CLASSES = "92 photographs", "cifar10 and textures"
+PHOTOGRAPHS, CLASSES, CORRUPTED = "92 photographs", "cifar10 and textures", "corrupted cifar10"
 # What the places of a knob are.
 KNOBS = {
     WEIGHTS: "share of weights' change",
@@ -37,13 +37,13 @@ POINTS = FuncFormatter(lambda at, _: f"{100 * at:.3g}".replace("-", cells.MINUS)
 EVIDENCE = "People's judgments, and class labels of photographs; students of five training seeds"
 
 
-def recorded(folder: Path = origins.RECORDED) -> tuple[pd.DataFrame, dict[str, Any]]:
+def recorded(folder: Path = origins.RECORDED / "price") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the recorded table, and where it is from: recipe, seeds, day, machine, commit.
 
     Raises:
         HumalignError: it is not there, or is no such table.
     """
-    table, path = read(folder / "price.csv"), folder / "price.json"
+    table, path = read(folder / "scores.csv"), folder / "provenance.json"
     try:
         told = dict(json.loads(path.read_text("utf-8")))
         told["recipe"]["least"] = float(told["recipe"]["least"])
@@ -67,6 +67,38 @@ def standings(table: pd.DataFrame) -> pd.DataFrame:
         change = changes.loc[[(knob, row["x"])]].iloc[0]
         found.append({"knob": knob, "x": row["x"], "centred": centred, "rsa": row, "change": change})
     return pd.DataFrame(found)
+
+
+def undominated(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the students that no other one exceeds in both measures, from the greatest RSA down."""
+    found = standings(table)
+    reached = [(row["rsa"]["value"], row["change"]["value"]) for row in found.to_dict("records")]
+    best = [not any(rsa >= own[0] and change >= own[1] and (rsa, change) != own for rsa, change in reached) for own in reached]
+    left = found[best].assign(order=[own[0] for own, kept in zip(reached, best, strict=True) if kept])
+    # The student of all of training ends every knob.
+    return left.sort_values("order", ascending=False, kind="stable").drop_duplicates("order").drop(columns="order")
+
+
+def listing(table: pd.DataFrame, caption: str = "") -> cells.Table:
+    """Return the students of the front: RSA, and few-shot and corrupted accuracy less the base's.
+
+    A cell is empty where a knob was not measured so.
+    """
+    rows, shown = [], []
+    corrupted = pick(table, task="price", set=CORRUPTED, reference="base").set_index(["item", "x"], drop=False)
+    for each in undominated(table).to_dict("records"):
+        at = (each["knob"], each["x"])
+        lost = corrupted.loc[[at]].iloc[0] if at in corrupted.index else None
+        rows.append(
+            {
+                "student": called(each),
+                "RSA": cells.number(each["rsa"], between="\n{}"),
+                "few-shot, points": cells.number(each["change"], between="\n{}"),
+                "corrupted, points": cells.EMPTY if lost is None else cells.number(lost, between="\n{}"),
+            }
+        )
+        shown += [each["rsa"], each["change"], *([] if lost is None else [lost])]
+    return cells.Table(pd.DataFrame(rows), caption, foot=links.line(pd.DataFrame(shown), __name__, "listing"))
 
 
 # ---- the figure --------------------------------------------------------------------------------------------

@@ -413,8 +413,8 @@ def made(tmp_path):
 
 def test_the_table_says_of_every_number_its_set_knob_place_and_reference(made, tmp_path):
     table = price_table.table(made, FOUND)
-    table.to_csv(tmp_path / "price.csv", index=False)
-    read = scores.read(tmp_path / "price.csv")
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    read = scores.read(tmp_path / "scores.csv")
     assert not read[["value", "low", "high"]].isna().any().any() and set(read["task"]) == {"price"}
     rsa = scores.pick(read, set="92 photographs", item=WEIGHTS, metric="rsa-spearman", stage="aligned")
     assert rsa["x"].tolist() == [0.25, 0.5, 1.0] and rsa["value"].tolist() == [0.41, 0.49, 0.56]

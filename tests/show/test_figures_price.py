@@ -72,10 +72,10 @@ def test_a_table_without_students_is_one_line():
 
 
 @pytest.mark.parametrize(("students", "said"), [
-    ((*BENT, *BOTH), "1 of 10 students keep .* below the base's: share of features 0.25, less the base's mean, with RSA 0.481"),
+    ((*BENT, *BOTH), "1 of 10 students keep .* below the base's: share of features 0.25, less the base's mean, with RSA 0.48"),
     (BENT, "none of 6 students keeps .* least loss at such an RSA: share of weights 0.5, less the base's mean, .* −1.0 points"),
-    (BENT[:1], "none of 2 students keeps .* greatest RSA: share of weights 0.25, less the base's mean, with RSA 0.440"),
-    ([(SIDE, 0.5, 0.48, 0.40, 0.0)], "1 of 2 students keep .*: share of features 0.5, with RSA 0.480"),
+    (BENT[:1], "none of 2 students keeps .* greatest RSA: share of weights 0.25, less the base's mean, with RSA 0.44"),
+    ([(SIDE, 0.5, 0.48, 0.40, 0.0)], "1 of 2 students keep .*: share of features 0.5, with RSA 0.48"),
 ])  # fmt: skip
 def test_the_verdict_is_decided_by_the_table(students, said):
     assert pd.Series([figures_price.verdict(made(students), LEAST)]).str.contains(said, regex=True).all()
@@ -85,7 +85,7 @@ def test_what_was_confirmed_names_both_choices_or_the_one():
     said = figures_price.confirmed(made(BENT))
     assert "share of weights 0.5 (by the first half) and share of features 0.25 (by the second)" in said
     assert (
-        "RSA 0.470 (0.460 to 0.480; n = 92)" in said
+        "RSA 0.47 (0.46 to 0.48; n = 92)" in said
         and "−0.1 points, but the interval (−1.1 to 0.9; n = 92) includes zero" in said
     )
     one = figures_price.confirmed(made(BENT, ways=[(f"{WEIGHTS}/0.5",) * 2]))
@@ -95,13 +95,27 @@ def test_what_was_confirmed_names_both_choices_or_the_one():
 
 
 def test_what_is_recorded_is_read_or_refused_in_one_line(tmp_path):
-    made(BENT).to_csv(tmp_path / "price.csv", index=False)
+    made(BENT).to_csv(tmp_path / "scores.csv", index=False)
     for text in (None, "{", "{}", json.dumps({"recipe": {"least": "x"}})):
         if text is not None:
-            (tmp_path / "price.json").write_text(text)
-        with pytest.raises(HumalignError, match=r"price\.json does not say where .*--record") as raised:
+            (tmp_path / "provenance.json").write_text(text)
+        with pytest.raises(HumalignError, match=r"provenance\.json does not say where .*--record") as raised:
             figures_price.recorded(tmp_path)
         assert "\n" not in str(raised.value)
-    (tmp_path / "price.json").write_text(json.dumps({"recipe": {"least": 0.5}}))
+    (tmp_path / "provenance.json").write_text(json.dumps({"recipe": {"least": 0.5}}))
     table, told = figures_price.recorded(tmp_path)
     assert told["recipe"]["least"] == 0.5 and figures_price.standings(table).shape[0] == 2 * len(BENT)
+
+
+def test_the_front_leaves_out_whom_another_exceeds_in_both_and_says_corruption_where_it_was_measured():
+    table = made((*BENT, (SIDE, 0.25, 0.46, 0.545, -0.02)))
+    lost = table[table["split"] == f"cifar10 and textures/{WEIGHTS}/0.25"].assign(
+        split=f"corrupted cifar10/{WEIGHTS}/0.25"
+    )
+    table = pd.concat([table, complete(lost[list(COLUMNS)])], ignore_index=True)
+    front = figures_price.undominated(table)
+    assert [figures_price.called(each) for each in front.to_dict("records")] == [
+        f"{SIDE} 0.25, {CENTRED_TOO}", f"{WEIGHTS} 0.5, {CENTRED_TOO}", f"{WEIGHTS} 0.25, {CENTRED_TOO}",
+    ]  # fmt: skip
+    said = str(figures_price.listing(table, "front"))
+    assert said.count("\n") == 4 and "+0.2 (−0.8 to 1.2) +0.2 (−0.8 to 1.2)" in said and said.splitlines()[2].endswith("—")

@@ -50,7 +50,7 @@ def table(study: Study, found: Found) -> pd.DataFrame:
     gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
     for stage, score in (*_curves(study, found), *_confirmed(study, found)):
         gathered[study.recipe.student, stage].append(score)
-    return scores.table(gathered, study.profile.name, study.profile.seed)
+    return scores.table(gathered, study.work.profile.name, study.profile.seed)
 
 
 def _split(where: str, setting: Setting | None, centred: bool = False) -> str:
