@@ -19,6 +19,7 @@ from humalign.data.arrays import first
 from humalign.errors import HumalignError
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
+BLOCK = 2**16
 # Indices of any type that holds whole numbers, as views or lists; `check_triplets` makes one form of them.
 Triplets = Real[np.ndarray, "_ 3"] | Sequence[Sequence[int]]
 
@@ -261,9 +262,14 @@ def unit_rows(features: Real[np.ndarray, "rows dim"], what: str = "features") ->
 def cosine_similarities(features: Real[np.ndarray, "objects dim"], triplets: Triplets) -> Float[np.ndarray, "n 3"]:
     """Return cosines of the pairs (ij, ik, jk)."""
     unit = unit_rows(features)
-    matrix, columns = (unit @ unit.T).ravel(), check_triplets(triplets, len(unit)).T
-    # Pair by pair in memory, as `agreement` reads them.
-    return np.stack([matrix.take(columns[a] * len(unit) + columns[b]) for a, b in PAIRS]).T
+    matrix, triplets = (unit @ unit.T).ravel(), check_triplets(triplets, len(unit))
+    # Pair by pair in memory, as `agreement` reads them, and so many at a time that their places stay near the processor.
+    found = np.empty((3, len(triplets)), dtype=matrix.dtype)
+    for start in range(0, len(triplets), BLOCK):
+        columns = triplets[start : start + BLOCK].T
+        for values, (a, b) in zip(found[:, start : start + BLOCK], PAIRS, strict=True):
+            matrix.take(columns[a] * len(unit) + columns[b], out=values, mode="clip")
+    return found.T
 
 
 def agreement(similarities: Real[np.ndarray, "n 3"], shares: Real[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
