@@ -1,7 +1,7 @@
 """The confirmation: one recipe, fixed before its numbers, run once on the kept features of a run.
 
     humalign run scores --profile things                       comes first
-    python benchmarks/confirmation.py --rehearse               every photograph under another's name; numbers of nothing
+    python benchmarks/confirmation.py                          a rehearsal: every thing under another's name
     python benchmarks/confirmation.py --record book/recorded   a few minutes on one core, and once
 
 `confirmation.yaml` beside this file says what is compared, on which units, and what counts as confirmed. It
@@ -90,23 +90,15 @@ class Study:
         return max(self.recipe["baselines"], key=lambda stage: found[stage])
 
     def row(
-        self,
-        measure: str,
-        model: str,
-        units: str,
-        over: str,
-        pair: tuple[Estimate, Estimate],
-        above: int,
-        below: int,
+        self, measure: str, model: str, units: str, over: str, pair: tuple[Estimate, Estimate], above: int, below: int
     ) -> dict[str, Any]:
         """Return a row of the table: aligned, baseline, gain, and where units are counted their sign test."""
         aligned, before = pair
         gain, counted = aligned - before, above + below
         low, high = gain.interval()
         p = float(binomtest(above, counted).pvalue) if counted else np.nan
-        sure = low > 0 and not (
-            self.recipe["measures"][measure].get("test") == "sign over people" and p >= self.recipe["level"]
-        )
+        tested = self.recipe["measures"][measure].get("test") == "sign over people"
+        sure = low > 0 and not (tested and p >= self.recipe["level"])
         return {
             "measure": measure, "model": model, "units": units, "over": over, "aligned": aligned.value, "baseline": before.value,
             "gain": gain.value, "low": low, "high": high, "above": above, "below": below, "sign test": p, "n": aligned.n,
@@ -209,9 +201,7 @@ def objects(study: Study) -> Iterator[dict[str, Any]]:
     """Score a teacher of the other objects on each half of the 48 whose triplets were all asked (unit: object)."""
     known, teacher = things(study.run.profile.evidence), of_objects(study.run)
     if teacher is None:
-        raise HumalignError(
-            f"profile {study.run.profile.name} has no teacher of the THINGS objects: name another"
-        )
+        raise HumalignError(f"profile {study.run.profile.name} has no teacher of the THINGS objects")
     told, rows = judged.forty_eight(known)
     x, others = known.features, np.setdiff1d(np.arange(len(known.names)), rows)
     grid = {"residual": list(teacher.residuals), "ridge": list(teacher.ridges)}
@@ -252,9 +242,7 @@ def fixed(recipe: Path) -> dict[str, str]:
         try:
             return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
-            raise HumalignError(
-                f"{recipe} is in no checkout of git: its commit says when it was fixed"
-            ) from None
+            raise HumalignError(f"{recipe} is in no checkout of git, which would say when it was fixed") from None
 
     found = git("log", "-1", "--format=%H %cI")
     if not found or git("status", "--porcelain"):
@@ -266,38 +254,42 @@ def fixed(recipe: Path) -> dict[str, str]:
 def main() -> None:
     told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     told.add_argument("--build", type=Path, default=Path("build"), help="where the profile's run is")
-    told.add_argument("--rehearse", action="store_true", help="mix up what belongs to whom")
     told.add_argument("--record", type=Path, help="a folder for confirmation.csv and confirmation.json")
     asked = told.parse_args()
-    if asked.rehearse == bool(asked.record):
-        told.error(
-            "give one of --rehearse and --record: the confirmation is run once, and kept as it comes out"
-        )
     torch.set_num_threads(THREADS)
     try:
-        when = fixed(RECIPE)
-        if asked.record and (asked.record / "confirmation.csv").exists():
-            raise HumalignError(f"{asked.record} holds a confirmation already: there is no second try")
-        recipe = yaml.safe_load(RECIPE.read_text())
-        study = Study(
-            recipe, Run(chain.open(recipe["profile"], asked.build).profile, asked.build), asked.rehearse
-        )
-        with threadpoolctl.threadpool_limits(THREADS):
-            rows = pd.DataFrame(
-                [row for measure in recipe["measures"] for row in MEASURES[measure](study)]
-            ).round(6)
+        rows, note = confirm(asked.build, asked.record)
     except HumalignError as error:
-        sys.exit(f"confirmation: not run: {error}")
+        said = f"confirmation: not run: {error}"
+        return sys.exit(said) if asked.record else print(said)
     if asked.record:
         with replacing(asked.record / "confirmation.csv") as part:
             rows.to_csv(part, index=False, lineterminator="\n")
-        note = {
-            "fixed": when, "recipe": recipe, "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "machine": str(origins.Machine.here()), "threads": THREADS, "commit": commit(), "versions": versions(),
-        }  # fmt: skip
         with replacing(asked.record / "confirmation.json") as part:
             part.write_text(json.dumps(note, indent=1) + "\n")
-    print(rows.to_string(index=False))
+    return print(rows.to_string(index=False))
+
+
+def confirm(build: Path, record: Path | None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the table and where it comes from; without a place to record it, a rehearsal.
+
+    Raises:
+        HumalignError: a recipe that differs from its commit; a confirmation that was recorded before; no run.
+    """
+    when, recipe = fixed(RECIPE), yaml.safe_load(RECIPE.read_text())
+    if record and (record / "confirmation.csv").exists():
+        raise HumalignError(f"{record} holds a confirmation already: there is no second try")
+    folder = build / recipe["profile"]
+    if not (folder / "stamps" / "features.json").is_file():
+        raise HumalignError(f"{folder} holds no features: `humalign run scores --profile {folder.name}` comes first")
+    study = Study(recipe, Run(chain.open(recipe["profile"], build).profile, build), not record)
+    with threadpoolctl.threadpool_limits(THREADS):
+        rows = pd.DataFrame([row for measure in recipe["measures"] for row in MEASURES[measure](study)])
+    note = {
+        "fixed": when, "recipe": recipe, "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": str(origins.Machine.here()), "threads": THREADS, "commit": commit(), "versions": versions(),
+    }  # fmt: skip
+    return rows.round(6), note
 
 
 if __name__ == "__main__":

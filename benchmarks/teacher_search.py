@@ -37,7 +37,7 @@ from humalign.chain.scoring.objects import LEAST, of_objects
 from humalign.chain.scoring.rows import of_fold, weights
 from humalign.data import object_order, readers, registry
 from humalign.data.judgments import ByObject, agreement, cosine_similarities
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, nearest
 from humalign.evaluation import people
 from humalign.evaluation.scores import Estimate, mean_of_folds
 from humalign.teach.splits import ObjectFolds
@@ -206,8 +206,12 @@ def main() -> None:
         assert teacher is not None
         parts = judged.parts(run, teacher)
         [known_of(run, part, all_of, spose) for part in parts]  # all files are there
+        for name in asked.only or ():
+            if name not in recipe["candidates"]:
+                raise HumalignError(f"unknown candidate {name!r}: {nearest(name, recipe['candidates'])}")
     except (HumalignError, OSError, yaml.YAMLError) as error:
-        sys.exit(f"teacher_search: not run: {error}; `humalign run teachers --profile things` comes first")
+        said = f"teacher_search: not run: {error}; `humalign run teachers --profile things` comes first"
+        return sys.exit(said) if asked.record else print(said)
     if asked.only:
         recipe["candidates"] = {name: recipe["candidates"][name] for name in asked.only}
     torch.set_num_threads(THREADS)
