@@ -50,7 +50,7 @@ Found = dict[str, Estimate]
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """The recipe, and the run whose features it is about; in a rehearsal every thing has another's features."""
+    """The recipe, and the run that it is about; in a rehearsal every thing has another's features."""
 
     recipe: dict[str, Any]
     run: Run
@@ -90,7 +90,8 @@ class Study:
         return max(self.recipe["baselines"], key=lambda stage: found[stage])
 
     def row(
-        self, measure: str, model: str, units: str, over: str, pair: tuple[Estimate, Estimate], above: int, below: int
+        self, measure: str, model: str, units: str, over: str, pair: tuple[Estimate, Estimate],
+        above: int, below: int,
     ) -> dict[str, Any]:
         """Return a row of the table: aligned, baseline, gain, and where units are counted their sign test."""
         aligned, before = pair
@@ -100,13 +101,13 @@ class Study:
         tested = self.recipe["measures"][measure].get("test") == "sign over people"
         sure = low > 0 and not (tested and p >= self.recipe["level"])
         return {
-            "measure": measure, "model": model, "units": units, "over": over, "aligned": aligned.value, "baseline": before.value,
-            "gain": gain.value, "low": low, "high": high, "above": above, "below": below, "sign test": p, "n": aligned.n,
-            "confirmed": sure,
+            "measure": measure, "model": model, "units": units, "over": over,
+            "aligned": aligned.value, "baseline": before.value, "gain": gain.value, "low": low, "high": high,
+            "above": above, "below": below, "sign test": p, "n": aligned.n, "confirmed": sure,
         }  # fmt: skip
 
 
-# ---- each of the people ----------------------------------------------------------------------------------------------
+# ---- each of the people ------------------------------------------------------------------------------------
 
 
 def persons(study: Study) -> Iterator[dict[str, Any]]:
@@ -139,7 +140,7 @@ def _over_people(
     return Estimate.of((share * each).sum(1), each.shape[1], each.mean(1), share @ each[0])
 
 
-# ---- halves ----------------------------------------------------------------------------------------------------------
+# ---- halves ------------------------------------------------------------------------------------------------
 
 
 def _halves(
@@ -157,7 +158,7 @@ def _halves(
 
 
 def photographs(study: Study) -> Iterator[dict[str, Any]]:
-    """Score the students on each half of the 92 photographs, against the people's mean (units: person, photograph)."""
+    """Score students on each half of the 92 photographs, by the people's mean (units: person, photograph)."""
     matrices = sets.similarity_92().matrices
     for model in study.recipe["students"]:
         space = study.features(model, OF_92, "all")
@@ -175,7 +176,7 @@ def photographs(study: Study) -> Iterator[dict[str, Any]]:
 
 
 def answers(study: Study) -> Iterator[dict[str, Any]]:
-    """Score each student on answers about the photographs that its teacher was not fitted to (unit: photograph)."""
+    """Score students on answers about photographs that their teacher was not fitted to (unit: photograph)."""
     known, (_, shown) = things(study.run.profile.evidence), sets.photographs()
     given, half = known.answers[shown], judged.halves(study.run.profile, len(shown))
     for model in study.recipe["students"]:
@@ -198,7 +199,7 @@ def answers(study: Study) -> Iterator[dict[str, Any]]:
 
 
 def objects(study: Study) -> Iterator[dict[str, Any]]:
-    """Score a teacher of the other objects on each half of the 48 whose triplets were all asked (unit: object)."""
+    """Score a teacher of other objects on each half of the 48 whose triplets were all asked (unit: object)."""
     known, teacher = things(study.run.profile.evidence), of_objects(study.run)
     if teacher is None:
         raise HumalignError(f"profile {study.run.profile.name} has no teacher of the THINGS objects")
@@ -227,7 +228,7 @@ def objects(study: Study) -> Iterator[dict[str, Any]]:
 MEASURES = {"persons": persons, "photographs": photographs, "answers": answers, "objects": objects}
 
 
-# ---- once ------------------------------------------------------------------------------------------------------------
+# ---- once --------------------------------------------------------------------------------------------------
 
 
 def fixed(recipe: Path) -> dict[str, str]:
@@ -242,7 +243,7 @@ def fixed(recipe: Path) -> dict[str, str]:
         try:
             return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
-            raise HumalignError(f"{recipe} is in no checkout of git, which would say when it was fixed") from None
+            raise HumalignError(f"{recipe} is in no checkout of git: when was it fixed?") from None
 
     found = git("log", "-1", "--format=%H %cI")
     if not found or git("status", "--porcelain"):
@@ -281,13 +282,15 @@ def confirm(build: Path, record: Path | None) -> tuple[pd.DataFrame, dict[str, A
         raise HumalignError(f"{record} holds a confirmation already: there is no second try")
     folder = build / recipe["profile"]
     if not (folder / "stamps" / "features.json").is_file():
-        raise HumalignError(f"{folder} holds no features: `humalign run scores --profile {folder.name}` comes first")
+        first = f"`humalign run scores --profile {folder.name}` comes first"
+        raise HumalignError(f"{folder} holds no features: {first}")
     study = Study(recipe, Run(chain.open(recipe["profile"], build).profile, build), not record)
     with threadpoolctl.threadpool_limits(THREADS):
         rows = pd.DataFrame([row for measure in recipe["measures"] for row in MEASURES[measure](study)])
     note = {
         "fixed": when, "recipe": recipe, "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": str(origins.Machine.here()), "threads": THREADS, "commit": commit(), "versions": versions(),
+        "machine": str(origins.Machine.here()), "threads": THREADS,
+        "commit": commit(), "versions": versions(),
     }  # fmt: skip
     return rows.round(6), note
 

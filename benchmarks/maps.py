@@ -1,4 +1,4 @@
-"""Maps from a backbone's features to places of objects, as `teacher_search.py` tries them: affine ones, and two that are not."""
+"""Maps of features to places of objects, for `teacher_search.py`: affine ones, and two that are not."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _ridge(known: Known, setting: Setting, counts: Float[np.ndarray, " n"]) -> t
 def _principal(
     x: Float[np.ndarray, "n dim"], share: Float[np.ndarray, " n"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return singular values and directions of weighted rows less their mean, found once for the same rows and weights."""
+    """Return singular values and directions of weighted rows less their mean; found once for the same."""
     name = hashlib.sha256(x.tobytes() + share.tobytes()).hexdigest()
     if name not in _DIRECTIONS:
         rows = np.sqrt(share)[:, None] * (x - share @ x)
@@ -150,7 +150,7 @@ def together(one: AffineTeacher, other: AffineTeacher, share: float) -> AffineTe
 
 
 def kernel(known: Known, setting: Setting, rng: np.random.Generator) -> Places:
-    """Fit a kernel ridge regression, k(x, y) = exp(-width |x - y|²), features scaled to mean square length one."""
+    """Fit a kernel ridge regression, k(x, y) = exp(-width |x - y|²), on features of mean square length 1."""
     mean, scale, x = standardised(known.x.astype(float))
     targets = known.average(setting["targets"])
     level, width = targets.mean(0), setting["width"]

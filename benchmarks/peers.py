@@ -1,4 +1,4 @@
-"""Ours against what installs by name: cblearn and rsatoolbox, in one run; what ours loses, in what is reached or in time, stands first.
+"""Ours against what installs by name, cblearn and rsatoolbox, in one run; what ours loses stands first.
 
     python -m venv PEERS && PEERS/bin/pip install cblearn
     python benchmarks/peers.py --cblearn PEERS/bin/python      a few minutes on one core
@@ -54,7 +54,8 @@ answers = np.load(sys.argv[1])
 started = time.process_time()
 # A query (i, j, k) says that j is nearer to i than k is; an odd one out says so twice.
 i, j, k = answers.T
-found = CKL(40, random_state=0).fit_transform(np.concatenate([np.stack([i, j, k], 1), np.stack([j, i, k], 1)]))
+twice = np.concatenate([np.stack([i, j, k], 1), np.stack([j, i, k], 1)])
+found = CKL(40, random_state=0).fit_transform(twice)
 np.save(sys.argv[2], found)
 print(time.process_time() - started)
 """
@@ -116,7 +117,8 @@ def bootstrap() -> Iterator[Race]:
                 )
 
         one, other = in_turn(ours, peer)
-        what = f"RSA, {DRAWS:,} draws of {PEOPLE} people and {PHOTOGRAPHS} photographs, {'with' if ceilings else 'no'} ceilings"
+        what = f"RSA, {DRAWS:,} draws of {PEOPLE} people and {PHOTOGRAPHS} photographs, "
+        what += "with ceilings" if ceilings else "no ceilings"
         told = f"rsatoolbox; {mine} and {theirs} of the draws were run; ours draws each also alone"
         yield Race(what, one * DRAWS / mine, other * DRAWS / theirs, told)
 
@@ -143,7 +145,7 @@ def scoring() -> Iterator[Race]:
 
 
 def embeddings(python: str) -> Iterator[Race]:
-    """Race cblearn's CKL, 40 dimensions, for an embedding of answers that the public VICE draws about some objects."""
+    """Race cblearn's CKL, 40 dimensions, for an embedding of answers that the public VICE draws."""
     published, rng = things().published, np.random.default_rng(SEED)
     dimensions = published[np.sort(rng.permutation(len(published))[:SOME])]
     given_, asked_ = (random_triplets(np.arange(SOME), FITTED, rng) for _ in range(2))
@@ -178,7 +180,7 @@ def embeddings(python: str) -> Iterator[Race]:
     ours = timed(lambda: fitted.append(vice.fit(answers, SOME, **settings)))  # type: ignore[arg-type]
     mine = reached(fitted[0].mean.relu().numpy(), people.dot_similarity)
     theirs = reached(places, lambda x: -((x[:, None] - x) ** 2).sum(2))
-    told = f"cblearn's CKL, 40 dims; run once; accuracy on as many other answers: ours {mine:.3f}, CKL {theirs:.3f}"
+    told = f"cblearn's CKL, 40 dims; run once; on as many other answers: ours {mine:.3f}, CKL {theirs:.3f}"
     yield Race(f"embedding of {FITTED:,} answers about {SOME} objects", ours, peer, told, mine < theirs)
 
 

@@ -1,12 +1,12 @@
-"""A teacher nearer to people: maps of other targets, weights and kinds, each with settings chosen inside the training objects.
+"""A teacher nearer to people: other targets, weights and maps, settings chosen inside the training objects.
 
     humalign run teachers --profile things                        comes first
-    python benchmarks/teacher_search.py                           about ten minutes on one core; prints the table
-    python benchmarks/teacher_search.py --record book/recorded    and keeps it with machine, day, commit and settings
+    python benchmarks/teacher_search.py                          ten minutes on one core; prints the table
+    python benchmarks/teacher_search.py --record book/recorded   and keeps it with machine and settings
 
-`teacher_search.yaml` beside this file holds all settings. Accuracy is by dot products, a teacher's own similarity, on answers wholly
-about the test objects of each fold, as in the profile; `chosen` is in each fold the affine candidate that is best inside its training
-objects.
+`teacher_search.yaml` beside this file holds all settings. Accuracy is by dot products, a teacher's own
+similarity, on answers wholly about the test objects of each fold, as in the profile; `chosen` is in each fold the affine
+candidate that is best inside its training objects.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ABOUT = ("map", "published", "affine", "targets")
 PRESENT, CHOSEN, STRICT, SEEN = "present", "chosen", "chosen, strict", "VICE, seen"
 
 
-# ---- one fold --------------------------------------------------------------------------------------------------------
+# ---- one fold ----------------------------------------------------------------------------------------------
 
 
 def known_of(run: Run, part: judged.Part, all_of: Things, spose: np.ndarray) -> Known:
@@ -90,7 +90,7 @@ def inner_score(recipe: dict[str, Any], known: Known, candidate: Setting, settin
 
 
 def search(recipe: dict[str, Any], known: Known, candidate: Setting) -> tuple[Setting, float]:
-    """Choose each list of a candidate's settings in turn, the others kept, and return the best with its score."""
+    """Choose from each list of settings in turn, the others kept, and return the best with its score."""
     lists = {name: values for name, values in candidate.items() if name not in ABOUT}
     best = {"targets": candidate["targets"]} | {name: values[0] for name, values in lists.items()}
     tried: dict[str, float] = {}
@@ -109,7 +109,7 @@ def search(recipe: dict[str, Any], known: Known, candidate: Setting) -> tuple[Se
 def estimates(
     x: np.ndarray, answers: ByObject, drawn: np.ndarray, categories: pd.DataFrame
 ) -> dict[str, Estimate]:
-    """Return accuracy by dot products, by cosines, and by dot products on triplets with an object of each category."""
+    """Return accuracy by dot products, by cosines, and by dot products of triplets with each category."""
     dots = people.pair_values(people.dot_similarity(x), answers.triplets)
     found = {"accuracy-dot": people.accuracy(dots, answers, drawn)}
     found["accuracy"] = people.accuracy(cosine_similarities(x, answers.triplets), answers, drawn)
@@ -147,11 +147,11 @@ def one_fold(
     return {name: estimates(each, answers, drawn, categories) for name, each in found.items()}, chosen
 
 
-# ---- backbones side by side ------------------------------------------------------------------------------------------
+# ---- backbones side by side --------------------------------------------------------------------------------
 
 
 def photographs(recipe: dict[str, Any], run: Run) -> dict[str, dict[str, Estimate]]:
-    """Score ridges on VICE of each backbone, and of two side by side, on photographs that were left out (unit: image)."""
+    """Score ridges on VICE, of one backbone or two side by side, on photographs left out (unit: image)."""
     all_of, (_, shown) = things(run.profile.evidence), sets.photographs()
     published, answers, found = all_of.published[shown], all_of.answers[shown], {}
     for model in recipe["photographs"]:
@@ -166,7 +166,7 @@ def photographs(recipe: dict[str, Any], run: Run) -> dict[str, dict[str, Estimat
     return found
 
 
-# ---- the table -------------------------------------------------------------------------------------------------------
+# ---- the table ---------------------------------------------------------------------------------------------
 
 
 def table(
@@ -182,7 +182,8 @@ def table(
             less, more = gain.interval() if name != reference else (0.0, 0.0)
             rows.append({
                 "group": group, "map": name, "metric": metric, "affine": told.get("affine", name != SEEN),
-                "published": told.get("published", name in (CHOSEN, SEEN)), "value": each.value, "low": low, "high": high,
+                "published": told.get("published", name in (CHOSEN, SEEN)),
+                "value": each.value, "low": low, "high": high,
                 "gain": gain.value, "gain low": less, "gain high": more, "n": each.n, "reference": reference,
             })  # fmt: skip
     return pd.DataFrame(rows).round(6)
@@ -247,8 +248,10 @@ def record(folder: Path, recipe: dict[str, Any], rows: pd.DataFrame, chosen: dic
     with replacing(folder / "teacher_search.csv") as part:
         rows.to_csv(part, index=False, lineterminator="\n")
     note = {
-        "recipe": recipe, "chosen": chosen, "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": str(origins.Machine.here()), "threads": THREADS, "commit": commit(), "versions": versions(),
+        "recipe": recipe, "chosen": chosen,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": str(origins.Machine.here()), "threads": THREADS,
+        "commit": commit(), "versions": versions(),
     }  # fmt: skip
     with replacing(folder / "teacher_search.json") as part:
         part.write_text(json.dumps(note, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""The closed-form few-shot classifier of the official framework: regularised least squares on standardised features.
+"""The closed-form few-shot classifier of the official framework: least squares on standardised features.
 
 Each feature is brought to mean 0 and standard deviation 1 over the support set, which the framework calls
 whitening; a constant feature, large enough that the penalty hardly reaches it, stands for the intercept. With
@@ -33,13 +33,15 @@ class LeastSquares(ClassifierMixin, BaseEstimator):
     Args:
         penalty: λ above.
 
-    Attributes (after ``fit``): ``classes_`` ascending, ``mean_`` and ``std_`` (dim,), ``matrix_`` (dim + 1, classes).
+    Attributes (after ``fit``): ``classes_`` ascending, ``mean_``, ``std_`` (dim,), ``matrix_`` (dim + 1, classes).
     """
 
     def __init__(self, penalty: float | int = PENALTIES[0]) -> None:
         self.penalty = penalty
 
-    def fit(self, features: Real[np.ndarray, "rows dim"], labels: Shaped[np.ndarray, " rows"]) -> LeastSquares:
+    def fit(
+        self, features: Real[np.ndarray, "rows dim"], labels: Shaped[np.ndarray, " rows"]
+    ) -> LeastSquares:
         """Fit the classifier.
 
         Raises:
@@ -70,7 +72,7 @@ def _standardised(x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> Float[np.
 
 
 def _eigen(x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return standardised rows, the eigenvalues and eigenvectors of their products, mean and standard deviation."""
+    """Return standardised rows, eigenvalues and eigenvectors of their products, mean, standard deviation."""
     mean, std = x.mean(0), x.std(0) + LEAST
     rows = _standardised(x, mean, std)
     return rows, *np.linalg.eigh(rows @ rows.T), mean, std
@@ -83,19 +85,20 @@ def chosen(
     validation: Bool[np.ndarray, " items"],
     penalties: Sequence[float] = PENALTIES,
 ) -> list[LeastSquares]:
-    """Return one classifier a support set, all with the penalty of greatest mean accuracy on the validation items.
+    """Return one classifier a support set, all with the penalty of greatest accuracy on the validation items.
 
     Args:
         features: of all items.
         labels: their classes.
         support: which items each classifier learns from.
-        validation: items that are neither learnt from nor tested; of equal accuracies the smallest penalty wins.
+        validation: items neither learnt from nor tested; of equal accuracies the smallest penalty wins.
 
     Raises:
         HumalignError: no validation item, or one that is learnt from; no penalty, or one that is not above 0.
     """
     if not validation.any() or (support & validation).any():
-        raise HumalignError("the penalty is chosen on pictures of their own: give some that no support set holds")
+        mend = "give some that no support set holds"
+        raise HumalignError(f"the penalty is chosen on pictures of their own: {mend}")
     if not penalties:
         raise HumalignError("penalties = (): give numbers above 0")
     ready = [(_eigen(floats(features[each])), labels[each]) for each in support]

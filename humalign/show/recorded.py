@@ -1,4 +1,4 @@
-"""Experiments that a benchmark has recorded beside the runs: the search for a teacher, and the confirmation."""
+"""Experiments that a benchmark has recorded: the search for a teacher, and the confirmation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ MAPS = {
     "two layers": ("not affine: network of two layers", "all three"),
     "VICE, seen": ("no map: public VICE, has seen them", EMPTY),
 }
-UNITS = {"persons": "people", "photographs": "92 photographs", "answers": "THINGS answers", "objects": "48 objects"}
+UNITS = {
+    "persons": "people", "photographs": "92 photographs", "answers": "THINGS answers", "objects": "48 objects",
+}  # fmt: skip
 METRICS = {"answers": "accuracy", "persons": "rsa-each-person"}
 
 
@@ -50,10 +52,12 @@ def table(experiment: str, folder: Path = origins.RECORDED) -> pd.DataFrame:
     try:
         found = pd.read_csv(path, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
-        raise HumalignError(f"no table of numbers at {path} ({error}): run benchmarks/{experiment}.py --record {folder}") from None
-    lacking = {"value", "gain", "low"} - set(found) if experiment == SEARCH else {"measure", "gain", "low"} - set(found)
+        run = f"run benchmarks/{experiment}.py --record {folder}"
+        raise HumalignError(f"no table of numbers at {path} ({error}): {run}") from None
+    lacking = {"gain", "low", "value" if experiment == SEARCH else "measure"} - set(found)
     if lacking:
-        raise HumalignError(f"{path} has no column {', '.join(sorted(lacking))}: restore it from the repository")
+        names = ", ".join(sorted(lacking))
+        raise HumalignError(f"{path} has no column {names}: restore it from the repository")
     return found
 
 
@@ -63,7 +67,7 @@ def note(experiment: str, folder: Path = origins.RECORDED) -> dict[str, Any]:
     return found
 
 
-# ---- the search ------------------------------------------------------------------------------------------------------
+# ---- the search --------------------------------------------------------------------------------------------
 
 
 def reached(rows: pd.DataFrame, what: str, metric: str = "accuracy-dot") -> pd.Series:
@@ -90,7 +94,7 @@ def _score(row: pd.Series, metric: str, columns: tuple[str, str, str]) -> pd.Ser
 
 
 def searched(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of maps, with their targets, accuracy and paired difference from the present teacher."""
+    """Return the table of maps: targets, accuracy, and paired difference from the present teacher."""
     shown = [
         {"map": told, "targets": targets, "accuracy": number(reached(rows, what), between="\n{}"),
          "less the teacher": EMPTY if what == PRESENT else number(gain(rows, what), between="\n{}")}
@@ -100,14 +104,15 @@ def searched(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def gaps(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return by category how far the teacher is below the public VICE, which has seen the objects, as scores; the largest first."""
+    """Return by category how far the teacher is below the public VICE, which has seen the objects."""
     metrics = [metric for metric in rows["metric"].unique() if ", " in metric]
     found = [gain(rows, "VICE, seen", metric) for metric in metrics]
-    frame = pd.DataFrame([each.to_dict() | {"item": m.split(", ", 1)[1]} for each, m in zip(found, metrics, strict=True)])
+    items = [metric.split(", ", 1)[1] for metric in metrics]
+    frame = pd.DataFrame([each.to_dict() | {"item": item} for each, item in zip(found, items, strict=True)])
     return frame.sort_values("value", ascending=False, kind="stable")
 
 
-# ---- the confirmation ------------------------------------------------------------------------------------------------
+# ---- the confirmation --------------------------------------------------------------------------------------
 
 
 def gains(rows: pd.DataFrame) -> pd.DataFrame:
@@ -117,14 +122,15 @@ def gains(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def confirmed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of a confirmation: what was compared, the gain, how many gain, and whether it counts as confirmed."""
+    """Return the table of a confirmation: what is compared, the gain, how many gain, whether confirmed."""
     shown = []
     for row in gains(rows).to_dict("records"):
         counted = row["above"] + row["below"]
+        half = [row["units"]] if row["units"].startswith("half") else []
         sign = f"\np = {row['sign test']:.2g}" if counted else ""
         over = " and ".join(name(stage) if "base" in stage else stage for stage in row["over"].split(" and "))
         shown.append({
-            "units": f"{short(row['model'])}: {UNITS[row['measure']]}" + f", {row['units']}" * ("half" in row["units"]),
+            "units": ", ".join([f"{short(row['model'])}: {UNITS[row['measure']]}", *half]),
             "over": over, "gain": number(row, between="\n{}"),
             "up, down": f"{row['above']}, {row['below']}{sign}" if counted else EMPTY,
             "confirmed": "yes" if row["confirmed"] else "no",

@@ -34,9 +34,10 @@ def estimate(value, spread, seed=0):
 
 @pytest.mark.parametrize(
     ("gain", "above", "measure", "sure"),
-    [(0.1, 16, "persons", True), (0.1, 10, "persons", False), (0.1, 10, "photographs", True), (0.01, 16, "persons", False)],
+    [(0.1, 16, "persons", True), (0.1, 10, "persons", False),
+     (0.1, 10, "photographs", True), (0.01, 16, "persons", False)],
 )
-def test_a_gain_is_confirmed_by_its_interval_and_of_people_by_the_sign_test_too(study, gain, above, measure, sure):
+def test_a_gain_is_confirmed_by_its_interval_and_of_people_by_the_sign_too(study, gain, above, measure, sure):
     pair = estimate(0.4 + gain, 0.02), estimate(0.4, 0.02, seed=1)
     row = study.row(measure, "m", "u", "base", pair, above, 16 - above)
     assert row["confirmed"] == sure and row["gain"] == pytest.approx(gain)
@@ -44,8 +45,9 @@ def test_a_gain_is_confirmed_by_its_interval_and_of_people_by_the_sign_test_too(
 
 
 def test_the_baseline_of_a_half_is_chosen_on_the_other(study):
-    halves = [{"base": estimate(0.2, 0.01), "base-centred": estimate(0.3, 0.01), "aligned": estimate(0.5, 0.01)},
-              {"base": estimate(0.4, 0.01), "base-centred": estimate(0.1, 0.01), "aligned": estimate(0.45, 0.01)}]
+    values = ((0.2, 0.3, 0.5), (0.4, 0.1, 0.45))
+    names = ("base", "base-centred", "aligned")
+    halves = [{name: estimate(value, 0.01) for name, value in zip(names, half, strict=True)} for half in values]
     first, second, both = confirmation._halves(study, "photographs", "m", halves)
     assert (first["over"], second["over"], both["over"]) == ("base", "base-centred", "base and base-centred")
     assert (first["gain"], second["gain"], both["gain"]) == pytest.approx((0.3, 0.35, 0.325))
@@ -97,5 +99,5 @@ def test_there_is_no_second_try(tmp_path, monkeypatch):
     monkeypatch.setattr(confirmation, "fixed", lambda recipe: {})
     with pytest.raises(HumalignError, match="no second try"):
         confirmation.confirm(tmp_path, tmp_path)
-    with pytest.raises(HumalignError, match="holds no features: `humalign run scores --profile things` comes first"):
+    with pytest.raises(HumalignError, match="no features: `humalign run scores --profile things` comes first"):
         confirmation.confirm(tmp_path, None)

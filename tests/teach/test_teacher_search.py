@@ -25,7 +25,8 @@ def known():
     triplets = random_triplets(np.arange(N), 6000, rng)
     chosen = people.pair_values(people.dot_similarity(places), triplets).argmax(1)
     other = np.maximum(places + rng.standard_normal(places.shape), 0)
-    return maps.Known(x, ByObject(triplets, np.eye(3)[chosen], N), {"vice": places, "own": other}, rng.random(N), {"dim": 4})
+    answers = ByObject(triplets, np.eye(3)[chosen], N)
+    return maps.Known(x, answers, {"vice": places, "own": other}, rng.random(N), {"dim": 4})
 
 
 def rng():
@@ -57,14 +58,15 @@ def test_the_kernel_map_is_a_kernel_ridge_regression(known):
     matrix = np.exp(-0.5 * ((x[:, None] - x) ** 2).sum(2))
     level = known.targets["vice"].mean(0)
     model = KernelRidge(alpha=0.01 * np.trace(matrix - matrix.mean(0)), kernel="precomputed")
-    np.testing.assert_allclose(found, model.fit(matrix, known.targets["vice"] - level).predict(matrix) + level, atol=1e-6)
+    wanted = model.fit(matrix, known.targets["vice"] - level).predict(matrix) + level
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_similarities_of_maps_together_are_their_weighted_mean(known):
     one, other = (maps.affine(known, {"targets": [name], "ridge": 0.01}, rng()) for name in known.targets)
-    both = people.dot_similarity(maps.together(one, other, 0.25).transform(known.x))
-    wanted = 0.75 * people.dot_similarity(one.transform(known.x)) + 0.25 * people.dot_similarity(other.transform(known.x))
-    np.testing.assert_allclose(both, wanted, atol=1e-3)
+    maps_ = (one, other, maps.together(one, other, 0.25))
+    first, second, both = (people.dot_similarity(each.transform(known.x)) for each in maps_)
+    np.testing.assert_allclose(both, 0.75 * first + 0.25 * second, atol=1e-3)
 
 
 def test_weights_of_dimensions_find_the_one_that_answers_follow(known):
