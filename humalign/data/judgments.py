@@ -19,6 +19,7 @@ from humalign.data.arrays import first
 from humalign.errors import HumalignError
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
+BLOCK = 2**16
 # Indices of any type that holds whole numbers, as views or lists; `check_triplets` makes one form of them.
 Triplets = Real[np.ndarray, "_ 3"] | Sequence[Sequence[int]]
 
@@ -194,8 +195,10 @@ def check_triplets(triplets: Any, objects: int | None = None) -> Int[np.ndarray,
     triplets = whole(triplets, "triplets")
     if triplets.ndim != 2 or triplets.shape[1] != 3 or not len(triplets):
         raise HumalignError(f"triplets of shape {triplets.shape}: expected rows of three indices, and at least one")
-    outside = (triplets < 0) | (triplets >= (np.inf if objects is None else objects))
-    if (row := first(outside)) is not None:
+    most = np.inf if objects is None else objects
+    if triplets.min() < 0 or triplets.max() >= most:
+        row = first((triplets < 0) | (triplets >= most))
+        assert row is not None
         said = "an index below 0" if objects is None else f"index outside 0..{objects - 1}"
         raise HumalignError(f"row {row}: {said}: {triplets[row].tolist()}" + ("" if objects is None else "; are these 1-based?"))
     i, j, k = triplets.T
@@ -259,8 +262,14 @@ def unit_rows(features: Real[np.ndarray, "rows dim"], what: str = "features") ->
 def cosine_similarities(features: Real[np.ndarray, "objects dim"], triplets: Triplets) -> Float[np.ndarray, "n 3"]:
     """Return cosines of the pairs (ij, ik, jk)."""
     unit = unit_rows(features)
-    matrix, columns = (unit @ unit.T).ravel(), check_triplets(triplets, len(unit)).T
-    return np.stack([matrix.take(columns[a] * len(unit) + columns[b]) for a, b in PAIRS], axis=1)
+    matrix, triplets = (unit @ unit.T).ravel(), check_triplets(triplets, len(unit))
+    # Pair by pair in memory, as `agreement` reads them, and so many at a time that their places stay near the processor.
+    found = np.empty((3, len(triplets)), dtype=matrix.dtype)
+    for start in range(0, len(triplets), BLOCK):
+        columns = triplets[start : start + BLOCK].T
+        for values, (a, b) in zip(found[:, start : start + BLOCK], PAIRS, strict=True):
+            matrix.take(columns[a] * len(unit) + columns[b], out=values, mode="clip")
+    return found.T
 
 
 def agreement(similarities: Real[np.ndarray, "n 3"], shares: Real[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
@@ -276,8 +285,9 @@ def agreement(similarities: Real[np.ndarray, "n 3"], shares: Real[np.ndarray, "n
     if (row := first(np.isnan(best))) is not None:
         raise HumalignError(f"row {row}: similarities hold NaN: an odd one out cannot be told")
     one, two, three = ij == best, ik == best, jk == best
-    chosen = shares.ravel().take(similarities.argmax(1) + 3 * np.arange(len(shares)))
-    return np.where((one & two) | (one & three) | (two & three), 0.0, chosen)
+    chosen = np.where(one, shares[:, 0], np.where(two, shares[:, 1], shares[:, 2]))
+    chosen[(one & two) | (one & three) | (two & three)] = 0.0
+    return chosen
 
 
 def random_triplets(objects: Integer[np.ndarray, " m"] | Sequence[int], n: int, rng: np.random.Generator) -> Integer[np.ndarray, "n 3"]:

@@ -39,6 +39,36 @@ class Ranked:
         return result
 
 
+def midranks(rows: Float[np.ndarray, "rows n"], weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, "rows n"]:
+    """Return the mid-ranks of the values of each row when item m is drawn ``weights[m]`` times, above zero; of rows that are ranked once.
+
+    As ``Ranked``, for many rows at a time: their groups of equal values are counted on from row to row.
+    """
+    order = _order(rows)
+    ordered = np.take_along_axis(rows, order, axis=1)
+    first = np.ones(rows.shape, dtype=bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=first[:, 1:])
+    group = np.cumsum(first.ravel()) - 1
+    mass = np.bincount(group, weights=weights[order].ravel())
+    rank = np.cumsum(mass) - mass / 2 + 0.5
+    result = np.empty(rows.shape)
+    np.put_along_axis(result, order, rank[group].reshape(rows.shape), axis=1)
+    return result - weights.sum() * np.arange(len(rows))[:, None]
+
+
+def _order(rows: Float[np.ndarray, "rows n"]) -> Int[np.ndarray, "rows n"]:
+    """Return the order of the values of each row; sums of ranks are halves of whole numbers, which NumPy sorts by their digits."""
+    doubled = 2 * rows
+    digits = doubled.astype(np.uint32) if 0 <= doubled.min() and doubled.max() < 2**32 else np.zeros(rows.shape, np.uint32)
+    if not np.array_equal(digits, doubled):
+        return np.argsort(rows, axis=1)
+    order = np.argsort((digits & 0xFFFF).astype(np.uint16), axis=1, kind="stable")
+    if digits.max() < 2**16:
+        return order
+    high = np.take_along_axis((digits >> 16).astype(np.uint16), order, axis=1)
+    return np.take_along_axis(order, np.argsort(high, axis=1, kind="stable"), axis=1)
+
+
 def spearman(x: Ranked, y: Ranked, weights: Iterable[Float[np.ndarray, " n"]]) -> Float[np.ndarray, " draws"]:
     """Return Spearman's correlation (average ranks for ties) under each row of weights; NaN where one side is constant."""
     return np.array([weighted_pearson(x.midranks(w), y.midranks(w), np.asarray(w, dtype=float)) for w in weights])

@@ -22,9 +22,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from humalign.data.judgments import floats, number
 from humalign.errors import HumalignError, nearest
+from humalign.evaluation import least_squares
 from humalign.evaluation.checks import check_features, check_labels
 from humalign.evaluation.scores import Estimate, few
 
+LEAST_SQUARES = "least-squares"
 CS = tuple(10.0**power for power in range(-4, 3))
 MOST_FOLDS = 5
 
@@ -89,23 +91,34 @@ def supports(
 
 
 def teach(
-    features: Real[np.ndarray, "rows dim"], labels: np.ndarray, support: Bool[np.ndarray, "draws items"], classifier: str = "logistic"
+    features: Real[np.ndarray, "rows dim"],
+    labels: np.ndarray,
+    support: Bool[np.ndarray, "draws items"],
+    classifier: str = "logistic",
+    validation: Bool[np.ndarray, " items"] | None = None,
 ) -> list[Pipeline]:
-    """Return one fitted classifier of scikit-learn a draw.
+    """Return one fitted classifier of scikit-learn, or of its kind, a draw.
 
     Args:
         features: of all items.
         labels: their classes.
         support: which items each draw learns from, from ``supports``.
-        classifier: ``logistic`` (C = 1), ``logistic-cv`` (C by cross-validation, at most five folds), or ``nearest-mean``.
+        classifier: ``logistic`` (C = 1), ``logistic-cv`` (C by cross-validation, at most five folds), ``nearest-mean``, or
+            ``least-squares``, the closed form of the official framework (`least_squares`).
+        validation: items that are neither learnt from nor tested, on which ``least-squares`` chooses its penalty.
 
     Raises:
-        HumalignError: an unknown classifier; features that are not finite, or all equal, or one row too many or too few.
+        HumalignError: an unknown classifier; ``least-squares`` without validation items; features that are not finite, or all
+            equal, or one row too many or too few.
     """
-    if classifier not in CLASSIFIERS:
-        raise HumalignError(f"unknown classifier {classifier!r}: {nearest(classifier, CLASSIFIERS)}")
+    known = (*CLASSIFIERS, LEAST_SQUARES)
+    if classifier not in known:
+        raise HumalignError(f"unknown classifier {classifier!r}: {nearest(classifier, known)}")
     features = check_features(features, len(labels))
     check_labels(labels)
+    if classifier == LEAST_SQUARES:
+        apart = np.zeros(len(labels), dtype=bool) if validation is None else validation
+        return [make_pipeline(each) for each in least_squares.chosen(features, labels, support, apart)]
     return [_taught(features[each], labels[each], classifier) for each in support]
 
 
@@ -236,13 +249,16 @@ def of_images(
     weights: Float[np.ndarray, "draws_and_one images"],
     classifier: str = "logistic",
     taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+    validation: Bool[np.ndarray, " images"] | None = None,
 ) -> Estimate:
     """Return k-shot accuracy on the pictures that are not taught (unit: image; see ``image_mean`` for the draws).
 
-    The same ``support`` and weights for two models make their difference a paired one.
+    Those of ``validation`` (see ``teach``) are not tested either. The same ``support`` and weights for two models make their
+    difference a paired one.
     """
-    models = teach(features, labels, support, classifier)
-    return image_mean(correct(models, features, labels), ~support, weights, taught_weights)
+    models = teach(features, labels, support, classifier, validation)
+    tested = ~support if validation is None else ~support & ~validation
+    return image_mean(correct(models, features, labels), tested, weights, taught_weights)
 
 
 def accuracy(

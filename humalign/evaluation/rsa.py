@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -11,7 +10,7 @@ from scipy.stats import rankdata
 
 from humalign.data.judgments import floats
 from humalign.errors import HumalignError
-from humalign.evaluation.correlation import Ranked, spearman, weighted_pearson
+from humalign.evaluation.correlation import Ranked, midranks, spearman, weighted_pearson
 from humalign.evaluation.scores import Estimate
 
 CEILINGS = ("lower", "upper")
@@ -136,52 +135,93 @@ def with_people(
     Raises:
         HumalignError: a matrix that is not finite or constant, or of other things.
     """
+    alone = each_person(models, people, things_weights)
+    everything = {name: found[0] for name, found in each_person(models, people, np.ones((1, people.shape[1]))).items()}
+    drawn, everybody = np.asarray(people_weights, dtype=float), np.ones((len(people_weights), len(people)))
+    kinds = {n: [_mean(each, w) for each, w in ((c, drawn), (c, everybody), (everything[n], drawn))] for n, c in alone.items()}
+    if ceilings:
+        kinds |= _bounds(people, things_weights, drawn)
+    return {name: Estimate.of(together, len(people), *one_way) for name, (together, *one_way) in kinds.items()}
+
+
+def each_person(
+    models: dict[str, Real[np.ndarray, "n n"]], people: Real[np.ndarray, "people n n"], things_weights: Float[np.ndarray, "draws n"]
+) -> dict[str, Float[np.ndarray, "draws people"]]:
+    """Return each model's Spearman's correlation with each person's matrix, under each row of weights of the things.
+
+    Raises:
+        HumalignError: as `with_people`.
+    """
+    own, (i, j) = _own(people), np.triu_indices(people.shape[1], k=1)
+    ranked = [*(Ranked(_pairs(f"the matrix of {name}", matrix[i, j])) for name, matrix in models.items()), *map(Ranked, own)]
+    found = np.empty((len(models), len(things_weights), len(people)))
+    for draw, pairs in enumerate(_drawn(things_weights)):
+        some = np.flatnonzero(pairs)
+        rows = _standard(np.stack([each.midranks(pairs)[some] for each in ranked]), pairs[some])
+        found[:, draw] = rows[: len(models)] @ rows[len(models) :].T
+    return dict(zip(models, found, strict=True))
+
+
+def _own(people: Real[np.ndarray, "people n n"]) -> Float[np.ndarray, "people pairs"]:
+    """Return the ranks of each person's pairs."""
     i, j = np.triu_indices(people.shape[1], k=1)
-    single = np.stack([rankdata(_pairs(f"the matrix of person {p}", one[i, j])) for p, one in enumerate(people)])
-    ranked = {name: Ranked(_pairs(f"the matrix of {name}", matrix[i, j])) for name, matrix in models.items()}
-    own = [Ranked(one) for one in single]
-    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in (*models, *(CEILINGS if ceilings else ()))}
-
-    def ranks(things: Float[np.ndarray, " n"]) -> _Ranks:
-        pairs = (things[i] * things[j]).astype(float)
-        return _Ranks(pairs, {name: r.midranks(pairs) for name, r in ranked.items()}, [r.midranks(pairs) for r in own])
-
-    everything, everybody = ranks(np.ones(people.shape[1])), np.ones(len(people))
-    for w, p in zip(things_weights, np.asarray(people_weights, dtype=float), strict=True):
-        drawn = ranks(w)
-        kinds = ((drawn, p), (drawn, everybody), (everything, p))
-        each = [dict(_correlations(of, times, ceilings)) for of, times in kinds]
-        for name, found in rows.items():
-            found.append(tuple(scores[name] for scores in each))
-    return {name: Estimate.of(together, len(people), *alone) for name, (together, *alone) in ((n, np.array(v).T) for n, v in rows.items())}
+    return np.stack([rankdata(_pairs(f"the matrix of person {p}", one[i, j])) for p, one in enumerate(people)])
 
 
-class _Ranks(NamedTuple):
-    """Mid-ranks of all pairs in one draw of things, and how often each pair is drawn."""
-
-    pairs: Float[np.ndarray, " pairs"]
-    models: dict[str, Float[np.ndarray, " pairs"]]
-    people: list[Float[np.ndarray, " pairs"]]
+def _drawn(things_weights: Float[np.ndarray, "draws n"]) -> Iterator[Float[np.ndarray, " pairs"]]:
+    """Yield how often each pair is drawn."""
+    i, j = np.triu_indices(things_weights.shape[1], k=1)
+    yield from ((weights[i] * weights[j]).astype(float) for weights in things_weights)
 
 
-def _correlations(ranks: _Ranks, times: Float[np.ndarray, " people"], ceilings: bool) -> Iterator[tuple[str, float]]:
-    """Yield each model's mean correlation with the people of one draw, and the two ceilings."""
-    pairs, people = ranks.pairs, {q: ranks.people[q] for q in np.flatnonzero(times).tolist()}
+def _standard(rows: Float[np.ndarray, "rows pairs"], pairs: Float[np.ndarray, " pairs"]) -> Float[np.ndarray, "rows pairs"]:
+    """Return rows whose dot products are Pearson's correlations of weighted pairs; NaN where a row is constant."""
+    rows = (rows - rows @ pairs[:, None] / pairs.sum()) * np.sqrt(pairs)
+    length = np.sqrt((rows**2).sum(1, keepdims=True))
+    return np.divide(rows, length, out=np.full_like(rows, np.nan), where=length > 0)
 
-    def mean(values: dict[int, float]) -> float:
-        known = {q: v for q, v in values.items() if np.isfinite(v)}
-        return float(sum(times[q] * v for q, v in known.items()) / sum(times[q] for q in known)) if known else np.nan
 
-    def correlation(x: np.ndarray, y: np.ndarray) -> float:
-        # Ranks of an average are ranks among the drawn pairs, copies counted.
-        return weighted_pearson(Ranked(x).midranks(pairs), y, pairs)
+def _mean(found: Float[np.ndarray, "*draws people"], times: Float[np.ndarray, "draws people"]) -> Float[np.ndarray, " draws"]:
+    """Return the mean over the people who are drawn and have a correlation; NaN where none has."""
+    counted = times * np.isfinite(found)
+    total = counted.sum(1)
+    return np.divide((counted * np.nan_to_num(found)).sum(1), total, out=np.full(len(times), np.nan), where=total > 0)
 
-    for name, model in ranks.models.items():
-        yield name, mean({q: weighted_pearson(model, own, pairs) for q, own in people.items()})
-    if not ceilings:
-        return
-    total = sum(times[q] * own for q, own in people.items())
-    # For the lower bound we drop every bootstrap copy of the person. For the upper bound we count the person once.
-    others = {q: total - times[q] * own for q, own in people.items()}
-    yield "lower", mean({q: correlation(others[q], own) for q, own in people.items()}) if len(people) > 1 else np.nan
-    yield "upper", mean({q: correlation(others[q] + own, own) for q, own in people.items()})
+
+def _bounds(
+    people: Real[np.ndarray, "people n n"], things_weights: Float[np.ndarray, "draws n"], people_weights: Float[np.ndarray, "draws people"]
+) -> dict[str, list[Float[np.ndarray, " draws"]]]:
+    """Return both ceilings: things and people drawn together, things alone, people alone."""
+    ranked, everybody = [Ranked(one) for one in _own(people)], np.ones(len(people))
+    found = np.empty((2, 3, len(things_weights)))
+    pairs = people.shape[1] * (people.shape[1] - 1) // 2
+    everything = np.stack([each.midranks(np.ones(pairs)) for each in ranked])
+    for draw, (drawn, times) in enumerate(zip(_drawn(things_weights), people_weights, strict=True)):
+        # Pairs that are not drawn have no rank and no weight.
+        some = np.flatnonzero(drawn)
+        ranks, once = np.stack([each.midranks(drawn)[some] for each in ranked]), np.ones(pairs)
+        kinds = ((ranks, drawn[some], times), (ranks, drawn[some], everybody), (everything, once, times))
+        found[..., draw] = np.transpose([_of_draw(*kind) for kind in kinds])
+    return {name: list(each) for name, each in zip(CEILINGS, found, strict=True)}
+
+
+def _of_draw(
+    ranks: Float[np.ndarray, "people pairs"], pairs: Float[np.ndarray, " pairs"], times: Float[np.ndarray, " people"]
+) -> tuple[float, float]:
+    """Return the mean correlation of the people of one draw with the mean of the others, and with that of everybody.
+
+    For the lower bound we drop every bootstrap copy of the person. For the upper bound we count the person once: whoever was drawn once
+    is compared with the same mean.
+    """
+    total, once = times @ ranks, times == 1
+    several = np.flatnonzero(times > 1)
+    who = np.flatnonzero(times)
+    means = [total, *(total + (1 - times[q]) * ranks[q] for q in several)]
+    means += [total - times[q] * ranks[q] for q in who] if len(who) > 1 else []
+    rows = _standard(midranks(np.stack(means), pairs), pairs)
+    own, upper, lower = _standard(ranks, pairs), np.full(len(times), np.nan), np.full(len(times), np.nan)
+    upper[once] = own[once] @ rows[0]
+    upper[several] = (own[several] * rows[1 : 1 + len(several)]).sum(1)
+    if len(who) > 1:
+        lower[who] = (own[who] * rows[1 + len(several) :]).sum(1)
+    return float(_mean(lower[None], times[None])[0]), float(_mean(upper[None], times[None])[0])

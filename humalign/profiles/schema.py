@@ -180,6 +180,8 @@ class Evaluation:
         names: of the evaluations (`humalign.chain.evaluate`).
         shots: pictures of each class to learn from.
         few_shot_draws: how often they are drawn.
+        few_shot_validation: pictures of each class set apart, on which the classifier by least squares chooses its penalty; with none
+            it is left out.
         bootstrap_draws: of every interval.
         image_folds: over the judged photographs, for scores on those that a teacher of the others did not see.
         compared_images: between which models and stages are compared; objects along WordNet.
@@ -192,6 +194,7 @@ class Evaluation:
     shots: tuple[Count, ...]
     few_shot_draws: Count
     bootstrap_draws: Count
+    few_shot_validation: Number = 0
     image_folds: Folds = 5
     compared_images: Number = 0
     curve_shares: tuple[Share, ...] = ()

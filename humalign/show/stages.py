@@ -55,6 +55,7 @@ WITHOUT_JUDGMENTS = (
 METRICS = {
     "accuracy": "accuracy", "accuracy-dot": "accuracy (dot product)",
     "accuracy-nearest-mean": "accuracy (nearest mean)",
+    "accuracy-least-squares": "accuracy (least squares)",
     "agreement-with-teacher": "agreement with the teacher",
     "cka": "linear CKA", "confidence": "confidence", "cross-entropy": "cross-entropy (nats)",
     "divergence": "Jensen-Shannon divergence (nats)", "entropy-spearman": "correlation of entropies",

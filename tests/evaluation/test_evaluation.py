@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import softmax
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import pearsonr, rankdata, spearmanr
 
 from humalign.data.judgments import PAIRS, Choices, agreement, cosine_similarities, random_triplets
 from humalign.errors import HumalignError
@@ -73,6 +73,16 @@ def test_weighted_spearman_is_that_of_the_replicated_data(ties):
 def test_a_constant_side_has_no_correlation():
     found = correlation.spearman(correlation.Ranked(np.ones(5)), correlation.Ranked(np.arange(5.0)), [np.ones(5)])
     assert np.isnan(found).all()
+
+
+@pytest.mark.parametrize("scale", [0.5, 1000.0, 0.3, -1.0], ids=["halves", "beyond-16-bits", "other", "below-zero"])
+def test_ranks_of_many_rows_are_those_of_each(scale):
+    rng = np.random.default_rng(0)
+    rows, weights = scale * rng.integers(0, 300, (7, 200)), rng.integers(1, 5, 200).astype(float)
+    wanted = [rankdata(np.repeat(row, weights.astype(int))) for row in rows]
+    found = np.repeat(correlation.midranks(rows, weights), weights.astype(int), axis=1)
+    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(found[0], np.repeat(correlation.Ranked(rows[0]).midranks(weights), weights.astype(int)))
 
 
 def test_a_mean_over_triplets_varies_with_its_concepts_and_with_each_triplet(choices):

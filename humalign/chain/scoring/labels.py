@@ -49,6 +49,21 @@ def labels(run: Run) -> Iterator[Row]:
                 for task in dict.fromkeys(task for each in found.values() for task, _ in each):
                     each = {model: {m: e for (t, m), e in scored.items() if t == task} for model, scored in found.items()}
                     yield from measures(each, task, f"{name}/{shots}-shot")
+        if profile.evaluation.few_shot_validation:
+            yield from _least_squares(run, number, name, known, drawn, of_draws)
+
+
+def _least_squares(
+    run: Run, number: int, name: str, known: np.ndarray, drawn: np.ndarray, of_draws: np.ndarray
+) -> Iterator[Row]:
+    """k-shot classification by least squares, whose penalty is chosen on pictures set apart (units: image and support set)."""
+    settings = run.profile.evaluation
+    (apart,) = few_shot.supports(known, settings.few_shot_validation, 1, stream(run.profile, 24, number))
+    for shots in settings.shots:
+        support = few_shot.supports(known, shots, settings.few_shot_draws, stream(run.profile, 25, number, shots), ~apart)
+        given = support, drawn, few_shot.LEAST_SQUARES, of_draws, apart
+        found = {model: few_shot.of_images(x, known, *given) for model, x in labelled(run, name)}
+        yield from compared(found, "few-shot", f"{name}/{shots}-shot", f"accuracy-{few_shot.LEAST_SQUARES}")
 
 
 def _shares(files: list[str]) -> Float[np.ndarray, "images 10"]:

@@ -1,0 +1,138 @@
+"""Experiments that a benchmark has recorded: the search for a teacher, and the confirmation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from humalign.chain import origins
+from humalign.errors import HumalignError
+from humalign.evaluation.scores import above
+from humalign.show.cells import EMPTY, number
+from humalign.show.stages import name, short
+
+SEARCH, CONFIRMATION = "teacher_search", "confirmation"
+PRESENT = "present"
+# What is fitted, by the names of `benchmarks/teacher_search.yaml`, in the order of the table.
+MAPS = {
+    PRESENT: ("the teacher of this page", "answers"),
+    "our VICE": ("ridge", "our VICE"),
+    "our VICE, learned": ("ridge, dimensions weighted by answers", "our VICE"),
+    "present and our VICE": ("the last and the teacher, averaged", "our VICE, answers"),
+    "VICE": ("ridge", "public VICE"),
+    "SPoSE": ("ridge", "public SPoSE"),
+    "average": ("ridge", "all three"),
+    "average, certainty": ("ridge, sure objects weigh more", "all three"),
+    "average, whitened": ("ridge, whitening and rank", "all three"),
+    "average, bagged": ("ridge, mean over bags of objects", "all three"),
+    "average, learned": ("ridge, dimensions weighted by answers", "all three"),
+    "all of these": ("the last four together", "all three"),
+    "present and average": ("ridge, weighted, and the teacher, averaged", "all three, answers"),
+    "chosen": ("best inside the training objects", "any"),
+    "kernel": ("not affine: kernel ridge (RBF)", "all three"),
+    "two layers": ("not affine: network of two layers", "all three"),
+    "VICE, seen": ("no map: public VICE, has seen them", EMPTY),
+}
+UNITS = {
+    "persons": "people", "photographs": "92 photographs", "answers": "THINGS answers", "objects": "48 objects",
+}  # fmt: skip
+METRICS = {"answers": "accuracy", "persons": "rsa-each-person"}
+
+
+def table(experiment: str, folder: Path = origins.RECORDED) -> pd.DataFrame:
+    """Read the table of an experiment.
+
+    Raises:
+        HumalignError: it is not there, or lacks a column.
+    """
+    path = folder / f"{experiment}.csv"
+    try:
+        found = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        run = f"run benchmarks/{experiment}.py --record {folder}"
+        raise HumalignError(f"no table of numbers at {path} ({error}): {run}") from None
+    lacking = {"gain", "low", "value" if experiment == SEARCH else "measure"} - set(found)
+    if lacking:
+        names = ", ".join(sorted(lacking))
+        raise HumalignError(f"{path} has no column {names}: restore it from the repository")
+    return found
+
+
+def note(experiment: str, folder: Path = origins.RECORDED) -> dict[str, Any]:
+    """Read where the numbers of an experiment come from."""
+    found: dict[str, Any] = json.loads((folder / f"{experiment}.json").read_text())
+    return found
+
+
+# ---- the search --------------------------------------------------------------------------------------------
+
+
+def reached(rows: pd.DataFrame, what: str, metric: str = "accuracy-dot") -> pd.Series:
+    """Return what one map reaches, as a score."""
+    return _score(_one(rows, what, metric), metric, ("value", "low", "high"))
+
+
+def gain(rows: pd.DataFrame, what: str, metric: str = "accuracy-dot") -> pd.Series:
+    """Return a map's paired difference from its reference, as a score."""
+    row = _one(rows, what, metric)
+    return _score(row, above("accuracy", row["reference"]), ("gain", "gain low", "gain high"))
+
+
+def _one(rows: pd.DataFrame, what: str, metric: str) -> pd.Series:
+    found = rows[(rows["map"] == what) & (rows["metric"] == metric)]
+    if len(found) != 1:
+        raise KeyError(f"{len(found)} rows of {what!r} by {metric!r}, expected one")
+    return found.iloc[0]
+
+
+def _score(row: pd.Series, metric: str, columns: tuple[str, str, str]) -> pd.Series:
+    value, low, high = (row[column] for column in columns)
+    return pd.Series({"value": value, "low": low, "high": high, "n": int(row["n"]), "metric": metric})
+
+
+def searched(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of maps: targets, accuracy, and paired difference from the present teacher."""
+    shown = [
+        {"map": told, "targets": targets, "accuracy": number(reached(rows, what), between="\n{}"),
+         "less the teacher": EMPTY if what == PRESENT else number(gain(rows, what), between="\n{}")}
+        for what, (told, targets) in MAPS.items()
+    ]  # fmt: skip
+    return pd.DataFrame(shown)
+
+
+def gaps(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return by category how far the teacher is below the public VICE, which has seen the objects."""
+    metrics = [metric for metric in rows["metric"].unique() if ", " in metric]
+    found = [gain(rows, "VICE, seen", metric) for metric in metrics]
+    items = [metric.split(", ", 1)[1] for metric in metrics]
+    frame = pd.DataFrame([each.to_dict() | {"item": item} for each, item in zip(found, items, strict=True)])
+    return frame.sort_values("value", ascending=False, kind="stable")
+
+
+# ---- the confirmation --------------------------------------------------------------------------------------
+
+
+def gains(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the gains of a confirmation as scores, in its order."""
+    found = rows.rename(columns={"gain": "value"})
+    return found.assign(metric=[METRICS.get(measure, "rsa-spearman") for measure in rows["measure"]])
+
+
+def confirmed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of a confirmation: what is compared, the gain, how many gain, whether confirmed."""
+    shown = []
+    for row in gains(rows).to_dict("records"):
+        counted = row["above"] + row["below"]
+        half = [row["units"]] if row["units"].startswith("half") else []
+        sign = f"\np = {row['sign test']:.2g}" if counted else ""
+        over = " and ".join(name(stage) if "base" in stage else stage for stage in row["over"].split(" and "))
+        shown.append({
+            "units": ", ".join([f"{short(row['model'])}: {UNITS[row['measure']]}", *half]),
+            "over": over, "gain": number(row, between="\n{}"),
+            "up, down": f"{row['above']}, {row['below']}{sign}" if counted else EMPTY,
+            "confirmed": "yes" if row["confirmed"] else "no",
+        })  # fmt: skip
+    return pd.DataFrame(shown)
