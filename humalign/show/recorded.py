@@ -22,8 +22,8 @@ MAPS = {
     "our VICE": ("ridge", "our VICE"),
     "our VICE, learned": ("ridge, dimensions weighted by answers", "our VICE"),
     "present and our VICE": ("the last and the teacher, averaged", "our VICE, answers"),
-    "VICE": ("ridge", "public VICE"),
-    "SPoSE": ("ridge", "public SPoSE"),
+    "VICE": ("ridge", "published VICE"),
+    "SPoSE": ("ridge", "published SPoSE"),
     "average": ("ridge", "all three"),
     "average, certainty": ("ridge, sure objects weigh more", "all three"),
     "average, whitened": ("ridge, whitening and rank", "all three"),
@@ -34,7 +34,7 @@ MAPS = {
     "chosen": ("best inside the training objects", "any"),
     "kernel": ("not affine: kernel ridge (RBF)", "all three"),
     "two layers": ("not affine: network of two layers", "all three"),
-    "VICE, seen": ("no map: public VICE, has seen them", EMPTY),
+    "VICE, seen": ("no map: published VICE, has seen them", EMPTY),
 }
 UNITS = {
     "persons": "people", "photographs": "92 photographs", "answers": "THINGS answers", "objects": "48 objects",
@@ -104,7 +104,7 @@ def searched(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def gaps(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return by category how far the teacher is below the public VICE, which has seen the objects."""
+    """Return by category how far the teacher is below the published VICE, which has seen the objects."""
     metrics = [metric for metric in rows["metric"].unique() if ", " in metric]
     found = [gain(rows, "VICE, seen", metric) for metric in metrics]
     items = [metric.split(", ", 1)[1] for metric in metrics]
