@@ -47,6 +47,7 @@ CICHY = ("cichy-set1",)
 GATED = (*PETERSON, *CICHY, "king")
 # Labelled photographs, by their name in the scores.
 LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
+BREEDS = readers_imagenet.TASKS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,6 @@ from humalign.chain import features, sets, teach
 from humalign.chain.inputs import stream
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring.rows import Model, Row, Spread, compared, everyone, measures, weights
-from humalign.data import readers_imagenet
 from humalign.evaluation import few_shot, shift, soft_labels
 from humalign.evaluation.scores import Estimate
 
@@ -109,7 +108,7 @@ def breeds(run: Run) -> Iterator[Row]:
     profile, shots = run.profile, max(run.profile.evaluation.shots)
     pictured = sets.VALIDATION in sets.asked(profile)
     found = classes(sets.names(run, sets.VALIDATION)) if pictured else np.array([])
-    for number, task in enumerate(readers_imagenet.TASKS):
+    for number, task in enumerate(sets.BREEDS):
         hierarchy = sets.breeds(task)
         source, target = ({name for group in groups for name in group} for groups in (hierarchy.source, hierarchy.target))
         counts = {
