@@ -211,7 +211,7 @@ def _export(options: argparse.Namespace) -> None:
     from humalign.chain import exporting, pipeline
 
     run = pipeline.Run(profiles.load(options.profile), options.build.resolve())
-    print(exporting.take_away(run, options.folder, options.student, options.stage, options.part))
+    print(exporting.take_away(run, options.folder, options.student, options.stage, options.part, options.share))
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -46,7 +46,8 @@ EXAMPLES = {
   humalign few-shot torchvision:Flowers102/test efficientnet-lite0 --out scores.csv""",
     "export": """\
   humalign export aligned-lite0 --part fold0
-  humalign export control --profile things --stage unaligned --student efficientnet-lite1""",
+  humalign export control --profile things --stage unaligned --student efficientnet-lite1
+  humalign export half-way --profile things --share 0.5""",
     "convert": """\
   humalign convert SigLIP-B-alignet.tar.gz aligned-siglip""",
 }
@@ -180,6 +181,13 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         metavar="PART",
         default="",
         help="of the teacher that labelled its triplets: all, fold0, half1 (default: the first)",
+    )
+    export.add_argument(
+        "--share",
+        metavar="SHARE",
+        type=float,
+        default=1.0,
+        help="of what training changed in its weights: 0 the base, 1 the student itself (default: 1)",
     )
     in_folder(export, "where the run's artefacts are")
 

@@ -15,6 +15,7 @@ from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
 from humalign.models import export
 from humalign.models.backbones import Backbone, build
+from humalign.models.student import between
 from humalign.models.weights import metadata
 
 ABOUT = {
@@ -25,7 +26,9 @@ ABOUT = {
 WHOSE = {"human": "The judgments are people's.", "simulated": "The judgments are those of simulated observers, not of people."}
 
 
-def take_away(run: Run, folder: Path, backbone: str = "", stage: str = "aligned", part: str = "") -> Path:
+def take_away(
+    run: Run, folder: Path, backbone: str = "", stage: str = "aligned", part: str = "", share: float = 1.0
+) -> Path:
     """Write one student of a run as a model of its own.
 
     Args:
@@ -34,9 +37,10 @@ def take_away(run: Run, folder: Path, backbone: str = "", stage: str = "aligned"
         backbone: of the student; the first where none is named.
         stage: ``aligned``, or ``unaligned``, the control.
         part: of the teacher that labelled its triplets: ``all``, ``fold0``, ``half1``; the first where none is named.
+        share: of what training changed in its weights, from 0, the base, to 1, the student itself.
 
     Raises:
-        HumalignError: no such student, or it is not there yet.
+        HumalignError: no such student, or it is not there yet; a share that is not 0 to 1.
     """
     profile = run.profile
     every = features.taught(profile)
@@ -60,24 +64,28 @@ def take_away(run: Run, folder: Path, backbone: str = "", stage: str = "aligned"
     if not path.is_file():
         raise HumalignError(f"no student at {path}: run `humalign run students --profile {profile.source}` first")
     student = features.start(run, settings, stage).load(path)
+    if share != 1:
+        student = between(features.start(run, settings, stage), student, share)
     built = build(settings.backbone)
-    return export.save_pretrained(folder, built, student, _card(run, built, stage, part, path))
+    return export.save_pretrained(folder, built, student, _card(run, built, stage, part, share, path))
 
 
-def _card(run: Run, backbone: Backbone, stage: str, part: str, path: Path) -> export.Card:
+def _card(run: Run, backbone: Backbone, stage: str, part: str, share: float, path: Path) -> export.Card:
     profile = run.profile
     sources = [registry.source(name) for name in pipeline.sources(steps.STEPS, profile)]
     of = (
         f" The model is the student of the part {part}: neither it nor its teacher saw what that part holds out. The scores are means over"
         " the parts, each on what it holds out."
     )
+    mixed = f" Its weights are those of the base and a share of {share:g} of what training changed in them."
     return export.Card(
-        title=f"{backbone.name}, {stage}",
-        about=f"{ABOUT[stage]} {WHOSE[profile.evidence]}{of if part != 'all' else ''}",
+        title=f"{backbone.name}, {stage}" + f", share {share:g}" * (share != 1),
+        about=f"{ABOUT[stage]} {WHOSE[profile.evidence]}{of if part != 'all' else ''}{mixed if share != 1 else ''}",
         data=tuple(f"{entry.what}: {entry.licence}; {entry.attribution}; {entry.home}" for entry in sources),
         licence=backbone.recipe.licence,
         provenance=_metadata(path),
-        scores=_scores(run, backbone.name, stage),
+        # Those of the student itself are not those of a share of it.
+        scores=_scores(run, backbone.name, stage) if share == 1 else None,
     )
 
 

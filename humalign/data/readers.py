@@ -74,7 +74,7 @@ def embedding(path: str | Path, names: Sequence[str], order: Order) -> Float32[n
 
     Args:
         names: ids of the objects.
-        order: of the rows in the file, which are returned in the order of ``unique_id.txt``: `OLD` for the public VICE, `UNIQUE` for SPoSE.
+        order: of the file; rows are returned in that of ``unique_id.txt``: `OLD` for the published VICE, `UNIQUE` for SPoSE.
 
     Raises:
         HumalignError: not one row an object, a weight that is not finite, or below zero (SPoSE's -0.001 is let pass).

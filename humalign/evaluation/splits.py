@@ -29,6 +29,7 @@ WRITTEN = {
     ),
     "map": (r"(?P<set>.+?)/(?P<item>.+)",),
     "odd-one-out": (r"category/(?P<item>.+)", r"(?P<set>.+)/(?P<item>.+)"),
+    "price": (r"(?P<set>.+)/(?P<item>[^/]+)/(?P<x>[\d.]+)", r"(?P<set>.+)/(?P<item>[^/]+)", r"(?P<set>.+)"),
     "pull-selection": (r"(?P<x>[\d.e-]+)",),
     "subpopulation-shift": (r"(?P<set>.+)/(?P<x>\d+)-shot, (?P<item>.+)",),
     "vice-dimensions": (r"(?P<x>\d+): (?P<item>.+)",),

@@ -175,3 +175,21 @@ class Student(nn.Module):
                 f"{path} holds no such student ({str(error).splitlines()[0]}): delete it and run `make reproduce`"
             ) from None
         return self
+
+
+def between(base: Student, aligned: Student, share: float) -> Student:
+    """Return a student whose weights are those of a base and a share of the way to an aligned one: 0 the base, 1 the aligned one.
+
+    Raises:
+        HumalignError: a share that is not 0 to 1, or students of different networks.
+    """
+    if not 0 <= share <= 1:
+        raise HumalignError(f"a share of {share:g}: give a number from 0, the base, to 1, the aligned student")
+    start, end = base.state_dict(), aligned.state_dict()
+    if {name: value.shape for name, value in start.items()} != {name: value.shape for name, value in end.items()}:
+        raise HumalignError("the two students are of different networks: give one network before and after training")
+    found = copy.deepcopy(aligned)
+    # Counters are no weights: they stay as they are.
+    mixed = {name: start[name].lerp(end[name], share) if end[name].is_floating_point() else end[name] for name in end}
+    found.load_state_dict(mixed)
+    return found

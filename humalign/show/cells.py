@@ -19,7 +19,7 @@ COLUMNS, LONG = 5, 8
 # Metrics that count things: shown without decimals and without an interval.
 COUNTS = ("dimensions", "superclasses", "classes-taught", "classes-tested", "classes-both")
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
-LONG_WORD, INTERVAL = re.compile(r"[\w:/.-]{8}(?=[\w:/.-]{4})"), re.compile(r"\S+ to \S+")
+LONG_WORD, INTERVAL = re.compile(r"[\w:/.]{12,}"), re.compile(r"\S+ to \S+")
 # Of the table alone, so that it looks the same in a notebook and in the book.
 STYLE = """<style>
 div.humalign table.humalign-table { display: table; width: auto; max-width: 100%; border-collapse: collapse; }
@@ -108,12 +108,19 @@ class Table:
 
 
 def _cell(text: str) -> str:
-    """Return a cell as HTML; a long word, such as a digest, may break."""
-    if not LINK.search(text):
-        text = LONG_WORD.sub("\\g<0>\u200b", text)
+    """Return a cell as HTML; a digest or a path may break."""
+    text = re.sub(f"{LINK.pattern}|{LONG_WORD.pattern}", _breakable, text)
     first, _, more = LINK.sub(r'<a href="\2">\1</a>', html.escape(text)).partition("\n")
     small = '<small class="interval">' if INTERVAL.fullmatch(more) else "<small>"
     return first + (f"{small}{more.replace(chr(10), '<br>')}</small>" if more else "")
+
+
+def _breakable(found: re.Match[str]) -> str:
+    """Return a link as it is, and a long word that is none of a language with places where it may break."""
+    word = found[0]
+    if found[1] or word.isalpha():
+        return word
+    return "\u200b".join(word[at : at + 8] for at in range(0, len(word), 8))
 
 
 def _plain(text: str) -> str:

@@ -63,18 +63,19 @@ CLAIMS: dict[str, Claim] = {
                        "06_map"),
     "alike": Claim("Models become more alike.", {}, ("alike", "alike-cka"), "06_map"),
     "few-shot": Claim("Classifiers of few examples a class are better.", {"task": "few-shot"},
-                      ("few-shot", "few-shot-textures"), "08_costs"),
+                      ("few-shot", "few-shot-textures"), "08_costs", lacking="in place of the paper's ten sets, one shot"),
     "robustness": Claim("Classifiers are more robust to a shift of their pictures.",
-                        {"task": ("style-shift", "natural-adversarial")}, ("corruptions",), "08_costs",
-                        lacking="BREEDS and ImageNet-A need photographs that are not at hand"),
+                        {"task": ("style-shift", "natural-adversarial")}, ("corruptions", "lost"), "08_costs",
+                        lacking="in place of BREEDS and ImageNet-A, whose photographs are not at hand"),
 }
 
 
 def verdict(found: Sequence[Gain], risen: float | None = None) -> str:
     """Return the verdict on a claim that alignment makes something better.
 
-    Each gain is the paired difference of the aligned model from the best baseline that no judgment entered,
-    and counts as better or worse where its 95 % interval lies on that side of zero, else as unclear.
+    Each gain is the paired difference of the aligned model from the best baseline that no judgment entered. It
+    counts as better where the 95 % interval of the difference from every such baseline lies above zero, as worse
+    where that from the best one lies below, else as unclear.
 
     - ``not tested``: there is no gain to look at.
     - ``yes``: every gain is better. ``smaller``: every gain is better, but each interval of the rise from the
@@ -107,15 +108,15 @@ def verdicts(scores: pd.DataFrame) -> dict[str, str]:
                     for key, several in found.items()}
 
 
-def table(scores: pd.DataFrame, caption: str = "What the paper says, and what people's data here say") -> Table:
+def table(scores: pd.DataFrame, caption: str = "What the paper says, and what the data here say") -> Table:
     """Return the claims: the paper's numbers with their trust, ours with 95 % intervals, and the verdict."""
     rows, every = [], []
     for claim in CLAIMS.values():
         found = _gains(scores, claim)
         every += [gain.rows for gain in found]
-        here = "; ".join(f"{gain.who} {_amount(gain)}" for gain in found
+        here = "; ".join(f"{gain.who} {_amount(gain.over)}" for gain in found
                          if gain.measure is found[0].measure) or cells.EMPTY
-        small = [f"{gain.measure.title}, {gain_said(gain)}" for gain in found]
+        small = [f"{gain.measure.title}, {gain_said(gain, _risen(claim))}" for gain in found]
         word = verdict(found, _risen(claim))
         rows.append({
             "the paper says": "\n".join(filter(None, (claim.says, *_numbers(claim)))),
@@ -126,17 +127,31 @@ def table(scores: pd.DataFrame, caption: str = "What the paper says, and what pe
     return Table(pd.DataFrame(rows), caption, foot=links.line(scored, __name__, "table"))
 
 
-def gain_said(gain: Gain) -> str:
-    """Say a gain: ``CLIP +5.8 points (5.0 to 6.7; n = 37,714) over before, centred``."""
-    low, high = (cells.rounded(gain.over, end) for end in ("low", "high"))
-    about = f"({low} to {high}; n = {gain.over['n']:,}) over {name(gain.best['stage'])}"
-    return f"{gain.who} {_amount(gain)} {about}"
+def gain_said(gain: Gain, risen: float | None = None) -> str:
+    """Say a gain: ``CLIP +5.8 points (5.0 to 6.7; n = 37,714) over before, centred``.
+
+    Args:
+        gain: which.
+        risen: the rise from the network as it was that the paper gives; ours from there is said beside it.
+    """
+    n = gain.over["n"]
+    said = f"{gain.who} {_over(gain.over, f'n = {n:,}')} over {name(gain.best['stage'])}"
+    if gain.side == "unclear" and gain.least["reference"] != gain.best["stage"]:
+        said += f"; {_over(gain.least)} over {name(gain.least['reference'])}"
+    if risen is not None and gain.raw is not None:
+        said += f"; {_over(gain.raw)} over before, in the paper {100 * risen:+.1f}"
+    return said
 
 
-def _amount(gain: Gain) -> str:
-    metric = str(gain.over["metric"])
+def _over(difference: pd.Series, *more: str) -> str:
+    low, high = (cells.rounded(difference, end) for end in ("low", "high"))
+    return f"{_amount(difference)} ({'; '.join((f'{low} to {high}', *more))})"
+
+
+def _amount(difference: pd.Series) -> str:
+    metric = str(difference["metric"])
     unit = " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
-    return cells.rounded(gain.over) + unit
+    return cells.rounded(difference) + unit
 
 
 def _gains(scores: pd.DataFrame, claim: Claim) -> list[Gain]:

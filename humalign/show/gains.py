@@ -49,7 +49,7 @@ DOUBT = {"task": "uncertainty", "split": "repeated triplets, unseen objects", "m
 MEASURES: dict[str, Measure] = {
     "teacher": Measure("Odd one out, unseen objects", PEOPLE | {"split": "unseen objects"}, "teacher", PEOPLE),
     "students": Measure("Odd one out, THINGS photographs", ANSWERS, people=PEOPLE),
-    "vice": Measure("Similarity in the public VICE", VICE),
+    "vice": Measure("Similarity in the published VICE", VICE),
     "similarity": Measure("Similarity of 92 photographs", SIMILARITY, people=SIMILARITY),
     "doubt": Measure("Unsure where people are", DOUBT, "teacher"),
     "hierarchy": Measure("Distances follow WordNet", {
@@ -64,7 +64,9 @@ MEASURES: dict[str, Measure] = {
         "task": "few-shot", "set": "textures", "metric": "accuracy"}, last=True),
     "corruptions": Measure("Corrupted CIFAR-10", {
         "task": "corruption", "split": "cifar10/all", "metric": "accuracy"}),
-    "soft-labels": Measure("People's labels of CIFAR-10", {
+    "lost": Measure("Lost to corruption, CIFAR-10 (below zero is better)", {
+        "task": "corruption", "split": "cifar10/all", "metric": "loss"}),
+    "soft-labels": Measure("People's labels of CIFAR-10 (below zero is better)", {
         "task": "soft-labels", "set": "cifar10", "metric": "cross-entropy"}, last=True),
 }
 # Those of the first page, from top to bottom.
@@ -82,6 +84,7 @@ class Gain:
         best: the best baseline without judgments of which there is a paired difference.
         after: with alignment.
         over: the paired difference of ``after`` from ``best``.
+        least: the paired difference from the baseline that it exceeds least surely; often ``over`` itself.
         raw: the paired difference of ``after`` from ``before``, or None.
         people: people's own score, or None.
     """
@@ -92,20 +95,20 @@ class Gain:
     best: pd.Series
     after: pd.Series
     over: pd.Series
+    least: pd.Series
     raw: pd.Series | None
     people: pd.Series | None
 
     @property
     def side(self) -> str:
-        """``better``, ``worse``, or ``unclear`` where the 95 % interval of the difference includes zero."""
-        sign = -1 if str(self.after["metric"]) in MORE_IS_WORSE else 1
-        low, high = sorted((sign * self.over["low"], sign * self.over["high"]))
-        return "better" if low > 0 else "worse" if high < 0 else "unclear"
+        """``better`` than every baseline, ``worse`` than the best one, or ``unclear`` where a 95 % interval includes zero."""
+        metric = str(self.after["metric"])
+        return "better" if _ends(self.least, metric)[0] > 0 else "worse" if _ends(self.over, metric)[1] < 0 else "unclear"
 
     @property
     def rows(self) -> pd.DataFrame:
         """The rows of the scores that it is made of."""
-        return pd.DataFrame([self.before, self.best, self.after, self.over])
+        return pd.DataFrame([self.before, self.best, self.after, self.over, self.least]).drop_duplicates()
 
     @property
     def who(self) -> str:
@@ -143,9 +146,18 @@ def of(scores: pd.DataFrame, name: str, over: Sequence[str] = WITHOUT_JUDGMENTS)
         if np.isnan(gain["value"]):
             continue
         raw = pick(own, stage=measure.stage, metric=above(metric, before.iloc[0]["stage"]))
+        known = paired.dropna(subset="value")
+        least = known.loc[min(known.index, key=lambda at: _ends(known.loc[at], metric)[0])]
         first, top = (None if rows is None or len(rows) != 1 else rows.iloc[0] for rows in (raw, people))
-        gains.append(Gain(measure, str(model), before.iloc[0], best, after.iloc[0], gain, first, top))
+        gains.append(Gain(measure, str(model), before.iloc[0], best, after.iloc[0], gain, least, first, top))
     return gains
+
+
+def _ends(difference: pd.Series, metric: str) -> tuple[float, float]:
+    """Return the interval of a difference, turned so that above zero is better."""
+    sign = -1 if metric in MORE_IS_WORSE else 1
+    low, high = sorted((sign * difference["low"], sign * difference["high"]))
+    return low, high
 
 
 def every(scores: pd.DataFrame, names: Sequence[str] = MAIN) -> list[Gain]:

@@ -7,14 +7,18 @@ import binascii
 import html
 import itertools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from humalign.errors import HumalignError, nearest
+from humalign.evaluation.scores import one as only
+from humalign.evaluation.scores import pick, read
+from humalign.show import cells
 from humalign.show.illustrations import of, part, rule
 from humalign.show.photographs import Picture, bar, card, heat, percent, said, tag
-from humalign.show.stages import LABELS, short
+from humalign.show.stages import ANSWERS, LABELS, short
 
 Json = Mapping[str, Any]
 VICE = "model of people (VICE)"
@@ -141,7 +145,8 @@ def diagram(shown: Any) -> Picture:
     """Draw the chain: six boxes from the pretrained network to the evaluation, with a picture in each."""
     one, found = part(shown, "followed"), of(shown)
     names, odd = one["names"], int(np.argmax(one["votes"]))
-    counts = part(shown, "flipped", one["student"])["counts"]["base"]
+    scored = pick(read(Path(getattr(shown, "path", shown))), model=one["student"], **ANSWERS)
+    answers = {stage: only(scored, stage=stage) for stage in ("base", "aligned")}
 
     def three(place: int, label: str, stage: str) -> str:
         cards = "".join(
@@ -152,10 +157,6 @@ def diagram(shown: Any) -> Picture:
 
     whose = short(found["matrices"][0]["model"]) if found["matrices"] else "the teacher"
     pool, grid = found.get("pseudo-labelled", {}), next(iter(found["matrices"]), None)
-    before, now = (
-        (counts["both"] + counts["lost"]) / counts["answers"],
-        (counts["both"] + counts["gained"]) / counts["answers"],
-    )
     pairs = (
         ""
         if grid is None
@@ -177,8 +178,8 @@ def diagram(shown: Any) -> Picture:
         )
     )
     agree = "".join(
-        f'<p class="hp-say">{LABELS[stage]}: {100 * share:.1f} %</p>{bar(share, stage)}'
-        for stage, share in (("base", before), ("aligned", now))
+        f'<p class="hp-say">{LABELS[stage]}: {cells.rounded(row)} %</p>{bar(row["value"], stage)}'
+        for stage, row in answers.items()
     )
     boxes = {
         "Pretrained network": (
@@ -203,7 +204,7 @@ def diagram(shown: Any) -> Picture:
         ),
         "Evaluation": (
             agree,
-            f"The student's agreement with {counts['answers']} answers about unseen photographs.",
+            f"The student's agreement with {answers['base']['n']} answers about unseen photographs.",
         ),
     }
     drawn = "".join(

@@ -168,8 +168,8 @@ HERE: tuple[tuple[dict[str, str], dict[str, str], str], ...] = (
     ({"task": "hierarchy", "stage": "aligned"},
      {"stage": "aligned", "task": "hierarchy", "split": "things-photographs/same-category", "metric": "standardised-distance-above-base"},
      "no: photographs that share a category of THINGS, a small student"),
-    *(({"task": "few-shot", "stage": stage}, {"stage": stage, "task": "few-shot", "split": "cifar10/10-shot", "metric": "accuracy"},
-       "no: CIFAR-10, a small student") for stage in ("base", "aligned")),
+    *(({"task": "few-shot", "stage": stage}, {"stage": stage, "task": "few-shot", "split": "cifar10/1-shot", "metric": "accuracy"},
+       "no: CIFAR-10 alone, a small student") for stage in ("base", "aligned")),
     *(({"task": "breeds", "split": split}, {"task": "breeds", "split": split, "metric": "superclasses"}, "yes: the same hierarchy")
       for split in ("living-17", "nonliving-26", "entity-13", "entity-30")),
     ({"task": "calibration", "metric": "majority-share"},

@@ -43,8 +43,8 @@ LABELS = {
     "teacher-whitened": "before, whitened", "teacher-random": "before, random map",
     "predecessor": "gLocal recipe", "teacher-one-hot": "teacher, plain",
     "ridge-strict": "ridge, our VICE", "teacher-distilled": "teacher, our VICE", "teacher": "teacher",
-    "ridge": "ridge, public VICE", "teacher-published": "teacher, public VICE",
-    "observer": "public VICE", "ceiling": "people",
+    "ridge": "ridge, published VICE", "teacher-published": "teacher, published VICE",
+    "observer": "published VICE", "ceiling": "people",
 }
 # Stages that no judgment entered; gains are quoted over the best of them.
 WITHOUT_JUDGMENTS = (

@@ -148,4 +148,4 @@ def test_the_correlation_with_wordnet_is_laid_out_and_said_by_the_paired_interva
     assert said == "aligned less before is +0.40 (0.30 to 0.50; n = 40)"
     assert "includes zero" in sentences.change(scores, "unaligned", "base", **steps)
     frame = tables.layout(scores, rows=("set", "stage"), columns="difference", differences=("base",), **steps).frame
-    assert frame["stage"].tolist() == ["before", "teacher", "public VICE", "before", "control", "aligned"]
+    assert frame["stage"].tolist() == ["before", "teacher", "published VICE", "before", "control", "aligned"]

@@ -302,6 +302,36 @@ def test_export_writes_a_student_of_a_run(finished, capsys):
     assert registry.source("efficientnet-lite1-weights").what not in text, "which the demo does not use"
 
 
+def test_export_writes_a_share_of_what_training_changed(finished):
+    folder, pixels, features = finished
+    base, of_student = backbones.build("efficientnet-lite0"), {}
+    for share in ("0", "0.5", "1"):
+        out = folder / f"out{share}"
+        assert cli.main(["export", "--build", str(folder / "build"), "--part", "fold1", "--share", share, str(out)]) == 0
+        of_student[share] = load_file(out / "model.safetensors")
+    with torch.no_grad():
+        close(timm.create_model(f"local-dir:{folder / 'out0'}", pretrained=True).eval()(pixels * 2 - 1), base(pixels))
+        close(timm.create_model(f"local-dir:{folder / 'out1'}", pretrained=True).eval()(pixels * 2 - 1), features)
+    moved = 0
+    for name, value in of_student["0.5"].items():
+        start, end = of_student["0"][name], of_student["1"][name]
+        torch.testing.assert_close(value, ((start + end) / 2).to(value.dtype) if value.is_floating_point() else end)
+        moved += not torch.equal(start, end)
+    assert moved > 10
+    text = (folder / "out0.5" / "README.md").read_text()
+    assert "# efficientnet-lite0, aligned, share 0.5" in text and "a share of 0.5 of what training changed" in text
+    assert "This model was not scored." in text, "the scores are those of the whole way"
+
+
+@pytest.mark.parametrize("share", ["1.5", "-0.1", "nan"])
+def test_a_share_beyond_base_and_student_is_one_line(share, finished, capsys):
+    folder = finished[0]
+    arguments = ["--build", str(folder / "build"), "--part", "fold1", f"--share={share}", str(folder / "out")]
+    assert cli.main(["export", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "give a number from 0, the base, to 1" in error and not (folder / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

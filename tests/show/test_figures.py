@@ -384,7 +384,7 @@ def test_stages_of_one_label_stand_together_below_a_key_and_the_ceiling_comes_la
     assert np.diff(heights) == pytest.approx([-1, -1, -1.6, -1, -1, -1.6, -1, -1, -1.6])
     assert dashed(above) == dashed(below) == [0.6]
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["before", "ridge, public VICE", "teacher"]
+    assert [text.get_text() for text in legend.get_texts()] == ["before", "ridge, published VICE", "teacher"]
     assert "dashed: one of 900 people" in figure.get_supxlabel().replace("\n", " ")
 
 
