@@ -27,8 +27,8 @@ from humalign import profiles, triplets
 from humalign.data import pixels
 from humalign.data.images import Files
 from humalign.data.judgments import PAIRS
-from humalign.distil.batches import DenseTriplets, FileRows, ahead
-from humalign.distil.distill import Distillation, Engine, distill, load_step
+from humalign.distil.batches import DenseTriplets, FileRows, ahead, load_step
+from humalign.distil.distill import Distillation, Engine, distill
 from humalign.distil.ranks import join
 from humalign.models.backbones import build
 from humalign.models.student import Student

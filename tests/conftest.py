@@ -1,13 +1,41 @@
 """What all tests share."""
 
+import importlib
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+CI = Path(__file__).parents[1] / ".ci"
+
 # Figures are drawn to files; nothing opens a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(scope="session")
+def ci():
+    """Return a function that imports a program of the checks by its name."""
+
+    def load(name):
+        sys.path.insert(0, str(CI))
+        try:
+            return importlib.import_module(name)
+        finally:
+            sys.path.remove(str(CI))
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def check_book(ci):
+    """Import the check of the book, which opens a browser; skipped where there is none."""
+    browsers = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    if not shutil.which("chromedriver") or not any(map(shutil.which, browsers)):
+        pytest.skip("no chromium and chromedriver here")
+    return ci("check_book")
 
 
 @pytest.fixture

@@ -122,6 +122,22 @@ def test_an_import_goes_down_only(module):
     assert not above, f"{module} imports {above[0]}, which stands above {floor}"
 
 
+SCORING = [module for module in MODULES if module.parts[1:3] == ("chain", "scoring")]
+READS, FITS = {"locate", "read_csv"}, {"fit", "regressed", "tuned", "MixedEffectsTeacher", "AffineTeacher", "leave_three_out"}
+
+
+@pytest.mark.parametrize("module", SCORING, ids=lambda path: path.name)
+def test_no_evaluation_reads_a_data_set_itself_or_fits_a_teacher(module):
+    tree = ast.parse((ROOT / f"{module}.py").read_text())
+    data = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "humalign.data"]
+    read = [alias.name for node in data for alias in node.names if alias.name.startswith("readers")]
+    assert not read, f"{module} imports {read[0]}: read it in humalign/chain/sets.py"
+    called = {node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+              for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not called & READS, f"{module} reads a file: do so in humalign/chain/sets.py"
+    assert not called & FITS, f"{module} fits a teacher: do so in humalign/chain/further.py"
+
+
 def test_every_module_imports_without_jupyter_and_without_open_clip():
     names = [".".join(path.parts).removesuffix(".__init__") for path in MODULES]
     program = f"""

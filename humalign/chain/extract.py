@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import authors, embed, features, sets
+from humalign.chain import authors, embed, features, further, sets
 from humalign.chain.features import feature_file
 from humalign.chain.inputs import progress_bar
 from humalign.chain.pipeline import Rows, Run
@@ -24,7 +24,7 @@ from humalign.profiles import Student as Settings
 def feature_files(profile: Profile) -> list[str]:
     """Name what the step leaves."""
     extracted = [(student.backbone, part, stage) for student, part, stage in _extracted(profile)]
-    return [feature_file(*each) for each in (*extracted, *features.whitened(profile))]
+    return [*(feature_file(*each) for each in (*extracted, *features.whitened(profile))), *further.files(profile)]
 
 
 def _extracted(profile: Profile) -> list[tuple[Settings, str, str]]:
@@ -60,6 +60,7 @@ def extract(run: Run, provenance: Provenance) -> None:
 
         run.kept(provenance.key, [feature_file(settings.backbone, part, stage)], make)
     _whiten(run, provenance)
+    further.fit(run, provenance)
 
 
 def _whiten(run: Run, provenance: Provenance) -> None:

@@ -106,7 +106,7 @@ def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray
         HumalignError: dissimilarities that do not follow the dimensions: rows in another order than their names.
     """
     path = registry.locate("things-48")
-    judged, rows = readers.things48(path, known.names)
+    judged, rows = sets.things_48(known.names)
     own = rsa.choice_dissimilarities(people.dot_similarity(known.published[rows]))
     pairs = np.triu_indices(len(rows), 1)
     if (alike := float(np.corrcoef(own[pairs], judged[pairs])[0, 1])) < LEAST_ALIKE:

@@ -105,12 +105,22 @@ def chain(steps: Mapping[str, Step], last: str) -> list[str]:
 
 def key_of(steps: Mapping[str, Step], name: str, profile: Profile) -> str:
     """Return the key of a step: it changes with anything that could change its artefacts."""
-    step = steps[name]
+    return keys_of(steps, name, profile)[name]
+
+
+def keys_of(steps: Mapping[str, Step], last: str, profile: Profile) -> dict[str, str]:
+    """Return the keys of a step and of everything it stands on, in order; that of each is made once."""
+    found: dict[str, str] = {}
+    for name in chain(steps, last):
+        found[name] = _key(steps[name], name, [found[need] for need in steps[name].needs], profile)
+    return found
+
+
+def _key(step: Step, name: str, before: list[str], profile: Profile) -> str:
     settings = {field: _setting(profile, field) for field in (*step.settings, "name", "seed", "threads", "evidence")}
     files = [path for pattern in step.files for path in sorted(PACKAGE.parent.glob(pattern))]
     code = keys.code(step.make, [path for path in files if path.suffix == ".ipynb"], step.tables(profile))
     read = [registry.identity(source) for source in step.sources(profile)]
-    before = [key_of(steps, need, profile) for need in step.needs]
     return fingerprint(name, settings, before, code, [sha256(path) for path in files], read, versions())
 
 
@@ -141,7 +151,7 @@ def execute(steps: Mapping[str, Step], last: str, run: Run, say: Callable[[str],
     """
     with processes.held(run.folder):
         # Keys are taken before the first step starts: they must speak of the code that runs, not of an edit meanwhile.
-        keys = {name: key_of(steps, name, run.profile) for name in chain(steps, last)}
+        keys = keys_of(steps, last, run.profile)
         names = list(keys)
         if steps[last].makes_needs and not all(is_good(steps, name, run, keys[name]) for name in names[:-1]):
             names = [last]

@@ -14,12 +14,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from humalign.chain import own
 from humalign.chain.inputs import stream
-from humalign.data import imagenet, labelled_sets, named, readers, readers_imagenet, readers_levels, readers_similarity, registry
+from humalign.data import (
+    imagenet,
+    labelled_sets,
+    named,
+    readers,
+    readers_imagenet,
+    readers_labels,
+    readers_levels,
+    readers_similarity,
+    registry,
+    wordnet,
+)
 from humalign.data.combined import Held, Joined, Mirrored
 from humalign.data.corruptions import CORRUPTIONS, SEVERITIES, Corrupted
 from humalign.data.emoji import STYLES, EmojiImages
@@ -36,6 +47,7 @@ CICHY = ("cichy-set1",)
 GATED = (*PETERSON, *CICHY, "king")
 # Labelled photographs, by their name in the scores.
 LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
+BREEDS = readers_imagenet.TASKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +171,32 @@ def judged(profile: Profile, name: str) -> readers_similarity.SimilarityJudgment
         "king": readers_similarity.arrangements_king,
     }
     return readers_of[source](registry.locate(f"{source}-judgments"))
+
+
+def things_48(names: Sequence[str]) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray, " m"]]:
+    """Return people's dissimilarities of 48 THINGS objects, and the rows of these among all names."""
+    return readers.things48(registry.locate("things-48"), names)
+
+
+def cifar10_shares(files: list[str]) -> Float[np.ndarray, "images 10"]:
+    """Return people's labels of pictures of CIFAR-10, by their names."""
+    people_say = readers_labels.cifar10h(registry.locate("cifar10h"))
+    return readers_labels.of_pictures(people_say, labelled_sets.cifar10_labels(files, "the pictures of CIFAR-10"))
+
+
+def breeds(task: str) -> readers_imagenet.Superclasses:
+    """Return which classes of ImageNet belong together in a task of BREEDS."""
+    return readers_imagenet.breeds(registry.locate("breeds-hierarchy"), task)
+
+
+def hypernyms() -> wordnet.Hypernyms:
+    """Return what stands right above every noun of WordNet."""
+    return wordnet.hypernyms(registry.locate("wordnet-nouns"))
+
+
+def nouns(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the identifiers in WordNet of THINGS objects; empty where one has none."""
+    return wordnet.things_ids(registry.locate("things-names"), names)
 
 
 def _judged(profile: Profile, name: str) -> ImageSet:

@@ -19,6 +19,7 @@ from humalign.chain import own
 from humalign.chain.inputs import progress_bar
 from humalign.chain.pipeline import Run
 from humalign.chain.registered import (
+    BREEDS,
     CICHY,
     GATED,
     LABELLED,
@@ -28,14 +29,19 @@ from humalign.chain.registered import (
     TRAIN,
     VALIDATION,
     at_hand,
+    breeds,
+    cifar10_shares,
     corrupted,
+    hypernyms,
     judged,
     labelled,
     levels_answers,
     load,
+    nouns,
     photographs,
     similarity_92,
     sources_of,
+    things_48,
     training,
 )  # fmt: skip
 from humalign.data import pixels, readers, registry
@@ -48,10 +54,10 @@ from humalign.models.released.catalogue import MODELS, NETWORKS
 from humalign.profiles import Profile, Student
 
 __all__ = [
-    "CICHY", "EVALUATIONS", "GATED", "LABELLED", "PETERSON", "SETS", "TRAIN", "VALIDATION", "asked", "at_hand", "corrupted", "embedded",
-    "evaluated", "evaluations", "from_pixels", "judged", "judged_pictures", "labelled", "left_out", "levels_answers", "load", "names",
-    "objects_judged", "photographs", "pixel_files", "prepare", "prepared", "scored", "similarity_92", "size_of", "sources", "sources_of",
-    "store", "training", "unjudged",
+    "BREEDS", "CICHY", "EVALUATIONS", "GATED", "LABELLED", "PETERSON", "SETS", "TRAIN", "VALIDATION", "asked", "at_hand", "breeds",
+    "cifar10_shares", "corrupted", "embedded", "evaluated", "evaluations", "from_pixels", "hypernyms", "judged", "judged_pictures",
+    "labelled", "left_out", "levels_answers", "load", "names", "nouns", "objects_judged", "photographs", "pixel_files", "prepare",
+    "prepared", "scored", "similarity_92", "size_of", "sources", "sources_of", "store", "things_48", "training", "unjudged",
 ]  # fmt: skip
 
 # What each evaluation looks at, beside what the profile names under `data`, and the registered sources that it reads beside pictures.

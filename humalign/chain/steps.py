@@ -8,6 +8,7 @@ from humalign.chain import (
     embed,
     evaluate,
     extract,
+    further,
     illustrate,
     judged,
     keys,
@@ -70,6 +71,8 @@ def _scored(run: Run) -> Rows:
     ]
 
 
+# What the teachers depend on that are fitted for scores alone.
+FITTED = tuple(f"evaluation.{field}" for field in ("names", "image_folds", "curve_shares", "recovery_answers", "recovery_dim"))
 SHOWN = ("data", "teachers.judged", "teachers.backbones", "teachers.further", "students.backbone", "students.frozen", "students.trained")
 STEPS: dict[str, Step] = {
     # Pictures decoded and squashed once, where whole networks are trained on them.
@@ -132,12 +135,12 @@ STEPS: dict[str, Step] = {
     ),
     "features": Step(
         needs=("students",),
-        settings=(),
+        settings=FITTED,
         outputs=extract.feature_files,
         summary=extract.summary,
         make=extract.extract,
-        tables=_sets,
-        sources=lambda profile: weights_of(*profile.backbones),
+        tables=lambda profile: {**_sets(profile), ("humalign.chain.further", "FURTHER"): profile.evaluation.names},
+        sources=lambda profile: [*weights_of(*profile.backbones), *further.sources(profile)],
     ),
     "scores": Step(
         needs=("features",),

@@ -27,7 +27,7 @@ from humalign.chain.pipeline import Rows, Run
 from humalign.data.judgments import ByObject, random_triplets
 from humalign.distil.ranks import join
 from humalign.errors import HumalignError, nearest
-from humalign.evaluation import people
+from humalign.evaluation import left_out, people
 from humalign.profiles import Profile, Teacher
 from humalign.teach import vice
 from humalign.teach.mixed_effects import MixedEffectsTeacher
@@ -254,7 +254,7 @@ def vice_says(profile: Profile, teacher: Teacher, published: Float[np.ndarray, "
 def tuned(profile: Profile, teacher: Teacher, shown: Float[np.ndarray, "images dim"], answers: ByObject) -> AffineTeacher:
     """Fit a teacher whose settings are cross-validated over the given photographs alone."""
     grids = [{"residual": teacher.residuals, "ridge": teacher.ridges}, {"keep": teacher.keeps}]
-    return people.tuned(shown, answers, grids, profile.seed, dim=DIM)
+    return left_out.tuned(shown, answers, grids, profile.seed, dim=DIM)
 
 
 LEARNERS: dict[str, Callable[[Run, Teacher, str, Part, int], Fitted]] = {

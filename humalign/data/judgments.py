@@ -84,9 +84,7 @@ class Choices:
 
     Attributes:
         triplets: (n, 3) indices of objects.
-        counts: (n, 3) answers for the pairs (ij, ik, jk).
-
-    Both may be given as lists or arrays of any type; they are kept as int64.
+        counts: (n, 3) answers for the pairs (ij, ik, jk); both are given as lists or arrays of any type, and kept as int64.
 
     Raises:
         HumalignError: triplets that ``check_triplets`` refuses; counts that are negative, no whole numbers, of another shape, or

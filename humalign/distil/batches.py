@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from humalign.data.judgments import number
+from humalign.distil.ranks import Ranks
 from humalign.errors import HumalignError
 from humalign.teach.objectives import pair_similarities
 from humalign.triplets import LabelledTriplets
@@ -180,3 +181,19 @@ def ahead(load: Callable[[int], T], steps: Iterable[int], depth: int) -> Iterato
             yield waiting.popleft().result()
     finally:
         thread.shutdown(cancel_futures=True)
+
+
+def load_step(plan: Plan, inputs: Inputs, ranks: Ranks, number: int) -> tuple[Tensor, Step]:
+    """Read a step's inputs and labels, and send them to the device."""
+
+    def sent(tensor: Tensor) -> Tensor:
+        if ranks.device.type == "cpu" or tensor.device == ranks.device:
+            return tensor.to(ranks.device)
+        # From pinned memory a copy runs beside the computation. The current device belongs to the thread: without this line every
+        # process would open the first GPU too.
+        with torch.cuda.device(ranks.device):
+            return tensor.pin_memory().to(ranks.device, non_blocking=True)
+
+    batch = plan.step(number, ranks.rank, ranks.world)
+    triplets, similarities = sent(batch.triplets), sent(batch.similarities)
+    return sent(inputs[batch.images]), dataclasses.replace(batch, triplets=triplets, similarities=similarities)

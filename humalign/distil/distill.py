@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from humalign import triplets
-from humalign.distil.batches import DenseTriplets, FileRows, Inputs, Plan, Step, ahead
+from humalign.distil.batches import DenseTriplets, FileRows, Inputs, Plan, Step, ahead, load_step
 from humalign.distil.checkpoint import Checkpoint, Log
 from humalign.distil.optimiser import AdamTowardsInit, Pull, warmup_cosine
 from humalign.distil.ranks import Ranks, join
@@ -290,19 +290,3 @@ def refuse_unsound(
     for finding in triplets.audit(labelled, images, embeddings, listed):
         if not finding.ok:
             raise HumalignError(f"the triplet file fails its audit ({finding.check}: {finding.seen}): see `humalign audit FILE`")
-
-
-def load_step(plan: Plan, inputs: Inputs, ranks: Ranks, number: int) -> tuple[Tensor, Step]:
-    """Read a step's inputs and labels, and send them to the device."""
-
-    def sent(tensor: Tensor) -> Tensor:
-        if ranks.device.type == "cpu" or tensor.device == ranks.device:
-            return tensor.to(ranks.device)
-        # From pinned memory a copy runs beside the computation. The current device belongs to the thread: without this line every
-        # process would open the first GPU too.
-        with torch.cuda.device(ranks.device):
-            return tensor.pin_memory().to(ranks.device, non_blocking=True)
-
-    batch = plan.step(number, ranks.rank, ranks.world)
-    triplets, similarities = sent(batch.triplets), sent(batch.similarities)
-    return sent(inputs[batch.images]), dataclasses.replace(batch, triplets=triplets, similarities=similarities)

@@ -8,7 +8,8 @@ from numpy import ndarray
 from sklearn.base import clone
 
 from humalign.data.judgments import Answered, ByObject, cosine_similarities, floats
-from humalign.evaluation.people import accuracy, leave_three_out
+from humalign.evaluation.left_out import leave_three_out
+from humalign.evaluation.people import accuracy
 from humalign.evaluation.scores import resamples
 from humalign.teach.teacher import AffineTeacher
 

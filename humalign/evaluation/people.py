@@ -6,12 +6,11 @@ Every function returns estimates with their bootstrap draws; the unit that is re
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Float, Real
 from scipy.special import softmax
 
 from humalign.data.judgments import (
@@ -22,10 +21,8 @@ from humalign.data.judgments import (
     agreement,
     check_shares,
     check_triplets,
-    cosine_similarities,
     entropy,
     floats,
-    number,
     unit_rows,
 )
 from humalign.errors import HumalignError
@@ -33,8 +30,6 @@ from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.odd_one_out import triplet_mean, triplet_means
 from humalign.evaluation.rsa import correlations
 from humalign.evaluation.scores import Estimate, resamples
-from humalign.teach.mixed_effects import MixedEffectsTeacher
-from humalign.teach.teacher import AffineTeacher
 
 # Equal steps of confidence from chance to certainty.
 BINS = np.linspace(1 / 3, 1, 9)
@@ -151,88 +146,6 @@ def dot_similarity(features: Real[np.ndarray, "n dim"]) -> Float[np.ndarray, "n 
     return features @ features.T
 
 
-def image_folds(images: int, folds: int, repeats: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (training, test) images of repeated cross-validation."""
-    from sklearn.model_selection import RepeatedKFold
-
-    return list(RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=seed).split(np.zeros(images)))
-
-
-def tuned(
-    features: Real[np.ndarray, "n dim"], answers: ByObject, grids: Sequence[Mapping[str, Sequence[float]]], seed: int, dim: int
-) -> MixedEffectsTeacher:
-    """Fit a teacher whose settings are cross-validated over the given images alone, one grid after the other."""
-    from sklearn.model_selection import GridSearchCV
-
-    from humalign.teach.splits import ObjectFolds
-
-    teacher = MixedEffectsTeacher(dim=dim, iterations=40)
-    for grid in grids:
-        search = GridSearchCV(teacher, {k: list(v) for k, v in grid.items()}, cv=ObjectFolds(3, seed), refit=False).fit(features, answers)
-        teacher.set_params(**search.best_params_)
-    return teacher.fit(features, answers)
-
-
-def unseen_images(
-    features: Real[np.ndarray, "n dim"],
-    answers: ByObject,
-    judged: Real[np.ndarray, "n n"],
-    folds: list[tuple[np.ndarray, np.ndarray]],
-    fit: Callable[[np.ndarray, ByObject], AffineTeacher],
-    draws: int,
-    seed: int,
-    beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
-) -> dict[str, dict[str, Estimate]]:
-    """Score a backbone and the teacher fitted to other images, on images that were left out of the fit (unit: image).
-
-    Args:
-        features: of all images.
-        answers: about them.
-        judged: similarities of all pairs, by people or by an embedding of their answers.
-        folds: training and test images.
-        fit: makes a teacher of the training images.
-        draws: of the bootstrap.
-        seed: of the bootstrap; an image is drawn as often in every fold.
-        beside: further features of all images by their stage, to which no answer was fitted.
-
-    Returns:
-        By stage (``teacher-base``, ``teacher-centred``: less the training images' mean, those of ``beside``, ``teacher``) and metric:
-        ``accuracy`` by cosines, ``rsa-spearman`` by Pearson's correlation of the features and, for the teacher, ``accuracy-dot`` and
-        ``rsa-own-spearman`` by its dot products: means over folds.
-    """
-    weights = resamples(len(features), draws, seed)
-    found: dict[str, dict[str, list[np.ndarray]]] = {}
-    counted = 0
-    for train, test in folds:
-        teacher = fit(features[train], answers[train])
-        rows, drawn, truth = answers[test], weights[:, test], judged[np.ix_(test, test)]
-        counted += len(rows.triplets)
-        base = features[test]
-        space = {"teacher-base": base, "teacher-centred": base - features[train].mean(0)}
-        space |= {stage: x[test] for stage, x in beside.items()} | {"teacher": teacher.transform(base)}
-        for stage, x in space.items():
-            similar = {"accuracy": cosine_similarities(x, rows.triplets)}
-            matrices = {"rsa-spearman": backbone_similarity(x)}
-            if stage == "teacher":
-                similar["accuracy-dot"] = teacher.choice_probabilities(base, rows.triplets)
-                matrices["rsa-own-spearman"] = dot_similarity(x)
-            made = {metric: _all_draws(accuracy(each, rows, drawn)) for metric, each in similar.items()}
-            made |= {metric: matrix_agreement(each, truth, drawn) for metric, each in matrices.items()}
-            for metric, each in made.items():
-                found.setdefault(stage, {}).setdefault(metric, []).append(each)
-    return {
-        stage: {
-            metric: Estimate.of(np.nanmean(each, axis=0), counted if metric.startswith("accuracy") else len(features))
-            for metric, each in several.items()
-        }
-        for stage, several in found.items()
-    }
-
-
-def _all_draws(estimate: Estimate) -> np.ndarray:
-    return np.concatenate([[estimate.value], estimate.draws])
-
-
 def matrix_agreement(
     similarity: Real[np.ndarray, "n n"], judged: Real[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
 ) -> Float[np.ndarray, " draws"]:
@@ -281,53 +194,3 @@ def across_people_and_images(
     images_alone = np.array([correlation(everybody, drawn) for drawn in drawn_pairs])
     people_alone = np.array([correlation(mean, every_image) for mean in means])
     return Estimate.of(together, len(similarity), images_alone, people_alone)
-
-
-def leave_three_out(
-    features: Real[np.ndarray, "n dim"],
-    answers: ByObject,
-    fit: Callable[[Bool[np.ndarray, " n"]], AffineTeacher],
-    groups: int,
-    weights: Float[np.ndarray, "draws n"],
-    seed: int,
-    beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
-) -> dict[str, Estimate]:
-    """Score every answer by a teacher that saw none of its three images: agreement on held-out objects (unit: image).
-
-    The groups of a triplet's three images are left out of the fit together. Few answers lie wholly inside a fold; this uses all of
-    them, at one fit for every three groups that an answer spans.
-
-    Args:
-        features: of all images.
-        answers: about them.
-        fit: makes a teacher of the images that are true in a mask.
-        groups: of images.
-        weights: of the images.
-        seed: of the groups.
-        beside: further features of all images by their stage, to which no answer was fitted.
-
-    Returns:
-        Odd-one-out accuracy by cosines of ``teacher-base``, the features as they are, of ``teacher-centred``, less the mean of the images
-        that a teacher is fitted to, of those of ``beside``, and of ``teacher``; subtract them for a paired difference. ``teacher-dot`` is
-        the teacher's by its own dot products.
-
-    Raises:
-        HumalignError: fewer than four groups, or more than images.
-
-    Example:
-        ``answers = ByObject.of(choices, len(features))``, then
-        ``leave_three_out(features, answers, lambda kept: AffineTeacher(pull=0.1).fit(features[kept], answers[kept]), 6, weights, 0)``.
-    """
-    if not 4 <= number("groups", groups) <= len(features):
-        raise HumalignError(f"{groups} groups of {len(features)} images: three are left out at a time, so give four or more")
-    group = np.random.default_rng(seed).permutation(len(features)) % groups
-    held = np.sort(group[answers.triplets], axis=1)
-    cosines = {stage: cosine_similarities(x, answers.triplets) for stage, x in {"teacher-base": features, **beside}.items()}
-    cosines |= {stage: np.empty(answers.shares.shape) for stage in ("teacher-centred", "teacher", "teacher-dot")}
-    for left_out in np.unique(held, axis=0):
-        rows, kept = (held == left_out).all(1), ~np.isin(group, left_out)
-        asked, teacher = answers.triplets[rows], fit(kept)
-        cosines["teacher-centred"][rows] = cosine_similarities(features - features[kept].mean(0), asked)
-        cosines["teacher"][rows] = cosine_similarities(teacher.transform(features), asked)
-        cosines["teacher-dot"][rows] = teacher.choice_probabilities(features, asked)
-    return {stage: accuracy(each, answers, weights) for stage, each in cosines.items()}

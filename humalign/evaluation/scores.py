@@ -4,21 +4,14 @@ A score is one number with its 95 % interval: which profile and model, at which 
 on which task and split, by which metric, over how many items, and on whose evidence. Figures, tables
 and prose read this table and nothing else, so a GPU machine hands back one small file.
 
-Four further columns are derived from task, split and metric, here and nowhere else (``complete``):
-``set``, what was judged or classified; ``item``, one of several things inside the set, such as a category,
-a relation or a corruption, empty where the set is taken whole; ``x``, the number that a curve runs along
-(shots, severity, steps of training or of WordNet, images, answers, objects) or the rank in a list, NaN
-where there is none; and ``reference``, the stage that a paired difference is taken from, empty where the
-row is no difference.
+The columns of ``DERIVED`` are read out of task, split and metric by ``humalign.evaluation.splits`` alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,39 +23,12 @@ from scipy.stats import norm, t
 
 from humalign.artefacts import replacing, write_dataset
 from humalign.errors import HumalignError
+from humalign.evaluation import splits
 
 COLUMNS = ("profile", "model", "stage", "task", "split", "metric", "value", "low", "high", "n", "seed", "evidence")
 DERIVED = ("set", "item", "x", "reference")
 EVIDENCE = ("human", "simulated", "taxonomy", "labels")
 NUMBERS = ("value", "low", "high")
-# How the split of a task is written, with the groups ``set``, ``item`` and ``x``: the first form that fits
-# counts, those of the task before those of any task. A split that fits none is a set taken whole.
-WRITTEN = {
-    "calibration": (r"step (?P<x>\d+)",),
-    "corruption": (r"(?P<set>.+)/(?P<item>severity (?P<x>\d+)|.+)",),
-    "dense-against-sparse": (r"(?P<set>.+)/(?P<x>\d+) images",),
-    "dimensions": (r"(?P<item>.+)",),
-    "disagreement": (r"(?P<x>\d+): (?P<item>.+)",),
-    "distillation": (r"step (?P<x>\d+)", r"(?P<set>.+), step (?P<x>\d+)"),
-    "example-triplet": (r"(?P<set>.+?): (?P<item>.+)",),
-    "hierarchy": (
-        r"((?P<set>.+)(/|, ))?(?P<item>path (?P<x>\d+)(-\d+|\+)|WordNet|(same|other|different)-\w+)",
-    ),
-    "map": (r"(?P<set>.+?)/(?P<item>.+)",),
-    "odd-one-out": (r"category/(?P<item>.+)", r"(?P<set>.+)/(?P<item>.+)"),
-    "price": (r"(?P<set>.+)/(?P<item>[^/]+)/(?P<x>[\d.]+)", r"(?P<set>.+)/(?P<item>[^/]+)", r"(?P<set>.+)"),
-    "pull-selection": (r"(?P<x>[\d.e-]+)",),
-    "subpopulation-shift": (r"(?P<set>.+)/(?P<x>\d+)-shot, (?P<item>.+)",),
-    "vice-dimensions": (r"(?P<x>\d+): (?P<item>.+)",),
-}
-ANYWHERE = (r"(?P<set>.+)/(?P<x>\d+)-shot", r"(?P<x>\d+) (?P<set>answers|objects)", r"(?P<set>[^,]+), .+")
-# What is judged where the split names only a step, a rank or an item.
-UNNAMED = {
-    "calibration": "unseen objects", "dimensions": "dimensions of the published VICE",
-    "disagreement": "pairs of THINGS photographs", "distillation": "training triplets",
-    "hierarchy": "held-out", "odd-one-out": "unseen objects", "pull-selection": "hidden training concepts",
-    "vice-dimensions": "dimensions of our VICE",
-}
 # The upper end of a central 95 % interval.
 HIGH = 0.975
 
@@ -104,22 +70,11 @@ def complete(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table of scores with the four derived columns last, made where a table lacks them."""
     if not set(DERIVED) <= set(frame.columns):
         names = frame[["task", "split", "metric"]].itertuples(index=False, name=None)
-        read_out = [_derived(*each) for each in names]
+        read_out = [splits.derived(*each) for each in names]
         columns: list[Any] = list(zip(*read_out, strict=True)) if read_out else [()] * len(DERIVED)
         frame = frame.assign(**{name: pd.Series(list(cells), frame.index, type(cells[0]) if cells else object)
                                 for name, cells in zip(DERIVED, columns, strict=True)})
     return frame[[*COLUMNS, *DERIVED]]
-
-
-@functools.cache
-def _derived(task: str, split: str, metric: str) -> tuple[str, str, float, str]:
-    forms = (*WRITTEN.get(task, ()), *ANYWHERE)
-    found = next(filter(None, (re.fullmatch(form, split) for form in forms)), None)
-    named = found.groupdict() if found else {"set": split}
-    x = named.get("x") or (0.0 if (task, named.get("item")) == ("corruption", "clean") else np.nan)
-    reference = re.fullmatch(r".+-above-(.+)", metric)
-    known = named.get("set") or UNNAMED[task]
-    return known, named.get("item") or "", float(x), reference[1] if reference else ""
 
 
 def above(metric: str, reference: str) -> str:

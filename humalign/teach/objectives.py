@@ -12,10 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from humalign.data.judgments import Triplets, check_triplets
 
 PairSimilarities = Float[Tensor, "batch 3"]
 
@@ -92,3 +95,11 @@ def pull_to_scaled_identity(matrix: Float[Tensor, "dim dim"]) -> Float[Tensor, "
     Source: the predecessor's (gLocal) regulariser; it depends on the matrix only up to rotation.
     """
     return matrix.square().sum() - matrix.diagonal().sum().square() / len(matrix)
+
+
+def probabilities(places: Float[np.ndarray, "objects places"], triplets: Triplets) -> Float[np.ndarray, "n 3"]:
+    """Return the softmax of the dot products of the pairs (ij, ik, jk)."""
+    triplets = check_triplets(triplets, len(places))
+    similarities = pair_similarities(torch.from_numpy(places), torch.from_numpy(triplets))
+    # Along the long rows of the transpose: over rows of three, a softmax costs several times as much.
+    return torch.softmax(similarities.T, dim=0).T.numpy()

@@ -25,7 +25,6 @@ from humalign.data.judgments import (
     Answered,
     Triplets,
     agreement,
-    check_triplets,
     cosine_similarities,
     distributions,
     floats,
@@ -34,7 +33,7 @@ from humalign.data.judgments import (
 from humalign.errors import HumalignError, expect, real
 from humalign.models.weights import load_file, save_file
 from humalign.teach.devices import named
-from humalign.teach.objectives import cross_entropy, pair_similarities, pull_to_scaled_identity
+from humalign.teach.objectives import cross_entropy, pair_similarities, probabilities, pull_to_scaled_identity
 
 # A direction with less than this share of the largest singular value is noise of the arithmetic.
 NEGLIGIBLE = 1e-4
@@ -151,10 +150,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         self, embeddings: Real[np.ndarray, "objects dim"], triplets: Triplets
     ) -> Float[np.ndarray, "n 3"]:
         """Return how likely the teacher finds each of the pairs (ij, ik, jk): the softmax of their dot products."""
-        triplets = check_triplets(triplets, len(embeddings))
-        similarities = pair_similarities(torch.from_numpy(self.transform(embeddings)), torch.from_numpy(triplets))
-        # Along the long rows of the transpose: over rows of three, a softmax costs several times as much.
-        return torch.softmax(similarities.T, dim=0).T.numpy()
+        return probabilities(self.transform(embeddings), triplets)
 
     def score(self, embeddings: Real[np.ndarray, "objects dim"], choices: Answered) -> float:
         """Return the odd-one-out accuracy: the mean share of answers that keep the pair of greatest cosine together."""

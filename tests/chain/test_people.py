@@ -18,7 +18,7 @@ from humalign.data.images import Subset
 from humalign.data.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.data.labelled_sets import pictures
 from humalign.errors import HumalignError
-from humalign.evaluation import people, persons, scores
+from humalign.evaluation import left_out, people, persons, scores
 from humalign.evaluation.scores import Estimate, resamples
 from humalign.teach.mixed_effects import MixedEffectsTeacher
 from humalign.teach.teacher import regressed
@@ -140,7 +140,7 @@ def test_teachers_of_left_out_images_never_see_them(space, answers):
         seen.append(kept)
         return regressed(space[kept], space[kept])
 
-    found = people.leave_three_out(space, answers, fit, 5, resamples(OBJECTS, 3, 0), seed=0)
+    found = left_out.leave_three_out(space, answers, fit, 5, resamples(OBJECTS, 3, 0), seed=0)
     assert len(seen) > 30
     assert all(OBJECTS * 0.3 < kept.sum() < OBJECTS for kept in seen)
     # The space itself decides, so that the ridge regression onto it must predict better than chance, and than its own cosines.
@@ -150,8 +150,9 @@ def test_teachers_of_left_out_images_never_see_them(space, answers):
         assert told.objects == len(features) == 32
         return MixedEffectsTeacher(dim=6, iterations=10).fit(features, told)
 
-    folds = people.image_folds(OBJECTS, 5, 2, 0)
-    scored = people.unseen_images(space, answers, space @ space.T, folds, forgetful, 3, 0)
+    folds = left_out.image_folds(OBJECTS, 5, 2, 0)
+    places = [forgetful(space[train], answers[train]).transform(space[test]) for train, test in folds]
+    scored = left_out.unseen_images(space, places, answers, space @ space.T, folds, 3, 0)
     plain = {"accuracy", "rsa-spearman"}
     assert {stage: set(each) for stage, each in scored.items()} == {
         "teacher-base": plain, "teacher-centred": plain, "teacher": {*plain, "accuracy-dot", "rsa-own-spearman"}
@@ -160,16 +161,14 @@ def test_teachers_of_left_out_images_never_see_them(space, answers):
 
 
 def test_features_to_which_no_answer_was_fitted_are_scored_on_the_same_images(space, answers):
-    def copied(features, told):
-        return regressed(features, features)
-
-    folds, weights = people.image_folds(OBJECTS, 5, 1, 0), resamples(OBJECTS, 3, 0)
+    folds, weights = left_out.image_folds(OBJECTS, 5, 1, 0), resamples(OBJECTS, 3, 0)
     beside = {"teacher-whitened": 3 * space}
-    found = people.unseen_images(space, answers, space @ space.T, folds, copied, 3, 0, beside)
+    places = [regressed(space[train], space[train]).transform(space[test]) for train, test in folds]
+    found = left_out.unseen_images(space, places, answers, space @ space.T, folds, 3, 0, beside)
     # Neither a cosine nor a correlation feels the length of features.
     for metric in ("accuracy", "rsa-spearman"):
         assert found["teacher-whitened"][metric].value == pytest.approx(found["teacher-base"][metric].value)
-    three = people.leave_three_out(space, answers, lambda kept: regressed(space[kept], space[kept]), 5, weights, 0, beside)
+    three = left_out.leave_three_out(space, answers, lambda kept: regressed(space[kept], space[kept]), 5, weights, 0, beside)
     assert three["teacher-whitened"].value == pytest.approx(three["teacher-base"].value)
     assert np.abs(three["teacher-whitened"].draws - three["teacher-base"].draws).max() < 1e-9
 

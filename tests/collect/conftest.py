@@ -1,17 +1,11 @@
 """What the tests of collecting share: a folder of pictures, a page, and a browser."""
 
-import importlib.util
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 from made_answers import Participant, described, make, rows_of, save
 
 from humalign.collect import page
 from humalign.data.images import FolderImages
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -30,15 +24,8 @@ def small(pictures, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def chrome():
+def chrome(check_book):
     """Open the browser that reads the book; skipped where there is none."""
-    if not shutil.which("chromedriver") or not any(
-        map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))
-    ):
-        pytest.skip("no chromium and chromedriver here")
-    spec = importlib.util.spec_from_file_location("check_book", ROOT / ".ci" / "check_book.py")
-    check_book = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(check_book)
     with check_book.browser() as driver:
         yield driver
 

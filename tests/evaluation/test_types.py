@@ -13,6 +13,7 @@ from humalign.evaluation import (
     examples,
     few_shot,
     hierarchy,
+    left_out,
     odd_one_out,
     people,
     persons,
@@ -67,7 +68,7 @@ EVALUATIONS = {
     "backbone": people.backbone_similarity,
     "dots": people.dot_similarity,
     "dimension": lambda f: examples.nearest_dimension(f[:, 3], f[:, 4:20], W),
-    "three left out": lambda f: people.leave_three_out(
+    "three left out": lambda f: left_out.leave_three_out(
         f, ANSWERS, lambda kept: MixedEffectsTeacher(dim=4, iterations=4).fit(f[kept], ANSWERS[kept]), 4, W, 0
     )["teacher-base"],
 }
@@ -120,8 +121,9 @@ PERCENT = 100 * CHOICES.shares
         (lambda: people.matrix_agreement(np.where(JUDGED > 1, np.nan, JUDGED), JUDGED, W), "is NaN: it has no rank"),
         (lambda: people.across_people_and_images(-JUDGED, np.stack([np.where(JUDGED > 1, np.nan, JUDGED)] * 3), 3, 0), "has no rank"),
         (lambda: people.shared_dimension(np.ones((N, N)), PLAIN[:, 0], W), "all equal"),
-        (lambda: people.leave_three_out(PLAIN, ANSWERS, lambda kept: None, 3, W, 0), "3 groups of 40 images: three are left out at a time"),
-        (lambda: people.leave_three_out(PLAIN, ANSWERS, lambda kept: None, 41, W, 0), "41 groups of 40 images"),
+        (lambda: left_out.leave_three_out(PLAIN, ANSWERS, lambda kept: None, 3, W, 0), "3 groups of 40 images: three are left out"),
+        (lambda: left_out.leave_three_out(PLAIN, ANSWERS, lambda kept: None, 41, W, 0), "41 groups of 40 images"),
+        (lambda: left_out.leave_three_out(PLAIN[:30], ANSWERS, lambda kept: None, 4, W[:, :30], 0), "about 40 images, but features of 30"),
         (lambda: people.backbone_similarity(np.ones((4, 3))), "no correlation"),
         (lambda: rsa.agreement(PLAIN[None], np.where(JUDGED > 1, np.nan, JUDGED), W), "judged matrix holds NaN"),
         (lambda: rsa.choice_dissimilarities(np.full((4, 4), np.nan)), "not finite"),
@@ -153,7 +155,10 @@ def test_agreement_on_held_out_objects_is_measured_with_few_answers():
     answers, weights = ByObject.of(choices, 278), resamples(278, 200, 0)
 
     def held_out(said):
-        return people.leave_three_out(features, said, lambda kept: AffineTeacher(pull=1e-2).fit(features[kept], said[kept]), 5, weights, 0)
+        def fit(kept):
+            return AffineTeacher(pull=1e-2).fit(features[kept], said[kept])
+
+        return left_out.leave_three_out(features, said, fit, 5, weights, 0)
 
     found = held_out(answers)
     gain = found["teacher"] - found["teacher-base"]

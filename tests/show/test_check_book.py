@@ -1,7 +1,5 @@
 """The check of the book finds what is wrong with a page, and nothing else."""
 
-import importlib.util
-import shutil
 from pathlib import Path
 
 import pytest
@@ -38,15 +36,8 @@ WRONG = {
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory):
+def opened(tmp_path_factory, check_book):
     """Open a page with a body in a browser and return what is wrong."""
-    if not shutil.which("chromedriver") or not any(
-        map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))
-    ):
-        pytest.skip("no chromium and chromedriver here")
-    spec = importlib.util.spec_from_file_location("check_book", ROOT / ".ci" / "check_book.py")
-    check_book = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(check_book)
     folder = tmp_path_factory.mktemp("pages")
 
     def faults(body, width=1400):

@@ -4,7 +4,6 @@ import importlib
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -134,12 +133,7 @@ def test_commits_become_links_only_with_an_address():
 # ---- dead links --------------------------------------------------------------------------------------------------
 
 
-def test_dead_links_are_found(tmp_path, source):
-    sys.path.insert(0, str(ROOT / ".ci"))
-    try:
-        dead_links = importlib.import_module("book_links").dead_links
-    finally:
-        sys.path.remove(str(ROOT / ".ci"))
+def test_dead_links_are_found(tmp_path, source, ci):
     generated.scores(RECORDED, source)
     html = tmp_path / "html"
     (html / "_static").mkdir(parents=True)
@@ -164,15 +158,11 @@ def test_dead_links_are_found(tmp_path, source):
     ]
     links = "".join(f'<a href="{link.replace("&", "&amp;")}">x</a>' for link in good + bad)
     (html / "page.html").write_text(f'<p id="here">{links}')
-    assert dead_links(html) == {"page": [f"a dead link: {link}" for link in sorted(bad)]}
+    assert ci("book_links").dead_links(html) == {"page": [f"a dead link: {link}" for link in sorted(bad)]}
 
 
-def test_the_rows_of_any_figure_are_found_on_the_page_of_scores(source):
-    sys.path.insert(0, str(ROOT / ".ci"))
-    try:
-        rows = importlib.import_module("book_links").rows
-    finally:
-        sys.path.remove(str(ROOT / ".ci"))
+def test_the_rows_of_any_figure_are_found_on_the_page_of_scores(source, ci):
+    rows = ci("book_links").rows
     generated.scores(RECORDED, source)
     text = (source / "book" / "_static" / "scores-data.js").read_text()
     held = json.loads(text.split("=", 1)[1].rstrip(";\n"))

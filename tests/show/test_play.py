@@ -1,9 +1,7 @@
 """The task to play: what it takes, and how it is played in a real browser."""
 
-import importlib.util
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -31,18 +29,6 @@ def triplets(n=10):
         }
         for row in range(n)
     ]
-
-
-@pytest.fixture(scope="module")
-def check_book():
-    if not shutil.which("chromedriver") or not any(
-        map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))
-    ):
-        pytest.skip("no chromium and chromedriver here")
-    spec = importlib.util.spec_from_file_location("check_book", ROOT / ".ci" / "check_book.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def written(folder, game):

@@ -13,7 +13,6 @@ from humalign.chain import features, sets, teach
 from humalign.chain.inputs import stream
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring.rows import Model, Row, Spread, compared, everyone, measures, weights
-from humalign.data import labelled_sets, readers_imagenet, readers_labels, registry
 from humalign.evaluation import few_shot, shift, soft_labels
 from humalign.evaluation.scores import Estimate
 
@@ -38,7 +37,7 @@ def labels(run: Run) -> Iterator[Row]:
     profile = run.profile
     for number, name in enumerate(profile.data.labelled):
         files = sets.names(run, name)
-        known, shares = classes(files), _shares(files) if name == "cifar10" else None
+        known, shares = classes(files), sets.cifar10_shares(files) if name == "cifar10" else None
         drawn, of_draws = weights(profile, len(known)), weights(profile, profile.evaluation.few_shot_draws, 1)
         for shots in profile.evaluation.shots:
             support = few_shot.supports(known, shots, profile.evaluation.few_shot_draws, stream(profile, 12, number, shots))
@@ -64,12 +63,6 @@ def _least_squares(
         given = support, drawn, few_shot.LEAST_SQUARES, of_draws, apart
         found = {model: few_shot.of_images(x, known, *given) for model, x in labelled(run, name)}
         yield from compared(found, "few-shot", f"{name}/{shots}-shot", f"accuracy-{few_shot.LEAST_SQUARES}")
-
-
-def _shares(files: list[str]) -> Float[np.ndarray, "images 10"]:
-    """Return people's labels of the pictures of CIFAR-10, by their names."""
-    people_say = readers_labels.cifar10h(registry.locate("cifar10h"))
-    return readers_labels.of_pictures(people_say, labelled_sets.cifar10_labels(files, "the pictures of CIFAR-10"))
 
 
 def classified(
@@ -127,11 +120,11 @@ def corruptions(run: Run) -> Iterator[Row]:
 
 def breeds(run: Run) -> Iterator[Row]:
     """Superclasses of the four tasks, counted; where ImageNet is at hand, learned on some classes and tested on others (unit: image)."""
-    profile, shots, folder = run.profile, max(run.profile.evaluation.shots), registry.locate("breeds-hierarchy")
+    profile, shots = run.profile, max(run.profile.evaluation.shots)
     pictured = sets.VALIDATION in sets.asked(profile)
     found = classes(sets.names(run, sets.VALIDATION)) if pictured else np.array([])
-    for number, task in enumerate(readers_imagenet.TASKS):
-        hierarchy = readers_imagenet.breeds(folder, task)
+    for number, task in enumerate(sets.BREEDS):
+        hierarchy = sets.breeds(task)
         source, target = ({name for group in groups for name in group} for groups in (hierarchy.source, hierarchy.target))
         counts = {
             "superclasses": len(hierarchy.names), "classes-taught": len(source), "classes-tested": len(target),

@@ -6,26 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from humalign.chain import teach
+from humalign.chain import further
 from humalign.chain.inputs import stream
 from humalign.chain.judged import CLIP, Things, object_folds, things
 from humalign.chain.observe import observer
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring import objects
 from humalign.chain.scoring.rows import PEOPLE, Model, Row, of_fold, weights
-from humalign.data.judgments import ByObject, Choices, cosine_similarities, majority_share, random_triplets
+from humalign.data.judgments import ByObject, cosine_similarities, majority_share
 from humalign.evaluation import examples as shown_examples
 from humalign.evaluation import people
 from humalign.evaluation.correlation import matrix_pearson
 from humalign.evaluation.scores import Estimate, above, mean_of_folds
-from humalign.profiles import Teacher
-from humalign.teach.mixed_effects import MixedEffectsTeacher
 
 TOP_OBJECTS = 6
-
-
-def _answers(run: Run) -> Teacher:
-    return next(teacher for teacher in run.profile.teachers if teacher.learner == "answers")
 
 
 def observers(run: Run) -> Iterator[Row]:
@@ -51,8 +45,8 @@ def observers(run: Run) -> Iterator[Row]:
         dimensions = Estimate(float(np.mean(sizes)), np.array(sizes, float), len(sizes))
         yield Row("vice", "observer", "observer-model", split, "dimensions", dimensions)
     predicted[("vice-published", "observer"), "published"] = [people.choices(known.published, rows.triplets) for rows in both]
-    teacher = MixedEffectsTeacher(residual=0.2, iterations=100).fit(known.features, known.training)
-    predicted[(CLIP, "teacher"), f"{whole} answers"] = [people.choices(teacher.places_, rows.triplets) for rows in both]
+    places = further.read(run, "observers")["all"]
+    predicted[(CLIP, "teacher"), f"{whole} answers"] = [people.choices(places, rows.triplets) for rows in both]
     for (model, split), (answered, shares) in predicted.items():
         yield Row(*model, "observer-model", split, "accuracy", people.accuracy(answered, validation, of_objects))
         for metric, estimate in people.repeated(shares, known.repeated, triplets).items():
@@ -61,27 +55,18 @@ def observers(run: Run) -> Iterator[Row]:
 
 def learning_curves(run: Run) -> Iterator[Row]:
     """Accuracy of the teacher on unseen objects by the number of answers, and by the number of objects, that it is fitted to."""
-    profile, known, teacher = run.profile, things(), _answers(run)
-    split = object_folds(len(known.names), teacher.parts.folds)
-    notes = [teach.notes(run, teacher, f"fold{f}")["teacher"] for f in range(len(split))]
-    for kind in ("answers", "objects"):
+    profile, known, places = run.profile, things(), further.read(run, "learning-curves")
+    folds = object_folds(len(known.names), further.answers_teacher(profile).parts.folds)
+    for kind in further.KINDS:
         reached: dict[str, Estimate] = {}
-        for share in (*profile.evaluation.curve_shares, 1.0):
+        for name, share in ((name, share) for name, each, share in further.curve(profile) if each == kind):
             estimates, counts = [], []
-            for f, (train, test) in enumerate(split):
-                rng = stream(profile, 4, f)
-                answers, x = known.answers[train], known.features[train]
-                if kind == "answers":
-                    kept = rng.permutation(len(answers.triplets))[: round(share * len(answers.triplets))]
-                    answers = ByObject(answers.triplets[kept], answers.shares[kept], len(train))
-                else:
-                    # Half the objects have an eighth of the answers: square roots keep the smallest set large enough to fit.
-                    some = np.sort(rng.permutation(len(train))[: round(share ** (1 / 2) * len(train))])
-                    answers, x = answers[some], x[some]
-                counts.append(len(answers.triplets) if kind == "answers" else len(x))
-                found = MixedEffectsTeacher(**notes[f]).fit(x, answers).transform(known.features[test])
+            for f, (train, test) in enumerate(folds):
+                whole = len(known.answers[train].triplets if kind == "answers" else train)
+                counts.append(further.number(kind, share, whole))
                 rows, drawn = known.answers[test], of_fold(profile, len(test), f)
-                estimates.append(people.accuracy(cosine_similarities(found, rows.triplets), rows, drawn))
+                similar = cosine_similarities(places[f"{name}-fold{f}"], rows.triplets)
+                estimates.append(people.accuracy(similar, rows, drawn))
             reached[f"{round(np.mean(counts))} {kind}"] = everything = mean_of_folds(estimates)
         for name, estimate in reached.items():
             yield Row(CLIP, "teacher", "learning-curve", name, "accuracy", estimate)
@@ -91,20 +76,12 @@ def learning_curves(run: Run) -> Iterator[Row]:
 
 def recovery(run: Run) -> Iterator[Row]:
     """Simulated answers by a known affine map: how near the fitted similarities of unseen objects come to the truth as answers grow."""
-    profile, known, dim = run.profile, things(), run.profile.evaluation.recovery_dim
-    train, test = object_folds(len(known.names), _answers(run).parts.folds)[0]
-    rng = stream(profile, 6)
-    centred = known.features - known.features[train].mean(0)
-    # The directions that vary most over the objects, turned at random, at a scale that makes the answers as sure as people's.
-    _, _, directions = np.linalg.svd(centred[train], full_matrices=False)
-    space = centred @ directions[:dim].T @ np.linalg.qr(rng.standard_normal((dim, dim)))[0]
-    space *= 2.0 / np.sqrt((space[train] ** 2).sum(1).mean())
-    truth, drawn = people.dot_similarity(space[test]), weights(profile, len(test))
+    profile, known, places = run.profile, things(), further.read(run, "recovery")
+    _, test = object_folds(len(known.names), further.answers_teacher(profile).parts.folds)[0]
+    truth = people.dot_similarity(further.known_map(profile, known, stream(profile, 6))[test])
+    drawn = weights(profile, len(test))
     for answers in profile.evaluation.recovery_answers:
-        asked = random_triplets(np.arange(len(train)), answers, rng)
-        choices = Choices(asked, rng.multinomial(1, people.choices(space[train], asked)).astype(np.int64))
-        teacher = MixedEffectsTeacher(dim=2 * dim, residual=0.05, ridge=1e-4).fit(known.features[train], choices)
-        found = matrix_pearson(people.dot_similarity(teacher.transform(known.features[test])), truth, drawn)
+        found = matrix_pearson(people.dot_similarity(places[f"{answers}"]), truth, drawn)
         yield Row(CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson", Estimate.of(found, len(test)))
 
 
@@ -123,7 +100,7 @@ def _triplets(run: Run, known: Things) -> Iterator[Row]:
     The choice is among the triplets whose objects are all in one test fold. People's shares are resampled by answer; a model's
     probability of one triplet is one number, without an interval.
     """
-    profile, asked, folds = run.profile, known.repeated, objects.folds(run, _answers(run))
+    profile, asked, folds = run.profile, known.repeated, objects.folds(run, further.answers_teacher(run.profile))
     home = np.full(len(asked), -1)
     for fold in folds:
         home[np.isin(asked.triplets, fold.part.test).all(1)] = fold.number

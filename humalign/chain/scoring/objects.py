@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import softmax
 
-from humalign.chain import features, judged, teach
+from humalign.chain import features, further, judged, teach
 from humalign.chain.inputs import stream
 from humalign.chain.judged import Things, things
 from humalign.chain.pipeline import Run
@@ -18,8 +18,7 @@ from humalign.data.judgments import Choices, cosine_similarities, entropy
 from humalign.evaluation import baselines, odd_one_out, people, rsa, uncertainty
 from humalign.evaluation.scores import Estimate
 from humalign.profiles import Teacher
-from humalign.teach.mixed_effects import MixedEffectsTeacher
-from humalign.teach.teacher import AffineTeacher, regressed
+from humalign.teach.teacher import AffineTeacher
 
 UNSEEN, MATRIX, REPEATED = "unseen objects", "48 objects, unseen", "repeated triplets, unseen objects"
 # Answers about a category, at least, for a score of its own.
@@ -29,7 +28,7 @@ Space = Float[np.ndarray, "things dim"]
 
 def of_objects(run: Run) -> Teacher | None:
     """Return the teacher that is fitted to answers about the objects, if the profile has one."""
-    return next((teacher for teacher in run.profile.teachers if teacher.judged == "things"), None)
+    return further.of_objects(run.profile)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,16 +69,16 @@ def folds(run: Run, teacher: Teacher) -> list[Fold]:
     found = []
     for number, part in enumerate(parts):
         fitted = {recipe: teach.fitted(run, teacher, part.name, recipe) for recipe in recipes}
-        base = {"teacher-base": x} | _beside(run, x, part.train, fitted["teacher"], number)
+        base = {"teacher-base": x} | _beside(run, x, part.train, baselines.rank_of(fitted["teacher"]), number)
         answers = known.answers[part.train]
         temperature = {stage: uncertainty.fit_temperature(each[part.train][None], answers) for stage, each in base.items()}
         found.append(Fold(number, part, model, base, fitted, temperature))
     return found
 
 
-def _beside(run: Run, x: Space, train: Int[np.ndarray, " m"], fitted: AffineTeacher, number: int) -> dict[str, Space]:
+def _beside(run: Run, x: Space, train: Int[np.ndarray, " m"], rank: int, number: int) -> dict[str, Space]:
     """Return all objects' features as each baseline of the training objects has them."""
-    found = baselines.of_pictures(x, x[train], baselines.rank_of(fitted), stream(run.profile, 21, number))
+    found = baselines.of_pictures(x, x[train], rank, stream(run.profile, 21, number))
     return {f"teacher-{kind}": each for kind, each in found.items()}
 
 
@@ -132,23 +131,15 @@ def _published(known: Things, test: np.ndarray, model: str, space: dict[str, Spa
 
 
 def matrix(run: Run) -> Iterator[Row]:
-    """RSA with the matrix of 48 objects, each of whose triplets was asked, by teachers of all other objects (unit: object).
-
-    The objects' own answers are left out of the fit; how far an object may stray from its map is taken from the first fold, whose
-    training objects include some of the 48.
-    """
+    """RSA with the matrix of 48 objects, each of whose triplets was asked, by teachers of all other objects (unit: object)."""
     known, teacher = things(run.profile.evidence), of_objects(run)
     if teacher is None:
         return
     told, rows = judged.forty_eight(known)
-    others, x = np.setdiff1d(np.arange(len(known.features)), rows), known.features
-    teachers: dict[str, AffineTeacher] = {
-        "ridge": regressed(x[others], known.published[others]),
-        "teacher": MixedEffectsTeacher(**teach.notes(run, teacher, "fold0")["teacher"]).fit(x[others], known.answers[others]),
-    }
-    beside = _beside(run, x, others, teachers["teacher"], teacher.parts.folds)
-    space = {"teacher-base": x[rows]} | {stage: each[rows] for stage, each in beside.items()}
-    space |= {stage: np.asarray(each.transform(x[rows])) for stage, each in teachers.items()}
+    others, x, places = np.setdiff1d(np.arange(len(known.features)), rows), known.features, further.read(run, "judged-matrix")
+    teachers = {stage: places[stage] for stage in ("ridge", "teacher")}
+    beside = _beside(run, x, others, min(x.shape[1], places["teacher"].shape[1]), teacher.parts.folds)
+    space = {"teacher-base": x[rows]} | {stage: each[rows] for stage, each in beside.items()} | teachers
     drawn = weights(run.profile, len(rows))
     found: dict[Model, dict[str, Estimate]] = {
         (judged.CLIP, stage): rsa.matrices(rsa.dissimilarities(each), told, drawn) for stage, each in space.items()

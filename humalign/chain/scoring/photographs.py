@@ -2,56 +2,54 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 import numpy as np
 
-from humalign.chain import features, sets, teach
+from humalign.chain import features, further, sets, teach
+from humalign.chain.further import NEAR, THINGS
 from humalign.chain.judged import halves, things
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring.rows import PEOPLE, Model, Row, compared, measures, of_fold, over_folds, weights
-from humalign.data.judgments import ByObject, cosine_similarities
-from humalign.evaluation import people, persons
+from humalign.data.judgments import cosine_similarities
+from humalign.evaluation import left_out, people, persons
 from humalign.evaluation.scores import Estimate
-from humalign.teach.teacher import AffineTeacher, regressed
 
-GROUPS = 6
-THINGS, NEAR = "things-photographs", "kriegeskorte-92"
 UNSEEN, HALVES = "THINGS photographs, unseen", "THINGS photographs, unseen halves"
 
 
 def photographs(run: Run) -> Iterator[Row]:
     """Teachers of each backbone fitted to some photographs, on the others of the same set (unit: image)."""
     profile, known = run.profile, things(run.profile.evidence)
-    judged, (_, shown) = sets.similarity_92(), sets.photographs()
+    judged, (_, shown), answered = sets.similarity_92(), sets.photographs(), further.said(run)
     draws, seed = profile.evaluation.bootstrap_draws, profile.seed
     published, answers = known.published[shown], known.answers[shown]
-    group = ByObject.of(people.group_choices(judged.matrices), judged.images.shape[0])
-    vice_says = teach.vice_says(profile, profile.labeller, published)
-    fit = functools.partial(teach.tuned, profile, profile.labeller)
-    folds = {n: people.image_folds(n, profile.evaluation.image_folds, 1, seed) for n in (len(shown), len(judged.images))}
-    for metric, estimate in persons.left_out(judged.matrices, [test for _, test in folds[len(judged.images)]], draws, seed).items():
+    tests = [test for _, test in further.image_folds(profile, len(judged.images))]
+    for metric, estimate in persons.left_out(judged.matrices, tests, draws, seed).items():
         task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
         yield Row(*PEOPLE, task, "92 photographs, unseen", metric, estimate)
     for model in teach.models(profile.labeller):
-        near, far = (features.read(run, model, "teacher-base", which) for which in (NEAR, THINGS))
         # Whitened on the pool: a few photographs do not tell more than a few directions.
         free = [stage for stage in ("teacher-whitened", "teacher-random") if features.possible(profile, model, stage)]
-        near_free, far_free = ({stage: features.read(run, model, stage, which) for stage in free} for which in (NEAR, THINGS))
-        for x, beside, said, similar, split, by in (
-            (near, near_free, group, -judged.matrices.mean(0), "92 photographs, unseen", ("odd-one-out", "similarity-judgments")),
-            (far, far_free, vice_says, people.dot_similarity(published), UNSEEN, ("odd-one-out-vice", "similarity-vice")),
+        places = further.read(run, "photographs", model)
+        shown_as = {
+            which: (features.read(run, model, "teacher-base", which), {s: features.read(run, model, s, which) for s in free})
+            for which in (NEAR, THINGS)
+        }
+        for which, similar, split, by in (
+            (NEAR, -judged.matrices.mean(0), "92 photographs, unseen", ("odd-one-out", "similarity-judgments")),
+            (THINGS, people.dot_similarity(published), UNSEEN, ("odd-one-out-vice", "similarity-vice")),
         ):
-            found = people.unseen_images(x, said, similar, folds[len(x)], fit, draws, seed, beside)
+            x, beside = shown_as[which]
+            folds = further.image_folds(profile, len(x))
+            placed = [places[f"{which}-fold{f}"] for f in range(len(folds))]
+            found = left_out.unseen_images(x, placed, answered[which], similar, folds, draws, seed, beside)
             for task, kind in zip(by, ("accuracy", "rsa"), strict=True):
                 each = {(model, s): {m: e for m, e in by_metric.items() if m.startswith(kind)} for s, by_metric in found.items()}
                 yield from measures(each, task, split)
-
-        def without(kept: np.ndarray, far: np.ndarray = far) -> AffineTeacher:
-            return regressed(far[kept], published[kept])
-
-        right = people.leave_three_out(far, answers, without, GROUPS, weights(profile, len(far)), seed, far_free)
+        x, beside = shown_as[THINGS]
+        three = (places[f"three-{number}"] for number in range(sum(name.startswith("three-") for name in places)))
+        right = left_out.placed_three_out(x, three, answers, further.GROUPS, weights(profile, len(x)), seed, beside)
         yield Row(model, "teacher", "odd-one-out", UNSEEN, "accuracy-dot", right.pop("teacher-dot"))
         yield from compared({(model, stage): estimate for stage, estimate in right.items()}, "odd-one-out", UNSEEN, "accuracy")
 

@@ -12,7 +12,6 @@ from humalign.chain.inputs import stream
 from humalign.chain.judged import things
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring.rows import PEOPLE, Row, compared, everyone, weights
-from humalign.data import readers, registry
 from humalign.data.judgments import ByObject, cosine_similarities
 from humalign.evaluation import people, persons, rsa
 
@@ -30,7 +29,7 @@ def similarity(run: Run) -> Iterator[Row]:
         if name in sets.GATED:
             yield from _judged(run, name, name, sets.judged(run.profile, name).matrices)
     if "things" in looked_at:
-        told, rows = readers.things48(registry.locate("things-48"), things(run.profile.evidence).names)
+        told, rows = sets.things_48(things(run.profile.evidence).names)
         drawn = weights(run.profile, len(told))
         found = {m: rsa.matrices(rsa.dissimilarities(x[rows]), told, drawn)["spearman"] for m, x in everyone(run, "things")}
         yield from compared(found, "similarity-judgments", "48 THINGS objects", "rsa-spearman")

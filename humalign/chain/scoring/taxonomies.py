@@ -15,7 +15,7 @@ from humalign.chain.scoring import objects
 from humalign.chain.scoring.labels import classes
 from humalign.chain.scoring.photographs import THINGS, of_students
 from humalign.chain.scoring.rows import Model, Row, compared, everyone, of_fold, over_folds, weights
-from humalign.data import readers_imagenet, registry, wordnet
+from humalign.data import wordnet
 from humalign.evaluation import baselines, hierarchy
 from humalign.evaluation.scores import Estimate
 
@@ -51,14 +51,9 @@ def _rows(found: Mapping[Model, Relations], where: str) -> Iterator[Row]:
 
 def _along(nouns: list[str]) -> tuple[Int[np.ndarray, " known"], Float[np.ndarray, "known known"]]:
     """Return which nouns WordNet knows, and the steps between every two of these."""
-    above = wordnet.hypernyms(registry.locate("wordnet-nouns"))
+    above = sets.hypernyms()
     known = np.flatnonzero([noun in above for noun in nouns])
     return known, wordnet.path_lengths([nouns[row] for row in known], above)
-
-
-def _nouns(run: Run) -> list[str]:
-    """Return the identifiers in WordNet of the THINGS objects; empty where one has none."""
-    return list(wordnet.things_ids(registry.locate("things-names"), things(run.profile.evidence).names))
 
 
 def _map(
@@ -76,7 +71,7 @@ def _unseen_objects(run: Run) -> Iterator[Row]:
     """Objects that the teacher was not fitted to, along WordNet; of the first fold's, a map of categories (unit: object)."""
     known, teacher = things(run.profile.evidence), objects.of_objects(run)
     assert teacher is not None
-    all_folds, nouns = objects.folds(run, teacher), _nouns(run)
+    all_folds, nouns = objects.folds(run, teacher), sets.nouns(things(run.profile.evidence).names)
 
     def of_fold_(fold: objects.Fold) -> Iterator[Row]:
         test = fold.part.test
@@ -102,7 +97,7 @@ def _photographs(run: Run, half: int) -> Iterator[Row]:
     shown = sets.photographs()[1]
     inside = np.flatnonzero(halves(run.profile, len(shown)) == half)
     member, drawn = things(run.profile.evidence).categories.to_numpy(dtype=bool)[shown[inside]], of_fold(run.profile, len(inside), half)
-    nouns = _nouns(run)
+    nouns = sets.nouns(things(run.profile.evidence).names)
     named, steps = _along([nouns[row] for row in shown[inside]])
 
     def relations(x: Float[np.ndarray, "images dim"]) -> Relations:
@@ -121,7 +116,7 @@ def _objects(run: Run) -> Iterator[Row]:
     known = things(run.profile.evidence)
     member, drawn = known.categories.to_numpy(dtype=bool), weights(run.profile, len(known.names))
     yield from _of_everyone(run, "things", lambda x: hierarchy.of_categories(x, member, drawn), "THINGS")
-    nouns, above = _nouns(run), wordnet.hypernyms(registry.locate("wordnet-nouns"))
+    nouns, above = sets.nouns(things(run.profile.evidence).names), sets.hypernyms()
     named = np.flatnonzero([noun in above for noun in nouns])
     some = np.sort(stream(run.profile, 16).permutation(named)[: run.profile.evaluation.compared_images])
     _, steps = _along([nouns[row] for row in some])
@@ -145,7 +140,7 @@ def _cifar10(run: Run) -> Iterator[Row]:
 def related(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return some validation pictures of ImageNet, whole classes of them, with their classes and superclasses."""
     known = classes(sets.names(run, sets.VALIDATION))
-    table = readers_imagenet.breeds(registry.locate("breeds-hierarchy"), RELATED).of(known.tolist())
+    table = sets.breeds(RELATED).of(known.tolist())
     inside = known[table["superclass"] != ""]
     order = stream(run.profile, 15).permutation(np.unique(inside))
     ends = np.cumsum([int((inside == name).sum()) for name in order])

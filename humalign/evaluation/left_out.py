@@ -1,0 +1,178 @@
+"""The teacher on things that it never saw: photographs that were left out of a fit, and answers to none of whose three it was fitted.
+
+Every function returns estimates with their bootstrap draws; the unit that is resampled is said in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Bool, Float, Real
+from sklearn.model_selection import GridSearchCV, RepeatedKFold
+
+from humalign.data.judgments import ByObject, cosine_similarities, number
+from humalign.errors import HumalignError
+from humalign.evaluation import people
+from humalign.evaluation.scores import Estimate, resamples
+from humalign.teach.mixed_effects import MixedEffectsTeacher
+from humalign.teach.objectives import probabilities
+from humalign.teach.splits import ObjectFolds
+from humalign.teach.teacher import AffineTeacher
+
+
+def image_folds(images: int, folds: int, repeats: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return (training, test) images of repeated cross-validation."""
+    return list(RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=seed).split(np.zeros(images)))
+
+
+def tuned(
+    features: Real[np.ndarray, "n dim"], answers: ByObject, grids: Sequence[Mapping[str, Sequence[float]]], seed: int, dim: int
+) -> MixedEffectsTeacher:
+    """Fit a teacher whose settings are cross-validated over the given images alone, one grid after the other."""
+    teacher = MixedEffectsTeacher(dim=dim, iterations=40)
+    for grid in grids:
+        search = GridSearchCV(teacher, {k: list(v) for k, v in grid.items()}, cv=ObjectFolds(3, seed), refit=False).fit(features, answers)
+        teacher.set_params(**search.best_params_)
+    return teacher.fit(features, answers)
+
+
+def unseen_images(
+    features: Real[np.ndarray, "n dim"],
+    places: Sequence[Float[np.ndarray, "m _"]],
+    answers: ByObject,
+    judged: Real[np.ndarray, "n n"],
+    folds: list[tuple[np.ndarray, np.ndarray]],
+    draws: int,
+    seed: int,
+    beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
+) -> dict[str, dict[str, Estimate]]:
+    """Score a backbone and the teacher fitted to other images, on images that were left out of the fit (unit: image).
+
+    Args:
+        features: of all images.
+        places: of each fold's test images by a teacher of its training images.
+        answers: about all images.
+        judged: similarities of all pairs, by people or by an embedding of their answers.
+        folds: training and test images.
+        draws: of the bootstrap.
+        seed: of the bootstrap; an image is drawn as often in every fold.
+        beside: further features of all images by their stage, to which no answer was fitted.
+
+    Returns:
+        By stage (``teacher-base``, ``teacher-centred``: less the training images' mean, those of ``beside``, ``teacher``) and metric:
+        ``accuracy`` by cosines, ``rsa-spearman`` by Pearson's correlation of the features and, for the teacher, ``accuracy-dot`` and
+        ``rsa-own-spearman`` by its dot products: means over folds.
+    """
+    weights = resamples(len(features), draws, seed)
+    found: dict[str, dict[str, list[np.ndarray]]] = {}
+    counted = 0
+    for (train, test), placed in zip(folds, places, strict=True):
+        rows, drawn, truth = answers[test], weights[:, test], judged[np.ix_(test, test)]
+        counted += len(rows.triplets)
+        base = features[test]
+        space = {"teacher-base": base, "teacher-centred": base - features[train].mean(0)}
+        space |= {stage: x[test] for stage, x in beside.items()} | {"teacher": placed}
+        for stage, x in space.items():
+            similar = {"accuracy": cosine_similarities(x, rows.triplets)}
+            matrices = {"rsa-spearman": people.backbone_similarity(x)}
+            if stage == "teacher":
+                similar["accuracy-dot"] = probabilities(x, rows.triplets)
+                matrices["rsa-own-spearman"] = people.dot_similarity(x)
+            made = {metric: _all_draws(people.accuracy(each, rows, drawn)) for metric, each in similar.items()}
+            made |= {metric: people.matrix_agreement(each, truth, drawn) for metric, each in matrices.items()}
+            for metric, each in made.items():
+                found.setdefault(stage, {}).setdefault(metric, []).append(each)
+    return {
+        stage: {
+            metric: Estimate.of(np.nanmean(each, axis=0), counted if metric.startswith("accuracy") else len(features))
+            for metric, each in several.items()
+        }
+        for stage, several in found.items()
+    }
+
+
+def _all_draws(estimate: Estimate) -> np.ndarray:
+    return np.concatenate([[estimate.value], estimate.draws])
+
+
+def leave_three_out(
+    features: Real[np.ndarray, "n dim"],
+    answers: ByObject,
+    fit: Callable[[Bool[np.ndarray, " n"]], AffineTeacher],
+    groups: int,
+    weights: Float[np.ndarray, "draws n"],
+    seed: int,
+    beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
+) -> dict[str, Estimate]:
+    """Score every answer by a teacher that saw none of its three images: agreement on held-out objects (unit: image).
+
+    The groups of a triplet's three images are left out of the fit together. Few answers lie wholly inside a fold; this uses all of
+    them, at one fit for every three groups that an answer spans.
+
+    Args:
+        features: of all images.
+        answers: about them.
+        fit: makes a teacher of the images that are true in a mask.
+        groups: of images.
+        weights: of the images.
+        seed: of the groups.
+        beside: further features of all images by their stage, to which no answer was fitted.
+
+    Returns:
+        Odd-one-out accuracy by cosines of ``teacher-base``, the features as they are, of ``teacher-centred``, less the mean of the images
+        that a teacher is fitted to, of those of ``beside``, and of ``teacher``; subtract them for a paired difference. ``teacher-dot`` is
+        the teacher's by its own dot products.
+
+    Raises:
+        HumalignError: fewer than four groups, or more than images.
+
+    Example:
+        ``answers = ByObject.of(choices, len(features))``, then
+        ``leave_three_out(features, answers, lambda kept: AffineTeacher(pull=0.1).fit(features[kept], answers[kept]), 6, weights, 0)``.
+    """
+    places = (fit(kept).transform(features) for _, kept in three_left_out(answers, groups, seed))
+    return placed_three_out(features, places, answers, groups, weights, seed, beside)
+
+
+def three_left_out(
+    answers: ByObject, groups: int, seed: int
+) -> Iterator[tuple[Bool[np.ndarray, " m"], Bool[np.ndarray, " n"]]]:
+    """Yield which answers are about images of three groups, and which images are in none of these, for every three that answers span.
+
+    Raises:
+        HumalignError: fewer than four groups, or more than images.
+    """
+    if not 4 <= number("groups", groups) <= answers.objects:
+        raise HumalignError(f"{groups} groups of {answers.objects} images: three are left out at a time, so give four or more")
+    group = np.random.default_rng(seed).permutation(answers.objects) % groups
+    held = np.sort(group[answers.triplets], axis=1)
+    for left_out in np.unique(held, axis=0):
+        yield (held == left_out).all(1), ~np.isin(group, left_out)
+
+
+def placed_three_out(
+    features: Real[np.ndarray, "n dim"],
+    places: Iterable[Float[np.ndarray, "n _"]],
+    answers: ByObject,
+    groups: int,
+    weights: Float[np.ndarray, "draws n"],
+    seed: int,
+    beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
+) -> dict[str, Estimate]:
+    """Return what ``leave_three_out`` does, of places of all images by the teacher for every three groups, in the order of these.
+
+    Raises:
+        HumalignError: answers about another number of images; fewer than four groups, or more than images.
+    """
+    if answers.objects != len(features):
+        raise HumalignError(f"answers about {answers.objects} images, but features of {len(features)}: give those of the same images")
+    cosines = {stage: cosine_similarities(x, answers.triplets) for stage, x in {"teacher-base": features, **beside}.items()}
+    cosines |= {stage: np.empty(answers.shares.shape) for stage in ("teacher-centred", "teacher", "teacher-dot")}
+    for (rows, kept), placed in zip(three_left_out(answers, groups, seed), places, strict=True):
+        asked = answers.triplets[rows]
+        cosines["teacher-centred"][rows] = cosine_similarities(features - features[kept].mean(0), asked)
+        cosines["teacher"][rows] = cosine_similarities(placed, asked)
+        cosines["teacher-dot"][rows] = probabilities(placed, asked)
+    return {stage: people.accuracy(each, answers, weights) for stage, each in cosines.items()}
