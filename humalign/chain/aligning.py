@@ -20,13 +20,14 @@ from humalign.data.images import ImageSet
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 from humalign.models import backbones
-from humalign.profiles import Profile
 
 # The regularisation: from a map that keeps the backbone's space to one that the answers alone shape.
 PULLS = (1.0, 0.1, 0.03, 0.01, 0.003, 0.001)
 # Pictures a step, from all triplets of which a student learns.
 BATCH = 126
-STAGES = (*OF_STUDENTS, "unaligned", "aligned", *OF_TEACHERS, "teacher")
+# Stages of a model, by its last one.
+OF = {"aligned": (*OF_STUDENTS, "unaligned", "aligned"), "teacher": (*OF_TEACHERS, "teacher")}
+HELD = {"task": "odd-one-out", "split": "own, a thing held out", "metric": "accuracy"}
 
 
 def settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -95,8 +96,9 @@ def align(options: argparse.Namespace) -> None:
         _write(options.write_profile, written)
     run = pipeline.Run(profile, options.build.resolve())
     pipeline.execute(steps.STEPS, "scores", run)
-    print(table(profile, scores.read(run.path("scores.csv"))).to_string(index=False))
-    print(exporting.take_away(run, options.out, part=own_scores.HELD))
+    print(report(scores.read(run.path("scores.csv"))))
+    print(f"\nthe model: {exporting.take_away(run, options.out, part=own_scores.HELD)}")
+    print(f"all scores: {run.path('scores.csv')}")
 
 
 def _write(path: Path, written: dict[str, Any]) -> None:
@@ -108,20 +110,46 @@ def _write(path: Path, written: dict[str, Any]) -> None:
     print(f"humalign: the settings are in {path}", file=sys.stderr)
 
 
-def table(profile: Profile, found: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each model and stage: agreement with held-out answers, RSA, few-shot, each in percent with its interval."""
-    shown = {
-        ("odd-one-out", "accuracy"): "answers",
-        ("similarity-judgments", "rsa-spearman"): "RSA",
-        ("few-shot", "accuracy"): "few-shot",
-    }
-    rows: dict[tuple[str, str], dict[str, str]] = {}
-    for (task, metric), said in shown.items():
-        for _, row in scores.pick(found, task=task, metric=metric).iterrows():
-            column = f"{said}: {str(row['split']).partition(', ')[2] or row['split']}"
-            cell = f"{100 * row['value']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
-            rows.setdefault((row["model"], row["stage"]), {})[column] = cell
-    ordered = sorted(rows, key=lambda key: (key[1].startswith("teacher"), STAGES.index(key[1])))
-    return pd.DataFrame(
-        [{"model": model, "stage": stage, **rows[model, stage]} for model, stage in ordered]
-    ).fillna("-")
+def report(found: pd.DataFrame) -> str:
+    """Return what a run's user reads: a table of the student, one of the teacher, and what tells of success."""
+    said = "Accuracies in percent, 95 % intervals. Held out: answers about such things, RSA on pairs with one."
+    lines, models = [said], dict[str, str]()
+    for stage, role in (("aligned", "student"), ("teacher", "teacher")):
+        models[stage] = scores.pick(found, stage=stage)["model"].iloc[0]
+        rows = scores.pick(found, model=models[stage], stage=list(OF[stage]))
+        lines += ["", f"{role}, {models[stage]}", table(rows).to_string(index=False)]
+    lines.append("")
+    for stage, reference, gain in (
+        ("teacher", "teacher-centred", "teacher above its centred backbone"),
+        ("aligned", "base-centred", "aligned student above its centred base"),
+        ("aligned", "unaligned", "aligned student above the control, trained without the answers"),
+    ):
+        where = HELD | {"metric": scores.above("accuracy", reference), "model": models[stage], "stage": stage}
+        for _, row in scores.pick(found, **where).iterrows():
+            across = ": the interval includes zero" if row["low"] <= 0 <= row["high"] else ""
+            lines.append(f"{gain}: {_cell(row, '+.1f', ' points')}{across}")
+    return "\n".join(lines)
+
+
+def table(found: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each stage of a model: agreement with held-out answers, RSA, few-shot, with intervals."""
+    few = scores.pick(found, task="few-shot", metric="accuracy")
+    shots = 5.0 if (few["x"] == 5).any() else few["x"].max()
+    rows: dict[str, dict[str, str]] = {}
+    for name, picked in (
+        ("a thing held out", scores.pick(found, **HELD)),
+        ("all things held out", scores.pick(found, **HELD | {"split": "own, all things held out"})),
+        ("RSA", scores.pick(found, task="similarity-judgments", metric="rsa-spearman")),
+        (f"few-shot, {shots:.0f} a class", few[few["x"] == shots]),
+    ):
+        for _, row in picked.iterrows():
+            rows.setdefault(row["stage"], {})[name] = _cell(row, ".2f" if name == "RSA" else ".1f")
+    order = [stage for stage in (*OF["aligned"], *OF["teacher"]) if stage in rows]
+    return pd.DataFrame([{"stage": stage, **rows[stage]} for stage in order]).fillna("-")
+
+
+def _cell(row: pd.Series, form: str, unit: str = "") -> str:
+    """Say a number and its interval; shares in percent."""
+    times = 1 if row["metric"] == "rsa-spearman" else 100
+    value, low, high = (format(times * row[field], form) for field in ("value", "low", "high"))
+    return f"{value}{unit} ({low} to {high})"

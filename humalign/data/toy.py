@@ -16,25 +16,32 @@ from humalign.data.judgments import random_triplets
 from humalign.errors import HumalignError
 
 SIDE = 64
-SHAPES = ("circle", "square", "triangle", "cross", "bar")
 HUES = 12
+# Corners of each shape, around its middle.
+SHAPES = {
+    "circle": np.stack([np.cos(turn := np.arange(0, 2 * np.pi, 0.1)), np.sin(turn)], 1),
+    "square": np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]),
+    "triangle": np.array([(-1, 1), (1, 1), (0, -1)]),
+    "cross": np.array([
+        (-1, -0.3), (-0.3, -0.3), (-0.3, -1), (0.3, -1), (0.3, -0.3), (1, -0.3),
+        (1, 0.3), (0.3, 0.3), (0.3, 1), (-0.3, 1), (-0.3, 0.3), (-1, 0.3),
+    ]),
+    "bar": np.array([(-1, -0.3), (1, -0.3), (1, 0.3), (-1, 0.3)]),
+}  # fmt: skip
 
 
-def draw(shape: str, hue: int | float, rng: np.random.Generator, place: float = 0.5) -> Image.Image:
-    """Draw a shape in a colour somewhere on a grey ground."""
-    image = Image.fromarray(rng.integers(90, 130, (SIDE, SIDE, 3)).astype(np.uint8))
-    red, green, blue = (int(255 * part) for part in colorsys.hsv_to_rgb(hue / HUES, 0.9, 0.9))
-    pen, (x, y), r = ImageDraw.Draw(image), (SIDE * (0.5 + (place - 0.5) * rng.uniform(-1, 1, 2))), SIDE / 4
-    boxes = {"square": (x - r, y - r, x + r, y + r), "bar": (x - r, y - r / 3, x + r, y + r / 3)}
-    if shape == "circle":
-        pen.ellipse((x - r, y - r, x + r, y + r), fill=(red, green, blue))
-    elif shape == "triangle":
-        pen.polygon([(x - r, y + r), (x + r, y + r), (x, y - r)], fill=(red, green, blue))
-    elif shape == "cross":
-        pen.line([(x - r, y - r), (x + r, y + r)], fill=(red, green, blue), width=9)
-        pen.line([(x - r, y + r), (x + r, y - r)], fill=(red, green, blue), width=9)
-    else:
-        pen.rectangle(boxes[shape], fill=(red, green, blue))
+def draw(shape: str, hue: float, rng: np.random.Generator, place: float = 0.5) -> Image.Image:
+    """Draw a shape of some size, somewhere and turned, on a ground of a paler tone of its colour."""
+    strong, pale = (
+        255 * np.array(colorsys.hsv_to_rgb(hue / HUES, *tone)) for tone in ((0.9, 0.9), (0.45, 0.75))
+    )
+    ground = np.clip(pale + rng.integers(-20, 20, (SIDE, SIDE, 3)), 0, 255)
+    image = Image.fromarray(ground.astype(np.uint8))
+    middle, size = 0.5 + (place - 0.5) * rng.uniform(-1, 1, 2), rng.uniform(0.14, 0.34)
+    turn = rng.uniform(-0.7, 0.7)
+    turned = np.array([(np.cos(turn), -np.sin(turn)), (np.sin(turn), np.cos(turn))])
+    corners = SIDE * (middle + size * SHAPES[shape] @ turned)
+    ImageDraw.Draw(image).polygon([*map(tuple, corners)], fill=tuple(strong.astype(int)))
     return image
 
 
@@ -54,7 +61,7 @@ def make(folder: str | Path = ".", answers: int = 2500, pool: int = 96, seed: in
     for shape, hue in things:
         draw(shape, hue, rng, 0.7).save(folder / "judged" / f"{shape}-{hue:02}.png")
     for number in range(pool):
-        shape = SHAPES[number % len(SHAPES)]
+        shape = list(SHAPES)[number % len(SHAPES)]
         below = folder / "pool" / shape
         below.mkdir(parents=True, exist_ok=True)
         draw(shape, rng.uniform(0, HUES), rng, 0.9).save(below / f"{number:04}.png")

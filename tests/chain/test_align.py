@@ -94,13 +94,25 @@ def test_the_written_profile_runs_the_same_chain_and_reuses_what_is_there(made):
     assert len(said) == 8 and all("reused" in line for line in said)
 
 
-def test_the_table_has_a_row_a_stage_in_their_order(made):
-    mine = profiles.load(str(made / "mine.yaml"))
-    shown = aligning.table(mine, scores.read(made / "build" / "model" / "scores.csv"))
+def test_what_is_printed_fits_a_terminal_and_has_each_stage_in_its_order_and_the_gains(made):
+    found = scores.read(made / "build" / "model" / "scores.csv")
+    shown = aligning.table(scores.pick(found, model="timm:test_vit"))
     free = [f"base-{kind}" for kind in ("centred", "whitened", "random")]
-    of_teacher = [each.replace("base", "teacher") for each in free]
-    assert shown["stage"].tolist() == ["base", *free, "unaligned", "aligned", "teacher-base", *of_teacher, "teacher"]
-    assert {"answers: a thing held out", "RSA: pairs with a thing held out"} <= set(shown) and "few-shot: pool-classes/1-shot" in set(shown)
+    assert shown["stage"].tolist() == ["base", *free, "unaligned", "aligned"]
+    assert list(shown) == ["stage", "a thing held out", "RSA", "few-shot, 5 a class"]
+    said = aligning.report(found)
+    assert max(map(len, said.splitlines())) <= 120
+    where = {"task": "odd-one-out", "split": "own, a thing held out"}
+    for stage, reference in (("teacher", "teacher-centred"), ("aligned", "base-centred"), ("aligned", "unaligned")):
+        row = scores.one(found, stage=stage, metric=scores.above("accuracy", reference), **where)
+        (line,) = [line for line in said.splitlines() if f"{100 * row['value']:+.1f} points (" in line and line.startswith(stage)]
+        assert line.endswith("includes zero") == (row["low"] <= 0 <= row["high"])
+
+
+def test_a_student_may_be_its_own_teacher(made):
+    found = scores.read(made / "build" / "model" / "scores.csv")
+    said = aligning.report(found.assign(model="one")).splitlines()
+    assert [line.replace("timm:test_vit3", "one").replace("timm:test_vit", "one") for line in aligning.report(found).splitlines()] == said
 
 
 def test_pairs_that_were_kept_together_are_counted():
