@@ -29,6 +29,8 @@ COLUMNS = ("profile", "model", "stage", "task", "split", "metric", "value", "low
 DERIVED = ("set", "item", "x", "reference")
 EVIDENCE = ("human", "simulated", "taxonomy", "labels")
 NUMBERS = ("value", "low", "high")
+# Shares of answers: no interval of one leaves 0 to 1, however much draws are spread.
+ACCURACIES = ("accuracy", "accuracy-dot", "accuracy-nearest-mean")
 # The upper end of a central 95 % interval.
 HIGH = 0.975
 
@@ -62,6 +64,8 @@ def table(scores: dict[tuple[str, str], list[Score]], profile: str, seed: int) -
     key = ["model", "stage", "task", "split", "metric"]
     if frame.duplicated(key).any():
         raise ValueError(f"two scores of one name: {frame[frame.duplicated(key)][key].iloc[0].to_dict()}")
+    shares, ends = frame["metric"].isin(ACCURACIES), ["low", "high"]
+    frame.loc[shares, ends] = frame.loc[shares, ends].astype(float).clip(0, 1)
     # Six decimals: far below every interval, far above the rounding of one machine against another.
     return complete(frame.assign(**{c: frame[c].astype(float).round(6) for c in NUMBERS}))
 

@@ -429,7 +429,7 @@ def test_the_table_says_of_every_number_its_set_knob_place_and_reference(made, t
     )
     assert centred["value"] == pytest.approx(0.05) and centred["evidence"] == "human"
     assert scores.one(read, set="92 photographs", stage="base-centred", reference="")["value"] == 0.37
-    assert len(scores.pick(read, set="5-shot cifar10", stage="base")) == 1
+    assert len(scores.pick(read, set="cifar10 by 5 a class", stage="base")) == 1
 
 
 def test_what_is_chosen_on_one_half_is_scored_on_the_other(made):

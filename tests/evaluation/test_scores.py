@@ -274,7 +274,7 @@ COMPOSED = {
     "few-shot": ["{set}/{x:g}-shot"], "style-shift": ["{set}/{x:g}-shot"],
     "soft-labels": ["{set}/{x:g}-shot"],
     "corruption": ["{set}/{item}", "{set}/severity {x:g}"], "hierarchy": ["{set}/{item}", "{item}"],
-    "map": ["{set}/{item}"],
+    "map": ["{set}/{item}"], "price": ["{set}/{item}/{x:g}", "{set}/{item}"],
     "odd-one-out": ["{set}/{item}", "category/{item}"], "calibration": ["step {x:g}"],
     "example-triplet": ["{set}: {item}"],
     "learning-curve": ["{x:.0f} {set}"], "recovery": ["{x:.0f} {set}"],
@@ -306,7 +306,7 @@ def test_every_recorded_row_is_read_out_without_a_rest(path):
         if row["item"] or not np.isnan(row["x"]):
             forms = COMPOSED[row["task"]]
             assert row["split"] in [form.format(**row) for form in forms], row
-            optional = row["task"] in ("corruption", "hierarchy")
+            optional = row["task"] in ("corruption", "hierarchy", "price")
             assert optional or np.isnan(row["x"]) == ("{x" not in forms[0]), row
         else:
             assert (row["split"] + ", ").startswith(f"{row['set']}, ") and row["set"], row
@@ -315,6 +315,14 @@ def test_every_recorded_row_is_read_out_without_a_rest(path):
         compared = "-above-" in row["metric"]
         assert compared == bool(row["reference"]) and row["metric"].endswith(row["reference"]), row
         assert row["reference"] in {"", "all", *STAGES}, row
+
+
+def test_no_interval_of_a_share_of_answers_leaves_0_to_1():
+    several = [Score("odd-one-out", "a", "accuracy", 0.99, 0.97, 1.02, 9, "human"),
+               Score("odd-one-out", "a", "accuracy-above-base", 0.99, -0.2, 1.02, 9, "human"),
+               Score("odd-one-out", "b", "accuracy-dot", 0.01, -0.01, 0.02, 9, "human")]
+    table = scores.table({("m", "s"): several}, "p", 0)
+    assert table[["low", "high"]].to_numpy().tolist() == [[0.97, 1.0], [-0.2, 1.02], [0.0, 0.02]]
 
 
 def test_a_table_that_has_the_columns_is_taken_as_it_is_and_an_older_one_is_completed(frame, tmp_path):

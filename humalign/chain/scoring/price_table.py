@@ -73,7 +73,7 @@ def _curves(study: Study, found: Found) -> Iterator[tuple[str, Score]]:
     names = dict.fromkeys((RSA, CKA, AS_IT_IS), SPLIT)
     names |= {FEW: " and ".join(labelled), CORRUPTED: "corrupted cifar10"}
     for which in labelled:
-        names |= {f"{FEW} {which} {k}": f"{k}-shot {which}" for k in study.profile.evaluation.shots}
+        names |= {f"{FEW} {which} {k}": f"{which} by {k} a class" for k in study.profile.evaluation.shots}
     for setting, measures in found.items():
         stage = "aligned" if setting else "base"
         for measure, where in names.items():
