@@ -55,14 +55,17 @@ def _run(options: argparse.Namespace) -> None:
         raise HumalignError(f"unknown step {options.step!r}: {nearest(options.step, LAST)}")
     profile = profiles.load(options.profile) if options.profile else _default_profile()
 
-    from humalign.chain import pipeline, processes
+    from humalign.chain import checked, pipeline, processes
     from humalign.show import chapters
 
+    checked.check_settings(profile)
     run = pipeline.Run(profile, options.build.resolve())
     # A folder that cannot be used, or is in use, is known before anything is fetched or computed.
     with processes.held(run.folder):
         if options.step == "all":
             _ask_doctor(profile)
+        if options.step != "book":
+            checked.check(profile, "scores" if options.step in ("all", "notebooks") else options.step)
         processes.settle(profile)
         if options.step != "book":
             pipeline.execute(chapters.STEPS, "notebooks" if options.step == "all" else options.step, run)
@@ -108,9 +111,10 @@ def _bring(entries: list[Any], to_stderr: bool = False) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from humalign.chain import doctor
+    from humalign.chain import checked, doctor
 
     profile = profiles.load(options.profile)
+    checked.check_settings(profile)
     found = doctor.inputs(profile)
     for line in doctor.report(profile, found):
         print(line)

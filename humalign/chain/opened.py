@@ -18,7 +18,7 @@ import pandas as pd
 
 from humalign import profiles
 from humalign.artefacts import Provenance
-from humalign.chain import evaluate, origins, pipeline, processes, sets, steps
+from humalign.chain import checked, evaluate, origins, pipeline, processes, sets, steps
 from humalign.chain.pipeline import Rows, Run
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
@@ -158,7 +158,10 @@ class Opened:
 def of(profile: str, build: str | Path) -> Opened:
     """Open a run (see ``humalign.chain.open``)."""
     found = profiles.load(profile)
-    return _Fresh(found, Path(build)) if str(build) else _Recorded(found)
+    if not str(build):
+        return _Recorded(found)
+    checked.check_settings(found)
+    return _Fresh(found, Path(build))
 
 
 # ---- computed here -----------------------------------------------------------------------------------------
