@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        return _fail(str(write_error(Path(str(error.filename or options.build)), error)))
+        return _fail(str(write_error(Path(str(error.filename or options.build)).absolute(), error)))
 
 
 def _fail(line: str) -> int:
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> None:
     from humalign.show import chapters
 
     checked.check_settings(profile)
-    run = pipeline.Run(profile, options.build.resolve())
+    run = pipeline.Run(profile, checked.build_folder(options.build, profile))
     # A folder that cannot be used, or is in use, is known before anything is fetched or computed.
     with processes.held(run.folder):
         if options.step == "all":
@@ -212,9 +212,10 @@ def _show(table: Any, first: list[str], out: Path | None) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from humalign.chain import exporting, pipeline
+    from humalign.chain import checked, exporting, pipeline
 
-    run = pipeline.Run(profiles.load(options.profile), options.build.resolve())
+    profile = profiles.load(options.profile)
+    run = pipeline.Run(profile, checked.build_folder(options.build, profile))
     print(exporting.take_away(run, options.folder, options.student, options.stage, options.part))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +22,23 @@ from humalign.models.released.catalogue import MODELS
 from humalign.profiles import Profile
 from humalign.profiles.schema import Parts
 from humalign.teach import splits
+
+
+def build_folder(given: Path, profile: Profile) -> Path:
+    """Return a build folder as an absolute path.
+
+    Raises:
+        HumalignError: a link to nothing, or a file where a folder should be.
+    """
+    mend = "move it away, or name another folder with --build"
+    for each in (given.absolute(), *given.absolute().parents):
+        if each.is_symlink() and not os.path.exists(each):
+            raise HumalignError(f"{each} is a link to {os.readlink(each)}, which is not there: mend the link, or {mend}")
+    here = given.resolve()
+    for each in (*reversed(here.parents), here, here / profile.name, here / profile.name / "stamps"):
+        if os.path.lexists(each) and not each.is_dir():
+            raise HumalignError(f"cannot write {each}, for it is a file where a folder should be: {mend}")
+    return here
 
 
 def check(profile: Profile, last: str) -> None:

@@ -171,7 +171,7 @@ class _Fresh(Opened):
     """A run whose artefacts lie in a build folder: what is stale is made, what is good is reused."""
 
     def __init__(self, profile: Profile, build: Path) -> None:
-        self.profile, self.run = profile, Run(profile, build.expanduser().resolve())
+        self.profile, self.run = profile, Run(profile, checked.build_folder(build.expanduser(), profile))
         self.table = self.path(origins.TABLE)
         if not build.is_absolute() and not os.environ.get(processes.SHARED):
             _say(f"the build folder {build} is {self.run.build}, from the current folder")
