@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        return _fail(str(write_error(Path(str(error.filename or options.build)).absolute(), error)))
+        # Of a copy that failed the second name is the file that was to be written.
+        place = error.filename2 or error.filename or options.build
+        return _fail(str(write_error(Path(str(place)).absolute(), error)))
 
 
 def _fail(line: str) -> int:

@@ -111,7 +111,10 @@ def check_settings(profile: Profile) -> None:
 
 
 def _folds(parts: Parts) -> None:
-    known = concepts()
+    try:
+        known = concepts()
+    except HumalignError:  # an input that is missing, which is said elsewhere
+        return
     if parts.folds > len(known):
         raise HumalignError(f"there are {len(known)} concepts: take fewer folds")
     splits.concept_folds(known, parts.folds, parts.whole_subgroups, np.random.default_rng(0))

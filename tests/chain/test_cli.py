@@ -258,6 +258,15 @@ def test_a_disk_that_is_full_or_closed_is_one_line(said, execute, monkeypatch, t
     assert not [path for path in (tmp_path / "build").rglob("*") if path.is_file()], "no half-written file stays"
 
 
+def test_of_a_copy_that_failed_the_file_to_be_written_is_named(said, execute, tmp_path):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "m", None, str(tmp_path / "to"))
+
+    execute(fail)
+    error = said("run", "pixels", "--profile", "demo", "--build", tmp_path / "build")[2]
+    assert f"no space left for {tmp_path / 'to'}: free some" in one_line(error)
+
+
 @pytest.mark.parametrize(
     ("problem", "line"),
     [(KeyboardInterrupt(), "interrupted: run the same command again"), (MemoryError(), "out of memory"), (HumalignError("so"), "so")],
