@@ -225,7 +225,8 @@ def test_without_a_profile_the_one_that_fits_the_machine_is_run_and_a_line_says_
     names = []
     execute(lambda stages, last, run, *_: names.append(run.profile.name))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    monkeypatch.setattr(checked, "check", lambda *_: None)  # not all that it reads is here
+    for asked in ("check", "check_settings"):  # there is no GPU, and not all that it reads is here
+        monkeypatch.setattr(checked, asked, lambda *_: None)
     status, _, error = said("run", "scores", "--build", tmp_path)
     assert (status, names) == (0, [profile]) and one_line(error).startswith(f"humalign: profile {profile}: there is ")
 
