@@ -14,7 +14,6 @@ from pathlib import Path
 from humalign.data import (
     datafiles,
     labelled_sets,
-    listing,
     named,
     object_order,
     readers,
@@ -72,7 +71,7 @@ def of(name: str) -> Edition:
     path = registry.locate(name)
     if registry.is_named(name):
         return _named(name, path)
-    return _read(name, path, registry.contents_of(path), registry.data_folder())
+    return _read(name, path, registry.digest_of(path), registry.data_folder())
 
 
 def _named(name: str, path: Path) -> Edition:
@@ -89,7 +88,7 @@ def _read(name: str, path: Path, digest: str, folder: Path) -> Edition:
     entry = _entry(registry.source(name), path)
     unit, count = COUNTS.get(name, ("", lambda path: 0))
     held = count(path)
-    files = listing.everything(path) if path.is_dir() else [path]
+    files = registry.files_of(path) if path.is_dir() else [path]
     place = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else entry.path
     size = sum(file.stat().st_size for file in files)
     return Edition(entry, place, size, digest, held, unit, _edition(entry, path, digest, held, bool(unit)))

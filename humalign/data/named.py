@@ -101,8 +101,10 @@ def identity(name: str) -> Any:
 
 
 def _files(folder: Path) -> Iterator[tuple[listing.Parts, Path]]:
-    for path in listing.everything(folder):
-        yield path.relative_to(folder).parts, path
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(map(listing.hidden, parts)):
+            yield parts, path
 
 
 def file_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from humalign.data import editions, listing, named, registry
+from humalign.data import listing, registry
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_linked_folders_are_listed_once_and_loops_are_left(linked):
     assert found == ["other/deep/b.txt", "own/a.txt"]
 
 
-@pytest.mark.parametrize("of", [registry.contents_of, lambda path: named.identity(f"folder:{path}")])
+@pytest.mark.parametrize("of", [registry.contents_of, lambda path: registry.identity(f"folder:{path}")])
 def test_a_change_below_a_link_is_a_change(linked, of):
     before = of(linked)
     (linked.parent / "elsewhere" / "deep" / "b.txt").write_text("changed")
@@ -39,11 +39,3 @@ def test_a_folder_without_links_has_the_digest_that_sha256sum_gives(linked):
     (linked / "other").unlink()
     (linked / "own" / "up").unlink()
     assert registry.contents_of(linked) == registry.digest_of(linked)
-
-
-def test_a_source_that_is_a_link_or_holds_one_is_counted_whole(linked, monkeypatch):
-    entry = registry.source("dtd")
-    monkeypatch.setattr(registry, "locate", lambda name: linked)
-    monkeypatch.setitem(editions.COUNTS, "dtd", ("files", lambda path: 2))
-    found = editions.of("dtd")
-    assert (found.entry.name, found.size) == (entry.name, 2) and found.sha256 == registry.contents_of(linked)
