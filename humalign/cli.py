@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        return _fail(str(write_error(Path(str(error.filename or options.build)), error)))
+        # Of a copy that failed the second name is the file that was to be written.
+        place = error.filename2 or error.filename or options.build
+        return _fail(str(write_error(Path(str(place)).absolute(), error)))
 
 
 def _fail(line: str) -> int:
@@ -55,14 +57,17 @@ def _run(options: argparse.Namespace) -> None:
         raise HumalignError(f"unknown step {options.step!r}: {nearest(options.step, LAST)}")
     profile = profiles.load(options.profile) if options.profile else _default_profile()
 
-    from humalign.chain import pipeline, processes
+    from humalign.chain import checked, pipeline, processes
     from humalign.show import chapters
 
-    run = pipeline.Run(profile, options.build.resolve())
+    checked.check_settings(profile)
+    run = pipeline.Run(profile, checked.build_folder(options.build, profile))
     # A folder that cannot be used, or is in use, is known before anything is fetched or computed.
     with processes.held(run.folder):
         if options.step == "all":
             _ask_doctor(profile)
+        if options.step != "book":
+            checked.check(profile, "scores" if options.step in ("all", "notebooks") else options.step)
         processes.settle(profile)
         if options.step != "book":
             pipeline.execute(chapters.STEPS, "notebooks" if options.step == "all" else options.step, run)
@@ -108,9 +113,10 @@ def _bring(entries: list[Any], to_stderr: bool = False) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from humalign.chain import doctor
+    from humalign.chain import checked, doctor
 
     profile = profiles.load(options.profile)
+    checked.check_settings(profile)
     found = doctor.inputs(profile)
     for line in doctor.report(profile, found):
         print(line)
@@ -208,9 +214,10 @@ def _show(table: Any, first: list[str], out: Path | None) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from humalign.chain import exporting, pipeline
+    from humalign.chain import checked, exporting, pipeline
 
-    run = pipeline.Run(profiles.load(options.profile), options.build.resolve())
+    profile = profiles.load(options.profile)
+    run = pipeline.Run(profile, checked.build_folder(options.build, profile))
     print(exporting.take_away(run, options.folder, options.student, options.stage, options.part, options.share))
 
 

@@ -8,11 +8,13 @@ The run is that of `tests/chain/test_chain.py`: the whole chain on 90 concepts. 
 from __future__ import annotations
 
 import argparse
+import json
+import multiprocessing
+import multiprocessing.process
 import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "chain")]
 import test_chain  # noqa: E402
 
 from humalign.chain import pipeline, processes, steps  # noqa: E402
+from humalign.errors import HumalignError  # noqa: E402
 
 COMMAND = [sys.executable, str(TESTS / "chain" / "test_chain.py")]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS), *filter(None, sys.path)])}
@@ -32,18 +35,50 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), st
 LEFT = ("*.part*", ".running-*", ".building-*", processes.NAME)
 
 
-def start(build: Path, cores: int = 0) -> subprocess.Popen[str]:
-    """Start a run in a process of its own, on so many cores."""
-    bound = ["taskset", "-c", ",".join(map(str, range(cores)))] if cores else []
-    return subprocess.Popen([*bound, *COMMAND, build], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+def _run(build: Path, said: Path) -> None:
+    with open(said, "a", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    test_chain.ALL_CONCEPTS.cache_clear()
+    try:
+        with test_chain.in_small():
+            pipeline.execute(steps.STEPS, test_chain.CHAIN[-1], pipeline.Run(test_chain.profile(), build))
+    except HumalignError as error:
+        print(f"humalign: {error}", file=sys.stderr)
+        os._exit(2)
 
 
-def finish(build: Path, cores: int = 0) -> str:
+def start(build: Path) -> tuple[multiprocessing.process.BaseProcess, Path]:
+    """Start a run in a process of its own, and return it with the file of what it says."""
+    said = build.with_name(f"{build.name}.txt")
+    said.parent.mkdir(parents=True, exist_ok=True)
+    said.write_text("")
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(build, said))
+    process.start()
+    return process, said
+
+
+def finish(build: Path) -> str:
     """Run to the end, and return what went wrong."""
-    with start(build, cores) as process:
-        assert process.stderr
-        said = process.stderr.read()
-    return "" if process.returncode == 0 else (said.strip().splitlines() or ["no output"])[-1]
+    process, said = start(build)
+    process.join()
+    return "" if process.exitcode == 0 else f"status {process.exitcode}: {_last(said.read_text())}"
+
+
+def on_cores(build: Path, cores: int) -> str:
+    """Run to the end on so many cores, in a process that knows no others from its start."""
+    bound = ["taskset", "-c", ",".join(map(str, range(cores)))]
+    done = subprocess.run([*bound, *COMMAND, build], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False)
+    return "" if done.returncode == 0 else f"status {done.returncode}: {_last(done.stderr)}"
+
+
+def _last(said: str) -> str:
+    return (said.strip().splitlines() or ["no output"])[-1]
+
+
+def taken(build: Path, step: str) -> float:
+    """Return the seconds that a step of a finished run took."""
+    return float(json.loads((build / "small" / "stamps" / f"{step}.json").read_text())["seconds"])
 
 
 def artefacts(build: Path) -> list[Path]:
@@ -61,34 +96,36 @@ def differs(build: Path, whole: Path) -> str:
     return "; ".join(filter(None, (f"left over: {left}" if left else "", f"other bytes: {apart}" if apart else "")))
 
 
-def kills(count: int, whole: Path, seconds: float, folder: Path, chance: random.Random) -> list[str]:
-    """Kill a run again and again, wherever it is, until it has ended; then begin anew."""
+def kills(count: int, whole: Path, folder: Path, chance: random.Random) -> list[str]:
+    """Kill a run in one step after the other, at any moment of it, and let it end; then begin anew."""
     faults, done, build = [], 0, folder / "killed"
+    shutil.rmtree(build, ignore_errors=True)
     while done < count:
-        shutil.rmtree(build, ignore_errors=True)
-        while done < count:
-            with start(build) as process:
-                time.sleep(chance.uniform(4, 4 + seconds / 4))
-                ended = process.poll() is not None
-                process.send_signal(signal.SIGKILL)
-                assert process.stderr
-                said = process.stderr.read().replace("\r", "\n")
-            if ended:
-                break
+        for number, step in enumerate(test_chain.CHAIN[: count - done], 1):
+            process, said = start(build)
+            begun = f"[{number}/{len(test_chain.CHAIN)}] {step}"
+            while process.exitcode is None and begun not in said.read_text():
+                time.sleep(0.05)
+            process.join(chance.uniform(0, taken(whole, step)))
+            process.kill()
+            process.join()
             done += 1
-            at = re.findall(r"\[\d/\d\] (\S+) \.\.\.", said)
+            at = re.findall(r"\[\d/\d\] (\S+) \.\.\.", said.read_text())
             print(f"kill {done}: {at[-1] if at else 'before the first step'}", flush=True)
         wrong = finish(build) or differs(build, whole)
+        print(f"after kill {done}: {wrong or 'the same'}", flush=True)
         faults += [f"after kill {done}: {wrong}"] if wrong else []
+        shutil.rmtree(build)
     return faults
 
 
 def damages(count: int, whole: Path, folder: Path, chance: random.Random) -> list[str]:
     """Damage one artefact after the other: its bytes, its end, or all of it; a run must make it again, or say one line and lose nothing."""
     faults, build = [], folder / "damaged"
+    shutil.rmtree(build, ignore_errors=True)
     shutil.copytree(whole, build)
     for number, path in enumerate(chance.sample(artefacts(build), count), 1):
-        sound = path.read_bytes()
+        sound = path.read_bytes() or b"\0"
         place = chance.randrange(len(sound))
         how, content = chance.choice([
             ("a byte", sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :]),
@@ -106,7 +143,7 @@ def damages(count: int, whole: Path, folder: Path, chance: random.Random) -> lis
 
 
 def main() -> int:
-    """Run the campaign, and say every fault."""
+    """Run the campaign, and say every fault; what lies in a given folder is gone on from."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--damaged", type=int, default=40)
@@ -114,17 +151,14 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=None, help="kept afterwards; else a temporary one")
     given = parser.parse_args()
     folder, chance = given.folder or Path(tempfile.mkdtemp()), random.Random(given.seed)
-    begun = time.monotonic()
     wrong = finish(folder / "whole")
-    seconds = time.monotonic() - begun
-    print(f"a whole run: {seconds:.0f} s {wrong}", flush=True)
-    faults = [wrong] if wrong else []
+    print(f"a whole run: {wrong or 'done'}", flush=True)
+    faults = [wrong] if wrong else kills(given.kills, folder / "whole", folder, chance)
+    faults += damages(given.damaged, folder / "whole", folder, chance)
     for cores in (1, 2):
-        wrong = finish(folder / f"cores{cores}", cores) or differs(folder / f"cores{cores}", folder / "whole")
+        wrong = on_cores(folder / f"cores{cores}", cores) or differs(folder / f"cores{cores}", folder / "whole")
         print(f"{cores} core(s): {wrong or 'the same'}", flush=True)
         faults += [f"{cores} cores: {wrong}"] if wrong else []
-    faults += kills(given.kills, folder / "whole", seconds, folder, chance)
-    faults += damages(given.damaged, folder / "whole", folder, chance)
     print(f"{len(faults)} faults", *faults, sep="\n")
     return bool(faults)
 

@@ -12,7 +12,7 @@ import yaml
 
 from humalign import profiles
 from humalign.artefacts import replacing
-from humalign.chain import exporting, own, pipeline, steps
+from humalign.chain import checked, exporting, own, pipeline, steps
 from humalign.chain.scoring import own as own_scores
 from humalign.chain.scoring.rows import OF_STUDENTS, OF_TEACHERS
 from humalign.data import named, registry
@@ -94,7 +94,7 @@ def align(options: argparse.Namespace) -> None:
     own.check(profile)
     if options.write_profile:
         _write(options.write_profile, written)
-    run = pipeline.Run(profile, options.build.resolve())
+    run = pipeline.Run(profile, checked.build_folder(options.build, profile))
     pipeline.execute(steps.STEPS, "scores", run)
     print(report(scores.read(run.path("scores.csv"))))
     print(f"\nthe model: {exporting.take_away(run, options.out, part=own_scores.HELD)}")

@@ -18,7 +18,7 @@ import pandas as pd
 
 from humalign import profiles
 from humalign.artefacts import Provenance
-from humalign.chain import evaluate, origins, pipeline, processes, sets, steps
+from humalign.chain import checked, evaluate, origins, pipeline, processes, sets, steps
 from humalign.chain.pipeline import Rows, Run
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
@@ -158,7 +158,10 @@ class Opened:
 def of(profile: str, build: str | Path) -> Opened:
     """Open a run (see ``humalign.chain.open``)."""
     found = profiles.load(profile)
-    return _Fresh(found, Path(build)) if str(build) else _Recorded(found)
+    if not str(build):
+        return _Recorded(found)
+    checked.check_settings(found)
+    return _Fresh(found, Path(build))
 
 
 # ---- computed here -----------------------------------------------------------------------------------------
@@ -168,7 +171,7 @@ class _Fresh(Opened):
     """A run whose artefacts lie in a build folder: what is stale is made, what is good is reused."""
 
     def __init__(self, profile: Profile, build: Path) -> None:
-        self.profile, self.run = profile, Run(profile, build.expanduser().resolve())
+        self.profile, self.run = profile, Run(profile, checked.build_folder(build.expanduser(), profile))
         self.table = self.path(origins.TABLE)
         if not build.is_absolute() and not os.environ.get(processes.SHARED):
             _say(f"the build folder {build} is {self.run.build}, from the current folder")

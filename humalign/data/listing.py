@@ -125,6 +125,24 @@ def below(root: Path) -> list[tuple[Parts, Path]]:
     return sorted(found)
 
 
+def everything(root: Path) -> list[Path]:
+    """Return the files below a folder by path, pictures or not, hidden ones left out and links to folders followed."""
+    found: list[Path] = []
+    stack: list[tuple[Path, frozenset[tuple[int, int]]]] = [(root, frozenset())]
+    while stack:
+        folder, entered = stack.pop()
+        entered |= {_identity(folder)}
+        for entry in os.scandir(folder):
+            path = Path(entry.path)
+            if hidden(entry.name):
+                continue
+            if entry.is_file():
+                found.append(path)
+            elif entry.is_dir() and _identity(path) not in entered:
+                stack.append((path, entered))
+    return sorted(found)
+
+
 def right_in(folder: Path) -> list[Path]:
     """Return the pictures right in a folder by name; none where there is no such folder."""
     if not folder.is_dir():

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from humalign.errors import HumalignError
+from humalign.profiles import consistent
 from humalign.profiles.schema import Profile, Student, Teacher, Within
 
 __all__ = ["Profile", "Student", "Teacher", "as_settings", "changed", "load", "names", "parse"]
@@ -72,8 +73,13 @@ def parse(name: str, settings: Any, source: str = "") -> Profile:
     if not isinstance(settings, dict) or not settings:
         raise HumalignError(f"{where}: no settings: start it with `inherits: demo`, and change what differs")
     given = _inherited(settings, where)
+    for key in ("name", "source"):  # the file's own
+        if key in given:
+            raise HumalignError(f"{where}: unknown key {key!r}: a run is called after its file")
     profile: Profile = _build(Profile, given | {"name": name, "source": source or name}, where, "")
-    return _consistent(profile, where)
+    for line in consistent.faults(profile):
+        raise HumalignError(f"{where}: {line}")
+    return profile
 
 
 def changed(profile: Profile, **sections: Any) -> Profile:
@@ -85,30 +91,6 @@ def as_settings(profile: Profile) -> dict[str, Any]:
     """Return all settings of a profile as a file of it would hold them."""
     whole: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(profile)))
     return {key: value for key, value in whole.items() if key not in ("name", "source")}
-
-
-def _consistent(profile: Profile, where: str) -> Profile:
-    """Check what one setting asks of another."""
-    taught = profile.distillation
-    for wrong, line in (
-        (taught.warmup >= taught.steps, f"distillation.warmup = {taught.warmup} of {taught.steps} steps: take fewer than there are"),
-        (not profile.students, "students: name at least one backbone"),
-        (
-            sorted(set(profile.backbones)) != sorted(profile.backbones),
-            f"students: {max(profile.backbones, key=profile.backbones.count, default='')} stands twice: name each backbone once",
-        ),
-    ):
-        if wrong:
-            raise HumalignError(f"{where}: {line}")
-    parts = profile.labeller.parts if profile.teachers else None
-    for student in profile.students if parts else ():
-        lacking = [kind for kind in student.parts if not getattr(parts, kind, False)]
-        if lacking or not student.parts:
-            has = [kind for kind in ("all", "folds", "halves", "held") if getattr(parts, kind)]
-            raise HumalignError(
-                f"{where}: students.parts = {list(student.parts)} of {student.backbone}: the last teacher has the parts {', '.join(has)}"
-            )
-    return profile
 
 
 # ---- files and what they inherit ---------------------------------------------------------------------------------------------------------
@@ -128,13 +110,13 @@ def _read(path: Path) -> Any:
 def _parsed(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # of dates, long numbers, lists as keys
         raise HumalignError(f"{where} is no YAML: {' '.join(str(error).split())}") from None
     except HumalignError as error:
         raise HumalignError(f"{where}, {error}") from None
 
 
-def _inherited(settings: Any, where: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+def _inherited(settings: Any, where: str, above: tuple[str, ...] = ()) -> dict[Any, Any]:
     """Lay settings over those that they inherit: sections are merged, lists and single values replaced."""
     rest = {key: value for key, value in settings.items() if key != "inherits"}
     if "inherits" not in settings:
@@ -151,7 +133,7 @@ def _inherited(settings: Any, where: str, above: tuple[str, ...] = ()) -> dict[s
     return _laid(_inherited(found, where, (*above, base)), rest)
 
 
-def _laid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def _laid(below: dict[Any, Any], above: dict[Any, Any]) -> dict[Any, Any]:
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -170,7 +152,8 @@ def _build(kind: Any, given: Any, where: str, place: str) -> Any:
     for key in given:
         if key not in wanted:
             close = difflib.get_close_matches(str(key), wanted, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(sorted(wanted))}"
+            known = sorted(set(wanted) - ({"name", "source"} if kind is Profile else set()))
+            hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}"
             raise HumalignError(f"{where}: unknown key {f'{prefix}{key}'!r}: {hint}")
     fields = {field.name: field for field in dataclasses.fields(kind)}
     missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in given]

@@ -6,6 +6,7 @@ number in prose whose chapter no longer gives it, a reference to nothing, a form
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from humalign.artefacts import PACKAGE, fingerprint, replacing, sha256, versions
+from humalign.artefacts import NO_ROOM, PACKAGE, fingerprint, replacing, sha256, versions, write_error
 from humalign.chain import processes
 from humalign.errors import HumalignError
 from humalign.show import generated
@@ -193,6 +194,8 @@ def _build(source: Path, book: Path) -> None:
             for line in text.splitlines()
             if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)
         ]
+        if status and ("No space left" in text or shutil.disk_usage(book).free < NO_ROOM):
+            raise write_error(book / "html", OSError(errno.ENOSPC, "the disk is full"))
         if status or warnings:
             shown = "; ".join(warnings[:3]) or (text.strip().splitlines() or ["no output"])[-1]
             more = f" (and {len(warnings) - 3} more)" if len(warnings) > 3 else ""

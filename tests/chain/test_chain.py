@@ -310,7 +310,9 @@ def test_a_changed_setting_remakes_what_depends_on_it_only(copy):
 
 
 def keys(**settings):
-    return pipeline.keys_of(stages.STEPS, CHAIN[-1], profile(**settings))
+    whole = profiles._laid(profiles.as_settings(profile()), settings) | {"name": "small", "source": "small"}
+    # Any value will do, also one that no run may have.
+    return pipeline.keys_of(stages.STEPS, CHAIN[-1], profiles._build(profiles.Profile, whole, "", ""))
 
 
 def leaves(settings, place=()):
@@ -323,7 +325,7 @@ def leaves(settings, place=()):
         yield from leaves(each, (*place, key))
 
 
-# What names a set or a part has a few values, each checked where the profile is read.
+# What names a set or a part is looked up where keys are taken.
 NAMED = {("inherits",), ("students", 0, "parts", 0), ("teachers", 0, "judged")}
 
 

@@ -16,7 +16,7 @@ import xarray as xr
 import yaml
 
 from humalign import cli, options, profiles, triplets
-from humalign.chain import doctor, pipeline
+from humalign.chain import checked, doctor, pipeline
 from humalign.data import registry
 from humalign.errors import HumalignError
 from humalign.models import embeddings
@@ -225,6 +225,8 @@ def test_without_a_profile_the_one_that_fits_the_machine_is_run_and_a_line_says_
     names = []
     execute(lambda stages, last, run, *_: names.append(run.profile.name))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    for asked in ("check", "check_settings"):  # there is no GPU, and not all that it reads is here
+        monkeypatch.setattr(checked, asked, lambda *_: None)
     status, _, error = said("run", "scores", "--build", tmp_path)
     assert (status, names) == (0, [profile]) and one_line(error).startswith(f"humalign: profile {profile}: there is ")
 
@@ -256,6 +258,15 @@ def test_a_disk_that_is_full_or_closed_is_one_line(said, execute, monkeypatch, t
     status, _, error = said("run", "pixels", "--profile", "demo", "--build", tmp_path / "build")
     assert status == 2 and re.search(line, one_line(error))
     assert not [path for path in (tmp_path / "build").rglob("*") if path.is_file()], "no half-written file stays"
+
+
+def test_of_a_copy_that_failed_the_file_to_be_written_is_named(said, execute, tmp_path):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "m", None, str(tmp_path / "to"))
+
+    execute(fail)
+    error = said("run", "pixels", "--profile", "demo", "--build", tmp_path / "build")[2]
+    assert f"no space left for {tmp_path / 'to'}: free some" in one_line(error)
 
 
 @pytest.mark.parametrize(

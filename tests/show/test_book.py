@@ -137,6 +137,31 @@ def test_a_killed_rendering_leaves_no_builder_behind_and_the_next_one_clears_up(
     assert not list((build / "book").glob(".building-*"))
 
 
+@pytest.mark.parametrize("size", ["400k", "6m"], ids=["while pages are written", "before"])
+def test_a_disk_that_fills_up_under_the_book_is_one_line_and_the_next_rendering_is_whole(root, build, tmp_path, size):
+    place = tmp_path / "small"
+    place.mkdir()
+
+    def mount(options):
+        return subprocess.run(["mount", *options, place], capture_output=True, check=False).returncode == 0
+
+    def again():
+        return book.render(root, place / "tiny", place / "tiny" / "notebooks", {"demo": ROOT / "book" / "recorded" / "demo"})
+
+    if not mount(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]):
+        pytest.skip("no file system may be mounted here")
+    try:
+        shutil.copytree(build, place / "tiny")
+        assert mount(["-o", f"remount,size={size}"])
+        with pytest.raises((HumalignError, OSError), match=r"[Nn]o space left") as caught:
+            again()
+        assert "\n" not in str(caught.value) and not list(place.rglob(".building-*"))
+        assert mount(["-o", "remount,size=64m"])
+        assert again().is_file()
+    finally:
+        subprocess.run(["umount", "-l", place], check=False)
+
+
 @pytest.mark.parametrize("broken", [
     INTRO.replace("::share:", "::shares:"),  # a number that no chapter gives
     INTRO.replace("{numref}`shares`", "{numref}`share`"),

@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from humalign.artefacts import sha256
+from humalign.data.listing import everything as everything_below
 from humalign.data.listing import hidden
 from humalign.data.registry.entries import DATA, IMAGENET, NAMED, File, Source, data_folder, is_named
 from humalign.errors import HumalignError, nearest
@@ -162,6 +163,15 @@ def digest_of(path: Path) -> str:
     return _digest(path, stat.st_size, stat.st_mtime_ns)
 
 
+def contents_of(path: Path) -> str:
+    """Return the digest of a file or folder, of a folder with linked ones below it that of what these hold too."""
+    every = everything_below(path) if path.is_dir() else [path]
+    if not path.is_dir() or every == files_of(path):
+        return digest_of(path)
+    listed = "".join(f"{digest_of(file)}  {file.relative_to(path).as_posix()}\n" for file in every)
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
 @functools.cache
 def _digest(path: Path, size: int, changed: int) -> str:
     return sha256(path)
@@ -180,10 +190,12 @@ def identity(name: str) -> Any:
         if entry.kind == "named":
             from humalign.data import named
 
-            return named.identity(name)
+            found = named.identity(name)
+            # Its sizes and times leave out what lies below a link.
+            return [found, contents_of(path)] if path.is_dir() and everything_below(path) != files_of(path) else found
     except HumalignError:
         return None
-    return entry.path if entry.kind == "imagenet" else digest_of(path)
+    return entry.path if entry.kind == "imagenet" else contents_of(path)
 
 
 def pins() -> dict[str, str]:

@@ -1,0 +1,179 @@
+"""What one setting asks of another, and names of which there are few: each fault is one line before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from humalign.errors import nearest
+from humalign.profiles.schema import Profile, Teacher
+
+# Settings that are one of a few names; tests compare them with the tables of what they name.
+NAMED: dict[str, tuple[str, ...]] = {
+    "evidence": ("human", "simulated"),
+    "data.things_photographs": ("things-reference-photographs", "things-photographs"),
+    "teachers.judged": ("emoji", "things", "things-photographs", "own"),
+    "teachers.learner": ("affine", "answers", "direct", "photographs"),
+    "triplets.source": ("own", "official"),
+    "triplets.sampling": ("cluster-border", "class-border", "within-class", "between-class", "uniform"),
+    "triplets.space": ("backbone", "teacher"),
+    "students.head": ("official", "centre"),
+    "students.scored": ("everything", "judgments"),
+    "distillation.objective": (
+        *("jsd", "kl", "contrastive"),
+        *("jsd-normalised", "kl-normalised", "contrastive-normalised"),
+    ),
+    "compute.precision": ("float32", "bfloat16"),
+}
+# Lists in which nothing stands twice.
+UNIQUE = (
+    *("data.judged", "data.labelled", "teachers.backbones", "teachers.further", "teachers.pulls"),
+    *("students.parts", "evaluation.names", "evaluation.shots", "evaluation.curve_shares"),
+)
+# Shares of something that must be there.
+ABOVE_NONE = ("observer.shares", "evaluation.curve_shares")
+# What each way to learn chooses among.
+CHOSEN = {
+    "affine": ("pulls",),
+    "answers": ("pulls", "residuals", "ridges"),
+    "direct": ("pulls",),
+    "photographs": ("residuals", "ridges", "keeps"),
+}
+# Random numbers of every library start from no larger one.
+LARGEST_SEED = 2**32 - 1
+MOST_THREADS = 1024
+
+
+def faults(profile: Profile) -> Iterator[str]:
+    """Yield what is wrong, the setting first; nothing where all is well."""
+    yield from _names(profile)
+    for teacher in profile.teachers:
+        yield from _of_teacher(profile, teacher)
+    yield from _of_students(profile)
+    for wrong, line in _relations(profile):
+        if wrong:
+            yield line
+
+
+def values(profile: Any, place: str) -> list[tuple[Any, Any]]:
+    """Return a setting with its section, of a list of sections that of each."""
+    section, _, field = place.rpartition(".")
+    found = getattr(profile, section) if section else profile
+    return [(each, getattr(each, field)) for each in (found if isinstance(found, tuple) else (found,))]
+
+
+def _names(profile: Profile) -> Iterator[str]:
+    for place, known in NAMED.items():
+        for _, value in values(profile, place):
+            if value not in known:
+                yield f"{place} = {value!r}: {nearest(value, known)}"
+    for place in UNIQUE:
+        for _, several in values(profile, place):
+            twice = [each for each in several if several.count(each) > 1]
+            if twice:
+                yield f"{place}: {twice[0]} stands twice: name each once"
+    for place in ABOVE_NONE:
+        for _, several in values(profile, place):
+            if not all(several):
+                yield f"{place} = {list(several)}: a share of 0 leaves nothing: take numbers above it"
+
+
+def _of_teacher(profile: Profile, teacher: Teacher) -> Iterator[str]:
+    name, parts = f"of {teacher.judged}", teacher.parts
+    if teacher.judged not in profile.data.judged:
+        yield f"teachers.judged = {teacher.judged!r}: data.judged names {_listed(profile.data.judged)} alone"
+    if not (parts.all or parts.folds or parts.halves or parts.held):
+        yield f"teachers.parts {name}: name one: all, folds, halves or held"
+    if parts.held >= 1:
+        yield f"teachers.parts.held = {parts.held}: it leaves nothing to learn from: take less than 1"
+    if teacher.learner != "answers" and not teacher.backbones:
+        yield f"teachers.backbones {name}: name the backbone whose features it maps"
+    for field in CHOSEN[teacher.learner]:
+        if not getattr(teacher, field):
+            yield f"teachers.{field} {name}: name one or more, of which learner: {teacher.learner} chooses"
+    if "pulls" in CHOSEN[teacher.learner] and teacher.pull_folds < 2:
+        yield f"teachers.pull_folds = {teacher.pull_folds}: take 2 or more, to choose among the pulls"
+    if teacher.learner in ("affine", "direct") and not teacher.rank:
+        yield f"teachers.rank = 0 {name}: take 1 or more, the directions that the map may turn"
+    if teacher.border_share and teacher.border_clusters < 2:
+        yield f"teachers.border_clusters = {teacher.border_clusters}: a border_share needs 2 clusters or more"
+
+
+def _of_students(profile: Profile) -> Iterator[str]:
+    if not profile.students:
+        yield "students: name at least one backbone"
+    names = profile.backbones
+    if len(set(names)) < len(names):
+        yield f"students: {max(names, key=names.count)} stands twice: name each backbone once"
+    for student in profile.students:
+        if student.frozen and student.trained:
+            yield (
+                f"students.frozen = {student.frozen} and students.trained = {student.trained} of"
+                f" {student.backbone}: give one of them"
+            )
+        if student.head == "centre" and not (student.frozen or student.trained):
+            yield (
+                f"students.head = 'centre' of {student.backbone}: the mean is that of features before"
+                " training: freeze blocks, or take head: official"
+            )
+        parts = profile.labeller.parts if profile.teachers else None
+        lacking = [kind for kind in student.parts if not getattr(parts, kind, False)]
+        if parts and (lacking or not student.parts):
+            has = _listed([kind for kind in ("all", "folds", "halves", "held") if getattr(parts, kind)])
+            yield (
+                f"students.parts = {list(student.parts)} of {student.backbone}: the last teacher has the"
+                f" parts {has}"
+            )
+
+
+def _relations(profile: Profile) -> Iterator[tuple[bool, str]]:
+    taught, made, rows = profile.distillation, profile.simulated, profile.triplets
+    shares = made.group_share + made.subgroup_share + made.concept_share
+    yield profile.seed > LARGEST_SEED, f"seed = {profile.seed}: take {LARGEST_SEED} at most"
+    yield (
+        taught.warmup >= taught.steps,
+        f"distillation.warmup = {taught.warmup} of {taught.steps} steps: take fewer than there are",
+    )
+    for place, images in (
+        ("distillation.batch_images", taught.batch_images),
+        ("triplets.block_images", rows.block_images),
+    ):
+        yield images in (1, 2), f"{place} = {images}: take 3 or more, for a triplet has three, or 0"
+    yield rows.clusters < 2, "triplets.clusters = 1: take 2 or more: borders are between clusters"
+    yield (
+        rows.block_images > 0 and rows.number < taught.batch_triplets,
+        f"triplets.number = {rows.number}: fewer than distillation.batch_triplets = {taught.batch_triplets},"
+        " of which one block is made",
+    )
+    yield (
+        abs(shares - 1) > 1e-6,
+        f"simulated.group_share, subgroup_share and concept_share add up to {shares:g}: make it 1",
+    )
+    yield (
+        made.people_per_triplet > made.people,
+        f"simulated.people_per_triplet = {made.people_per_triplet}: there are simulated.people = {made.people}",
+    )
+    mine = profile.data.own
+    yield (
+        "own" in profile.data.judged and not (mine.pictures and mine.answers),
+        "data.own: name the folder of the judged pictures and the file of the answers: {pictures: ..., answers: ...}",
+    )
+    curves = profile.curves
+    yield (
+        curves.seeds > 0 and curves.every > min(curves.steps, curves.sparse_steps),
+        f"curves.every = {curves.every}: no point lies within {min(curves.steps, curves.sparse_steps)} steps",
+    )
+    shots, labelled = max(profile.evaluation.shots), profile.data.labelled_images
+    yield shots >= labelled, f"evaluation.shots = {shots}: there are data.labelled_images = {labelled} of all classes"
+    processes = profile.compute.processes
+    yield (
+        taught.batch_triplets < processes,
+        f"compute.processes = {processes}: each needs a row of distillation.batch_triplets = {taught.batch_triplets}",
+    )
+    yield profile.threads > MOST_THREADS, f"threads = {profile.threads}: take as many as the processor has cores"
+    draws = profile.evaluation.bootstrap_draws
+    yield draws < 2, f"evaluation.bootstrap_draws = {draws}: take 2 or more: an interval has two ends"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
