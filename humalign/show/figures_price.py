@@ -126,7 +126,7 @@ def front(table: pd.DataFrame, least: float) -> Drawing:
     plain = found[~found["centred"]]
     for knob, axes in zip(knobs, grid.flat, strict=False):
         others = plain[plain["knob"] != knob]
-        axes.plot(*_places(others), ".", color="#808080", alpha=0.45, markersize=4, zorder=1)
+        axes.plot(*_places(others), ".", color="#808080", markersize=3, zorder=1)
         _knob(axes, table, found[found["knob"] == knob])
         axes.axhline(least, **DOTTED)
         axes.axvline(0, **DOTTED)
@@ -160,14 +160,14 @@ def _knob(axes: Axes, table: pd.DataFrame, found: pd.DataFrame) -> None:
     for stage, face in (("base", grey[0]), ("base-centred", "none")):
         row = one(table, task="price", set=PHOTOGRAPHS, stage=stage, metric="rsa-spearman", reference="")
         hover = f"{HOVER}{stage}: RSA {cells.number(row)}"
-        axes.plot([0, 0], [row["low"], row["high"]], color=grey[0], linewidth=0.8, alpha=0.6)
+        axes.plot([0, 0], [row["low"], row["high"]], color=grey[0], linewidth=0.6)
         axes.plot(0, row["value"], grey[1], color=grey[0], markerfacecolor=face, gid=hover, **EDGED)
     for centred, of in found.groupby("centred"):
-        axes.plot(*_places(of), color=colour, linewidth=1, alpha=0.5 if centred else 1)
+        axes.plot(*_places(of), ":" if centred else "-", color=colour, linewidth=1)
         for each in of.to_dict("records"):
             rsa, change = each["rsa"], each["change"]
             if not centred:
-                thin: Any = {"color": colour, "linewidth": 0.8, "alpha": 0.6}
+                thin: Any = {"color": colour, "linewidth": 0.6}
                 axes.hlines(rsa["value"], change["low"], change["high"], **thin)
                 axes.vlines(change["value"], rsa["low"], rsa["high"], **thin)
                 beside: Any = {"textcoords": "offset points", "fontsize": 8}
