@@ -30,7 +30,7 @@ SHAPES = {
 }  # fmt: skip
 
 
-def draw(shape: str, hue: float, rng: np.random.Generator, place: float = 0.5) -> Image.Image:
+def draw(shape: str, hue: int | float, rng: np.random.Generator, place: float = 0.5) -> Image.Image:
     """Draw a shape of some size, somewhere and turned, on a ground of a paler tone of its colour."""
     strong, pale = (
         255 * np.array(colorsys.hsv_to_rgb(hue / HUES, *tone)) for tone in ((0.9, 0.9), (0.45, 0.75))
