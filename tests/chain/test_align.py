@@ -73,9 +73,9 @@ def test_every_stage_is_scored_on_answers_that_no_fit_has_seen(made):
         free = rows.OF_STUDENTS if task != "few-shot" else ("base", "base-centred")
         assert stages == {*free, "unaligned", "aligned"}, task
     assert set(scores.pick(found, task="odd-one-out", model="timm:test_vit3")["stage"]) == {*rows.OF_TEACHERS, "teacher"}
-    gain = scores.one(found, task="odd-one-out", stage="teacher", split="own, a thing held out", metric="accuracy-above-teacher-base")
-    # Colour is what observers go by, and what an untrained network hardly does.
-    assert gain["low"] > 0
+    reached = scores.one(found, task="odd-one-out", stage="teacher", split="own, a thing held out", metric="accuracy")
+    # Colour is what observers go by; an untrained network sees it, and the map that is fitted to answers keeps it.
+    assert reached["low"] > 0.7
 
 
 def test_no_held_out_thing_is_in_an_answer_that_is_learnt(made):
@@ -182,7 +182,7 @@ def test_what_is_not_wrong_but_should_be_known_is_said(inputs, tmp_path):
 def test_a_profile_that_holds_nothing_out_is_told_how(made):
     mine = profiles.load(str(made / "mine.yaml"))
     whole = profiles.changed(
-        mine, teachers=[{"judged": "own", "backbones": ["timm:test_vit3"], "learner": "direct", "parts": {"all": True}, "pulls": [0.1]}],
+        mine, teachers=[{"judged": "own", "backbones": ["timm:test_vit3"], "learner": "direct", "parts": {"all": True}, "pulls": [0.1], "rank": 8}],
         students=[{"backbone": "timm:test_vit", "trained": 1, "head": "centre"}],
     )  # fmt: skip
     with pytest.raises(HumalignError, match=r"the evaluation own needs things held out: teachers.parts"):
