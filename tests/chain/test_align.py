@@ -183,7 +183,8 @@ def test_a_profile_that_holds_nothing_out_is_told_how(made):
     mine = profiles.load(str(made / "mine.yaml"))
     whole = profiles.changed(
         mine,
-        teachers=[{"judged": "own", "backbones": ["timm:test_vit3"], "learner": "direct", "parts": {"all": True}, "pulls": [0.1], "rank": 8}],
+        teachers=[{"judged": "own", "backbones": ["timm:test_vit3"], "learner": "direct", "parts": {"all": True},
+                   "pulls": [0.1], "rank": 8}],
         students=[{"backbone": "timm:test_vit", "trained": 1, "head": "centre"}],
     )  # fmt: skip
     with pytest.raises(HumalignError, match=r"the evaluation own needs things held out: teachers.parts"):
