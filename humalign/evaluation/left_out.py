@@ -40,7 +40,7 @@ def tuned(
 
 def unseen_images(
     features: Real[np.ndarray, "n dim"],
-    places: Sequence[Float[np.ndarray, "m _"]],
+    places: Sequence[Float[np.ndarray, "_ _"]],
     answers: ByObject,
     judged: Real[np.ndarray, "n n"],
     folds: list[tuple[np.ndarray, np.ndarray]],
