@@ -100,8 +100,8 @@ def test_the_stage_of_observers_goes_on_from_a_checkpoint_and_leaves_none(tmp_pa
     monkeypatch.setattr(judged, "things", lambda evidence: known)
     few = {"dim": 6, "steps": 300, "batch": 64, "seeds": 1, "shares": []}
     profile = profiles.changed(profiles.load("things"), observer=few, students=[{"backbone": "efficientnet-lite0"}],
-                               teachers=[{"judged": "things", "learner": "answers", "pulls": [0.01], "pull_folds": 2, "residuals": [0.3], "ridges": [0.002],
-                                          "parts": {"all": True, "folds": 2}}])
+                               teachers=[{"judged": "things", "backbones": ["efficientnet-lite0"], "rank": 8, "pulls": [0.01],
+                                          "pull_folds": 2, "parts": {"all": True, "folds": 2}}])
     made = {}
     for name in ("unbroken", "stopped"):
         run = pipeline.Run(profile, tmp_path / name)
