@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from humalign.chain import pipeline, steps
+from humalign.chain import own, pipeline, steps
 from humalign.chain.registered import SETS, load
 from humalign.chain.sets import EVALUATIONS, size_of
 from humalign.data import labelled_sets, registry
@@ -61,6 +61,8 @@ def check(profile: Profile, last: str) -> None:
     for place, name in _backbones(profile):
         if name not in backbones.recipes():  # of these the weights are inputs, looked for above
             _tried(profile, place, name, functools.partial(backbones.build, name))
+    if "own" in profile.data.judged:
+        own.choices(profile)
     curves = profile.curves
     if curves.seeds and "students" in made:
         left = len(load(profile, profile.data.pool)) - curves.held_out

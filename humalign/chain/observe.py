@@ -9,7 +9,7 @@ import numpy as np
 from safetensors import safe_open
 
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import judged
+from humalign.chain import judged, own
 from humalign.chain.inputs import progress_bar, stream
 from humalign.chain.pipeline import Rows, Run
 from humalign.data.judgments import ByObject, Choices
@@ -50,9 +50,12 @@ def _file(teacher: Teacher, name: str) -> str:
 def observe(run: Run, provenance: Provenance) -> None:
     """Fit VICE to the answers inside each part, to all training answers from several seeds, and to shares of them.
 
-    A fit that was finished is kept, and one that was stopped goes on from its checkpoint. Simulated observers are made first.
+    A fit that was finished is kept, and one that was stopped goes on from its checkpoint. Simulated observers are made first. Of answers
+    of one's own that other learners read, it says what their user should know.
     """
     profile, teacher = run.profile, observed(run.profile)
+    if "own" in profile.data.judged:
+        own.warn(profile)
     if teacher is None:
         return
     if teacher.judged == "emoji":

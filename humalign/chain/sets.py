@@ -15,7 +15,6 @@ from jaxtyping import Bool
 from tqdm import tqdm
 
 from humalign.artefacts import Provenance
-from humalign.chain import own
 from humalign.chain.inputs import progress_bar
 from humalign.chain.pipeline import Run
 from humalign.chain.registered import (
@@ -161,9 +160,8 @@ def embedded(profile: Profile) -> dict[str, list[str]]:
 
 
 def prepared(profile: Profile) -> list[str]:
-    """Name the sources that `prepare` reads: of whole networks all; pictures and answers of one's own are always checked by it."""
-    mine = [own.pictures_source(profile), own.answers_source(profile), profile.data.pool] if "own" in profile.data.judged else []
-    return list(dict.fromkeys([*mine, *(sources(profile) if from_pixels(profile) else [])]))
+    """Name the sources that `prepare` reads."""
+    return sources(profile) if from_pixels(profile) else []
 
 
 def sources(profile: Profile) -> list[str]:
@@ -223,8 +221,6 @@ def pixel_files(profile: Profile) -> list[str]:
 
 def prepare(run: Run, provenance: Provenance) -> None:
     """Decode and squash every set once for every size; what was squashed before a stop is kept."""
-    if "own" in run.profile.data.judged:
-        own.warn(run.profile)
     if absent := left_out(run.profile):
         tqdm.write(f"    left out, as they are not here: {', '.join(absent)} (ask their authors for them)", sys.stderr)
     shown: dict[str, ImageSet] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from humalign.chain import (
     authors,
     distil,
@@ -24,6 +26,7 @@ from humalign.data import registry
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
 from humalign.profiles import Profile
+from humalign.profiles.judging import Data
 
 # How a backbone is built and its pictures prepared. Of the other files of the registry only the checksums are part of a key: an edit of
 # a licence should not cost the embedding of a million pictures.
@@ -36,7 +39,7 @@ def _said(profile: Profile) -> list[str]:
         "emoji": [name for name in registry.packages() if not name.endswith("-weights")],
         "things": judged.ANSWERS,
         "things-photographs": [*judged.OBJECTS, "things-photographs"],
-        "own": [own.pictures_source(profile), own.answers_source(profile)],
+        "own": [own.pictures_source(profile), own.answers_source(profile), profile.data.pool],
     }
     for teacher in profile.teachers:
         if teacher.judged not in sources:
@@ -73,7 +76,11 @@ def _scored(run: Run) -> Rows:
 
 # What the teachers depend on that are fitted for scores alone.
 FITTED = tuple(f"evaluation.{field}" for field in ("names", "image_folds", "curve_shares", "recovery_answers", "recovery_dim"))
-SHOWN = ("data", "teachers.judged", "teachers.backbones", "teachers.further", "students.backbone", "students.frozen", "students.trained")
+# Which pictures are shown to which networks. What was said about pictures of one's own does not belong to it: more answers run no network.
+SHOWN = (
+    *(f"data.{field.name}" for field in dataclasses.fields(Data) if field.name != "own"), "data.own.pictures",
+    "teachers.judged", "teachers.backbones", "teachers.further", "students.backbone", "students.frozen", "students.trained",
+)  # fmt: skip
 STEPS: dict[str, Step] = {
     # Pictures decoded and squashed once, where whole networks are trained on them.
     "pixels": Step(

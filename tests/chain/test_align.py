@@ -1,7 +1,9 @@
 """One's own pictures and answers, from a folder to an exported model; and everything that one can get wrong about them."""
 
+import dataclasses
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +94,16 @@ def test_the_written_profile_runs_the_same_chain_and_reuses_what_is_there(made):
     said = []
     pipeline.execute(steps.STEPS, "scores", run_of(made), said.append)
     assert len(said) == 8 and all("reused" in line for line in said)
+
+
+def test_more_answers_run_no_network_again(made, tmp_path):
+    mine = profiles.load(str(made / "mine.yaml"))
+    more = tmp_path / "more.csv"
+    more.write_text(Path(mine.data.own.answers).read_text().rsplit("\n", 3)[0] + "\n")
+    changed = dataclasses.replace(mine, data=dataclasses.replace(mine.data, own=dataclasses.replace(mine.data.own, answers=str(more))))
+    before, after = (pipeline.keys_of(steps.STEPS, "scores", each) for each in (mine, changed))
+    same = [name for name in before if before[name] == after[name]]
+    assert same == ["pixels", "embeddings"]
 
 
 def test_what_is_printed_fits_a_terminal_and_has_each_stage_in_its_order_and_the_gains(made):
