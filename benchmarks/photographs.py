@@ -2,15 +2,15 @@
 
     python benchmarks/photographs.py [--record book/recorded] [--folder build/photographs]
 
-The photographs are the CC0 ones of THINGS that are at hand, the answers those that people gave to triplets of these, each of a
-triplet that was asked once, in an order drawn by a seed; the pool is Caltech-101. What was finished is kept, and the time is said.
+The photographs are the CC0 ones of THINGS that are at hand. The answers are people's, to triplets of these that were asked once, in an
+order drawn by a seed. The pool is Caltech-101. What was finished is kept; the minutes are those of the steps.
 """
 
 import argparse
 import contextlib
 import shutil
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,6 @@ from humalign.artefacts import replacing
 from humalign.chain import origins, registered
 from humalign.chain.judged import things
 from humalign.data import registry
-from humalign.evaluation import scores
 
 MODELS = ("--teacher", "efficientnet-lite2", "--student", "efficientnet-lite0")
 FEWER = 1000
@@ -43,8 +42,8 @@ def answers(files: list[str], objects: np.ndarray) -> pd.DataFrame:
     return found.assign(**{ODD: names[np.arange(len(names)), 2 - kept]}).sample(frac=1, random_state=rng)
 
 
-def prepare(folder: Path) -> dict[str, int]:
-    """Lay photographs, pool and files of answers out as a user has them, and return how many answers each file holds."""
+def prepare(folder: Path) -> list[dict[str, Any]]:
+    """Lay photographs, pool and files of answers out as a user has them, and say of each run how much it has."""
     paths, objects = registered.photographs()
     for name, place in (("judged", paths[0].parent), ("pool", registry.locate("caltech101") / "101_ObjectCategories")):
         (folder / name).unlink(missing_ok=True)
@@ -54,30 +53,35 @@ def prepare(folder: Path) -> dict[str, int]:
     for name, some in several.items():
         with replacing(folder / f"{name}.csv") as part:
             some.to_csv(part, index=False)
-    return {name: len(some) for name, some in several.items()}
+    return [{"run": name, "pictures": len(paths), "answers": len(some)} for name, some in several.items()]
 
 
 def main() -> None:
-    """Align with each file of answers, and record the scores."""
+    """Align with each file of answers, and record scores, numbers of answers and minutes."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("--record", type=Path, help="folder of the recorded runs")
     command.add_argument("--folder", type=Path, default=Path("build/photographs"))
     options = command.parse_args()
-    record = options.record.resolve() if options.record else None
+    record, rows = options.record and options.record.resolve(), []
     options.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.chdir(options.folder):
-        for name, number in prepare(Path()).items():
+        for row in prepare(Path()):
+            name = row["run"]
             shutil.rmtree(name, ignore_errors=True)
-            started = time.perf_counter()
             given = ["--judged", "judged", "--answers", f"{name}.csv", "--pool", "pool", *MODELS]
             if status := cli.main(["align", *given, "--write-profile", f"{name}.yaml", name]):
                 raise SystemExit(status)
-            print(f"{name}: {number:,} answers, {(time.perf_counter() - started) / 60:.1f} minutes\n")
+            made = Path("build") / name
+            spent = sum(step["seconds"] for step in origins.read(made / origins.TABLE).stages.values())
+            rows.append(row | {"minutes": round(spent / 60, 1)})
+            print(f"{name}: {row['answers']:,} answers, {spent / 60:.1f} minutes\n", flush=True)
             if record:
                 (record / name).mkdir(exist_ok=True)
                 for file in (origins.TABLE, origins.FILE, origins.SUMMARIES):
-                    shutil.copy(Path("build") / name / file, record / name / file)
-                scores.read(record / name / origins.TABLE)
+                    shutil.copy(made / file, record / name / file)
+    if record:
+        with replacing(record / "photographs.csv") as part:
+            pd.DataFrame(rows).to_csv(part, index=False)
 
 
 if __name__ == "__main__":

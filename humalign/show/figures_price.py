@@ -225,6 +225,15 @@ def confirmed(table: pd.DataFrame) -> str:
     return f"chosen on one half and scored on the other, both ways: {_sentence(said, rsa, change)}"
 
 
+def kept(table: pd.DataFrame) -> tuple[str, str]:
+    """Say what the student that is chosen on the other half keeps of the gain in RSA over the centred base, and its change in accuracy."""
+    where = {"task": "price", "set": f"{PHOTOGRAPHS}, both halves", "metric": "rsa-spearman", "reference": ""}
+    base, chosen = one(table, stage="base-centred", **where), one(table, item=CHOSEN, **where)
+    share = sentences.share(base, chosen, one(table, stage="aligned", item="", **where))
+    change = one(table, task="price", item=CHOSEN, set=f"{CLASSES}, both halves", reference="base")
+    return f"{100 * share:.0f} %", sentences.amount(change, counted=False)
+
+
 def _sentence(name: str, rsa: pd.Series, change: pd.Series) -> str:
     less = f"few-shot accuracy less the base's: {sentences.amount(change)}"
     return f"{name}, with RSA {sentences.value(rsa)}; {less}"

@@ -52,6 +52,12 @@ def recorded() -> pd.DataFrame:
     return scores.read(origins.recorded(TOY))
 
 
+def photographs() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what ``benchmarks/photographs.py`` has recorded: scores, by profile, and the answers and minutes of each run."""
+    runs = pd.read_csv(origins.RECORDED / "photographs.csv").sort_values("answers").set_index("run")
+    return pd.concat([scores.read(origins.recorded(name)) for name in runs.index]), runs
+
+
 def enough() -> pd.DataFrame:
     """Return what ``benchmarks/answers.py`` has recorded: agreement by the number of answers a picture, in percent."""
     return pd.read_csv(origins.RECORDED / "answers.csv").round(1)

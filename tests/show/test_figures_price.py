@@ -29,6 +29,8 @@ def made(students, ways=((f"{WEIGHTS}/0.5", f"{SIDE}/0.25"),), reached=(0.47, -0
         rows += [("aligned", f"92 photographs, second half/{first}", "rsa-spearman", 0.45)]
         rows += [("aligned", f"92 photographs, first half/{second}", "rsa-spearman", 0.49)]
     rows += [("aligned", f"92 photographs, both halves/{CHOSEN}", "rsa-spearman", reached[0])]
+    for stage, value in (("base-centred", 0.40), ("aligned", 0.50)):
+        rows += [(stage, "92 photographs, both halves", "rsa-spearman", value)]
     rows += [("aligned", f"cifar10 and textures, both halves/{CHOSEN}", "accuracy-above-base", reached[1])]
     cells = [
         ("things", "lite0", stage, "price", split, metric, value, value - 0.01, value + 0.01, 92, 0,
@@ -92,6 +94,11 @@ def test_what_was_confirmed_names_both_choices_or_the_one():
     assert "both ways: share of weights 0.5, with" in one
     base = figures_price.confirmed(made(BENT, ways=[(f"the base, {CENTRED_TOO}",) * 2]))
     assert "both ways: the base, less the base's mean, with" in base
+
+
+def test_what_the_chosen_student_keeps_is_a_share_of_the_gain_over_the_centred_base():
+    share, change = figures_price.kept(made(BENT))
+    assert share == "70 %" and change == "−0.1 points, but the interval (−1.1 to 0.9) includes zero"
 
 
 def test_what_is_recorded_is_read_or_refused_in_one_line(tmp_path):
