@@ -148,9 +148,11 @@ def evaluated(profile: Profile, student: Student) -> list[str]:
 def embedded(profile: Profile) -> dict[str, list[str]]:
     """Name the sets that each backbone is run on before anything is taught: a teacher's, and one whose trunk a student leaves as it is."""
     found: dict[str, list[str]] = {}
+    # Of a model of one's own only the student is scored on labelled pictures.
+    labelled = profile.data.labelled if set(evaluations(profile)) - {"own"} else ()
     for teacher in profile.teachers:
         for name in teacher.backbones:
-            found[name] = [*asked(profile), *judged_pictures(profile), *profile.data.labelled, profile.data.pool]
+            found[name] = [*asked(profile), *judged_pictures(profile), *labelled, profile.data.pool]
         for name in teacher.further:
             found[name] = judged_pictures(profile)
     for student in profile.students:
