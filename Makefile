@@ -44,7 +44,7 @@ book: setup ## render the book from what has been run
 	@$(RUN) book $(WITH)
 
 test: setup lint ## lint, then every test, then every chapter against its committed outputs
-	@$(BIN)/pytest tests
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile tests
 	@HUMALIGN_BOOK_PICTURES=names $(BIN)/pytest --nbval --nbval-current-env notebooks
 
 lint: setup ## ruff and mypy
