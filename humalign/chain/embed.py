@@ -15,8 +15,7 @@ from torch import Tensor
 
 from humalign.artefacts import Provenance
 from humalign.chain import sets
-from humalign.chain.inputs import progress_bar
-from humalign.chain.pipeline import Rows, Run
+from humalign.chain.pipeline import Rows, Run, progress_bar
 from humalign.data.images import ImageSet
 from humalign.data.named import file_name
 from humalign.data.pixels import PixelStore

@@ -12,8 +12,7 @@ from safetensors import safe_open
 
 from humalign.chain import embed, judged, sets
 from humalign.chain.embed import label
-from humalign.chain.inputs import stream
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.data.emoji import STYLES
 from humalign.evaluation import baselines
 from humalign.models import backbones
@@ -186,9 +185,13 @@ def teacher_base(run: Run, teacher: Teacher, model: str, which: str) -> Float[np
     found = []
     for name in model.split("+"):
         far = averaged(run, teacher.judged, np.asarray(embed.read(run, name, teacher.judged)))
-        scale = float(np.sqrt(((far - far.mean(0)) ** 2).sum(1).mean()))
-        found.append(averaged(run, which, np.asarray(embed.read(run, name, which))) / scale)
+        found.append(averaged(run, which, np.asarray(embed.read(run, name, which))) / scale(far))
     return np.concatenate(found, axis=1)
+
+
+def scale(x: Float[np.ndarray, "images dim"]) -> float:
+    """Return the root mean square distance of features from their mean."""
+    return float(np.sqrt(((x - x.mean(0)) ** 2).sum(1).mean()))
 
 
 def teacher_labels(run: Run, part: str, stage: str) -> Float[np.ndarray, "pool dim"]:

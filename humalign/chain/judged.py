@@ -14,8 +14,7 @@ from jaxtyping import Bool, Float, Int
 from humalign.artefacts import Provenance, write_dataset
 from humalign.chain import own, sets
 from humalign.chain.answers import SOURCES, AnswerSets, answer_sets, check_orders
-from humalign.chain.inputs import stream
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.data import editions, object_order, readers, registry, simulate
 from humalign.data.emoji import concepts
 from humalign.data.judgments import ByObject, Choices, random_triplets

@@ -19,9 +19,8 @@ from jaxtyping import Float, Int
 from humalign import triplets
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import embed, judged, sets, teach
-from humalign.chain.inputs import progress_bar, stream
 from humalign.chain.judged import Part
-from humalign.chain.pipeline import Rows, Run
+from humalign.chain.pipeline import Rows, Run, progress_bar, stream
 from humalign.chain.sets import TRAIN, VALIDATION
 from humalign.data import registry
 from humalign.data.emoji import STYLES, concepts

@@ -170,12 +170,9 @@ def _locked(path: Path) -> IO[str]:
 
 
 def _busy(path: Path) -> str:
-    owner = _owner(path)
-    who = (
-        f"process {owner['process']} on {owner['machine']}"
-        if {"process", "machine"} <= owner.keys()
-        else "another process"
-    )
+    owner, who = _owner(path), "another process"
+    if {"process", "machine"} <= owner.keys():
+        who = f"process {owner['process']} on {owner['machine']}"
     return f"{path.parent} is in use by {who}: wait until it ends, or choose another folder with --build"
 
 

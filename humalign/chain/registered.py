@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from humalign.chain import own
-from humalign.chain.inputs import stream
+from humalign.chain.pipeline import stream
 from humalign.data import (
     imagenet,
     labelled_sets,
@@ -158,10 +158,6 @@ def _levels(profile: Profile) -> ImageSet:
     return Subset(training(profile), np.sort(rows))
 
 
-def _kriegeskorte(profile: Profile) -> ImageSet:
-    return _seen(profile, Held(list(similarity_92().images)))
-
-
 def judged(profile: Profile, name: str) -> readers_similarity.SimilarityJudgments:
     """Return one of the sets of judged photographs, by its name here."""
     source, _, part = name.partition("-")
@@ -199,7 +195,7 @@ def nouns(names: Sequence[str]) -> tuple[str, ...]:
     return wordnet.things_ids(registry.locate("things-names"), names)
 
 
-def _judged(profile: Profile, name: str) -> ImageSet:
+def _judged(name: str, profile: Profile) -> ImageSet:
     known = judged(profile, name)
     if known.archive is None:
         return Files([Path(file) for file in known.files])
@@ -231,10 +227,6 @@ def _sample(profile: Profile) -> ImageSet:
     return Subset(whole, np.unique(np.linspace(0, len(whole) - 1, SAMPLED).astype(int)))
 
 
-def _peterson(name: str) -> Registered:
-    return Registered(lambda profile: _judged(profile, name), ("peterson-judgments",))
-
-
 SETS: dict[str, Registered] = {
     "emoji": Registered(_emoji, tuple(name for name in registry.packages() if not name.endswith("-weights"))),
     "things-photographs": Registered(
@@ -249,18 +241,13 @@ SETS: dict[str, Registered] = {
     ),
     "things": Registered(_things, ("things-ids", lambda profile: profile.data.things_photographs)),
     "levels": Registered(_levels, ("levels-answers", "imagenet-2012-training")),
-    "kriegeskorte-92": Registered(_kriegeskorte, ("kriegeskorte92-images", "kriegeskorte92-judgments")),
+    "kriegeskorte-92": Registered(
+        lambda profile: _seen(profile, Held(list(similarity_92().images))), ("kriegeskorte92-images", "kriegeskorte92-judgments")
+    ),
     "imagenet-a": Registered(_imagenet_a, ("imagenet-a", "breeds-hierarchy")),
     "cifar10": Registered(lambda profile: labelled(profile, "cifar10"), ("cifar10",)),
     "textures": Registered(lambda profile: labelled(profile, "textures"), ("dtd",)),
-    "peterson-animals": _peterson("peterson-animals"),
-    "peterson-automobiles": _peterson("peterson-automobiles"),
-    "peterson-fruits": _peterson("peterson-fruits"),
-    "peterson-furniture": _peterson("peterson-furniture"),
-    "peterson-various": _peterson("peterson-various"),
-    "peterson-vegetables": _peterson("peterson-vegetables"),
-    "cichy-set1": Registered(lambda profile: _judged(profile, "cichy-set1"), ("cichy-judgments",)),
-    "king": Registered(lambda profile: _judged(profile, "king"), ("king-judgments",)),
+    **{name: Registered(functools.partial(_judged, name), (f"{name.partition('-')[0]}-judgments",)) for name in GATED},
     "own": Registered(lambda profile: _seen(profile, own.pictures(profile)), (own.pictures_source,)),
     "pool-classes": Registered(lambda profile: labelled(profile, "pool-classes"), ()),
 }

@@ -16,34 +16,15 @@ from tqdm import tqdm
 
 from humalign.artefacts import Provenance
 from humalign.chain import own
-from humalign.chain.inputs import progress_bar
-from humalign.chain.pipeline import Run
-from humalign.chain.registered import (
-    BREEDS,
-    CICHY,
-    GATED,
-    LABELLED,
-    PETERSON,
-    SAMPLE,
-    SETS,
-    TRAIN,
-    VALIDATION,
-    at_hand,
-    breeds,
-    cifar10_shares,
-    corrupted,
-    hypernyms,
-    judged,
-    labelled,
-    levels_answers,
-    load,
-    nouns,
-    photographs,
-    similarity_92,
-    sources_of,
-    things_48,
-    training,
-)  # fmt: skip
+from humalign.chain.pipeline import Run, progress_bar
+
+# isort: off
+# What is registered is read through this module too.
+from humalign.chain.registered import BREEDS, CICHY, GATED, LABELLED, PETERSON, SAMPLE, SETS, TRAIN, VALIDATION  # noqa: F401
+from humalign.chain.registered import at_hand, breeds, cifar10_shares, corrupted, hypernyms, judged, labelled  # noqa: F401
+from humalign.chain.registered import levels_answers, load, nouns, photographs, similarity_92, sources_of  # noqa: F401
+from humalign.chain.registered import things_48, training  # noqa: F401
+# isort: on
 from humalign.data import pixels, readers, registry
 from humalign.data.images import ImageSet
 from humalign.data.named import file_name
@@ -52,13 +33,6 @@ from humalign.errors import HumalignError, nearest
 from humalign.models import backbones
 from humalign.models.released.catalogue import MODELS, NETWORKS
 from humalign.profiles import Profile, Student
-
-__all__ = [
-    "BREEDS", "CICHY", "EVALUATIONS", "GATED", "LABELLED", "PETERSON", "SETS", "TRAIN", "VALIDATION", "asked", "at_hand", "breeds",
-    "cifar10_shares", "corrupted", "embedded", "evaluated", "evaluations", "from_pixels", "hypernyms", "judged", "judged_pictures",
-    "labelled", "left_out", "levels_answers", "load", "names", "nouns", "objects_judged", "photographs", "pixel_files", "prepare",
-    "prepared", "scored", "similarity_92", "size_of", "sources", "sources_of", "store", "things_48", "training", "unjudged",
-]  # fmt: skip
 
 # What each evaluation looks at, beside what the profile names under `data`, and the registered sources that it reads beside pictures.
 OBJECTS = ("things-ids", "things-answers", "things-validation-answers", "things-repeated-answers", "things-categories")

@@ -20,10 +20,9 @@ from humalign import triplets
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import features, judged, sets
 from humalign.chain.embed import label
-from humalign.chain.inputs import progress_bar, stream
 from humalign.chain.judged import CLIP, Part
 from humalign.chain.observe import observer
-from humalign.chain.pipeline import Rows, Run
+from humalign.chain.pipeline import Rows, Run, stream
 from humalign.data.judgments import ByObject, random_triplets
 from humalign.distil.ranks import join
 from humalign.errors import HumalignError, nearest
@@ -95,12 +94,11 @@ def notes(run: Run, teacher: Teacher, part: str) -> dict[str, Any]:
 def teach(run: Run, provenance: Provenance) -> None:
     """Fit every teacher to every part; all settings are chosen inside the training things. What was finished before a stop is kept."""
     fits = [(teacher, model, part) for teacher in run.profile.teachers for model, part in _fits(teacher)]
-    known = {teacher.judged: {part.name: (number, part) for number, part in enumerate(judged.parts(run, teacher))} for teacher, *_ in fits}
-    with progress_bar(len(fits), "teachers") as bar:
-        for teacher, model, name in fits:
-            number, part = known[teacher.judged][name]
-            run.kept(provenance.key, _files(teacher, model, name), functools.partial(_fit, run, provenance, teacher, model, part, number))
-            bar.update()
+    known = {teacher.judged: {part.name: (part, number) for number, part in enumerate(judged.parts(run, teacher))} for teacher, *_ in fits}
+    parts = [
+        (_files(*fit), functools.partial(_fit, run, provenance, *fit[:2], *known[fit[0].judged][fit[2]])) for fit in fits
+    ]
+    run.keep_each(provenance.key, "teachers", parts)
     told = {
         f"{teacher.judged}/{model}/{part}": json.loads(run.path(_files(teacher, model, part)[-1]).read_text())
         for teacher, model, part in fits

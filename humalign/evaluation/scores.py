@@ -237,11 +237,6 @@ def resamples(units: int, draws: int, seed: int) -> Float[np.ndarray, "draws_and
     return np.concatenate([np.ones((1, units)), counts]).astype(np.float32)
 
 
-def empty(task: str, split: str, metric: str, evidence: str) -> Score:
-    """Return a score that cannot honestly be given; the chapter that shows it says why."""
-    return Score(task, split, metric, np.nan, np.nan, np.nan, 0, evidence)
-
-
 def disagreements(fresh: pd.DataFrame, recorded: pd.DataFrame, tolerance: float) -> list[str]:
     """Return one line for each row that two tables do not share, or whose numbers differ by more than the tolerance allows.
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
-from humalign.profiles.judging import Data, Parts, Teacher
-from humalign.profiles.limits import Count, Folds, NotNegative, Number, Positive, Share, Within
+from humalign.profiles.judging import Count, Data, Folds, NotNegative, Number, Parts, Positive, Share, Teacher, Within
 
 __all__ = ["Data", "Observer", "Parts", "Profile", "Simulated", "Student", "Teacher", "Within"]
 
@@ -177,7 +176,7 @@ class Evaluation:
     """What is scored, and how.
 
     Attributes:
-        names: of the evaluations (`humalign.chain.evaluate`).
+        names: of the evaluations (`humalign.chain.steps`).
         shots: pictures of each class to learn from.
         few_shot_draws: how often they are drawn.
         few_shot_validation: pictures of each class set apart, on which the classifier by least squares chooses its penalty; with none

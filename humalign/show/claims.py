@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from humalign.show import cells, gains, links, published
+from humalign.show import cells, gains, published
 from humalign.show.cells import Table
 from humalign.show.gains import Gain
 from humalign.show.sentences import NATS
@@ -124,7 +124,7 @@ def table(scores: pd.DataFrame, caption: str = "What the paper says, and what th
             "verdict": f"{word}\n[more]({claim.page}.html)",
         })
     scored = pd.concat(every) if every else scores.iloc[:0]
-    return Table(pd.DataFrame(rows), caption, foot=links.line(scored, __name__, "table"))
+    return Table(pd.DataFrame(rows), caption, foot=cells.links(scored, __name__, "table"))
 
 
 def gain_said(gain: Gain, risen: float | None = None) -> str:
@@ -221,4 +221,4 @@ def counterparts(caption: str = "What the paper shows, and its counterpart here"
     rows = [{"the paper shows": what, "known from": trust, "here": f"[{said}]({page}.html)"}
             for what, trust, page, said in PAPER]
     note = "Known from: " + "; ".join(f"{trust}, {published.TRUST[trust]}" for trust in TRUSTED) + "."
-    return Table(pd.DataFrame(rows), caption, note, foot=links.line(None, __name__, "counterparts"))
+    return Table(pd.DataFrame(rows), caption, note, foot=cells.links(None, __name__, "counterparts"))

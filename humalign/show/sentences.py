@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from humalign.evaluation.scores import above, one, pick
+from humalign.evaluation.scores import above, pick
 from humalign.show.cells import EMPTY, rounded
-from humalign.show.stages import RELATIONS, in_percent, name, short
+from humalign.show.stages import RELATIONS, in_percent, short
 
 # Measures in nats; differences of shares are said in percentage points, others have no unit.
 NATS = ("cross-entropy", "divergence", "label-entropy")
@@ -48,23 +48,6 @@ def amount(row: pd.Series, counted: bool = True) -> str:
     about = f"({low} to {high}" + f"; n = {row['n']:,}" * counted + ")"
     end = f", but the interval {about} includes zero" if side(row) == "across" else f" {about}"
     return f"{number}{unit}{end}"
-
-
-def change(
-    scores: pd.DataFrame, stage: str, reference: str, who: str = "", metric: str = "accuracy", **where: Any
-) -> str:
-    """Say how far a stage is from a reference, paired: ``aligned less before is +3.9 points (…)``.
-
-    Args:
-        scores: the table of scores.
-        stage: whose score it is.
-        reference: what is taken from it.
-        who: said in place of ``aligned less before``.
-        metric: without the reference.
-        where: further conditions, which one score has to fit.
-    """
-    row = one(scores, stage=stage, metric=above(metric, reference), **where)
-    return f"{who or f'{name(stage)} less {name(reference)}'} is {amount(row)}"
 
 
 def each(

@@ -10,8 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from humalign.chain import features, sets, teach
-from humalign.chain.inputs import stream
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.rows import Model, Row, Spread, compared, everyone, measures, weights
 from humalign.evaluation import few_shot, shift, soft_labels
 from humalign.evaluation.scores import Estimate

@@ -13,13 +13,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from humalign.artefacts import fingerprint, replacing, versions
-from humalign.chain import keys, sets
-from humalign.chain import price_students as students
-from humalign.chain.inputs import progress_bar, stream
+from humalign.chain import keys, price, sets
+from humalign.chain.further import NEAR
+from humalign.chain.pipeline import progress_bar, stream
 from humalign.chain.price import SIDE, WEIGHTS, Setting, Study
 from humalign.chain.scoring.labels import classes
 from humalign.chain.scoring.rows import weights
-from humalign.chain.scoring.similarity import NEAR
 from humalign.data import registry
 from humalign.evaluation import between_models, few_shot, people
 from humalign.evaluation.scores import Estimate, few, mean_of_folds, resamples
@@ -48,11 +47,7 @@ def measured(study: Study, setting: Setting | None, seed: int, kind: str) -> Mea
     if setting:
         trained = [recipe.student, *([recipe.beside] if kind == "alike" and with_beside(setting) else [])]
         each = [dataclasses.replace(setting.training, backbone=backbone) for backbone in trained]
-        made_of += [
-            setting.knob,
-            setting.share,
-            *(students.key_of(study, training, seed) for training in each),
-        ]
+        made_of += [setting.knob, setting.share, *(price.key_of(study, training, seed) for training in each)]
     made_of += [study.read_sum(recipe.student, which) for which in shown]
     made_of += [registry.identity(name) for which in shown for name in sets.sources_of(study.profile, which)]
     key = fingerprint(*made_of, keys.code(make_measures), versions())
@@ -69,17 +64,11 @@ def measured(study: Study, setting: Setting | None, seed: int, kind: str) -> Mea
     study.work.kept(key, [file], make)
     with np.load(study.work.path(file)) as kept:
         names = [name for name in kept.files if not name.startswith("n ")]
-        return {metric: _estimate(kept[metric], int(kept[f"n {metric}"])) for metric in names}
+        return {each: Estimate.of(kept[each][0], int(kept[f"n {each}"]), *kept[each][1:]) for each in names}
 
 
 def _array(estimate: Estimate) -> Float[np.ndarray, "several draws_and_one"]:
-    return np.stack(
-        [np.concatenate([[estimate.value], draws]) for draws in (estimate.draws, *estimate.alone)]
-    )
-
-
-def _estimate(array: Float[np.ndarray, "several draws_and_one"], n: int) -> Estimate:
-    return Estimate.of(array[0], n, *array[1:])
+    return np.stack([np.concatenate([[estimate.value], draws]) for draws in (estimate.draws, *estimate.alone)])
 
 
 def with_beside(setting: Setting | None) -> bool:
@@ -95,8 +84,8 @@ def _shown(study: Study, setting: Setting | None, kind: str) -> list[str]:
 def measure(study: Study, setting: Setting | None, seed: int) -> Measures:
     """Measure one student on the 92 photographs, on the labelled pictures and on their halves."""
 
-    def shown(which: str, centred: bool = False) -> students.Features:
-        return students.of_setting(study, setting, study.recipe.student, seed, which, centred)
+    def shown(which: str, centred: bool = False) -> price.Features:
+        return price.of_setting(study, setting, study.recipe.student, seed, which, centred)
 
     found = dict(_agreement(study, shown(NEAR), shown(NEAR, centred=True)))
     for number, which in enumerate(study.profile.data.labelled):
@@ -109,10 +98,10 @@ def measure(study: Study, setting: Setting | None, seed: int) -> Measures:
 def alike(study: Study, setting: Setting | None, seed: int) -> Measures:
     """Measure how alike one student is to the other backbone, as it is and at the same share."""
     recipe = study.recipe
-    own = students.of_setting(study, setting, recipe.student, seed, NEAR)
-    others = {AS_IT_IS: students.of_base(study, recipe.beside, NEAR)}
+    own = price.of_setting(study, setting, recipe.student, seed, NEAR)
+    others = {AS_IT_IS: price.of_base(study, recipe.beside, NEAR)}
     if with_beside(setting):
-        others[CKA] = students.of_setting(study, setting, recipe.beside, seed, NEAR)
+        others[CKA] = price.of_setting(study, setting, recipe.beside, seed, NEAR)
     drawn = weights(study.profile, len(own))
     return {metric: between_models.linear_cka(own, x, drawn) for metric, x in others.items()}
 
@@ -121,7 +110,7 @@ KINDS = {"scores": measure, "alike": alike}
 
 
 def _agreement(
-    study: Study, plain: students.Features, centred: students.Features
+    study: Study, plain: price.Features, centred: price.Features
 ) -> Iterator[tuple[str, Estimate]]:
     """Yield the RSA with people on the 92 photographs and on their halves (units: photograph and person)."""
     profile, matrices = study.profile, sets.similarity_92().matrices
@@ -141,7 +130,7 @@ def _parts(half: Int[np.ndarray, " items"]) -> Iterator[tuple[str, Int[np.ndarra
     yield from zip(PARTS, rows, strict=True)
 
 
-def _few_shot(study: Study, number: int, x: students.Features) -> Iterator[tuple[str, Estimate]]:
+def _few_shot(study: Study, number: int, x: price.Features) -> Iterator[tuple[str, Estimate]]:
     """Yield k-shot accuracy on a labelled set and on its halves, which share no picture at all."""
     profile, which = study.profile, study.profile.data.labelled[number]
     known, draws = classes(sets.names(study.run, which)), profile.evaluation.few_shot_draws
@@ -166,7 +155,7 @@ def halves_of_classes(known: np.ndarray, rng: np.random.Generator) -> Int[np.nda
     return found
 
 
-def _corrupted(study: Study, clean: students.Features, x: students.Features) -> Estimate:
+def _corrupted(study: Study, clean: price.Features, x: price.Features) -> Estimate:
     """Return the accuracy on corrupted photographs of classifiers fitted to clean ones."""
     profile, told = study.profile, study.profile.evaluation
     known, others = classes(sets.names(study.run, "cifar10")), sets.corrupted(profile).labels["class"]
@@ -202,9 +191,7 @@ def everything(study: Study) -> dict[Setting | None, list[Measures]]:
     Students of the other backbone come last.
     """
     settings: list[Setting | None] = [None, *study.settings()]
-    found: dict[Setting | None, list[Measures]] = {
-        setting: [{} for _ in study.recipe.seeds] for setting in settings
-    }
+    found: dict[Setting | None, list[Measures]] = {each: [{} for _ in study.recipe.seeds] for each in settings}
     with progress_bar(len(KINDS) * len(study.recipe.seeds) * len(settings), "students measured") as bar:
         for kind in KINDS:
             for setting, several in found.items():
@@ -220,10 +207,8 @@ def over_all_seeds(
     """Return the mean of every measure over seeds, and of few-shot accuracy over sets and shots too."""
     found: dict[Setting | None, Measures] = {}
     for setting, several in alone.items():
-        means = {
-            metric: over_seeds([each[metric] for each in several], study.profile.seed + 500)
-            for metric in several[0]
-        }
+        seed = study.profile.seed + 500
+        means = {metric: over_seeds([each[metric] for each in several], seed) for metric in several[0]}
         for part in PARTS:
             cells = [estimate for metric, estimate in means.items() if metric.startswith(f"{part}{FEW} ")]
             # Every shot tests the pictures that it does not learn from, of the same sets.

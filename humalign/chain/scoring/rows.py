@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from humalign.chain import features
+from humalign.chain.further import THINGS
 from humalign.chain.pipeline import Run
 from humalign.evaluation import baselines
 from humalign.evaluation.scores import Estimate, Score, above, mean_of_folds, resamples
@@ -139,3 +140,11 @@ def everyone(run: Run, which: str, beside: bool = True) -> Iterator[tuple[Model,
     for model, stage in features.models(run.profile, which):
         if beside or stage not in baselines.STAGES:
             yield (model, stage), features.read(run, model, stage, which)
+
+
+def of_students(run: Run, half: int) -> Iterator[tuple[Model, np.ndarray]]:
+    """Yield the features of the THINGS photographs by every student whose teacher was fitted to the other half."""
+    backbones = {student.backbone for student in run.profile.students if "halves" in student.parts}
+    for model, stage in features.models(run.profile, THINGS):
+        if model in backbones and stage not in (features.HEAD, *features.TEACHERS):
+            yield (model, stage), features.read(run, model, stage, THINGS, f"half{half}")
