@@ -156,10 +156,10 @@ def time(profile: Any) -> str:
         origin = origins.read(origins.recorded(profile.name))
     except HumalignError:
         origin = None
-    seconds = [stage["seconds"] for stage in origin.stages.values()] if origin else []
-    if origin is None or None in seconds:
+    if origin is None:
         return "time: no whole run was timed yet"
-    return f"time: the recorded run took {sum(seconds) / 60:.0f} minutes to its scores, on {origin.machine} ({origin.date})"
+    minutes = sum(stage["seconds"] for stage in origin.stages.values()) / 60
+    return f"time: the recorded run took {minutes:.0f} minutes to its scores, on {origin.machine} ({origin.date})"
 
 
 def size(known: int | None) -> str:

@@ -26,7 +26,7 @@ from humalign.data import registry
 from humalign.data.emoji import STYLES, concepts
 from humalign.data.judgments import entropy
 from humalign.data.named import file_name
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError
 from humalign.profiles import Profile
 from humalign.triplets.layout import reading, write_blocks
 
@@ -89,18 +89,14 @@ def picture_names(run: Run, name: str) -> np.ndarray:
 
 def label(run: Run, provenance: Provenance) -> None:
     """Make, or take over, both labellings of each part's splits, audit them, and say what they hold; finished parts are kept."""
-    makers = {"own": _own, "official": _official}
-    profile = run.profile
-    if profile.triplets.source not in makers:
-        wanted = nearest(profile.triplets.source, makers)
-        raise HumalignError(f"profile {profile.name}: triplets.source = {profile.triplets.source!r}: {wanted}")
-    names = part_names(profile)
+    profile, names = run.profile, part_names(run.profile)
+    source = {"own": _own, "official": _official}[profile.triplets.source]
     with progress_bar(len(names) * len(splits(profile)) * (1 + len(LABELLINGS)), "clusters and labels") as bar:
         for number, part in enumerate(judged.parts(run, profile.labeller) if names else []):
             if part.name in names:
 
                 def make(part: Part = part, number: int = number) -> None:
-                    makers[profile.triplets.source](run, provenance, part, number, bar.update)
+                    source(run, provenance, part, number, bar.update)
                     _check(run, part)
                     with replacing(run.path(f"triplets/{part.name}/summary.json")) as file:
                         file.write_text(json.dumps(_summary(run, part), indent=1))

@@ -77,12 +77,9 @@ def _things(profile: Profile) -> ImageSet:
     """Return one photograph of each object, and say of how many it is another than the one that people judged.
 
     Raises:
-        HumalignError: an object without a photograph, or a source that holds no photographs of the objects.
+        HumalignError: an object without a photograph.
     """
     source, names = profile.data.things_photographs, readers.object_ids(registry.locate("things-ids"))
-    if source not in THINGS_PHOTOGRAPHS:
-        wanted = nearest(source, THINGS_PHOTOGRAPHS)
-        raise HumalignError(f"profile {profile.name}: data.things_photographs = {source!r}: {wanted}")
     paths, judged = THINGS_PHOTOGRAPHS[source](registry.locate(source), names)
     if judged < len(names):
         tqdm.write(

@@ -18,7 +18,6 @@ from humalign.chain.scoring import own as own_answers
 from humalign.chain.scoring import similarity as judgments
 from humalign.chain.scoring.rows import Row
 from humalign.data import registry
-from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
 from humalign.evaluation.scores import Score
 from humalign.models.backbones import recipes
@@ -88,9 +87,6 @@ def _said(profile: Profile) -> list[str]:
         "things-photographs": [*judged.OBJECTS, "things-photographs"],
         "own": [own.pictures_source(profile), own.answers_source(profile)],
     }
-    for teacher in profile.teachers:
-        if teacher.judged not in sources:
-            raise HumalignError(f"profile {profile.name}: teachers.judged = {teacher.judged!r}: {nearest(teacher.judged, sources)}")
     described = judged.OBJECTS if any(teacher.learner == "answers" for teacher in profile.teachers) else []
     return list(dict.fromkeys([*described, *(name for teacher in profile.teachers for name in sources[teacher.judged])]))
 

@@ -25,7 +25,7 @@ from humalign.chain.observe import observer
 from humalign.chain.pipeline import Rows, Run, stream
 from humalign.data.judgments import ByObject, random_triplets
 from humalign.distil.ranks import join
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError
 from humalign.evaluation import left_out, people
 from humalign.profiles import Profile, Teacher
 from humalign.teach import vice
@@ -109,8 +109,6 @@ def teach(run: Run, provenance: Provenance) -> None:
 
 
 def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: Part, number: int) -> None:
-    if teacher.learner not in LEARNERS:
-        raise HumalignError(f"profile {run.profile.name}: teachers.learner = {teacher.learner!r}: {nearest(teacher.learner, LEARNERS)}")
     chosen: dict[str, Any] = {}
     *_, note = _files(teacher, model, part.name)
     stem = note.removesuffix(".json")

@@ -58,8 +58,7 @@ def unseen_images(
         answers: about all images.
         judged: similarities of all pairs, by people or by an embedding of their answers.
         folds: training and test images.
-        draws: of the bootstrap.
-        seed: of the bootstrap; an image is drawn as often in every fold.
+        draws, seed: of the bootstrap; an image is drawn as often in every fold.
         beside: further features of all images by their stage, to which no answer was fitted.
 
     Returns:
@@ -82,7 +81,8 @@ def unseen_images(
             if stage == "teacher":
                 similar["accuracy-dot"] = probabilities(x, rows.triplets)
                 matrices["rsa-own-spearman"] = people.dot_similarity(x)
-            made = {metric: _all_draws(people.accuracy(each, rows, drawn)) for metric, each in similar.items()}
+            right = {metric: people.accuracy(each, rows, drawn) for metric, each in similar.items()}
+            made = {metric: np.concatenate([[each.value], each.draws]) for metric, each in right.items()}
             made |= {metric: people.matrix_agreement(each, truth, drawn) for metric, each in matrices.items()}
             for metric, each in made.items():
                 found.setdefault(stage, {}).setdefault(metric, []).append(each)
@@ -93,10 +93,6 @@ def unseen_images(
         }
         for stage, several in found.items()
     }
-
-
-def _all_draws(estimate: Estimate) -> np.ndarray:
-    return np.concatenate([[estimate.value], estimate.draws])
 
 
 def leave_three_out(
@@ -114,12 +110,9 @@ def leave_three_out(
     them, at one fit for every three groups that an answer spans.
 
     Args:
-        features: of all images.
-        answers: about them.
+        features, answers, weights: of, and about, all images.
         fit: makes a teacher of the images that are true in a mask.
-        groups: of images.
-        weights: of the images.
-        seed: of the groups.
+        groups, seed: of images, and of how they are drawn.
         beside: further features of all images by their stage, to which no answer was fitted.
 
     Returns:
@@ -129,10 +122,6 @@ def leave_three_out(
 
     Raises:
         HumalignError: fewer than four groups, or more than images.
-
-    Example:
-        ``answers = ByObject.of(choices, len(features))``, then
-        ``leave_three_out(features, answers, lambda kept: AffineTeacher(pull=0.1).fit(features[kept], answers[kept]), 6, weights, 0)``.
     """
     places = (fit(kept).transform(features) for _, kept in three_left_out(answers, groups, seed))
     return placed_three_out(features, places, answers, groups, weights, seed, beside)
@@ -195,8 +184,7 @@ def held_out_agreement(
         features: one row an object.
         choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
         groups: of objects, three of which are left out of a fit at a time.
-        draws: of the bootstrap.
-        seed: of groups and bootstrap.
+        draws, seed: of the bootstrap; the seed also of the groups.
 
     Returns:
         ``value``, ``low`` and ``high`` (95 %) and ``answers`` of the rows ``base``, the features as they are;

@@ -225,8 +225,7 @@ def left_out(
     Args:
         matrices: dissimilarities of all pairs of images, by person.
         tests: the images of each test: those left out of a fold, or all.
-        draws: of the bootstrap.
-        seed: of the bootstrap.
+        draws, seed: of the bootstrap.
 
     Returns:
         ``accuracy``, on the pair of each triplet that the others' mean puts nearest, and ``rsa-spearman``: means over tests.

@@ -141,9 +141,8 @@ def one(frame: pd.DataFrame, **where: Any) -> pd.Series:
 class Estimate:
     """A number, the same number on every bootstrap draw, and how many items it was counted on.
 
-    Where a number depends on pairs of drawn units (a person and a triplet, two images), what is peculiar to a pair varies in the draws
-    three times as much as it does from sample to sample: with the one unit, with the other, and with both. ``alone`` then holds the same
-    draws with one unit drawn at a time, which have it once each, so that twice their variances less that of all together has it once.
+    A two-way bootstrap, of persons and triplets or of two images, counts the interaction of a pair three times. ``alone`` then holds the
+    draws of one unit at a time, which count it once each: Var = 2 ΣVar(one-way) - Var(two-way).
 
     Attributes:
         value: the number itself.

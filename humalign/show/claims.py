@@ -14,7 +14,7 @@ import pandas as pd
 from humalign.show import cells, gains, published
 from humalign.show.cells import Table
 from humalign.show.gains import Gain
-from humalign.show.sentences import NATS
+from humalign.show.sentences import unit
 from humalign.show.stages import STAGES, WITHOUT_JUDGMENTS, in_percent, name
 
 VERDICTS = YES, SMALLER, MIXED, NO, OPPOSITE, UNTESTED = "yes", "smaller", "mixed", "no", "opposite", "not tested"
@@ -149,9 +149,7 @@ def _over(difference: pd.Series, *more: str) -> str:
 
 
 def _amount(difference: pd.Series) -> str:
-    metric = str(difference["metric"])
-    unit = " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
-    return cells.rounded(difference) + unit
+    return cells.rounded(difference) + unit(str(difference["metric"]))
 
 
 def _gains(scores: pd.DataFrame, claim: Claim) -> list[Gain]:

@@ -24,8 +24,8 @@ def value(row: pd.Series) -> str:
     if pd.isna(row["value"]):
         return EMPTY
     number, low, high = (rounded(row, name) for name in ("value", "low", "high"))
-    unit = " %" if in_percent(str(row["metric"])) else ""
-    return f"{number}{unit} ({low} to {high}; n = {row['n']:,})"
+    percent = " %" * in_percent(str(row["metric"]))
+    return f"{number}{percent} ({low} to {high}; n = {row['n']:,})"
 
 
 def side(row: Any, line: float = 0.0) -> str:
@@ -42,12 +42,15 @@ def amount(row: pd.Series, counted: bool = True) -> str:
     """
     if pd.isna(row["value"]):
         return EMPTY
-    metric = str(row["metric"])
-    unit = " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
     number, low, high = (rounded(row, field) for field in ("value", "low", "high"))
     about = f"({low} to {high}" + f"; n = {row['n']:,}" * counted + ")"
     end = f", but the interval {about} includes zero" if side(row) == "across" else f" {about}"
-    return f"{number}{unit}{end}"
+    return f"{number}{unit(str(row['metric']))}{end}"
+
+
+def unit(metric: str) -> str:
+    """Return the unit of a difference in a metric."""
+    return " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
 
 
 def each(

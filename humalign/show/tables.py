@@ -247,19 +247,17 @@ def provenance(results: str | Path, what: str) -> Table:
 
 def _stages(results: str | Path) -> Table:
     origin = origins.read(results)
-    kept = {} if origin is None else origin.stages
     rows = [
-        {"stage": name, "day": stage["date"] or NOT_KEPT,
-         "wall time": NOT_KEPT if stage["seconds"] is None else f"{stage['seconds']:,.0f} s",
-         "machine": stage["machine"] or NOT_KEPT, "commit": stage["commit"]}
-        for name, stage in kept.items()
+        {"stage": name, "day": stage["date"], "wall time": f"{stage['seconds']:,.0f} s", "machine": stage["machine"],
+         "commit": stage["commit"]}
+        for name, stage in (origin.stages if origin else {}).items()
     ]
     return Table(pd.DataFrame(rows), f"The stages behind the scores: {origins.said(results)}")
 
 
 def _files(results: str | Path) -> Table:
     origin = origins.read(results)
-    if origin is None or origin.sources is None:
+    if origin is None:
         return Table(pd.DataFrame(), f"Which files were read was not kept: {origins.said(results)}")
     rows = [
         {"what": f"{source['what']}\n{source['file']}",

@@ -10,7 +10,7 @@ from scipy.stats import pearsonr, rankdata, spearmanr
 
 from humalign.data.judgments import PAIRS, Choices, agreement, cosine_similarities, random_triplets
 from humalign.errors import HumalignError
-from humalign.evaluation import correlation, few_shot, hierarchy, odd_one_out, rsa, shift
+from humalign.evaluation import correlation, few_shot, hierarchy, odd_one_out, rsa
 from humalign.evaluation.scores import Estimate, resamples
 
 CONCEPTS, DIM = 36, 10
@@ -375,7 +375,7 @@ def test_classes_that_cannot_be_taught_are_one_line(labels, said):
 # ---- shift -----------------------------------------------------------------------------------------------------------
 
 def test_the_nearest_picture_of_the_other_style_is_that_of_brute_force(features, weights):
-    found = shift.nearest_in_other_style(features, weights)
+    found = few_shot.nearest_in_other_style(features, weights)
     hits = np.zeros(CONCEPTS)
     for own, other in (features, features[::-1]):
         for concept in range(CONCEPTS):
@@ -385,8 +385,8 @@ def test_the_nearest_picture_of_the_other_style_is_that_of_brute_force(features,
 
 
 def test_features_that_tell_no_concept_from_another_are_not_found_again(weights):
-    assert shift.nearest_in_other_style(np.ones((2, CONCEPTS, DIM)), weights).value <= 1 / CONCEPTS + 1e-6
+    assert few_shot.nearest_in_other_style(np.ones((2, CONCEPTS, DIM)), weights).value <= 1 / CONCEPTS + 1e-6
 
 
 def test_a_concept_drawn_alike_in_both_styles_is_always_found_again(features, weights):
-    assert shift.nearest_in_other_style(np.stack([features[0]] * 2), weights).value == 1
+    assert few_shot.nearest_in_other_style(np.stack([features[0]] * 2), weights).value == 1

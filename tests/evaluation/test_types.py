@@ -8,7 +8,7 @@ from scipy.special import softmax
 from humalign.chain.scoring import learning
 from humalign.data.judgments import ByObject, Choices, random_triplets
 from humalign.errors import HumalignError
-from humalign.evaluation import between_models, few_shot, hierarchy, left_out, odd_one_out, people, rsa, shift, soft_labels
+from humalign.evaluation import between_models, few_shot, hierarchy, left_out, odd_one_out, people, rsa, soft_labels
 from humalign.evaluation.scores import resamples
 from humalign.teach import vice
 from humalign.teach.mixed_effects import MixedEffectsTeacher
@@ -48,8 +48,8 @@ EVALUATIONS = {
     "paths": lambda f: hierarchy.of_paths(f, STEPS, W)["path-spearman"],
     "map": lambda f: hierarchy.maps({"base": f}, CATEGORIES, W)["base"][0][0],
     "disagreement": between_models.standardised,
-    "other style": lambda f: shift.nearest_in_other_style(np.stack([f, np.roll(f, 1, axis=1)]), W),
-    "other classes": lambda f: shift.to_other_classes(
+    "other style": lambda f: few_shot.nearest_in_other_style(np.stack([f, np.roll(f, 1, axis=1)]), W),
+    "other classes": lambda f: few_shot.to_other_classes(
         f, TAXONOMY["group"].to_numpy(), NEW, few_shot.supports(TAXONOMY["group"].to_numpy(), 3, 2, np.random.default_rng(0), NEW), W
     )["target"],
     "backbone": people.backbone_similarity,
@@ -119,7 +119,7 @@ PERCENT = 100 * CHOICES.shares
         (lambda: odd_one_out.triplet_mean(np.ones(399), ASKED, W), "399 values for 400 triplets"),
         (lambda: odd_one_out.triplet_mean(np.full(400, np.nan), ASKED, W), "not finite"),
         (lambda: odd_one_out.level_triplets("local", TAXONOMY, np.arange(N), 5, RNG), "unknown level 'local': did you mean 'local-fine'"),
-        (lambda: shift.nearest_in_other_style(np.full((2, 4, 3), np.nan), W[:, :4]), "hold NaN or infinity, first in row 0"),
+        (lambda: few_shot.nearest_in_other_style(np.full((2, 4, 3), np.nan), W[:, :4]), "hold NaN or infinity, first in row 0"),
         (lambda: soft_labels.calibration_error(np.eye(4)[None], np.eye(4), np.ones((1, 4), bool), W[:, :4], bins=0), "bins = 0"),
         (lambda: few_shot.supports(LABELS, 0, 2, RNG), "shots = 0"),
         (lambda: few_shot.supports(LABELS, 1, 0, RNG), "draws = 0"),

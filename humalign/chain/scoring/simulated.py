@@ -20,7 +20,7 @@ from humalign.chain.scoring.rows import Model, Row, Spread, compared, measures, 
 from humalign.data.emoji import concepts
 from humalign.data.judgments import Choices, cosine_similarities, entropy, majority_share, random_triplets
 from humalign.data.simulate import THINGS_PEOPLE
-from humalign.evaluation import baselines, few_shot, hierarchy, odd_one_out, rsa, shift
+from humalign.evaluation import baselines, few_shot, hierarchy, odd_one_out, rsa
 from humalign.evaluation.scores import Estimate, resamples
 from humalign.profiles import Profile
 
@@ -141,7 +141,7 @@ def _classification(bench: _Bench) -> Iterator[Row]:
     """k-shot classification of held-out concepts in the same style and across styles; concepts found again across styles."""
     settings = bench.profile.evaluation
     shown = {model: x[:, bench.held] for model, x in bench.features.items() if model[1] not in baselines.STAGES}
-    again = {model: shift.nearest_in_other_style(x, bench.weights) for model, x in shown.items()}
+    again = {model: few_shot.nearest_in_other_style(x, bench.weights) for model, x in shown.items()}
     yield from compared(again, "style-shift", "same-concept", "nearest-neighbour")
     of_draws = resamples(settings.few_shot_draws, settings.bootstrap_draws, bench.profile.seed * 1000 + 500 + bench.number)
     for lv, level in enumerate(("group", "subgroup")):
