@@ -44,9 +44,6 @@ def answer_sets(find: Find, names: Sequence[str]) -> AnswerSets:
     Args:
         find: gives the path of a source.
         names: ids of the objects.
-
-    Raises:
-        HumalignError: a file that is not there or cannot be read, or that leaves no answer.
     """
     training, validation, repeated = (find(source) for source in SOURCES)
     many = readers_answers.repeated(repeated, names)
@@ -61,11 +58,7 @@ def check_orders(
     features: Float[np.ndarray, "objects dim"],
     names: Sequence[str],
 ) -> None:
-    """Check by the answers that VICE, CLIP's features and the repeated triplets were each in the order in which they were read.
-
-    Raises:
-        HumalignError: another order fits, or the odd one does not stand last in a file of answers.
-    """
+    """Check by the answers that VICE, CLIP's features and the repeated triplets were each in the order in which they were read."""
     for source, choices in zip(SOURCES, (answers.training, answers.validation, answers.repeated), strict=True):
         object_order.check_odd_last(find(source), published, choices)
     once, repeated = answers.asked_once, find(SOURCES[2])

@@ -25,11 +25,7 @@ from humalign.teach import splits
 
 
 def build_folder(given: Path, profile: Profile) -> Path:
-    """Return a build folder as an absolute path.
-
-    Raises:
-        HumalignError: a link to nothing, or a file where a folder should be.
-    """
+    """Return a build folder as an absolute path."""
     mend = "move it away, or name another folder with --build"
     for each in (given.absolute(), *given.absolute().parents):
         if each.is_symlink() and not os.path.exists(each):
@@ -47,9 +43,6 @@ def check(profile: Profile, last: str) -> None:
     Args:
         profile: of the run; its settings were checked.
         last: the last step that is to be made.
-
-    Raises:
-        HumalignError: an input, and what brings it; or the setting that asks for more.
     """
     made = pipeline.chain(steps.STEPS, last)
     named = {profile.data.pool: "data.pool", **dict.fromkeys(profile.data.labelled, "data.labelled")}
@@ -70,11 +63,7 @@ def check(profile: Profile, last: str) -> None:
 
 
 def check_settings(profile: Profile) -> None:
-    """Refuse names that nothing has, a network that is cut behind its end, and more folds than can be made.
-
-    Raises:
-        HumalignError: the setting, and what is known.
-    """
+    """Refuse names that nothing has, a network that is cut behind its end, and more folds than can be made."""
     for name in profile.evaluation.names:
         if name not in EVALUATIONS:
             raise HumalignError(f"profile {profile.name}: evaluation.names = {name!r}: {nearest(name, EVALUATIONS)}")

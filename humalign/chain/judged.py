@@ -60,11 +60,7 @@ class Things(AnswerSets):
         return self._described[1]
 
     def check_orders(self) -> None:
-        """Check by the answers that every file that comes with them is in the order in which it is read.
-
-        Raises:
-            HumalignError: a file that is not there, cannot be read, or is in another order than expected.
-        """
+        """Check by the answers that every file that comes with them is in the order in which it is read."""
         assert len(self._described)
 
     @functools.cached_property
@@ -82,9 +78,6 @@ def things(evidence: str = "human") -> Things:
 
     Args:
         evidence: ``human``, or ``simulated`` for made-up files in the same layout.
-
-    Raises:
-        HumalignError: a file that cannot be read; ids that are not those of THINGS, where the evidence is said to be people's.
     """
     ids = registry.locate("things-ids")
     if evidence == "human" and editions.of("things-ids").edition != editions.PUBLIC:
@@ -99,11 +92,7 @@ def things(evidence: str = "human") -> Things:
 
 
 def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray, " m"]]:
-    """Read the judged dissimilarities of 48 objects, and the objects' rows, which are checked by the published dimensions.
-
-    Raises:
-        HumalignError: dissimilarities that do not follow the dimensions: rows in another order than their names.
-    """
+    """Read the judged dissimilarities of 48 objects, and the objects' rows, which are checked by the published dimensions."""
     path = registry.locate("things-48")
     judged, rows = sets.things_48(known.names)
     own = rsa.choice_dissimilarities(people.dot_similarity(known.published[rows]))

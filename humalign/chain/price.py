@@ -69,12 +69,7 @@ class Recipe:
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Read a recipe and check it.
-
-        Raises:
-            HumalignError: a file that cannot be read; a key that is unknown or missing; a value of the wrong
-                kind, out of its range, or twice in a list.
-        """
+        """Read a recipe and check it."""
         try:
             found = yaml.safe_load(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -121,11 +116,7 @@ class Study:
 
     @classmethod
     def of(cls, recipe: Recipe, build: Path, out: Path) -> Study:
-        """Open a study.
-
-        Raises:
-            HumalignError: the profile has no such students, or has them whole; or its run is not there.
-        """
+        """Open a study."""
         profile = profiles.load(recipe.profile)
         for name in (recipe.student, recipe.beside):
             found = [student for student in profile.students if student.backbone == name]

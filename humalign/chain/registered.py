@@ -74,11 +74,7 @@ def training(profile: Profile) -> imagenet.Pictures:
 
 
 def _things(profile: Profile) -> ImageSet:
-    """Return one photograph of each object, and say of how many it is another than the one that people judged.
-
-    Raises:
-        HumalignError: an object without a photograph.
-    """
+    """Return one photograph of each object, and say of how many it is another than the one that people judged."""
     source, names = profile.data.things_photographs, readers.object_ids(registry.locate("things-ids"))
     paths, judged = THINGS_PHOTOGRAPHS[source](registry.locate(source), names)
     if judged < len(names):
@@ -251,11 +247,7 @@ SETS: dict[str, Registered] = {
 
 
 def load(profile: Profile, name: str) -> ImageSet:
-    """Return the pictures of a set: a registered one, or one that is named by where it is from.
-
-    Raises:
-        HumalignError: there is none of that name, or its pictures cannot be had.
-    """
+    """Return the pictures of a set: a registered one, or one that is named by where it is from."""
     if registry.is_named(name):
         registry.locate(name)
         return labelled(profile, name) if name in profile.data.labelled else named.pictures(name)

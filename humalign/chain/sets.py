@@ -63,11 +63,7 @@ OF_IMAGENET = ("taxonomies", "between-models")
 
 
 def objects_judged(run: Run) -> Bool[np.ndarray, " objects"]:
-    """Tell of which objects the photograph is the one that people judged.
-
-    Raises:
-        HumalignError: pictures that were squashed are not one of each object, in the order of the ids.
-    """
+    """Tell of which objects the photograph is the one that people judged."""
     ids, files = readers.object_ids(registry.locate("things-ids")), names(run, "things")
     stems = [Path(file).stem for file in files]
     wrong = [row for row, (name, stem) in enumerate(zip(ids, stems, strict=False)) if stem != name and stem.rpartition("_")[0] != name]
@@ -78,11 +74,7 @@ def objects_judged(run: Run) -> Bool[np.ndarray, " objects"]:
 
 
 def evaluations(profile: Profile) -> list[str]:
-    """Name the evaluations of a profile.
-
-    Raises:
-        HumalignError: an unknown evaluation.
-    """
+    """Name the evaluations of a profile."""
     for name in profile.evaluation.names:
         if name not in EVALUATIONS:
             raise HumalignError(f"profile {profile.name}: unknown evaluation {name!r}: {nearest(name, EVALUATIONS)}")
