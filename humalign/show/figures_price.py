@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter
 
 from humalign.chain import origins
 from humalign.chain.price import BLOCKS, DECAY, SIDE, STEPS, WEIGHTS
-from humalign.chain.scoring.price_table import CENTRED_TOO, CHOSEN, place_of
+from humalign.chain.scoring.price import CENTRED_TOO, CHOSEN, place_of
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import one, pick, read
 from humalign.show import cells, sentences

@@ -16,7 +16,6 @@ from humalign.chain import embed, features, price
 from humalign.chain.pipeline import Run
 from humalign.chain.price import DECAY, SIDE, WEIGHTS, Recipe, Setting, Study, Training
 from humalign.chain.scoring import price as scoring
-from humalign.chain.scoring import price_table
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 from humalign.evaluation.scores import Estimate, resamples
@@ -395,14 +394,14 @@ FOUND = {
 
 
 def test_a_half_chooses_the_greatest_rsa_whose_few_shot_accuracy_is_not_below_the_bases():
-    assert price_table.choose(FOUND, "half0/") == price_table.Chosen(HALF, False), "equal is not below"
-    assert price_table.choose(FOUND, "half1/").setting == HALF
+    assert scoring.choose(FOUND, "half0/") == scoring.Chosen(HALF, False), "equal is not below"
+    assert scoring.choose(FOUND, "half1/").setting == HALF
     # What the other half says is not looked at.
     other = FOUND | {HALF: measures((0.48, 0.47, 0.50), (-1.0, -1.0, 0.0))}
-    assert price_table.choose(other, "half0/").setting == HALF
+    assert scoring.choose(other, "half0/").setting == HALF
     centred = FOUND | {MILD: measures((0.40, 0.49, 0.51), (0.42, 0.43, 0.50))}
-    assert price_table.choose(centred, "half0/") == price_table.Chosen(MILD, True)
-    assert price_table.choose({k: FOUND[k] for k in (None, FULL)}, "half0/") == price_table.Chosen(None, True)
+    assert scoring.choose(centred, "half0/") == scoring.Chosen(MILD, True)
+    assert scoring.choose({k: FOUND[k] for k in (None, FULL)}, "half0/") == scoring.Chosen(None, True)
 
 
 @pytest.fixture
@@ -412,7 +411,7 @@ def made(tmp_path):
 
 
 def test_the_table_says_of_every_number_its_set_knob_place_and_reference(made, tmp_path):
-    table = price_table.table(made, FOUND)
+    table = scoring.table(made, FOUND)
     table.to_csv(tmp_path / "scores.csv", index=False)
     read = scores.read(tmp_path / "scores.csv")
     assert not read[["value", "low", "high"]].isna().any().any() and set(read["task"]) == {"price"}
@@ -423,7 +422,7 @@ def test_the_table_says_of_every_number_its_set_knob_place_and_reference(made, t
     centred = scores.one(
         read,
         set="92 photographs",
-        item=f"{WEIGHTS}, {price_table.CENTRED_TOO}",
+        item=f"{WEIGHTS}, {scoring.CENTRED_TOO}",
         x=0.25,
         reference="base-centred",
     )
@@ -433,10 +432,10 @@ def test_the_table_says_of_every_number_its_set_knob_place_and_reference(made, t
 
 
 def test_what_is_chosen_on_one_half_is_scored_on_the_other(made):
-    table = price_table.table(made, FOUND)
+    table = scoring.table(made, FOUND)
     second = scores.one(table, set="92 photographs, second half", item=WEIGHTS, metric="rsa-spearman")
     assert (second["x"], second["value"]) == (0.5, 0.5), "chosen on the first half"
-    both = {"item": price_table.CHOSEN, "stage": "aligned"}
+    both = {"item": scoring.CHOSEN, "stage": "aligned"}
     assert scores.one(table, set="92 photographs, both halves", metric="rsa-spearman", **both)[
         "value"
     ] == pytest.approx(0.49)
@@ -447,6 +446,6 @@ def test_what_is_chosen_on_one_half_is_scored_on_the_other(made):
 
 
 def test_where_no_student_is_fit_the_base_is_chosen_and_named(made):
-    table = price_table.table(made, {None: FOUND[None], FULL: FOUND[FULL]})
-    named = scores.pick(table, item=f"the base, {price_table.CENTRED_TOO}", metric="accuracy-above-base")
+    table = scoring.table(made, {None: FOUND[None], FULL: FOUND[FULL]})
+    named = scores.pick(table, item=f"the base, {scoring.CENTRED_TOO}", metric="accuracy-above-base")
     assert len(named) == 2 and (named["value"] == 0).all()
