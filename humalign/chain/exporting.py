@@ -53,10 +53,7 @@ def take_away(
     ):
         if name and name not in known:
             raise HumalignError(f"the profile {profile.name!r} trains no {what} {name!r}: {nearest(name, known)}")
-    found = [
-        each for each in every
-        if each[2] == stage and backbone in ("", each[0].backbone) and part in ("", each[1])
-    ]  # fmt: skip
+    found = [each for each in every if each[2] == stage and backbone in ("", each[0].backbone) and part in ("", each[1])]
     if not found:
         raise HumalignError(f"the profile {profile.name!r} has no {stage} student of the part {part!r}: leave --part out")
     settings, part, _ = found[0]

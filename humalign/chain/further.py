@@ -44,15 +44,11 @@ Places = Iterator[tuple[str, Float[np.ndarray, "things dim"]]]
 
 @dataclasses.dataclass(frozen=True)
 class Further:
-    """Further teachers of one evaluation.
+    """Further teachers of one evaluation."""
 
-    Attributes:
-        make: yields what each is called, and its places; of a profile that has the evaluation.
-        models: that are mapped.
-    """
-
+    #: yields what each is called, and its places; of a profile that has the evaluation.
     make: Callable[[Run, str], Places]
-    models: Callable[[Profile], list[str]] = lambda profile: [CLIP]
+    models: Callable[[Profile], list[str]] = lambda profile: [CLIP]  #: that are mapped.
 
 
 # ---- the files -------------------------------------------------------------------------------------------------------------------------

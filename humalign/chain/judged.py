@@ -110,19 +110,12 @@ def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class Simulated:
-    """Simulated observers of the emoji's concepts, and one answer of theirs to each of many triplets.
+    """Simulated observers of the emoji's concepts, and one answer of theirs to each of many triplets."""
 
-    Attributes:
-        observers: the known truth.
-        choices: their answers.
-        fold: in which each concept is held out.
-        whole: whether its whole subgroup is.
-    """
-
-    observers: simulate.Observers
-    choices: Choices
-    fold: Int[np.ndarray, " concepts"]
-    whole: Bool[np.ndarray, " concepts"]
+    observers: simulate.Observers  #: the known truth.
+    choices: Choices  #: their answers.
+    fold: Int[np.ndarray, " concepts"]  #: in which each concept is held out.
+    whole: Bool[np.ndarray, " concepts"]  #: whether its whole subgroup is.
 
     @functools.cached_property
     def answers(self) -> ByObject:
@@ -165,20 +158,15 @@ def simulated(run: Run) -> Simulated:
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """A set of things, and what was said of them.
+    """A set of things, and what was said of them."""
 
-    Attributes:
-        answers: to triplets that were asked once, sliced by thing.
-        training: those of them that are not kept to validate with.
-        folds: training and test things of each.
-        check: refuses embeddings of the things in another order.
-        truth: the observers' choice distributions, where they are simulated.
-    """
-
-    answers: ByObject
-    training: Choices
+    answers: ByObject  #: to triplets that were asked once, sliced by thing.
+    training: Choices  #: those of them that are not kept to validate with.
+    #: training and test things of each.
     folds: Callable[[Teacher], list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]]
+    #: refuses embeddings of the things in another order.
     check: Callable[[Float[np.ndarray, "things dim"]], None] = lambda features: None
+    #: the observers' choice distributions, where they are simulated.
     truth: Callable[[Int[np.ndarray, "n 3"]], Float[np.ndarray, "n 3"]] | None = None
 
 

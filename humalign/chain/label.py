@@ -8,7 +8,6 @@ from all triplets among some pictures needs no file: the labels are the products
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -125,9 +124,13 @@ def _check(run: Run, part: Part) -> None:
     for stage in LABELLINGS:
         for split in splits(run.profile):
             path, name = triplet_path(run, part.name, stage, split), pictures_of(run.profile, split)
-            for finding in triplets.audit_file(path, _embeddings(run, name), picture_names(run, name)):
-                if not finding.ok:
-                    raise HumalignError(f"{path} fails its audit ({finding.check}: {finding.seen}): see `humalign audit {path}`")
+            _audited(path, _embeddings(run, name), picture_names(run, name))
+
+
+def _audited(path: Path, *beside: np.ndarray) -> None:
+    for finding in triplets.audit_file(path, *beside):
+        if not finding.ok:
+            raise HumalignError(f"{path} fails its audit ({finding.check}: {finding.seen}): see `humalign audit {path}`")
 
 
 def _embeddings(run: Run, name: str) -> Float[np.ndarray, "images dim"]:
@@ -197,9 +200,7 @@ def _official(run: Run, provenance: Provenance, part: Part, number: int, progres
     for stage in LABELLINGS:
         for split in splits(run.profile):
             path = folder / Path(_file(run.profile, part.name, stage, split)).relative_to(f"triplets/{part.name}")
-            for finding in triplets.audit_file(path):
-                if not finding.ok:
-                    raise HumalignError(f"{path} fails its audit ({finding.check}: {finding.seen}): see `humalign audit {path}`")
+            _audited(path)
             names = picture_names(run, pictures_of(run.profile, split))
             with reading(path) as (indices, similarities, filenames):
                 listed, start = np.zeros(int(indices.max()) + 1, filenames.dtype), 0
@@ -207,13 +208,8 @@ def _official(run: Run, provenance: Provenance, part: Part, number: int, progres
                     listed[indices[start : start + len(block)]] = block
                     start += len(block)
             own = _placed(path, listed, names)[indices]
-            write_blocks(
-                triplet_path(run, part.name, stage, split), own, similarities, names.dtype, functools.partial(_of_rows, names, own)
-            )
-
-
-def _of_rows(names: np.ndarray, indices: np.ndarray, rows: slice) -> np.ndarray:
-    return names[indices[rows]]
+            mine = triplet_path(run, part.name, stage, split)
+            write_blocks(mine, own, similarities, names.dtype, lambda rows, names=names, own=own: names[own[rows]])  # type: ignore[misc]
 
 
 def _placed(path: Path, listed: np.ndarray, names: np.ndarray) -> Int[np.ndarray, " listed"]:

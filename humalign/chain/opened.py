@@ -35,16 +35,11 @@ class Summary:
     """What a step left, as a table that is the same whether it was computed, reused or recorded.
 
     It has no day, no path, no time and no machine.
-
-    Attributes:
-        title: of the step.
-        rows: by column.
-        lacking: said where there is nothing to show.
     """
 
-    title: str
-    rows: Rows
-    lacking: str = "nothing: this profile has no such step"
+    title: str  #: of the step.
+    rows: Rows  #: by column.
+    lacking: str = "nothing: this profile has no such step"  #: said where there is nothing to show.
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -86,15 +81,10 @@ def _cell(value: object) -> str:
 
 
 class Opened:
-    """A run of a profile; a method is a step, and stands on those before it.
+    """A run of a profile; a method is a step, and stands on those before it."""
 
-    Attributes:
-        profile: its settings.
-        table: path of its table of scores, which need not be there yet.
-    """
-
-    profile: Profile
-    table: Path
+    profile: Profile  #: its settings.
+    table: Path  #: path of its table of scores, which need not be there yet.
 
     def prepare(self) -> Summary:
         """Keep the pictures at the size of each model that is trained on them, and embed the others."""

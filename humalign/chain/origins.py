@@ -119,19 +119,13 @@ def summaries(steps: dict[str, list[dict[str, Any]]]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Of one table of scores: when, where and from what it was made.
-
-    Attributes:
-        commit: of the code, ``+`` behind it where files differed from it.
-        stages: by name the date, wall time (s), machine and commit of each step.
-        sources: every registered file that the run has read.
-    """
+    """Of one table of scores: when, where and from what it was made."""
 
     date: str
     machine: Machine
-    commit: str
-    stages: dict[str, dict[str, Any]]
-    sources: tuple[dict[str, Any], ...]
+    commit: str  #: of the code, ``+`` behind it where files differed from it.
+    stages: dict[str, dict[str, Any]]  #: by name the date, wall time (s), machine and commit of each step.
+    sources: tuple[dict[str, Any], ...]  #: every registered file that the run has read.
 
 
 def recorded(profile: str) -> Path:

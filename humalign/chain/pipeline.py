@@ -37,29 +37,20 @@ REUSED = "reused, nothing changed"
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One arrow of the chain.
+    """One arrow of the chain."""
 
-    Attributes:
-        needs: steps whose artefacts it reads.
-        settings: sections of the profile that it depends on, or fields of theirs: ``teachers.backbones``.
-        outputs: files it leaves, below the profile's build folder.
-        make: does the work.
-        files: patterns of other files in the repository that it depends on.
-        sources: registered files that it reads, by name: what its key, `doctor` and `fetch` are about.
-        tables: dictionaries of functions of which a profile uses only some entries; the others are no part of its key.
-        summary: says in a few rows what the files hold that it left.
-        makes_needs: whether it makes the steps before it itself, by calling them.
-    """
-
-    needs: tuple[str, ...]
+    needs: tuple[str, ...]  #: steps whose artefacts it reads.
+    #: sections of the profile that it depends on, or fields of theirs: ``teachers.backbones``.
     settings: tuple[str, ...]
-    outputs: Callable[[Any], list[str]]
-    make: Callable[[Run, Provenance], None]
-    files: tuple[str, ...] = ()
+    outputs: Callable[[Any], list[str]]  #: files it leaves, below the profile's build folder.
+    make: Callable[[Run, Provenance], None]  #: does the work.
+    files: tuple[str, ...] = ()  #: patterns of other files in the repository that it depends on.
+    #: registered files that it reads, by name: what its key, `doctor` and `fetch` are about.
     sources: Callable[[Any], list[str]] = lambda profile: []
+    #: dictionaries of functions of which a profile uses only some entries; the others are no part of its key.
     tables: Callable[[Any], keys.Tables] = lambda profile: {}
-    summary: Callable[[Run], Rows] = lambda run: []
-    makes_needs: bool = False
+    summary: Callable[[Run], Rows] = lambda run: []  #: says in a few rows what the files hold that it left.
+    makes_needs: bool = False  #: whether it makes the steps before it itself, by calling them.
 
 
 @dataclasses.dataclass(frozen=True)

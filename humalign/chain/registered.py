@@ -52,14 +52,10 @@ BREEDS = readers_imagenet.TASKS
 
 @dataclasses.dataclass(frozen=True)
 class Registered:
-    """A set of pictures.
+    """A set of pictures."""
 
-    Attributes:
-        read: gives the pictures, as a profile takes them.
-        sources: that hold the pictures, and say which they are; a function where the profile chooses.
-    """
-
-    read: Callable[[Profile], ImageSet]
+    read: Callable[[Profile], ImageSet]  #: gives the pictures, as a profile takes them.
+    #: that hold the pictures, and say which they are; a function where the profile chooses.
     sources: tuple[str | Callable[[Profile], str], ...]
 
     def __call__(self, profile: Profile) -> ImageSet:

@@ -77,7 +77,7 @@ def evaluations(profile: Profile) -> list[str]:
     """Name the evaluations of a profile."""
     for name in profile.evaluation.names:
         if name not in EVALUATIONS:
-            raise HumalignError(f"profile {profile.name}: unknown evaluation {name!r}: {nearest(name, EVALUATIONS)}")
+            raise HumalignError(f"profile {profile.name}: evaluation.names = {name!r}: {nearest(name, EVALUATIONS)}")
     return list(profile.evaluation.names)
 
 

@@ -144,18 +144,14 @@ class Estimate:
     A two-way bootstrap, of persons and triplets or of two images, counts the interaction of a pair three times. ``alone`` then holds the
     draws of one unit at a time, which count it once each: Var = 2 ΣVar(one-way) - Var(two-way).
 
-    Attributes:
-        value: the number itself.
-        draws: with all units drawn.
-        n: items.
-        alone: by unit, with that one drawn and the others as they are; none where a draw counts nothing more than once.
-
     Source: Owen (2007), The pigeonhole bootstrap; Schütt et al. (2023), Statistical inference on representational geometries.
     """
 
-    value: float
-    draws: Float[np.ndarray, " draws"]
-    n: int
+    value: float  #: the number itself.
+    draws: Float[np.ndarray, " draws"]  #: with all units drawn.
+    n: int  #: items.
+    #: by unit, with that one drawn and the others as they are; none where a draw counts nothing more than
+    #: once.
     alone: tuple[Float[np.ndarray, " draws"], ...] = ()
 
     @classmethod

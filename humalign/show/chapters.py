@@ -41,15 +41,10 @@ def chapters() -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """A run as the chapters show it.
+    """A run as the chapters show it."""
 
-    Attributes:
-        run: the one that is open, or a recorded one.
-        scores: its table; without rows where there is none yet.
-    """
-
-    run: Opened
-    scores: pd.DataFrame
+    run: Opened  #: the one that is open, or a recorded one.
+    scores: pd.DataFrame  #: its table; without rows where there is none yet.
 
     @property
     def settings(self) -> Profile:

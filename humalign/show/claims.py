@@ -24,23 +24,14 @@ TRUSTED = ("paper", "note", "code")
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """One claim.
+    """One claim."""
 
-    Attributes:
-        says: what the paper says, in a sentence.
-        numbers: which of its published numbers belong to it; none where it gives none.
-        measures: names in ``gains.MEASURES`` that test it here.
-        page: where the book shows more.
-        over: the baselines of which the best is the reference.
-        lacking: what would test it, but is not at hand.
-    """
-
-    says: str
-    numbers: Mapping[str, Any]
-    measures: Sequence[str]
-    page: str
-    over: Sequence[str] = WITHOUT_JUDGMENTS
-    lacking: str = ""
+    says: str  #: what the paper says, in a sentence.
+    numbers: Mapping[str, Any]  #: which of its published numbers belong to it; none where it gives none.
+    measures: Sequence[str]  #: names in ``gains.MEASURES`` that test it here.
+    page: str  #: where the book shows more.
+    over: Sequence[str] = WITHOUT_JUDGMENTS  #: the baselines of which the best is the reference.
+    lacking: str = ""  #: what would test it, but is not at hand.
 
 
 THINGS = {"task": "odd-one-out", "split": "THINGS", "trust": TRUSTED}

@@ -28,21 +28,13 @@ PEOPLE = {"task": "odd-one-out", "split": "repeated triplets", "metric": "accura
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """One main measure.
+    """One main measure."""
 
-    Attributes:
-        title: in plain words.
-        where: conditions on the scores, their metric among them.
-        stage: what alignment made.
-        people: where people's own score is, if there is one.
-        last: whether only the scores at the largest ``x`` count.
-    """
-
-    title: str
-    where: Mapping[str, Any]
-    stage: str = "aligned"
-    people: Mapping[str, Any] | None = None
-    last: bool = False
+    title: str  #: in plain words.
+    where: Mapping[str, Any]  #: conditions on the scores, their metric among them.
+    stage: str = "aligned"  #: what alignment made.
+    people: Mapping[str, Any] | None = None  #: where people's own score is, if there is one.
+    last: bool = False  #: whether only the scores at the largest ``x`` count.
 
 
 DOUBT = {"task": "uncertainty", "split": "repeated triplets, unseen objects", "metric": "entropy-spearman"}
@@ -75,29 +67,18 @@ MAIN = ("teacher", "students", "few-shot", "corruptions", "similarity", "doubt",
 
 @dataclasses.dataclass(frozen=True)
 class Gain:
-    """A measure of one model: rows of the scores.
+    """A measure of one model: rows of the scores."""
 
-    Attributes:
-        measure: which.
-        model: of which network, or pair of networks.
-        before: the network as it was.
-        best: the best baseline without judgments of which there is a paired difference.
-        after: with alignment.
-        over: the paired difference of ``after`` from ``best``.
-        least: the paired difference from the baseline that it exceeds least surely; often ``over`` itself.
-        raw: the paired difference of ``after`` from ``before``, or None.
-        people: people's own score, or None.
-    """
-
-    measure: Measure
-    model: str
-    before: pd.Series
-    best: pd.Series
-    after: pd.Series
-    over: pd.Series
+    measure: Measure  #: which.
+    model: str  #: of which network, or pair of networks.
+    before: pd.Series  #: the network as it was.
+    best: pd.Series  #: the best baseline without judgments of which there is a paired difference.
+    after: pd.Series  #: with alignment.
+    over: pd.Series  #: the paired difference of ``after`` from ``best``.
+    #: the paired difference from the baseline that it exceeds least surely; often ``over`` itself.
     least: pd.Series
-    raw: pd.Series | None
-    people: pd.Series | None
+    raw: pd.Series | None  #: the paired difference of ``after`` from ``before``, or None.
+    people: pd.Series | None  #: people's own score, or None.
 
     @property
     def side(self) -> str:

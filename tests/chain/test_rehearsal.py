@@ -346,7 +346,7 @@ def test_judged_photographs_are_those_of_their_rows(inputs):
 
 
 def test_an_unknown_evaluation_is_one_line():
-    with pytest.raises(HumalignError, match="profile rehearsal: unknown evaluation 'level': did you mean 'levels'"):
+    with pytest.raises(HumalignError, match=r"profile rehearsal: evaluation.names = 'level': did you mean 'levels'"):
         pictures.asked(profiles.changed(PROFILE, evaluation={"names": ["level"]}))
 
 

@@ -32,20 +32,16 @@ def of_objects(run: Run) -> Teacher | None:
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """One fold of the teacher of objects: what it maps, and what was fitted to the training objects.
-
-    Attributes:
-        model: that is mapped.
-        base: its features of all objects, as they are and as each baseline of the training objects has them, by stage.
-        fitted: maps by recipe.
-        temperature: of the cosines of each stage of ``base``, fitted to the training objects.
-    """
+    """One fold of the teacher of objects: what it maps, and what was fitted to the training objects."""
 
     number: int
     part: judged.Part
-    model: str
+    model: str  #: that is mapped.
+    #: its features of all objects, as they are and as each baseline of the training objects has them, by
+    #: stage.
     base: dict[str, Space]
-    fitted: dict[str, AffineTeacher]
+    fitted: dict[str, AffineTeacher]  #: maps by recipe.
+    #: of the cosines of each stage of ``base``, fitted to the training objects.
     temperature: dict[str, float]
 
     def space(self, rows: Int[np.ndarray, " m"]) -> dict[str, Space]:
