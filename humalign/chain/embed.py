@@ -55,7 +55,11 @@ def embed(run: Run, provenance: Provenance) -> None:
     for name, several in sets.embedded(profile).items():
         backbone = backbones.build(name)
         for which in several:
-            images = _pictures(run, which, backbone, shown)
+            # As they were squashed, where they were; those of a pool are decoded at the size of a teacher's backbone alone.
+            if run.path(f"pixels/{file_name(which)}-{backbone.size}/pixels.json").is_file():
+                images: ImageSet | PixelStore = sets.store(run, which, backbone.size)
+            else:
+                images = shown.setdefault(which, sets.load(profile, which))
             paths = [run.path(file) for file in _files(profile, name, which)]
             with progress_bar(len(images), f"{name}, {which}, pictures") as bar:
 
@@ -64,13 +68,6 @@ def embed(run: Run, provenance: Provenance) -> None:
                     embedding.to_files(images, backbone, cut, paths, provenance.key, device, profile.compute, bar.update)
 
                 run.kept(provenance.key, _files(profile, name, which), make)
-
-
-def _pictures(run: Run, which: str, backbone: Backbone, shown: dict[str, ImageSet]) -> ImageSet | PixelStore:
-    """Return pictures as they were squashed, where they were; those of a pool are decoded at the size of a teacher's backbone alone."""
-    if run.path(f"pixels/{file_name(which)}-{backbone.size}/pixels.json").is_file():
-        return sets.store(run, which, backbone.size)
-    return shown.setdefault(which, sets.load(run.profile, which))
 
 
 def kept_pixels(run: Run) -> Rows:

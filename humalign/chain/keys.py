@@ -214,13 +214,10 @@ def _parsed(source: str) -> _Module:
             imports |= bound
         for name in names:
             definitions.setdefault(name, []).append(statement)
-        if not names and not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_text(statement):
+        text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        if not names and not isinstance(statement, ast.Import | ast.ImportFrom) and not text:
             effects.append(statement)
     return _Module(definitions, imports, effects)
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _defines(statement: ast.stmt) -> Iterator[str]:

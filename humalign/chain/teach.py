@@ -152,7 +152,8 @@ def _affine(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> 
     asked = _asked(run.profile, teacher, posterior, rng)
     targets = posterior.predict(asked)
     views, pictures = len(shown), np.concatenate(shown[:, part.train])
-    seen = asked if views == 1 else _in_views(asked, len(part.train), views, rng)
+    # Each thing of each triplet is shown in a view drawn at random: rows of pictures that lie view below view.
+    seen = asked if views == 1 else asked + len(part.train) * rng.integers(views, size=asked.shape)
     hidden = np.tile(rng.permutation(len(part.train)) % teacher.pull_folds, views)
     affine = AffineTeacher(rank=teacher.rank, iterations=teacher.iterations, device=device)
     tried = try_pulls(pictures, (seen, targets), groups=hidden, pulls=teacher.pulls, teacher=affine)
@@ -175,11 +176,6 @@ def _asked(profile: Profile, teacher: Teacher, posterior: vice.ViceEmbedding, rn
         return uniform
     groups = triplets.clusters(posterior.mean.relu().numpy(), teacher.border_clusters, profile.seed)
     return np.concatenate([uniform, triplets.cluster_border(groups, near, rng)])
-
-
-def _in_views(asked: Int[np.ndarray, "n 3"], things: int, views: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
-    """Show each thing of each triplet in a view drawn at random: rows of pictures that lie view below view."""
-    return asked + things * rng.integers(views, size=asked.shape)
 
 
 def _answers(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:

@@ -125,19 +125,15 @@ def level_triplets(
         same = {s: concepts[subgroup[concepts] == s] for s in set(subgroup[concepts])}
         other = {s: concepts[subgroup[concepts] != s] for s in same}
         starts = [c for c in concepts if len(same[subgroup[c]]) >= mates and len(other[subgroup[c]])]
-        drawn = np.array(
-            [_row(first, mates, same[subgroup[first]], other[subgroup[first]], rng) for first in rng.choice(starts, n).tolist()]
-            if starts
-            else []
-        )
+        rows = []
+        for first in rng.choice(starts, n).tolist() if starts else ():
+            beside, others = same[subgroup[first]], other[subgroup[first]]
+            row = [first, *rng.permutation(beside[beside != first])[: mates - 1].tolist()]
+            rows.append(row if mates == 3 else [*row, int(rng.choice(others))])
+        drawn = np.array(rows)
     if len(drawn) < n:
         raise HumalignError(f"too few concepts for {n} {level} triplets: {len(concepts)} in {len(set(subgroup[concepts]))} subgroups")
     return drawn
-
-
-def _row(first: int, mates: int, same: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> list[int]:
-    rest = rng.permutation(same[same != first])[: mates - 1].tolist()
-    return [int(first), *rest] if mates == 3 else [int(first), *rest, int(rng.choice(other))]
 
 
 def log_probabilities(

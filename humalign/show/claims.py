@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from humalign.show import cells, gains, published
+from humalign.show import arrows, cells, published
+from humalign.show.arrows import Gain
 from humalign.show.cells import Table
-from humalign.show.gains import Gain
 from humalign.show.sentences import unit
 from humalign.show.stages import STAGES, WITHOUT_JUDGMENTS, in_percent, name
 
@@ -144,7 +144,7 @@ def _amount(difference: pd.Series) -> str:
 
 
 def _gains(scores: pd.DataFrame, claim: Claim) -> list[Gain]:
-    return [gain for measure in claim.measures for gain in gains.of(scores, measure, claim.over)]
+    return [gain for measure in claim.measures for gain in arrows.gains_of(scores, measure, claim.over)]
 
 
 def _numbers(claim: Claim) -> list[str]:

@@ -45,10 +45,6 @@ def _votes(one: Json) -> str:
     return f'<div class="hp-three">{"".join(cards)}</div>'
 
 
-def _spoken(one: Json) -> str:
-    return ", ".join(f"{said(name)} {vote}" for name, vote in zip(one["names"], one["votes"], strict=True))
-
-
 def triplets(shown: Any, which: str = "spread", n: int | None = None) -> Picture:
     """Draw triplets with people's votes; the one that most people chose as the odd one out has a heavy frame.
 
@@ -65,7 +61,8 @@ def triplets(shown: Any, which: str = "spread", n: int | None = None) -> Picture
         rows |= {f"{LABELS[stage]} ({short(one['model'])})": (stage, each) for stage, each in chances.items()}
         head = f"{most} of {one['answers']} people agree"
         blocks.append(f'<div><p class="hp-head">{head}</p>{_votes(one)}{shares(rows, one["names"])}</div>')
-        spoken.append(f"{head}: {_spoken(one)}")
+        votes = ", ".join(f"{said(name)} {vote}" for name, vote in zip(one["names"], one["votes"], strict=True))
+        spoken.append(f"{head}: {votes}")
     said_all = f"Which is the odd one out? {'; '.join(spoken)}"
     return Picture(f'<div class="hp-grid">{"".join(blocks)}</div>', said_all, "triplets", rule(shown, which))
 
