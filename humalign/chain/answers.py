@@ -38,12 +38,7 @@ class AnswerSets:
 def answer_sets(find: Find, names: Sequence[str]) -> AnswerSets:
     """Read the three sets, each from a file of its own or from the table of all answers.
 
-    A triplet that is in several is kept among the repeated ones, else for validation, so that what is scored was not trained on even
-    where one file comes from a split of its own.
-
-    Args:
-        find: gives the path of a source.
-        names: ids of the objects.
+    A triplet that is in several is kept among the repeated ones, else for validation: what is scored was not trained on.
     """
     training, validation, repeated = (find(source) for source in SOURCES)
     many = readers_answers.repeated(repeated, names)

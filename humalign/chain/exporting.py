@@ -70,10 +70,8 @@ def take_away(
 def _card(run: Run, backbone: Backbone, stage: str, part: str, share: float, path: Path) -> export.Card:
     profile = run.profile
     sources = [registry.source(name) for name in pipeline.sources(steps.STEPS, profile)]
-    of = (
-        f" The model is the student of the part {part}: neither it nor its teacher saw what that part holds out. The scores are means over"
-        " the parts, each on what it holds out."
-    )
+    of = f" The model is the student of the part {part}: neither it nor its teacher saw what that part holds out."
+    of += " The scores are means over the parts, each on what it holds out."
     mixed = f" Its weights are those of the base and a share of {share:g} of what training changed in them."
     return export.Card(
         title=f"{backbone.name}, {stage}" + f", share {share:g}" * (share != 1),

@@ -82,12 +82,7 @@ def start(run: Run, student: Settings, stage: str, seed: int | None = None) -> S
 def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Float[np.ndarray, "images dim"]:
     """Return a model's features of one set, in its order; a judged photograph's and its mirror image's averaged.
 
-    Args:
-        run: whose features these are.
-        model: a backbone by its name.
-        stage: of alignment.
-        which: set.
-        part: of the teacher that labelled a student's triplets, or of the teacher itself.
+    The part is that of the teacher itself, or of the one that labelled a student's triplets.
     """
     from humalign.chain import teach  # which reads embeddings by this module
 
@@ -180,13 +175,13 @@ def teacher_base(run: Run, teacher: Teacher, model: str, which: str) -> Float[np
 
     Side by side each has the same weight: its root mean square distance from the mean of the judged photographs is one.
     """
-    if "+" not in model:
-        return averaged(run, which, np.asarray(embed.read(run, model, which)))
-    found = []
-    for name in model.split("+"):
-        far = averaged(run, teacher.judged, np.asarray(embed.read(run, name, teacher.judged)))
-        found.append(averaged(run, which, np.asarray(embed.read(run, name, which))) / scale(far))
-    return np.concatenate(found, axis=1)
+    def of(name: str, which: str) -> np.ndarray:
+        return averaged(run, which, np.asarray(embed.read(run, name, which)))
+
+    several = model.split("+")
+    if len(several) == 1:
+        return of(model, which)
+    return np.concatenate([of(name, which) / scale(of(name, teacher.judged)) for name in several], axis=1)
 
 
 def scale(x: Float[np.ndarray, "images dim"]) -> float:

@@ -74,17 +74,11 @@ class Things(AnswerSets):
 
 @functools.cache
 def things(evidence: str = "human") -> Things:
-    """Read the answers and the categories.
-
-    Args:
-        evidence: ``human``, or ``simulated`` for made-up files in the same layout.
-    """
+    """Read the answers and the categories; simulated evidence is made-up files in the same layout."""
     ids = registry.locate("things-ids")
     if evidence == "human" and editions.of("things-ids").edition != editions.PUBLIC:
-        raise HumalignError(
-            f"{ids} holds other ids than those of THINGS: bring the public file (`humalign fetch things-ids`), or say"
-            " `evidence: simulated` in the profile"
-        )
+        mend = "bring the public file (`humalign fetch things-ids`), or say `evidence: simulated` in the profile"
+        raise HumalignError(f"{ids} holds other ids than those of THINGS: {mend}")
     names = readers.object_ids(ids)
     answers = answer_sets(registry.locate, names)
     categories = readers.categories(registry.locate("things-categories"), names)
@@ -98,10 +92,8 @@ def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray
     own = rsa.choice_dissimilarities(people.dot_similarity(known.published[rows]))
     pairs = np.triu_indices(len(rows), 1)
     if (alike := float(np.corrcoef(own[pairs], judged[pairs])[0, 1])) < LEAST_ALIKE:
-        raise HumalignError(
-            f"{path}: its rows do not follow people's dimensions of the objects they are named by (r = {alike:.2f}, expected about 0.9):"
-            " they are in another order; put words48.mat of osf.io/z2784 beside it"
-        )
+        wrong = f"its rows do not follow people's dimensions of the objects they are named by (r = {alike:.2f}, expected about 0.9)"
+        raise HumalignError(f"{path}: {wrong}: they are in another order; put words48.mat of osf.io/z2784 beside it")
     return judged, rows
 
 

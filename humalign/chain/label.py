@@ -145,7 +145,9 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Ca
     counts = {"train": profile.triplets.number, "val": profile.triplets.validation}
     for place, split in enumerate(splits(profile)):
         name = pictures_of(profile, split)
-        rows = _rows(run, part, name)
+        number_of = len(_embeddings(run, name))
+        # All pictures, or where the pool is the judged set those of the part's training things.
+        rows = part.pictures(number_of) if name == profile.labeller.judged else np.arange(number_of)
         groups = _clusters(run, part, name, rows, provenance.key)
         progress()
         if profile.triplets.block_images:
@@ -161,12 +163,6 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Ca
             # The size of the embeddings themselves, and soon made again.
             places.unlink()
             progress()
-
-
-def _rows(run: Run, part: Part, name: str) -> Int[np.ndarray, " images"]:
-    """Return the pictures that triplets of a part are of: all, or where the pool is the judged set those of its training things."""
-    number = len(_embeddings(run, name))
-    return part.pictures(number) if name == run.profile.labeller.judged else np.arange(number)
 
 
 def _clusters(run: Run, part: Part, name: str, rows: Int[np.ndarray, " m"], key: str) -> Int[np.ndarray, " m"]:

@@ -41,10 +41,9 @@ from humalign.profiles import Profile
 TRAIN, VALIDATION = "imagenet-train", "imagenet-val"
 # Pictures of the pool that every model is run on, and how many.
 SAMPLE, SAMPLED = "pool-sample", 2000
-PETERSON = tuple(f"peterson-{category}" for category in readers_similarity.CATEGORIES)
 CICHY = ("cichy-set1",)
 # Sets of judged photographs that their authors give on request; those that are not here are left out.
-GATED = (*PETERSON, *CICHY, "king")
+GATED = (*(f"peterson-{category}" for category in readers_similarity.CATEGORIES), *CICHY, "king")
 # Labelled photographs, by their name in the scores.
 LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
 BREEDS = readers_imagenet.TASKS

@@ -130,13 +130,7 @@ def of_fold(profile: Profile, units: int, fold: int) -> Float[np.ndarray, "draws
 
 
 def everyone(run: Run, which: str, beside: bool = True) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
-    """Yield every model and stage that was run on a set of pictures, with its features.
-
-    Args:
-        run: whose models.
-        which: set of pictures.
-        beside: whether the baselines that cost no judgment are among them.
-    """
+    """Yield every model and stage that was run on a set, with its features; ``beside`` those that cost no judgment too."""
     for model, stage in features.models(run.profile, which):
         if beside or stage not in baselines.STAGES:
             yield (model, stage), features.read(run, model, stage, which)
