@@ -21,18 +21,7 @@ from scipy.special import softmax
 from humalign.artefacts import commit, replacing
 from humalign.chain import origins
 from humalign.data.judgments import ByObject, Choices, entropy, random_triplets
-from humalign.evaluation import (
-    between_models,
-    few_shot,
-    hierarchy,
-    levels,
-    odd_one_out,
-    people,
-    persons,
-    rsa,
-    soft_labels,
-    uncertainty,
-)
+from humalign.evaluation import between_models, few_shot, hierarchy, levels, odd_one_out, people, rsa, soft_labels
 from humalign.evaluation.scores import Estimate, resamples
 
 BOOTSTRAP = 500    # as the profiles have it: with fewer draws the ends of an interval are themselves uncertain
@@ -212,8 +201,8 @@ def people_of(name: str) -> World:
     def world(rng: np.random.Generator) -> tuple[Estimate, float]:
         if name not in TRUE_RSA:
             source = np.random.default_rng(12)
-            TRUE_RSA[name] = float(np.mean([persons.ceilings(matrices(source), 1, 0)[name].value for _ in range(1000)]))
-        return persons.ceilings(matrices(rng), BOOTSTRAP, seed(rng))[name], TRUE_RSA[name]
+            TRUE_RSA[name] = float(np.mean([people.ceilings(matrices(source), 1, 0)[name].value for _ in range(1000)]))
+        return people.ceilings(matrices(rng), BOOTSTRAP, seed(rng))[name], TRUE_RSA[name]
 
     return world
 
@@ -305,7 +294,7 @@ def triplets_of_places(name: str) -> World:
         choices = Choices(rows, source.multinomial(10, people_say))
         weights = resamples(objects, draws, seed(source))
         if name == "entropy Spearman":
-            return uncertainty.entropies_agree(entropy(model_says), choices, weights)
+            return odd_one_out.entropies_agree(entropy(model_says), choices, weights)
         return people.calibration(model_says, ByObject(rows, choices.shares, objects), weights)[0]
 
     def world(rng: np.random.Generator) -> tuple[Estimate, float]:

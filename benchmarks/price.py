@@ -23,7 +23,6 @@ import torch
 from humalign.artefacts import commit, replacing, versions
 from humalign.chain import origins, price, processes
 from humalign.chain.scoring import price as scoring
-from humalign.chain.scoring import price_table
 from humalign.errors import HumalignError
 
 RECIPE = Path(__file__).with_suffix(".yaml")
@@ -57,7 +56,7 @@ def main() -> None:
         with processes.held(study.work.folder), threadpoolctl.threadpool_limits(THREADS):
             alone = scoring.everything(study)
             if not chosen.train:
-                report(study, price_table.table(study, scoring.over_all_seeds(study, alone)), chosen.record)
+                report(study, scoring.table(study, scoring.over_all_seeds(study, alone)), chosen.record)
     except HumalignError as error:
         sys.exit(f"price: {error}")
 

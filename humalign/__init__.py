@@ -14,7 +14,7 @@ FACE = {
     "humalign.models.backbones": ("Backbone", "build"),
     "humalign.models.embeddings": ("embed",),
     "humalign.teach.teacher": ("AffineTeacher", "try_pulls"),
-    "humalign.evaluation.held_out": ("held_out_agreement",),
+    "humalign.evaluation.left_out": ("held_out_agreement",),
     "humalign.triplets": ("audit", "cluster_border_blocks", "clusters", "label"),
     "humalign.models.student": ("Student",),
     "humalign.distil.distill": ("Distillation", "distill"),

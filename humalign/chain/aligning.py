@@ -33,15 +33,10 @@ HELD = {"task": "odd-one-out", "split": "own, a thing held out", "metric": "accu
 def settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of a run as a profile holds them."""
     pool = options.pool if registry.is_named(options.pool) else f"folder:{options.pool}"
-    mine: dict[str, Any] = {
-        "pictures": str(options.judged),
-        "answers": str(options.answers),
-        "shown": options.columns,
-        "odd": options.odd,
-    }
-    mine |= {
-        name: value for name in ("first", "numbered_from") if (value := getattr(options, name)) is not None
-    }
+    given = {name: getattr(options, name) for name in ("first", "numbered_from")}
+    mine: dict[str, Any] = {"pictures": str(options.judged), "answers": str(options.answers)}
+    mine |= {"shown": options.columns, "odd": options.odd}
+    mine |= {name: value for name, value in given.items() if value is not None}
     data: dict[str, Any] = {"judged": ["own"], "own": mine, "pool": pool}
     pictures = named.pictures(pool)
     if _classes(pictures):
@@ -53,12 +48,9 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
     # Of a whole network nothing is run once and kept, so that its features have no mean to be taken from them before it trains.
     head = "centre" if options.trained else "official"
     student = {
-        "backbone": options.student,
-        "trained": options.trained,
-        "parts": [own_scores.HELD],
-        "head": head,
-        "scored": "judgments",
-    }
+        "backbone": options.student, "trained": options.trained, "parts": [own_scores.HELD], "head": head, "scored": "judgments",
+    }  # fmt: skip
+    warmup, batch = min(10, options.steps // 2), min(BATCH, len(pictures))
     return {
         "about": "a model aligned with answers of one's own",
         "inherits": "align",
@@ -66,11 +58,7 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
         "data": data,
         "teachers": [teacher],
         "students": [student],
-        "distillation": {
-            "steps": options.steps,
-            "warmup": min(10, options.steps // 2),
-            "batch_images": min(BATCH, len(pictures)),
-        },
+        "distillation": {"steps": options.steps, "warmup": warmup, "batch_images": batch},
     }
 
 

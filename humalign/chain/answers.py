@@ -38,15 +38,7 @@ class AnswerSets:
 def answer_sets(find: Find, names: Sequence[str]) -> AnswerSets:
     """Read the three sets, each from a file of its own or from the table of all answers.
 
-    A triplet that is in several is kept among the repeated ones, else for validation, so that what is scored was not trained on even
-    where one file comes from a split of its own.
-
-    Args:
-        find: gives the path of a source.
-        names: ids of the objects.
-
-    Raises:
-        HumalignError: a file that is not there or cannot be read, or that leaves no answer.
+    A triplet that is in several is kept among the repeated ones, else for validation: what is scored was not trained on.
     """
     training, validation, repeated = (find(source) for source in SOURCES)
     many = readers_answers.repeated(repeated, names)
@@ -61,11 +53,7 @@ def check_orders(
     features: Float[np.ndarray, "objects dim"],
     names: Sequence[str],
 ) -> None:
-    """Check by the answers that VICE, CLIP's features and the repeated triplets were each in the order in which they were read.
-
-    Raises:
-        HumalignError: another order fits, or the odd one does not stand last in a file of answers.
-    """
+    """Check by the answers that VICE, CLIP's features and the repeated triplets were each in the order in which they were read."""
     for source, choices in zip(SOURCES, (answers.training, answers.validation, answers.repeated), strict=True):
         object_order.check_odd_last(find(source), published, choices)
     once, repeated = answers.asked_once, find(SOURCES[2])

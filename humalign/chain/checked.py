@@ -11,7 +11,7 @@ import numpy as np
 
 from humalign.chain import own, pipeline, steps
 from humalign.chain.registered import SETS, load
-from humalign.chain.sets import EVALUATIONS, size_of
+from humalign.chain.sets import evaluations, size_of
 from humalign.data import labelled_sets, registry
 from humalign.data.emoji import concepts
 from humalign.distil.distill import Engine
@@ -25,11 +25,7 @@ from humalign.teach import splits
 
 
 def build_folder(given: Path, profile: Profile) -> Path:
-    """Return a build folder as an absolute path.
-
-    Raises:
-        HumalignError: a link to nothing, or a file where a folder should be.
-    """
+    """Return a build folder as an absolute path."""
     mend = "move it away, or name another folder with --build"
     for each in (given.absolute(), *given.absolute().parents):
         if each.is_symlink() and not os.path.exists(each):
@@ -42,15 +38,7 @@ def build_folder(given: Path, profile: Profile) -> Path:
 
 
 def check(profile: Profile, last: str) -> None:
-    """Refuse a run whose inputs are not here, or are too few for its settings.
-
-    Args:
-        profile: of the run; its settings were checked.
-        last: the last step that is to be made.
-
-    Raises:
-        HumalignError: an input, and what brings it; or the setting that asks for more.
-    """
+    """Refuse a run up to a step whose inputs are not here, or are too few for its settings."""
     made = pipeline.chain(steps.STEPS, last)
     named = {profile.data.pool: "data.pool", **dict.fromkeys(profile.data.labelled, "data.labelled")}
     for name in pipeline.sources({step: steps.STEPS[step] for step in made}, profile):
@@ -72,14 +60,8 @@ def check(profile: Profile, last: str) -> None:
 
 
 def check_settings(profile: Profile) -> None:
-    """Refuse names that nothing has, a network that is cut behind its end, and more folds than can be made.
-
-    Raises:
-        HumalignError: the setting, and what is known.
-    """
-    for name in profile.evaluation.names:
-        if name not in EVALUATIONS:
-            raise HumalignError(f"profile {profile.name}: evaluation.names = {name!r}: {nearest(name, EVALUATIONS)}")
+    """Refuse names that nothing has, a network that is cut behind its end, and more folds than can be made."""
+    evaluations(profile)
     _tried(profile, "compute.device", profile.compute.device, lambda: join(profile.compute.device))
     if (backend := profile.compute.compile) != "none":
         _tried(profile, "compute.compile", backend, lambda: Engine(compile=backend))
@@ -106,10 +88,8 @@ def check_settings(profile: Profile) -> None:
         blocks = len(backbones.build(student.backbone, pretrained=False).stages)
         for field, most in (("frozen", blocks - 1), ("trained", blocks)):
             if getattr(student, field) > most:
-                raise HumalignError(
-                    f"profile {profile.name}: students.{field} = {getattr(student, field)}: {student.backbone} has"
-                    f" {blocks} blocks: take {most} at most"
-                )
+                has = f"{student.backbone} has {blocks} blocks: take {most} at most"
+                raise HumalignError(f"profile {profile.name}: students.{field} = {getattr(student, field)}: {has}")
 
 
 def _folds(parts: Parts) -> None:

@@ -12,8 +12,7 @@ from humalign import triplets
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import embed
 from humalign.chain.features import start, teacher_labels
-from humalign.chain.inputs import progress_bar, schedule, stream
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, progress_bar, schedule, stream
 from humalign.data.judgments import agreement, cosine_similarities, random_triplets
 from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import distill

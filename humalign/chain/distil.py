@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import gc
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,20 +23,22 @@ from tqdm import tqdm
 
 from humalign import triplets
 from humalign.artefacts import PACKAGE, Provenance, replacing
-from humalign.chain import authors, curves, embed
+from humalign.chain import curves, embed
 from humalign.chain import label as labels
 from humalign.chain.features import start, student_file, taught, teacher_labels
-from humalign.chain.inputs import progress_bar, schedule
-from humalign.chain.pipeline import Rows, Run
+from humalign.chain.pipeline import Rows, Run, progress_bar, schedule
 from humalign.chain.processes import child
 from humalign.chain.sets import size_of, store
+from humalign.data import registry
 from humalign.data.judgments import check_triplets
 from humalign.data.pixels import PixelStore
 from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import Engine, distill
 from humalign.distil.ranks import Ranks, join
 from humalign.errors import HumalignError
+from humalign.models import export, released
 from humalign.models.embedding import forward, said
+from humalign.models.released.catalogue import MODELS, STAGES
 from humalign.models.student import Student
 from humalign.profiles import Profile, as_settings
 from humalign.profiles import Student as Settings
@@ -49,12 +52,15 @@ LEAST_ROWS = 16
 AVERAGED = 10
 # Validation triplets that are looked at together.
 CHUNK = 1000
+# What the conversion of a released model leaves.
+RELEASED = ("model.safetensors", export.CLASSIFIER)
 
 
 def student_files(profile: Profile) -> list[str]:
     """Name what the step leaves."""
     own = [name for student, part, stage in taught(profile) for name in _files(student, part, stage)]
-    return [*own, *authors.converted_files(profile), *curves.files(profile)]
+    converted = [f"{released_folder(*each[:2])}/{file}" for each in released_archives(profile) for file in RELEASED]
+    return [*own, *converted, *curves.files(profile)]
 
 
 def _files(student: Settings, part: str, stage: str) -> list[str]:
@@ -67,7 +73,7 @@ def train(run: Run, provenance: Provenance) -> None:
 
     Released models among them are converted first: an archive that is missing should be known before days of training.
     """
-    authors.convert(run, provenance)
+    _convert(run)
     processes = run.profile.compute.processes or (torch.cuda.device_count() if run.profile.compute.device in ("auto", "cuda") else 1)
     full = run.path("students/out-of-memory")
     passes, recompute = 1, False
@@ -229,3 +235,30 @@ class _Picked(PixelStore):
 
     def __getitem__(self, index: slice) -> torch.Tensor:
         return self.store[self.rows[index]]
+
+
+# ---- models that the authors released ----------------------------------------------------------------------------------------------------
+
+
+def released_archives(profile: Profile) -> list[tuple[str, str, str]]:
+    """Return model, stage and registered archive of every student that the authors released."""
+    models = (name for name in profile.backbones if name in MODELS)
+    return [(model, stage, f"alignet-{model}-{suffix}") for model in models for stage, suffix in STAGES.items()]
+
+
+def released_folder(model: str, stage: str) -> str:
+    """Name the folder of a converted checkpoint."""
+    return f"students/{model}-{stage}"
+
+
+def _convert(run: Run) -> None:
+    """Convert every released checkpoint; one that was converted from the same archive is kept."""
+    archives = released_archives(run.profile)
+    with progress_bar(len(archives), "released checkpoints") as bar:
+        for model, stage, archive in archives:
+            source, place = registry.locate(archive), run.path(released_folder(model, stage))
+            if not all((place / file).is_file() for file in RELEASED):
+                # What a stopped or altered conversion left would be taken for a whole one.
+                shutil.rmtree(place, ignore_errors=True)
+            released.convert(source, place)
+            bar.update()

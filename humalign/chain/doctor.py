@@ -24,13 +24,9 @@ SHOWN = 3
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """One input of a profile.
+    """One input of a profile: its state, where it lies or what brings it, and its bytes as far as they are known.
 
-    Attributes:
-        state: ``present``; ``MISSING``; ``GATED`` where a person must do something before it can be had; ``REFUSED`` where what lies there
-            is not what it should be.
-        said: where it lies, or what is wrong and what brings it.
-        size: bytes, of what lies here, else of what would be fetched; None where that is not known.
+    ``GATED`` is what a person must do something for before it can be had, ``REFUSED`` what is not what it should be.
     """
 
     entry: Source
@@ -47,20 +43,15 @@ def wanted(profile: Any) -> list[Source]:
 def inputs(profile: Any) -> list[Input]:
     """Return the state of every input of a profile; what is there is read, and counted."""
     found = [_state(entry, profile) for entry in wanted(profile)]
-    return _in_order(found) if all(each.state == PRESENT for each in found) else found
-
-
-def _in_order(found: list[Input]) -> list[Input]:
-    """Refuse a file whose objects stand in another order than people's answers say, where all that tells it is there."""
-    if not {"things-vice", "things-clip-features"} <= {each.entry.name for each in found}:
-        return found
-    try:
-        things().check_orders()
-    except HumalignError as error:
-        return [
-            dataclasses.replace(each, state=REFUSED, said=str(error)) if str(registry.locate(each.entry.name)) in str(error) else each
-            for each in found
-        ]
+    described = {"things-vice", "things-clip-features"} <= {each.entry.name for each in found}
+    if described and all(each.state == PRESENT for each in found):
+        try:
+            things().check_orders()
+        except HumalignError as error:  # a file whose objects stand in another order than people's answers say
+            said = str(error)
+            bad = [str(registry.locate(each.entry.name)) in said for each in found]
+            refused = [dataclasses.replace(each, state=REFUSED, said=said) for each in found]
+            found = [other if wrong else each for each, other, wrong in zip(found, refused, bad, strict=True)]
     return found
 
 
@@ -112,11 +103,12 @@ def absent(name: str) -> list[Source]:
 
 def _needs(name: str) -> str:
     """Say what a profile would need that is not here."""
-    hand = by_hand(name)
+    hand, several = by_hand(name), []
     fetched = [entry for entry in absent(name) if entry not in hand]
-    several = ([", ".join(entry.what for entry in hand[:SHOWN]) + ", ..." * (len(hand) > SHOWN)] if hand else []) + (
-        [f"{amount(fetched)} to be fetched"] if fetched else []
-    )
+    if hand:
+        several.append(", ".join(entry.what for entry in hand[:SHOWN]) + ", ..." * (len(hand) > SHOWN))
+    if fetched:
+        several.append(f"{amount(fetched)} to be fetched")
     return f" needs {' and '.join(several) or 'nothing that is not here'}"
 
 
@@ -128,15 +120,11 @@ def report(profile: Any, found: list[Input]) -> Iterator[str]:
     yield _space(profile, found)
     for each in found:
         yield f"{each.state:8} {size(each.size):>10}  {each.entry.name}: {each.said}"
-    for entry in _left_out(profile):
-        yield f"{'left out':8} {size(entry.bytes):>10}  {entry.name}: {entry.what} are not here, and are not asked for: {entry.command}"
+    # Sources of sets that a profile leaves out where they are not at hand.
+    for name in dict.fromkeys(name for absent in pictures.left_out(profile) for name in pictures.sources_of(profile, absent)):
+        entry = registry.source(name)
+        yield f"{'left out':8} {size(entry.bytes):>10}  {name}: {entry.what} are not here, and are not asked for: {entry.command}"
     yield f"verdict: {answer(profile, found)}"
-
-
-def _left_out(profile: Any) -> list[Source]:
-    """Return the sources of sets that a profile leaves out where they are not at hand."""
-    names = dict.fromkeys(name for absent in pictures.left_out(profile) for name in pictures.sources_of(profile, absent))
-    return [registry.source(name) for name in names]
 
 
 def machine() -> Iterator[str]:
@@ -156,10 +144,10 @@ def time(profile: Any) -> str:
         origin = origins.read(origins.recorded(profile.name))
     except HumalignError:
         origin = None
-    seconds = [stage["seconds"] for stage in origin.stages.values()] if origin else []
-    if origin is None or None in seconds:
+    if origin is None:
         return "time: no whole run was timed yet"
-    return f"time: the recorded run took {sum(seconds) / 60:.0f} minutes to its scores, on {origin.machine} ({origin.date})"
+    minutes = sum(stage["seconds"] for stage in origin.stages.values()) / 60
+    return f"time: the recorded run took {minutes:.0f} minutes to its scores, on {origin.machine} ({origin.date})"
 
 
 def size(known: int | None) -> str:
@@ -169,13 +157,10 @@ def size(known: int | None) -> str:
 
 def _space(profile: Any, found: list[Input]) -> str:
     absent = [each.entry for each in found if each.state != PRESENT and each.entry.kind != "imagenet"]
-    coming = sum(entry.bytes or 0 for entry in absent) / 1e9
-    unknown = sum(entry.bytes is None for entry in absent)
+    coming, unknown = sum(entry.bytes or 0 for entry in absent) / 1e9, sum(entry.bytes is None for entry in absent)
+    missing = f"; what is missing {coming:.1f} GB" if absent else ""
     free = shutil.disk_usage(".").free / 1e9
-    return (
-        f"disk: {free:.0f} GB free here"
-        f"{f'; what is missing {coming:.1f} GB' if absent else ''}{f' and {unknown} of unknown size' if unknown else ''}"
-    )
+    return f"disk: {free:.0f} GB free here{missing}{f' and {unknown} of unknown size' if unknown else ''}"
 
 
 def _state(entry: Source, profile: Any) -> Input:

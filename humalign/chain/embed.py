@@ -15,8 +15,7 @@ from torch import Tensor
 
 from humalign.artefacts import Provenance
 from humalign.chain import sets
-from humalign.chain.inputs import progress_bar
-from humalign.chain.pipeline import Rows, Run
+from humalign.chain.pipeline import Rows, Run, progress_bar
 from humalign.data.images import ImageSet
 from humalign.data.named import file_name
 from humalign.data.pixels import PixelStore
@@ -56,7 +55,11 @@ def embed(run: Run, provenance: Provenance) -> None:
     for name, several in sets.embedded(profile).items():
         backbone = backbones.build(name)
         for which in several:
-            images = _pictures(run, which, backbone, shown)
+            # As they were squashed, where they were; those of a pool are decoded at the size of a teacher's backbone alone.
+            if run.path(f"pixels/{file_name(which)}-{backbone.size}/pixels.json").is_file():
+                images: ImageSet | PixelStore = sets.store(run, which, backbone.size)
+            else:
+                images = shown.setdefault(which, sets.load(profile, which))
             paths = [run.path(file) for file in _files(profile, name, which)]
             with progress_bar(len(images), f"{name}, {which}, pictures") as bar:
 
@@ -65,13 +68,6 @@ def embed(run: Run, provenance: Provenance) -> None:
                     embedding.to_files(images, backbone, cut, paths, provenance.key, device, profile.compute, bar.update)
 
                 run.kept(provenance.key, _files(profile, name, which), make)
-
-
-def _pictures(run: Run, which: str, backbone: Backbone, shown: dict[str, ImageSet]) -> ImageSet | PixelStore:
-    """Return pictures as they were squashed, where they were; those of a pool are decoded at the size of a teacher's backbone alone."""
-    if run.path(f"pixels/{file_name(which)}-{backbone.size}/pixels.json").is_file():
-        return sets.store(run, which, backbone.size)
-    return shown.setdefault(which, sets.load(run.profile, which))
 
 
 def kept_pixels(run: Run) -> Rows:

@@ -53,10 +53,7 @@ def take_away(
     ):
         if name and name not in known:
             raise HumalignError(f"the profile {profile.name!r} trains no {what} {name!r}: {nearest(name, known)}")
-    found = [
-        each for each in every
-        if each[2] == stage and backbone in ("", each[0].backbone) and part in ("", each[1])
-    ]  # fmt: skip
+    found = [each for each in every if each[2] == stage and backbone in ("", each[0].backbone) and part in ("", each[1])]
     if not found:
         raise HumalignError(f"the profile {profile.name!r} has no {stage} student of the part {part!r}: leave --part out")
     settings, part, _ = found[0]
@@ -73,10 +70,8 @@ def take_away(
 def _card(run: Run, backbone: Backbone, stage: str, part: str, share: float, path: Path) -> export.Card:
     profile = run.profile
     sources = [registry.source(name) for name in pipeline.sources(steps.STEPS, profile)]
-    of = (
-        f" The model is the student of the part {part}: neither it nor its teacher saw what that part holds out. The scores are means over"
-        " the parts, each on what it holds out."
-    )
+    of = f" The model is the student of the part {part}: neither it nor its teacher saw what that part holds out."
+    of += " The scores are means over the parts, each on what it holds out."
     mixed = f" Its weights are those of the base and a share of {share:g} of what training changed in them."
     return export.Card(
         title=f"{backbone.name}, {stage}" + f", share {share:g}" * (share != 1),

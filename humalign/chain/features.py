@@ -12,8 +12,7 @@ from safetensors import safe_open
 
 from humalign.chain import embed, judged, sets
 from humalign.chain.embed import label
-from humalign.chain.inputs import stream
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.data.emoji import STYLES
 from humalign.evaluation import baselines
 from humalign.models import backbones
@@ -83,12 +82,7 @@ def start(run: Run, student: Settings, stage: str, seed: int | None = None) -> S
 def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Float[np.ndarray, "images dim"]:
     """Return a model's features of one set, in its order; a judged photograph's and its mirror image's averaged.
 
-    Args:
-        run: whose features these are.
-        model: a backbone by its name.
-        stage: of alignment.
-        which: set.
-        part: of the teacher that labelled a student's triplets, or of the teacher itself.
+    The part is that of the teacher itself, or of the one that labelled a student's triplets.
     """
     from humalign.chain import teach  # which reads embeddings by this module
 
@@ -181,14 +175,18 @@ def teacher_base(run: Run, teacher: Teacher, model: str, which: str) -> Float[np
 
     Side by side each has the same weight: its root mean square distance from the mean of the judged photographs is one.
     """
-    if "+" not in model:
-        return averaged(run, which, np.asarray(embed.read(run, model, which)))
-    found = []
-    for name in model.split("+"):
-        far = averaged(run, teacher.judged, np.asarray(embed.read(run, name, teacher.judged)))
-        scale = float(np.sqrt(((far - far.mean(0)) ** 2).sum(1).mean()))
-        found.append(averaged(run, which, np.asarray(embed.read(run, name, which))) / scale)
-    return np.concatenate(found, axis=1)
+    def of(name: str, which: str) -> np.ndarray:
+        return averaged(run, which, np.asarray(embed.read(run, name, which)))
+
+    several = model.split("+")
+    if len(several) == 1:
+        return of(model, which)
+    return np.concatenate([of(name, which) / scale(of(name, teacher.judged)) for name in several], axis=1)
+
+
+def scale(x: Float[np.ndarray, "images dim"]) -> float:
+    """Return the root mean square distance of features from their mean."""
+    return float(np.sqrt(((x - x.mean(0)) ** 2).sum(1).mean()))
 
 
 def teacher_labels(run: Run, part: str, stage: str) -> Float[np.ndarray, "pool dim"]:

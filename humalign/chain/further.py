@@ -1,30 +1,38 @@
-"""Teachers that are fitted for scores alone, to some of the answers or things, and where they place what they were not fitted to.
+"""The step of features: every student at every stage on the sets that it is scored on, and teachers that are fitted for scores alone.
 
-These places are features like others: they are made once, and the evaluations read them. Nothing that is trained depends on them.
+Such a further teacher is fitted to some of the answers or things; where it places the others are features like any: they are made once, and
+the evaluations read them. Nothing that is trained depends on them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
+from safetensors import safe_open
 
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import features, judged, sets, teach
+from humalign.chain import distil, embed, features, judged, sets, teach
 from humalign.chain.embed import label
-from humalign.chain.inputs import progress_bar, stream
+from humalign.chain.features import feature_file
 from humalign.chain.judged import CLIP, Things, object_folds, things
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Rows, Run, progress_bar, stream
 from humalign.data.judgments import ByObject, Choices, random_triplets
-from humalign.evaluation import left_out, people
+from humalign.distil.ranks import join
+from humalign.evaluation import baselines, left_out, people
+from humalign.models import released
+from humalign.models.embedding import forward
+from humalign.models.released.catalogue import MODELS
+from humalign.models.student import Student
 from humalign.models.weights import load_file, save_file
 from humalign.profiles import Profile, Teacher
+from humalign.profiles import Student as Settings
 from humalign.teach.mixed_effects import MixedEffectsTeacher
-from humalign.teach.teacher import AffineTeacher, regressed
+from humalign.teach.teacher import regressed
 
 # Groups of photographs, three of which are left out of a fit at a time.
 GROUPS = 6
@@ -36,15 +44,11 @@ Places = Iterator[tuple[str, Float[np.ndarray, "things dim"]]]
 
 @dataclasses.dataclass(frozen=True)
 class Further:
-    """Further teachers of one evaluation.
+    """Further teachers of one evaluation."""
 
-    Attributes:
-        make: yields what each is called, and its places; of a profile that has the evaluation.
-        models: that are mapped.
-    """
-
+    #: yields what each is called, and its places; of a profile that has the evaluation.
     make: Callable[[Run, str], Places]
-    models: Callable[[Profile], list[str]] = lambda profile: [CLIP]
+    models: Callable[[Profile], list[str]] = lambda profile: [CLIP]  #: that are mapped.
 
 
 # ---- the files -------------------------------------------------------------------------------------------------------------------------
@@ -68,21 +72,6 @@ def files(profile: Profile) -> list[str]:
 def sources(profile: Profile) -> list[str]:
     """Name the registered sources that the further teachers learn of."""
     return list(dict.fromkeys(source for name, _ in _asked(profile) for source in sets.EVALUATIONS[name][1]))
-
-
-def fit(run: Run, provenance: Provenance) -> None:
-    """Fit the further teachers of every evaluation, and keep their places."""
-    asked = _asked(run.profile)
-    with progress_bar(len(asked), "teachers for scores") as bar:
-        for name, model in asked:
-
-            def make(name: str = name, model: str = model) -> None:
-                made = dict(FURTHER[name].make(run, model))
-                with replacing(run.path(_file(name, model))) as path:
-                    save_file({each: torch.from_numpy(places) for each, places in made.items()}, path, provenance.attrs())
-
-            run.kept(provenance.key, [_file(name, model)], make)
-            bar.update()
 
 
 def read(run: Run, name: str, model: str = CLIP) -> dict[str, Float[np.ndarray, "things dim"]]:
@@ -202,12 +191,8 @@ def _photographs(run: Run, model: str) -> Places:
         for f, (train, test) in enumerate(image_folds(profile, len(x))):
             yield f"{which}-fold{f}", tuned(x[train], answers[train]).transform(x[test])
     published, x = known.published[shown], features.read(run, model, "teacher-base", THINGS)
-
-    def without(kept: Bool[np.ndarray, " images"]) -> AffineTeacher:
-        return regressed(x[kept], published[kept])
-
     for number, (_, kept) in enumerate(left_out.three_left_out(known.answers[shown], GROUPS, profile.seed)):
-        yield f"three-{number}", without(kept).transform(x)
+        yield f"three-{number}", regressed(x[kept], published[kept]).transform(x)
 
 
 FURTHER = {
@@ -217,3 +202,92 @@ FURTHER = {
     "judged-matrix": Further(_forty_eight),
     "photographs": Further(_photographs, lambda profile: teach.models(profile.labeller)),
 }
+
+
+# ---- the step --------------------------------------------------------------------------------------------------------------------------
+
+
+def feature_files(profile: Profile) -> list[str]:
+    """Name what the step leaves."""
+    extracted = [(student.backbone, part, stage) for student, part, stage in _extracted(profile)]
+    return [*(feature_file(*each) for each in (*extracted, *features.whitened(profile))), *files(profile)]
+
+
+def _extracted(profile: Profile) -> list[tuple[Settings, str, str]]:
+    """Return student, part and stage of everything whose features are not among the embeddings."""
+    whole = [(student, "all", "base") for student in sets.from_pixels(profile)]
+    later = [stage for stage in features.STAGES if stage != "base"]
+    others = [(student, "all", stage) for student in profile.students if student.backbone in MODELS for stage in later]
+    return [*whole, *others, *features.taught(profile)]
+
+
+def extract(run: Run, provenance: Provenance) -> None:
+    """Run every student at every stage on the sets that it is scored on, whiten what is as it was, and fit the further teachers.
+
+    What was finished before a stop is kept.
+    """
+    for settings, part, stage in _extracted(run.profile):
+        file = feature_file(settings.backbone, part, stage)
+        run.kept(provenance.key, [file], functools.partial(_extract, run, provenance, settings, part, stage, file))
+    whitened = [(feature_file(*each), each) for each in features.whitened(run.profile)]
+    several = [([file], functools.partial(_whiten, run, provenance, *each, file)) for file, each in whitened]
+    run.keep_each(provenance.key, "models to whiten", several)
+    asked = [(_file(*each), each) for each in _asked(run.profile)]
+    several = [([file], functools.partial(_fit, run, provenance, *each, file)) for file, each in asked]
+    run.keep_each(provenance.key, "teachers for scores", several)
+
+
+def _extract(run: Run, provenance: Provenance, settings: Settings, part: str, stage: str, file: str) -> None:
+    compute, device = run.profile.compute, join(run.profile.compute.device).device
+    student = _student(run, settings, part, stage).to(device)
+    whole, size = not (settings.frozen or settings.trained), sets.size_of(settings.backbone)
+    shown, made = sets.evaluated(run.profile, settings), {}
+    with progress_bar(len(shown), f"{settings.backbone}, {part}, {stage}, sets") as bar:
+        for which in shown:
+            # Each set is read when its turn comes: together they may be larger than memory.
+            if whole:
+                pixels = sets.store(run, which, size)
+                batches = forward(lambda each: (student.features_of(each),), size, pixels, range(len(pixels)), device, compute)
+                made[which] = np.concatenate([found for (found,) in batches])
+            else:
+                made[which] = student.features(embed.activations(run, settings.backbone, which)).numpy()
+            bar.update()
+    _save(run, provenance, file, made)
+
+
+def _student(run: Run, settings: Settings, part: str, stage: str) -> Student:
+    """Return a student at a stage: as it was released, or as it was before or after it was trained here."""
+    if settings.backbone in MODELS:
+        return Student.of(released.backbone(run.path(distil.released_folder(settings.backbone, stage))), 0)
+    student = features.start(run, settings, stage)
+    return student if stage == "base" else student.load(run.path(features.student_file(settings.backbone, part, stage)))
+
+
+def _whiten(run: Run, provenance: Provenance, model: str, part: str, stage: str, file: str) -> None:
+    """Whiten a model on pictures that nobody judged."""
+    found = baselines.whitening(features.unjudged(run, model, baselines.STAGES[stage][0], part))
+    found.save(run.path(file), provenance.attrs())
+
+
+def _fit(run: Run, provenance: Provenance, name: str, model: str, file: str) -> None:
+    _save(run, provenance, file, dict(FURTHER[name].make(run, model)))
+
+
+def _save(run: Run, provenance: Provenance, file: str, arrays: Mapping[str, np.ndarray]) -> None:
+    with replacing(run.path(file)) as path:
+        save_file({name: torch.from_numpy(each) for name, each in arrays.items()}, path, provenance.attrs())
+
+
+def summary(run: Run) -> Rows:
+    """Say of each model and stage of which sets there are features, how wide, of how many pictures."""
+    found = []
+    for settings, part, stage in _extracted(run.profile):
+        with safe_open(run.path(feature_file(settings.backbone, part, stage)), "np") as file:
+            shapes = [file.get_slice(which).get_shape() for which in file.keys()]
+        row = {"student": settings.backbone, "part": part, "stage": stage, "sets": len(shapes)}
+        found.append(row | {"pictures": sum(pictures for pictures, _ in shapes), "width": shapes[0][1]})
+    for model, part, stage in features.whitened(run.profile):
+        width = features.whitening(run, model, stage, part).matrix_.shape[1]
+        pictures = len(features.unjudged(run, model, baselines.STAGES[stage][0], part))
+        found.append({"student": model, "part": part, "stage": stage, "sets": 1, "pictures": pictures, "width": width})
+    return found

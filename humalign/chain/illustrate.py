@@ -14,9 +14,8 @@ from scipy.special import softmax
 
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import features, judged, matrices, sets, unseen
-from humalign.chain.inputs import stream
 from humalign.chain.judged import Things
-from humalign.chain.pipeline import Rows, Run
+from humalign.chain.pipeline import Rows, Run, stream
 from humalign.chain.scoring import objects
 from humalign.chain.scoring.objects import Fold
 from humalign.chain.unseen import PHOTOGRAPHS, Half, Json, entry, rounded

@@ -14,12 +14,11 @@ from jaxtyping import Bool, Float, Int
 from humalign.artefacts import Provenance, write_dataset
 from humalign.chain import own, sets
 from humalign.chain.answers import SOURCES, AnswerSets, answer_sets, check_orders
-from humalign.chain.inputs import stream
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.data import editions, object_order, readers, registry, simulate
 from humalign.data.emoji import concepts
 from humalign.data.judgments import ByObject, Choices, random_triplets
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError
 from humalign.evaluation import people, rsa
 from humalign.models import embeddings
 from humalign.profiles import Profile, Teacher
@@ -61,11 +60,7 @@ class Things(AnswerSets):
         return self._described[1]
 
     def check_orders(self) -> None:
-        """Check by the answers that every file that comes with them is in the order in which it is read.
-
-        Raises:
-            HumalignError: a file that is not there, cannot be read, or is in another order than expected.
-        """
+        """Check by the answers that every file that comes with them is in the order in which it is read."""
         assert len(self._described)
 
     @functools.cached_property
@@ -79,20 +74,11 @@ class Things(AnswerSets):
 
 @functools.cache
 def things(evidence: str = "human") -> Things:
-    """Read the answers and the categories.
-
-    Args:
-        evidence: ``human``, or ``simulated`` for made-up files in the same layout.
-
-    Raises:
-        HumalignError: a file that cannot be read; ids that are not those of THINGS, where the evidence is said to be people's.
-    """
+    """Read the answers and the categories; simulated evidence is made-up files in the same layout."""
     ids = registry.locate("things-ids")
     if evidence == "human" and editions.of("things-ids").edition != editions.PUBLIC:
-        raise HumalignError(
-            f"{ids} holds other ids than those of THINGS: bring the public file (`humalign fetch things-ids`), or say"
-            " `evidence: simulated` in the profile"
-        )
+        mend = "bring the public file (`humalign fetch things-ids`), or say `evidence: simulated` in the profile"
+        raise HumalignError(f"{ids} holds other ids than those of THINGS: {mend}")
     names = readers.object_ids(ids)
     answers = answer_sets(registry.locate, names)
     categories = readers.categories(registry.locate("things-categories"), names)
@@ -100,20 +86,14 @@ def things(evidence: str = "human") -> Things:
 
 
 def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray, " m"]]:
-    """Read the judged dissimilarities of 48 objects, and the objects' rows, which are checked by the published dimensions.
-
-    Raises:
-        HumalignError: dissimilarities that do not follow the dimensions: rows in another order than their names.
-    """
+    """Read the judged dissimilarities of 48 objects, and the objects' rows, which are checked by the published dimensions."""
     path = registry.locate("things-48")
     judged, rows = sets.things_48(known.names)
     own = rsa.choice_dissimilarities(people.dot_similarity(known.published[rows]))
     pairs = np.triu_indices(len(rows), 1)
     if (alike := float(np.corrcoef(own[pairs], judged[pairs])[0, 1])) < LEAST_ALIKE:
-        raise HumalignError(
-            f"{path}: its rows do not follow people's dimensions of the objects they are named by (r = {alike:.2f}, expected about 0.9):"
-            " they are in another order; put words48.mat of osf.io/z2784 beside it"
-        )
+        wrong = f"its rows do not follow people's dimensions of the objects they are named by (r = {alike:.2f}, expected about 0.9)"
+        raise HumalignError(f"{path}: {wrong}: they are in another order; put words48.mat of osf.io/z2784 beside it")
     return judged, rows
 
 
@@ -122,19 +102,12 @@ def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class Simulated:
-    """Simulated observers of the emoji's concepts, and one answer of theirs to each of many triplets.
+    """Simulated observers of the emoji's concepts, and one answer of theirs to each of many triplets."""
 
-    Attributes:
-        observers: the known truth.
-        choices: their answers.
-        fold: in which each concept is held out.
-        whole: whether its whole subgroup is.
-    """
-
-    observers: simulate.Observers
-    choices: Choices
-    fold: Int[np.ndarray, " concepts"]
-    whole: Bool[np.ndarray, " concepts"]
+    observers: simulate.Observers  #: the known truth.
+    choices: Choices  #: their answers.
+    fold: Int[np.ndarray, " concepts"]  #: in which each concept is held out.
+    whole: Bool[np.ndarray, " concepts"]  #: whether its whole subgroup is.
 
     @functools.cached_property
     def answers(self) -> ByObject:
@@ -177,20 +150,15 @@ def simulated(run: Run) -> Simulated:
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """A set of things, and what was said of them.
+    """A set of things, and what was said of them."""
 
-    Attributes:
-        answers: to triplets that were asked once, sliced by thing.
-        training: those of them that are not kept to validate with.
-        folds: training and test things of each.
-        check: refuses embeddings of the things in another order.
-        truth: the observers' choice distributions, where they are simulated.
-    """
-
-    answers: ByObject
-    training: Choices
+    answers: ByObject  #: to triplets that were asked once, sliced by thing.
+    training: Choices  #: those of them that are not kept to validate with.
+    #: training and test things of each.
     folds: Callable[[Teacher], list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]]
+    #: refuses embeddings of the things in another order.
     check: Callable[[Float[np.ndarray, "things dim"]], None] = lambda features: None
+    #: the observers' choice distributions, where they are simulated.
     truth: Callable[[Int[np.ndarray, "n 3"]], Float[np.ndarray, "n 3"]] | None = None
 
 
@@ -233,13 +201,7 @@ JUDGED: dict[str, Callable[[Run], Judged]] = {"emoji": _emoji, "things": _things
 
 
 def of(run: Run, teacher: Teacher) -> Judged:
-    """Return the set that a teacher is fitted to.
-
-    Raises:
-        HumalignError: there is none of that name.
-    """
-    if teacher.judged not in JUDGED:
-        raise HumalignError(f"profile {run.profile.name}: teachers.judged = {teacher.judged!r}: {nearest(teacher.judged, JUDGED)}")
+    """Return the set that a teacher is fitted to."""
     return JUDGED[teacher.judged](run)
 
 

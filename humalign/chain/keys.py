@@ -1,8 +1,7 @@
 """Which code can change what a step leaves: every definition of this package that the step's function reaches.
 
-The functions, classes and constants that a definition names are followed through the imports of the package, so nobody lists modules by
-hand, and an edit elsewhere in a file costs nothing. Of a table from names
-to functions, only the entries that a profile uses are followed. Comments and docstrings are left out: to reword them costs no training.
+What a definition names is followed through the imports of the package, so nobody lists modules by hand, and an edit elsewhere in a file
+costs nothing. Of a table from names to functions only the entries that a profile uses are followed; comments and docstrings are left out.
 """
 
 from __future__ import annotations
@@ -115,7 +114,10 @@ def _named(node: ast.AST, module: _Module, here: str = "") -> Iterator[Place]:
     for child in ast.walk(node):
         imports |= _bound(child)
     for name, attributes in _used(node, frozenset()):
-        yield from _referred(name, attributes, imports, module, here)
+        if name in imports:
+            yield from _resolved(*imports[name], attributes)
+        elif name in module.definitions and here:
+            yield here, name
 
 
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -158,13 +160,6 @@ def _own(scope: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.FunctionDef) and node is not scope:
             yield node.name
         waiting += [child for child in ast.iter_child_nodes(node) if not isinstance(node, SCOPES) or node is scope]
-
-
-def _referred(name: str, attributes: list[str], imports: dict[str, Place], module: _Module, here: str) -> Iterator[Place]:
-    if name in imports:
-        yield from _resolved(*imports[name], attributes)
-    elif name in module.definitions and here:
-        yield here, name
 
 
 def _resolved(module: str, name: str, attributes: list[str] = []) -> Iterator[Place]:  # noqa: B006 - never changed
@@ -214,13 +209,10 @@ def _parsed(source: str) -> _Module:
             imports |= bound
         for name in names:
             definitions.setdefault(name, []).append(statement)
-        if not names and not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_text(statement):
+        text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        if not names and not isinstance(statement, ast.Import | ast.ImportFrom) and not text:
             effects.append(statement)
     return _Module(definitions, imports, effects)
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _defines(statement: ast.stmt) -> Iterator[str]:

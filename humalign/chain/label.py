@@ -8,7 +8,6 @@ from all triplets among some pictures needs no file: the labels are the products
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -19,15 +18,14 @@ from jaxtyping import Float, Int
 from humalign import triplets
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import embed, judged, sets, teach
-from humalign.chain.inputs import progress_bar, stream
 from humalign.chain.judged import Part
-from humalign.chain.pipeline import Rows, Run
+from humalign.chain.pipeline import Rows, Run, progress_bar, stream
 from humalign.chain.sets import TRAIN, VALIDATION
 from humalign.data import registry
 from humalign.data.emoji import STYLES, concepts
 from humalign.data.judgments import entropy
 from humalign.data.named import file_name
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError
 from humalign.profiles import Profile
 from humalign.triplets.layout import reading, write_blocks
 
@@ -90,18 +88,14 @@ def picture_names(run: Run, name: str) -> np.ndarray:
 
 def label(run: Run, provenance: Provenance) -> None:
     """Make, or take over, both labellings of each part's splits, audit them, and say what they hold; finished parts are kept."""
-    makers = {"own": _own, "official": _official}
-    profile = run.profile
-    if profile.triplets.source not in makers:
-        wanted = nearest(profile.triplets.source, makers)
-        raise HumalignError(f"profile {profile.name}: triplets.source = {profile.triplets.source!r}: {wanted}")
-    names = part_names(profile)
+    profile, names = run.profile, part_names(run.profile)
+    source = {"own": _own, "official": _official}[profile.triplets.source]
     with progress_bar(len(names) * len(splits(profile)) * (1 + len(LABELLINGS)), "clusters and labels") as bar:
         for number, part in enumerate(judged.parts(run, profile.labeller) if names else []):
             if part.name in names:
 
                 def make(part: Part = part, number: int = number) -> None:
-                    makers[profile.triplets.source](run, provenance, part, number, bar.update)
+                    source(run, provenance, part, number, bar.update)
                     _check(run, part)
                     with replacing(run.path(f"triplets/{part.name}/summary.json")) as file:
                         file.write_text(json.dumps(_summary(run, part), indent=1))
@@ -130,9 +124,13 @@ def _check(run: Run, part: Part) -> None:
     for stage in LABELLINGS:
         for split in splits(run.profile):
             path, name = triplet_path(run, part.name, stage, split), pictures_of(run.profile, split)
-            for finding in triplets.audit_file(path, _embeddings(run, name), picture_names(run, name)):
-                if not finding.ok:
-                    raise HumalignError(f"{path} fails its audit ({finding.check}: {finding.seen}): see `humalign audit {path}`")
+            _audited(path, _embeddings(run, name), picture_names(run, name))
+
+
+def _audited(path: Path, *beside: np.ndarray) -> None:
+    for finding in triplets.audit_file(path, *beside):
+        if not finding.ok:
+            raise HumalignError(f"{path} fails its audit ({finding.check}: {finding.seen}): see `humalign audit {path}`")
 
 
 def _embeddings(run: Run, name: str) -> Float[np.ndarray, "images dim"]:
@@ -147,7 +145,9 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Ca
     counts = {"train": profile.triplets.number, "val": profile.triplets.validation}
     for place, split in enumerate(splits(profile)):
         name = pictures_of(profile, split)
-        rows = _rows(run, part, name)
+        number_of = len(_embeddings(run, name))
+        # All pictures, or where the pool is the judged set those of the part's training things.
+        rows = part.pictures(number_of) if name == profile.labeller.judged else np.arange(number_of)
         groups = _clusters(run, part, name, rows, provenance.key)
         progress()
         if profile.triplets.block_images:
@@ -163,12 +163,6 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Ca
             # The size of the embeddings themselves, and soon made again.
             places.unlink()
             progress()
-
-
-def _rows(run: Run, part: Part, name: str) -> Int[np.ndarray, " images"]:
-    """Return the pictures that triplets of a part are of: all, or where the pool is the judged set those of its training things."""
-    number = len(_embeddings(run, name))
-    return part.pictures(number) if name == run.profile.labeller.judged else np.arange(number)
 
 
 def _clusters(run: Run, part: Part, name: str, rows: Int[np.ndarray, " m"], key: str) -> Int[np.ndarray, " m"]:
@@ -202,9 +196,7 @@ def _official(run: Run, provenance: Provenance, part: Part, number: int, progres
     for stage in LABELLINGS:
         for split in splits(run.profile):
             path = folder / Path(_file(run.profile, part.name, stage, split)).relative_to(f"triplets/{part.name}")
-            for finding in triplets.audit_file(path):
-                if not finding.ok:
-                    raise HumalignError(f"{path} fails its audit ({finding.check}: {finding.seen}): see `humalign audit {path}`")
+            _audited(path)
             names = picture_names(run, pictures_of(run.profile, split))
             with reading(path) as (indices, similarities, filenames):
                 listed, start = np.zeros(int(indices.max()) + 1, filenames.dtype), 0
@@ -212,13 +204,8 @@ def _official(run: Run, provenance: Provenance, part: Part, number: int, progres
                     listed[indices[start : start + len(block)]] = block
                     start += len(block)
             own = _placed(path, listed, names)[indices]
-            write_blocks(
-                triplet_path(run, part.name, stage, split), own, similarities, names.dtype, functools.partial(_of_rows, names, own)
-            )
-
-
-def _of_rows(names: np.ndarray, indices: np.ndarray, rows: slice) -> np.ndarray:
-    return names[indices[rows]]
+            mine = triplet_path(run, part.name, stage, split)
+            write_blocks(mine, own, similarities, names.dtype, lambda rows, names=names, own=own: names[own[rows]])  # type: ignore[misc]
 
 
 def _placed(path: Path, listed: np.ndarray, names: np.ndarray) -> Int[np.ndarray, " listed"]:

@@ -10,9 +10,8 @@ from jaxtyping import Bool, Float, UInt8
 from scipy.stats import rankdata, spearmanr
 
 from humalign.chain import features, sets
-from humalign.chain.inputs import stream
 from humalign.chain.judged import Things
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.objects import Fold
 from humalign.chain.unseen import STAGES, Json, rounded
 from humalign.evaluation import people
@@ -42,20 +41,11 @@ def matrix(
 ) -> Json:
     """Return rank matrices of several similarities of the same things, and how each agrees with people's."""
     upper = np.triu_indices(len(groups), 1)
-    told = panels["people"][upper]
-    return {
-        "title": title,
-        "groups": list(groups),
-        "names": list(names),
-        **who,
-        "pairs": len(told),
-        "panels": {name: base64.b64encode(ranks(each).tobytes()).decode() for name, each in panels.items()},
-        "rsa": {
-            name: rounded(spearmanr(each[upper], told).statistic)
-            for name, each in panels.items()
-            if name != "people"
-        },
-    }
+    told, models = panels["people"][upper], [name for name in panels if name != "people"]
+    drawn = {name: base64.b64encode(ranks(each).tobytes()).decode() for name, each in panels.items()}
+    rsa = {name: rounded(spearmanr(panels[name][upper], told).statistic) for name in models}
+    named = {"title": title, "groups": list(groups), "names": list(names)}
+    return named | who | {"pairs": len(told), "panels": drawn, "rsa": rsa}
 
 
 def drawn(
@@ -65,11 +55,8 @@ def drawn(
     category = np.where(member.sum(1) == 1, member.argmax(1), -1)
     sizes = np.bincount(category[category >= 0], minlength=member.shape[1])
     largest = [each for each in np.argsort(-sizes, kind="stable")[:categories] if sizes[each] >= 2]
-    return [
-        (int(each), int(row))
-        for each in largest
-        for row in np.sort(rng.permutation(np.flatnonzero(category == each))[:of_each])
-    ]
+    rows = {int(each): np.sort(rng.permutation(np.flatnonzero(category == each))[:of_each]) for each in largest}
+    return [(each, int(row)) for each, several in rows.items() for row in several]
 
 
 def of_objects(run: Run, known: Things, folds: Sequence[Fold]) -> list[Json]:
@@ -97,28 +84,16 @@ def of_92(run: Run) -> list[Json]:
         return []
     told = sets.similarity_92()
     columns = {group: [told.categories.get(each) for each in of] for group, of in GROUPS_92.items()}
-    holds = {
-        group: np.all(of, axis=0) for group, of in columns.items() if all(each is not None for each in of)
-    }
-    group = np.array(
-        [
-            next((name for name, rows in holds.items() if rows[image]), "others")
-            for image in range(len(told.categories))
-        ]
-    )
+    holds = {name: np.all(of, axis=0) for name, of in columns.items() if all(each is not None for each in of)}
+    images = range(len(told.categories))
+    group = np.array([next((name for name, rows in holds.items() if rows[image]), "others") for image in images])
     order = np.argsort([[*GROUPS_92, "others"].index(name) for name in group], kind="stable")
-    found = []
+    square, names, found = np.ix_(order, order), (order + 1).astype(str).tolist(), []
     for student in run.profile.students:
         if NEAR in sets.evaluated(run.profile, student) and "all" in student.parts:
-            panels = {
-                stage: people.backbone_similarity(features.read(run, student.backbone, stage, NEAR))[
-                    np.ix_(order, order)
-                ]
-                for stage in STAGES
-            }
-            panels["people"] = -told.matrices.mean(0)[np.ix_(order, order)]
+            spaces = {stage: features.read(run, student.backbone, stage, NEAR) for stage in STAGES}
+            panels = {stage: people.backbone_similarity(x)[square] for stage, x in spaces.items()}
+            panels["people"] = -told.matrices.mean(0)[square]
             who = {"model": student.backbone, "people": f"the mean of {len(told.matrices)} people"}
-            found.append(
-                matrix("92 images", group[order].tolist(), (order + 1).astype(str).tolist(), panels, who)
-            )
+            found.append(matrix("92 images", group[order].tolist(), names, panels, who))
     return found

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from humalign.chain.inputs import progress_bar
+from humalign.chain.pipeline import progress_bar
 from humalign.chain.scoring.labels import classified
 from humalign.data import labelled_sets
 from humalign.data.images import ImageSet, Subset

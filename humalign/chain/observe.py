@@ -10,8 +10,7 @@ from safetensors import safe_open
 
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import judged, own
-from humalign.chain.inputs import progress_bar, stream
-from humalign.chain.pipeline import Rows, Run
+from humalign.chain.pipeline import Rows, Run, stream
 from humalign.data.judgments import ByObject, Choices
 from humalign.distil.ranks import join
 from humalign.models.weights import load_file, save_file
@@ -60,12 +59,10 @@ def observe(run: Run, provenance: Provenance) -> None:
         return
     if teacher.judged == "emoji":
         run.kept(provenance.key, [judged.SIMULATED], lambda: judged.simulate_observers(run, provenance))
-    names, fits = _names(profile, teacher), _fits(run, teacher)
-    with progress_bar(len(names), "VICE fits") as bar:
-        for name in names:
-            file = _file(teacher, name)
-            run.kept(provenance.key, [file], functools.partial(_fit, run, file, provenance, fits[name]))
-            bar.update()
+    fits = _fits(run, teacher)
+    files = {name: _file(teacher, name) for name in _names(profile, teacher)}
+    parts = [([file], functools.partial(_fit, run, file, provenance, fits[name])) for name, file in files.items()]
+    run.keep_each(provenance.key, "VICE fits", parts)
     for leftover in run.path("observers").rglob("*.ckpt"):
         leftover.unlink()
 
@@ -76,40 +73,32 @@ def _fits(run: Run, teacher: Teacher) -> dict[str, Fit]:
     known = judged.of(run, teacher)
     answers, things, training = known.answers, known.answers.objects, known.training
 
-    def some(share: float) -> Choices:
+    def some(share: float, seed: int) -> tuple[Choices, int, int]:
         rows = stream(run.profile, 1).permutation(len(training))[: round(share * len(training))]
-        return Choices(training.triplets[rows], training.counts[rows])
+        return Choices(training.triplets[rows], training.counts[rows]), things, seed
 
-    fits: dict[str, Fit] = {}
-    for number in range(settings.seeds):
-        fits[f"seed{number}"] = lambda number=number: (some(1.0), things, seed + number)  # type: ignore[misc]
-    for share in settings.shares:
-        fits[f"share{share:g}"] = lambda share=share: (some(share), things, seed)  # type: ignore[misc]
+    fits: dict[str, Fit] = {f"seed{n}": functools.partial(some, 1.0, seed + n) for n in range(settings.seeds)}
+    fits |= {f"share{share:g}": functools.partial(some, share, seed) for share in settings.shares}
     for part in judged.parts(run, teacher):
         # Of all things the answers to validate with are left out: what learns from this is scored on them.
         inside = ByObject.of(training, things) if part.name == "all" else answers
-        fits[part.name] = lambda inside=inside, part=part: (*_inside(inside, part), seed)  # type: ignore[misc]
+        fits[part.name] = functools.partial(_inside, inside, part, seed)
     return fits
 
 
-def _inside(answers: ByObject, part: judged.Part) -> tuple[Choices, int]:
+def _inside(answers: ByObject, part: judged.Part, seed: int) -> tuple[Choices, int, int]:
     found = answers[part.train]
-    return Choices(found.triplets, found.shares.astype(np.int64)), len(part.train)
+    return Choices(found.triplets, found.shares.astype(np.int64)), len(part.train), seed
 
 
 def _fit(run: Run, file: str, provenance: Provenance, asked: Fit) -> None:
     answers, things, seed = asked()
     settings, path = run.profile.observer, run.path(file)
+    checkpoint, device = path.with_suffix(f".{provenance.key}.ckpt"), str(join(run.profile.compute.device).device)
     found = vice.fit(
-        answers,
-        things,
-        dim=settings.dim,
-        steps=settings.steps,
-        batch=settings.batch,
-        seed=seed,
-        device=str(join(run.profile.compute.device).device),
-        checkpoint=path.with_suffix(f".{provenance.key}.ckpt"),
-    )
+        answers, things, dim=settings.dim, steps=settings.steps, batch=settings.batch, seed=seed, device=device,
+        checkpoint=checkpoint,
+    )  # fmt: skip
     with replacing(path) as part:
         save_file({"mean": found.mean, "std": found.std}, part, provenance.attrs() | {"answers": int(answers.counts.sum())})
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from humalign import profiles
 from humalign.artefacts import Provenance
-from humalign.chain import checked, evaluate, origins, pipeline, processes, sets, steps
+from humalign.chain import checked, origins, pipeline, processes, sets, steps
 from humalign.chain.pipeline import Rows, Run
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
@@ -35,16 +35,11 @@ class Summary:
     """What a step left, as a table that is the same whether it was computed, reused or recorded.
 
     It has no day, no path, no time and no machine.
-
-    Attributes:
-        title: of the step.
-        rows: by column.
-        lacking: said where there is nothing to show.
     """
 
-    title: str
-    rows: Rows
-    lacking: str = "nothing: this profile has no such step"
+    title: str  #: of the step.
+    rows: Rows  #: by column.
+    lacking: str = "nothing: this profile has no such step"  #: said where there is nothing to show.
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -59,9 +54,8 @@ class Summary:
     def __repr__(self) -> str:
         if not self.rows:
             return f"{self.title}: {self.lacking}"
-        return "\n".join(
-            filter(None, (self.title, self.frame.head(SHOWN).to_string(index=False), self._more))
-        )
+        table = self.frame.head(SHOWN).to_string(index=False)
+        return "\n".join(filter(None, (self.title, table, self._more)))
 
     def _repr_html_(self) -> str:
         if not self.rows:
@@ -83,21 +77,14 @@ def _folded(frame: pd.DataFrame) -> pd.DataFrame:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return (
-        f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
-    )
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class Opened:
-    """A run of a profile; a method is a step, and stands on those before it.
+    """A run of a profile; a method is a step, and stands on those before it."""
 
-    Attributes:
-        profile: its settings.
-        table: path of its table of scores, which need not be there yet.
-    """
-
-    profile: Profile
-    table: Path
+    profile: Profile  #: its settings.
+    table: Path  #: path of its table of scores, which need not be there yet.
 
     def prepare(self) -> Summary:
         """Keep the pictures at the size of each model that is trained on them, and embed the others."""
@@ -132,8 +119,8 @@ class Opened:
             HumalignError: there is no such evaluation.
         """
         for name in names:
-            if name not in evaluate.EVALUATIONS:
-                raise HumalignError(f"unknown evaluation {name!r}: {nearest(name, evaluate.EVALUATIONS)}")
+            if name not in steps.EVALUATIONS:
+                raise HumalignError(f"unknown evaluation {name!r}: {nearest(name, steps.EVALUATIONS)}")
         return self._evaluated([name for name in sets.evaluations(self.profile) if name in names])
 
     def scores(self) -> pd.DataFrame:
@@ -177,9 +164,7 @@ class _Fresh(Opened):
             _say(f"the build folder {build} is {self.run.build}, from the current folder")
 
     def __repr__(self) -> str:
-        return (
-            f"a run of the profile {self.profile.name}: each step makes what is stale and reuses what is good"
-        )
+        return f"a run of the profile {self.profile.name}: each step makes what is stale and reuses what is good"
 
     def path(self, name: str) -> Path:
         return self.run.path(name)
@@ -189,16 +174,17 @@ class _Fresh(Opened):
 
     def scores(self) -> pd.DataFrame:
         with _at_work(self.run):
-            for last in LAST:
-                pipeline.execute(steps.STEPS, last, self.run, _say)
+            self._finish()
         return scores.read(self.table)
+
+    def _finish(self) -> None:
+        for last in LAST:
+            pipeline.execute(steps.STEPS, last, self.run, _say)
 
     def _summary(self, title: str, *names: str) -> Summary:
         with _at_work(self.run):
             pipeline.execute(steps.STEPS, names[-1], self.run, _say)
-        return Summary(
-            title, [row for name in names for row in pipeline.summary(steps.STEPS, name, self.run)]
-        )
+        return Summary(title, [row for name in names for row in pipeline.summary(steps.STEPS, name, self.run)])
 
     def _evaluated(self, names: list[str]) -> pd.DataFrame:
         with _at_work(self.run):
@@ -206,12 +192,11 @@ class _Fresh(Opened):
             key = pipeline.key_of(steps.STEPS, "scores", self.profile)
             started = time.perf_counter()
             with pipeline.limited(self.profile):
-                found = evaluate.some(self.run, Provenance(self.profile.name, self.profile.seed, key), names)
+                found = steps.some(self.run, Provenance(self.profile.name, self.profile.seed, key), names)
             pipeline.spent(self.run, "scores", key, time.perf_counter() - started)
             # With the last of them the table of scores is there too, and what pictures show.
             if all(self.run.is_kept(key, [f"scores/{name}.json"]) for name in sets.evaluations(self.profile)):
-                for last in LAST:
-                    pipeline.execute(steps.STEPS, last, self.run, _say)
+                self._finish()
         return found
 
 
@@ -252,10 +237,8 @@ class _Recorded(Opened):
         return f"no run of the profile {self.profile.name} is recorded yet: {mend}"
 
     def path(self, name: str) -> Path:
-        kept = (
-            f"{name}: the arrays of a recorded run are not kept: open {self.profile.name} with a build folder"
-        )
-        raise HumalignError(kept if self.scored() else self._lacking)
+        kept = f"{name}: the arrays of a recorded run are not kept"
+        raise HumalignError(f"{kept}: open {self.profile.name} with a build folder" if self.scored() else self._lacking)
 
     def scored(self) -> bool:
         # A file of somebody's own may have the name of a profile of ours.
@@ -276,9 +259,7 @@ class _Recorded(Opened):
             return Summary(title, [row for name in names for row in found[name]])
         except (OSError, ValueError, KeyError, TypeError) as error:
             mend = f"restore the file, or run `make record PROFILE={self.profile.name}`"
-            raise HumalignError(
-                f"{path} holds no summary of {names[-1]} ({type(error).__name__}): {mend}"
-            ) from None
+            raise HumalignError(f"{path} holds no summary of {names[-1]} ({type(error).__name__}): {mend}") from None
 
     def _evaluated(self, names: list[str]) -> pd.DataFrame:
         return self.scores()

@@ -95,14 +95,12 @@ def gather(folder: Path, stages: Sequence[str]) -> None:
     """
     stamps = {name: json.loads((folder / f"stamps/{name}.json").read_text()) for name in stages}
     last = stamps[stages[-1]]
-    told = {name: {field: stamp.get(field) for field in ("date", "seconds", "machine", "commit")} for name, stamp in stamps.items()}
-    # A stamp without sources was written before stamps had them: then it is not known what was read.
-    known = all("sources" in stamp for stamp in stamps.values())
-    sources = {source["file"]: source for stamp in stamps.values() for source in stamp.get("sources", ())}
+    told = {name: {field: stamp[field] for field in ("date", "seconds", "machine", "commit")} for name, stamp in stamps.items()}
+    sources = {source["file"]: source for stamp in stamps.values() for source in stamp["sources"]}
     text = json.dumps({
         "profile": last["profile"], "seed": last["seed"], "scores": last["files"][TABLE],
-        **{field: last.get(field) for field in ("date", "machine", "commit", "python")},
-        "versions": json.loads(last["versions"]), "stages": told, "sources": list(sources.values()) if known else None,
+        **{field: last[field] for field in ("date", "machine", "commit", "python")},
+        "versions": json.loads(last["versions"]), "stages": told, "sources": list(sources.values()),
     }, indent=1) + "\n"
     noted = summaries({name: stamp["summary"] for name, stamp in stamps.items()})
     for path, content in ((folder / FILE, text), (folder / SUMMARIES, noted)):
@@ -121,19 +119,13 @@ def summaries(steps: dict[str, list[dict[str, Any]]]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Of one table of scores: when, where and from what it was made; a field is None where its run did not keep it.
+    """Of one table of scores: when, where and from what it was made."""
 
-    Attributes:
-        commit: of the code, ``+`` behind it where files differed from it.
-        stages: by name the date, wall time (s), machine and commit of each step.
-        sources: every registered file that the run has read.
-    """
-
-    date: str | None
-    machine: Machine | None
-    commit: str
-    stages: dict[str, dict[str, Any]]
-    sources: tuple[dict[str, Any], ...] | None
+    date: str
+    machine: Machine
+    commit: str  #: of the code, ``+`` behind it where files differed from it.
+    stages: dict[str, dict[str, Any]]  #: by name the date, wall time (s), machine and commit of each step.
+    sources: tuple[dict[str, Any], ...]  #: every registered file that the run has read.
 
 
 def recorded(profile: str) -> Path:
@@ -160,12 +152,9 @@ def read(scores: str | Path) -> Origin | None:
         return None
     try:
         found = json.loads(path.read_text("utf-8"))
-        digest, sources = str(found["scores"]), found["sources"]
-        origin = Origin(
-            found["date"], _machine(found["machine"]), str(found["commit"]),
-            {name: stage | {"machine": _machine(stage["machine"])} for name, stage in found["stages"].items()},
-            None if sources is None else tuple(dict(source) for source in sources),
-        )
+        digest, sources = str(found["scores"]), tuple(dict(source) for source in found["sources"])
+        stages = {name: stage | {"machine": _machine(stage["machine"])} for name, stage in found["stages"].items()}
+        origin = Origin(str(found["date"]), _machine(found["machine"]), str(found["commit"]), stages, sources)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise HumalignError(f"{path} is damaged ({type(error).__name__}: {error}): {_mend(scores)}") from None
     if digest != sha256(scores):
@@ -173,8 +162,8 @@ def read(scores: str | Path) -> Origin | None:
     return origin
 
 
-def _machine(fields: dict[str, Any] | None) -> Machine | None:
-    return None if fields is None else Machine(**fields | {"gpus": tuple(fields["gpus"])})
+def _machine(fields: dict[str, Any]) -> Machine:
+    return Machine(**fields | {"gpus": tuple(fields["gpus"])})
 
 
 def _is_recorded(scores: Path) -> bool:
@@ -183,8 +172,8 @@ def _is_recorded(scores: Path) -> bool:
 
 def _mend(scores: Path) -> str:
     profile = scores.resolve().parent.name
-    return ("restore both files, or " if _is_recorded(scores) else "delete it and run ") + (
-        f"run `make record PROFILE={profile}`" if _is_recorded(scores) else f"`make reproduce PROFILE={profile}`")
+    recorded = f"restore both files, or run `make record PROFILE={profile}`"
+    return recorded if _is_recorded(scores) else f"delete it and run `make reproduce PROFILE={profile}`"
 
 
 def other_editions(sources: Sequence[dict[str, Any]] | None, names: Sequence[str] = ()) -> str:
@@ -207,5 +196,4 @@ def said(scores: str | Path) -> str:
     if origin is None:
         return f"a {kind} run, of which no provenance was kept (day, machine and commit are not known)"
     commit = f"commit {origin.commit.removesuffix('+')}" + (", with changes that were not committed" if origin.commit.endswith("+") else "")
-    when, where = origin.date or "a day that was not kept", origin.machine or "a machine that was not kept"
-    return f"a {kind} run: {when}, {where}, {commit}"
+    return f"a {kind} run: {origin.date}, {origin.machine}, {commit}"

@@ -33,14 +33,10 @@ def answers_source(profile: Profile) -> str:
 def pictures(profile: Profile) -> FolderImages:
     """Return the pictures, by the names of their files."""
     if not (profile.data.own.pictures and profile.data.own.answers):
-        raise HumalignError(
-            f"profile {profile.name}: data.own: name the folder of pictures and the file of answers"
-        )
+        raise HumalignError(f"profile {profile.name}: data.own: name the folder of pictures and the file of answers")
     path = registry.locate(pictures_source(profile))
     if not path.is_dir():
-        raise HumalignError(
-            f"{path} is no folder: unpack it, and name the folder of the pictures that were judged"
-        )
+        raise HumalignError(f"{path} is no folder: unpack it, and name the folder of the pictures that were judged")
     return FolderImages(path)
 
 
@@ -55,10 +51,8 @@ def choices(profile: Profile) -> Choices:
     first, base = (None if each < 0 else each for each in (settings.first, settings.numbered_from))
     found = own_answers.read(path, names, settings.shown, settings.odd, first, base)
     if len(found) < LEAST:
-        raise HumalignError(
-            f"{path} holds {len(found):,} answers: too few to hold things out and to choose the regularisation; collect {LEAST} at"
-            f" the very least, {ENOUGH:,} or more to expect something of it"
-        )
+        few = f"{path} holds {len(found):,} answers: too few to hold things out and to choose the regularisation"
+        raise HumalignError(f"{few}; collect {LEAST} at the very least, {ENOUGH:,} or more to expect something of it")
     return found
 
 
@@ -72,29 +66,24 @@ def check(profile: Profile) -> list[str]:
     if len(pool) < LEAST_POOL:
         said = f"the pool {profile.data.pool} holds {len(pool)} pictures"
         raise HumalignError(f"{said}: name one of {LEAST_POOL} at least, better of thousands")
-    if isinstance(pool, FolderImages) and {path.resolve() for path in pool.paths} & {
-        path.resolve() for path in shown.paths
-    }:
+    both = [{path.resolve() for path in each.paths} for each in (pool, shown) if isinstance(each, FolderImages)]
+    if len(both) == 2 and both[0] & both[1]:
         said = f"the pool {profile.data.pool} holds the judged pictures themselves"
         raise HumalignError(f"{said}: name a folder of pictures that nobody judged")
     if twins := named.twice(shown):
-        raise HumalignError(
-            f"{twins[0][0]} and {twins[0][1]} are the same picture: take one out, and its answers with it"
-        )
+        one, other = twins[0]
+        raise HumalignError(f"{one} and {other} are the same picture: take one out, and its answers with it")
     answered, judged = choices(profile), set(shown.paths)
     each = 3 * len(answered) / len(shown)
     known: list[str] = []
     if unseen := len(shown) - len(np.unique(answered.triplets)):
         known.append(f"{unseen} of {len(shown)} judged pictures are in no answer")
     if len(answered) < ENOUGH or each < EACH:
-        few = f"{len(answered):,} answers, {each:.0f} a picture"
-        known.append(
-            f"{few}: with fewer than {ENOUGH:,}, or than {EACH} a picture, expect a gain of a point or two at most"
-        )
-    if isinstance(pool, FolderImages) and (both := sum(one in judged for one, _ in named.twice(shown, pool))):
-        known.append(
-            f"{both} pictures of the pool are copies of judged ones: students see them, though none of their answers"
-        )
+        few, wanted = f"{len(answered):,} answers, {each:.0f} a picture", f"{ENOUGH:,}, or than {EACH} a picture"
+        known.append(f"{few}: with fewer than {wanted}, expect a gain of a point or two at most")
+    if isinstance(pool, FolderImages) and (copies := sum(one in judged for one, _ in named.twice(shown, pool))):
+        told = "students see them, though none of their answers"
+        known.append(f"{copies} pictures of the pool are copies of judged ones: {told}")
     return known
 
 

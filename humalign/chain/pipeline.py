@@ -7,6 +7,7 @@ summary of what is in them; the step is made again when key or checksums changed
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -15,12 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import threadpoolctl
+from tqdm import tqdm
 
 from humalign.artefacts import PACKAGE, Provenance, fingerprint, replacing, sha256, versions
 from humalign.chain import keys, origins, processes
 from humalign.chain.processes import checksum
 from humalign.data import registry
+from humalign.distil.distill import Distillation
 from humalign.errors import HumalignError
 from humalign.profiles import Profile
 
@@ -33,30 +37,20 @@ REUSED = "reused, nothing changed"
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One arrow of the chain.
+    """One arrow of the chain."""
 
-    Attributes:
-        needs: steps whose artefacts it reads.
-        settings: sections of the profile that it depends on, or fields of theirs: ``teachers.backbones``.
-        outputs: files it leaves, below the profile's build folder.
-        make: does the work.
-        files: patterns of other files in the repository that it depends on.
-        sources: registered files that it reads, by name; their checksums are part of what it depends on. What `doctor` and `fetch` are
-            about is this list, and a step that reads anything else says so.
-        tables: dictionaries of functions of which a profile uses only some entries: an edit of the others is no reason to make it again.
-        summary: says in a few rows what the files hold that it left.
-        makes_needs: whether it makes the steps before it itself, by calling them.
-    """
-
-    needs: tuple[str, ...]
+    needs: tuple[str, ...]  #: steps whose artefacts it reads.
+    #: sections of the profile that it depends on, or fields of theirs: ``teachers.backbones``.
     settings: tuple[str, ...]
-    outputs: Callable[[Any], list[str]]
-    make: Callable[[Run, Provenance], None]
-    files: tuple[str, ...] = ()
+    outputs: Callable[[Any], list[str]]  #: files it leaves, below the profile's build folder.
+    make: Callable[[Run, Provenance], None]  #: does the work.
+    files: tuple[str, ...] = ()  #: patterns of other files in the repository that it depends on.
+    #: registered files that it reads, by name: what its key, `doctor` and `fetch` are about.
     sources: Callable[[Any], list[str]] = lambda profile: []
+    #: dictionaries of functions of which a profile uses only some entries; the others are no part of its key.
     tables: Callable[[Any], keys.Tables] = lambda profile: {}
-    summary: Callable[[Run], Rows] = lambda run: []
-    makes_needs: bool = False
+    summary: Callable[[Run], Rows] = lambda run: []  #: says in a few rows what the files hold that it left.
+    makes_needs: bool = False  #: whether it makes the steps before it itself, by calling them.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +81,13 @@ class Run:
             part.write_text(json.dumps({"key": key, "files": _sums(self, names)}))
         return False
 
+    def keep_each(self, key: str, what: str, parts: Sequence[tuple[Sequence[str], Callable[[], object]]]) -> None:
+        """Make several parts in turn, each its files, as `kept` does, behind a progress bar."""
+        with progress_bar(len(parts), what) as bar:
+            for names, make in parts:
+                self.kept(key, names, make)
+                bar.update()
+
     def is_kept(self, key: str, names: Sequence[str]) -> bool:
         """Tell whether some files were made under a key and are as they were written."""
         return bool(_read(self._note(names)) == {"key": key, "files": _sums(self, names)})
@@ -112,16 +113,13 @@ def keys_of(steps: Mapping[str, Step], last: str, profile: Profile) -> dict[str,
     """Return the keys of a step and of everything it stands on, in order; that of each is made once."""
     found: dict[str, str] = {}
     for name in chain(steps, last):
-        found[name] = _key(steps[name], name, [found[need] for need in steps[name].needs], profile)
+        step, before = steps[name], [found[need] for need in steps[name].needs]
+        settings = {field: _setting(profile, field) for field in (*step.settings, "name", "seed", "threads", "evidence")}
+        files = [path for pattern in step.files for path in sorted(PACKAGE.parent.glob(pattern))]
+        code = keys.code(step.make, [path for path in files if path.suffix == ".ipynb"], step.tables(profile))
+        read = [registry.identity(source) for source in step.sources(profile)]
+        found[name] = fingerprint(name, settings, before, code, [sha256(path) for path in files], read, versions())
     return found
-
-
-def _key(step: Step, name: str, before: list[str], profile: Profile) -> str:
-    settings = {field: _setting(profile, field) for field in (*step.settings, "name", "seed", "threads", "evidence")}
-    files = [path for pattern in step.files for path in sorted(PACKAGE.parent.glob(pattern))]
-    code = keys.code(step.make, [path for path in files if path.suffix == ".ipynb"], step.tables(profile))
-    read = [registry.identity(source) for source in step.sources(profile)]
-    return fingerprint(name, settings, before, code, [sha256(path) for path in files], read, versions())
 
 
 def _setting(section: Any, field: str) -> Any:
@@ -167,7 +165,6 @@ def _one(steps: Mapping[str, Step], name: str, key: str, run: Run, title: str, s
     step, stamp = steps[name], _stamp_of(run, name)
     if is_good(steps, name, run, key):
         say(f"{title}: {REUSED}")
-        _summarise(stamp, step, run)
         _tell(steps, name, run)
         return
     say(f"{title} ...")
@@ -241,13 +238,10 @@ def _sums(run: Run, names: Sequence[str]) -> dict[str, str | None]:
 
 def _drop_altered(stamp: Path, run: Run) -> None:
     """Remove what is no longer as it was written, so that a step which keeps finished parts does not keep these."""
-    try:
-        written = json.loads(stamp.read_text())["files"]
-        altered = [name for name, wanted in written.items() if run.path(name).is_file() and checksum(run.path(name)) != wanted]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return
-    for name in altered:
-        run.path(name).unlink()
+    with contextlib.suppress(KeyError, TypeError, AttributeError):  # a stamp that is none
+        for name, wanted in _read(stamp)["files"].items():
+            if run.path(name).is_file() and checksum(run.path(name)) != wanted:
+                run.path(name).unlink()
 
 
 def _tell(steps: Mapping[str, Step], name: str, run: Run) -> None:
@@ -266,13 +260,6 @@ def _stamp(path: Path, provenance: Provenance, step: Step, seconds: float, run: 
     _write(path, provenance.attrs() | told | {"files": files, "summary": rounded(step.summary(run))})
 
 
-def _summarise(stamp: Path, step: Step, run: Run) -> None:
-    """Add the summary to the stamp of a step that was made before stamps had one."""
-    written = _read(stamp)
-    if "summary" not in written:
-        _write(stamp, written | {"summary": rounded(step.summary(run))})
-
-
 def _write(path: Path, told: dict[str, Any]) -> None:
     with replacing(path) as part:
         part.write_text(json.dumps(told, indent=1))
@@ -280,6 +267,23 @@ def _write(path: Path, told: dict[str, Any]) -> None:
 
 def rounded(rows: Rows) -> Rows:
     """Return the rows of a summary with numbers of so many digits as another machine gives too."""
-    return [
-        {name: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value for name, value in row.items()} for row in rows
-    ]
+    return [{k: float(f"{v:.{DIGITS}g}") if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+
+
+# ---- what steps share -----------------------------------------------------------------------------------------
+
+
+def stream(profile: Profile, *numbers: int) -> np.random.Generator:
+    """Return the random numbers of one place in the chain, the same on every run."""
+    return np.random.default_rng([profile.seed, *numbers])
+
+
+def schedule(profile: Profile, **changes: Any) -> Distillation:
+    """Return the objective and the schedule of a profile's students."""
+    named = {field.name: getattr(profile.distillation, field.name) for field in dataclasses.fields(Distillation)}
+    return Distillation(**named | changes)
+
+
+def progress_bar(total: int, what: str) -> tqdm:
+    """Return a progress bar on the terminal, with the time that is left."""
+    return tqdm(total=total, desc=f"    {what}", leave=False, dynamic_ncols=True)

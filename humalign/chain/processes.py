@@ -78,11 +78,7 @@ _held: list[_Held] = []
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a profile's build folder for one run, which this process and those that it starts share.
-
-    Raises:
-        HumalignError: another run has it, or nothing can be written there.
-    """
+    """Hold a profile's build folder for one run, which this process and those that it starts share."""
     if _held and _held[-1].path.parent == folder:
         yield
         return
@@ -142,11 +138,7 @@ def _owner(path: Path) -> dict[str, Any]:
 
 
 def _locked(path: Path) -> IO[str]:
-    """Open and lock the file of a run.
-
-    Raises:
-        HumalignError: another run has locked it, or it cannot be written.
-    """
+    """Open and lock the file of a run."""
     try:
         while True:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,12 +162,9 @@ def _locked(path: Path) -> IO[str]:
 
 
 def _busy(path: Path) -> str:
-    owner = _owner(path)
-    who = (
-        f"process {owner['process']} on {owner['machine']}"
-        if {"process", "machine"} <= owner.keys()
-        else "another process"
-    )
+    owner, who = _owner(path), "another process"
+    if {"process", "machine"} <= owner.keys():
+        who = f"process {owner['process']} on {owner['machine']}"
     return f"{path.parent} is in use by {who}: wait until it ends, or choose another folder with --build"
 
 

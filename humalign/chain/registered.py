@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from humalign.chain import own
-from humalign.chain.inputs import stream
+from humalign.chain.pipeline import stream
 from humalign.data import (
     imagenet,
     labelled_sets,
@@ -41,10 +41,9 @@ from humalign.profiles import Profile
 TRAIN, VALIDATION = "imagenet-train", "imagenet-val"
 # Pictures of the pool that every model is run on, and how many.
 SAMPLE, SAMPLED = "pool-sample", 2000
-PETERSON = tuple(f"peterson-{category}" for category in readers_similarity.CATEGORIES)
 CICHY = ("cichy-set1",)
 # Sets of judged photographs that their authors give on request; those that are not here are left out.
-GATED = (*PETERSON, *CICHY, "king")
+GATED = (*(f"peterson-{category}" for category in readers_similarity.CATEGORIES), *CICHY, "king")
 # Labelled photographs, by their name in the scores.
 LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
 BREEDS = readers_imagenet.TASKS
@@ -52,14 +51,10 @@ BREEDS = readers_imagenet.TASKS
 
 @dataclasses.dataclass(frozen=True)
 class Registered:
-    """A set of pictures.
+    """A set of pictures."""
 
-    Attributes:
-        read: gives the pictures, as a profile takes them.
-        sources: that hold the pictures, and say which they are; a function where the profile chooses.
-    """
-
-    read: Callable[[Profile], ImageSet]
+    read: Callable[[Profile], ImageSet]  #: gives the pictures, as a profile takes them.
+    #: that hold the pictures, and say which they are; a function where the profile chooses.
     sources: tuple[str | Callable[[Profile], str], ...]
 
     def __call__(self, profile: Profile) -> ImageSet:
@@ -74,15 +69,8 @@ def training(profile: Profile) -> imagenet.Pictures:
 
 
 def _things(profile: Profile) -> ImageSet:
-    """Return one photograph of each object, and say of how many it is another than the one that people judged.
-
-    Raises:
-        HumalignError: an object without a photograph, or a source that holds no photographs of the objects.
-    """
+    """Return one photograph of each object, and say of how many it is another than the one that people judged."""
     source, names = profile.data.things_photographs, readers.object_ids(registry.locate("things-ids"))
-    if source not in THINGS_PHOTOGRAPHS:
-        wanted = nearest(source, THINGS_PHOTOGRAPHS)
-        raise HumalignError(f"profile {profile.name}: data.things_photographs = {source!r}: {wanted}")
     paths, judged = THINGS_PHOTOGRAPHS[source](registry.locate(source), names)
     if judged < len(names):
         tqdm.write(
@@ -158,10 +146,6 @@ def _levels(profile: Profile) -> ImageSet:
     return Subset(training(profile), np.sort(rows))
 
 
-def _kriegeskorte(profile: Profile) -> ImageSet:
-    return _seen(profile, Held(list(similarity_92().images)))
-
-
 def judged(profile: Profile, name: str) -> readers_similarity.SimilarityJudgments:
     """Return one of the sets of judged photographs, by its name here."""
     source, _, part = name.partition("-")
@@ -199,7 +183,7 @@ def nouns(names: Sequence[str]) -> tuple[str, ...]:
     return wordnet.things_ids(registry.locate("things-names"), names)
 
 
-def _judged(profile: Profile, name: str) -> ImageSet:
+def _judged(name: str, profile: Profile) -> ImageSet:
     known = judged(profile, name)
     if known.archive is None:
         return Files([Path(file) for file in known.files])
@@ -231,10 +215,6 @@ def _sample(profile: Profile) -> ImageSet:
     return Subset(whole, np.unique(np.linspace(0, len(whole) - 1, SAMPLED).astype(int)))
 
 
-def _peterson(name: str) -> Registered:
-    return Registered(lambda profile: _judged(profile, name), ("peterson-judgments",))
-
-
 SETS: dict[str, Registered] = {
     "emoji": Registered(_emoji, tuple(name for name in registry.packages() if not name.endswith("-weights"))),
     "things-photographs": Registered(
@@ -249,29 +229,20 @@ SETS: dict[str, Registered] = {
     ),
     "things": Registered(_things, ("things-ids", lambda profile: profile.data.things_photographs)),
     "levels": Registered(_levels, ("levels-answers", "imagenet-2012-training")),
-    "kriegeskorte-92": Registered(_kriegeskorte, ("kriegeskorte92-images", "kriegeskorte92-judgments")),
+    "kriegeskorte-92": Registered(
+        lambda profile: _seen(profile, Held(list(similarity_92().images))), ("kriegeskorte92-images", "kriegeskorte92-judgments")
+    ),
     "imagenet-a": Registered(_imagenet_a, ("imagenet-a", "breeds-hierarchy")),
     "cifar10": Registered(lambda profile: labelled(profile, "cifar10"), ("cifar10",)),
     "textures": Registered(lambda profile: labelled(profile, "textures"), ("dtd",)),
-    "peterson-animals": _peterson("peterson-animals"),
-    "peterson-automobiles": _peterson("peterson-automobiles"),
-    "peterson-fruits": _peterson("peterson-fruits"),
-    "peterson-furniture": _peterson("peterson-furniture"),
-    "peterson-various": _peterson("peterson-various"),
-    "peterson-vegetables": _peterson("peterson-vegetables"),
-    "cichy-set1": Registered(lambda profile: _judged(profile, "cichy-set1"), ("cichy-judgments",)),
-    "king": Registered(lambda profile: _judged(profile, "king"), ("king-judgments",)),
+    **{name: Registered(functools.partial(_judged, name), (f"{name.partition('-')[0]}-judgments",)) for name in GATED},
     "own": Registered(lambda profile: _seen(profile, own.pictures(profile)), (own.pictures_source,)),
     "pool-classes": Registered(lambda profile: labelled(profile, "pool-classes"), ()),
 }
 
 
 def load(profile: Profile, name: str) -> ImageSet:
-    """Return the pictures of a set: a registered one, or one that is named by where it is from.
-
-    Raises:
-        HumalignError: there is none of that name, or its pictures cannot be had.
-    """
+    """Return the pictures of a set: a registered one, or one that is named by where it is from."""
     if registry.is_named(name):
         registry.locate(name)
         return labelled(profile, name) if name in profile.data.labelled else named.pictures(name)

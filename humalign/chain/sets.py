@@ -15,34 +15,15 @@ from jaxtyping import Bool
 from tqdm import tqdm
 
 from humalign.artefacts import Provenance
-from humalign.chain.inputs import progress_bar
-from humalign.chain.pipeline import Run
-from humalign.chain.registered import (
-    BREEDS,
-    CICHY,
-    GATED,
-    LABELLED,
-    PETERSON,
-    SAMPLE,
-    SETS,
-    TRAIN,
-    VALIDATION,
-    at_hand,
-    breeds,
-    cifar10_shares,
-    corrupted,
-    hypernyms,
-    judged,
-    labelled,
-    levels_answers,
-    load,
-    nouns,
-    photographs,
-    similarity_92,
-    sources_of,
-    things_48,
-    training,
-)  # fmt: skip
+from humalign.chain.pipeline import Run, progress_bar
+
+# isort: off
+# What is registered is read through this module too.
+from humalign.chain.registered import BREEDS, CICHY, GATED, SAMPLE, SETS, TRAIN, VALIDATION  # noqa: F401
+from humalign.chain.registered import at_hand, breeds, cifar10_shares, corrupted, hypernyms, judged, labelled  # noqa: F401
+from humalign.chain.registered import levels_answers, load, nouns, photographs, similarity_92, sources_of  # noqa: F401
+from humalign.chain.registered import things_48, training  # noqa: F401
+# isort: on
 from humalign.data import pixels, readers, registry
 from humalign.data.images import ImageSet
 from humalign.data.named import file_name
@@ -51,13 +32,6 @@ from humalign.errors import HumalignError, nearest
 from humalign.models import backbones
 from humalign.models.released.catalogue import MODELS, NETWORKS
 from humalign.profiles import Profile, Student
-
-__all__ = [
-    "BREEDS", "CICHY", "EVALUATIONS", "GATED", "LABELLED", "PETERSON", "SETS", "TRAIN", "VALIDATION", "asked", "at_hand", "breeds",
-    "cifar10_shares", "corrupted", "embedded", "evaluated", "evaluations", "from_pixels", "hypernyms", "judged", "judged_pictures",
-    "labelled", "left_out", "levels_answers", "load", "names", "nouns", "objects_judged", "photographs", "pixel_files", "prepare",
-    "prepared", "scored", "similarity_92", "size_of", "sources", "sources_of", "store", "things_48", "training", "unjudged",
-]  # fmt: skip
 
 # What each evaluation looks at, beside what the profile names under `data`, and the registered sources that it reads beside pictures.
 OBJECTS = ("things-ids", "things-answers", "things-validation-answers", "things-repeated-answers", "things-categories")
@@ -88,11 +62,7 @@ OF_IMAGENET = ("taxonomies", "between-models")
 
 
 def objects_judged(run: Run) -> Bool[np.ndarray, " objects"]:
-    """Tell of which objects the photograph is the one that people judged.
-
-    Raises:
-        HumalignError: pictures that were squashed are not one of each object, in the order of the ids.
-    """
+    """Tell of which objects the photograph is the one that people judged."""
     ids, files = readers.object_ids(registry.locate("things-ids")), names(run, "things")
     stems = [Path(file).stem for file in files]
     wrong = [row for row, (name, stem) in enumerate(zip(ids, stems, strict=False)) if stem != name and stem.rpartition("_")[0] != name]
@@ -103,14 +73,10 @@ def objects_judged(run: Run) -> Bool[np.ndarray, " objects"]:
 
 
 def evaluations(profile: Profile) -> list[str]:
-    """Name the evaluations of a profile.
-
-    Raises:
-        HumalignError: an unknown evaluation.
-    """
+    """Name the evaluations of a profile."""
     for name in profile.evaluation.names:
         if name not in EVALUATIONS:
-            raise HumalignError(f"profile {profile.name}: unknown evaluation {name!r}: {nearest(name, EVALUATIONS)}")
+            raise HumalignError(f"profile {profile.name}: evaluation.names = {name!r}: {nearest(name, EVALUATIONS)}")
     return list(profile.evaluation.names)
 
 
@@ -149,10 +115,10 @@ def embedded(profile: Profile) -> dict[str, list[str]]:
     """Name the sets that each backbone is run on before anything is taught: a teacher's, and one whose trunk a student leaves as it is."""
     found: dict[str, list[str]] = {}
     # Of a model of one's own only the student is scored on labelled pictures.
-    labelled = profile.data.labelled if set(evaluations(profile)) - {"own"} else ()
+    classified = profile.data.labelled if set(evaluations(profile)) - {"own"} else ()
     for teacher in profile.teachers:
         for name in teacher.backbones:
-            found[name] = [*asked(profile), *judged_pictures(profile), *labelled, profile.data.pool]
+            found[name] = [*asked(profile), *judged_pictures(profile), *classified, profile.data.pool]
         for name in teacher.further:
             found[name] = judged_pictures(profile)
     for student in profile.students:

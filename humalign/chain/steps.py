@@ -3,30 +3,77 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 
-from humalign.chain import (
-    authors,
-    distil,
-    embed,
-    evaluate,
-    extract,
-    further,
-    illustrate,
-    judged,
-    keys,
-    label,
-    observe,
-    own,
-    sets,
-    teach,
-)
-from humalign.chain.inputs import weights_of
+import pandas as pd
+
+from humalign.artefacts import Provenance, replacing
+from humalign.chain import distil, embed, further, illustrate, judged, keys, label, observe, own, sets, teach
 from humalign.chain.pipeline import Rows, Run, Step
+from humalign.chain.scoring import labels, learning, objects, photographs, simulated, taxonomies
+from humalign.chain.scoring import own as own_answers
+from humalign.chain.scoring import similarity as judgments
+from humalign.chain.scoring.rows import Row
 from humalign.data import registry
-from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
+from humalign.evaluation.scores import Score
+from humalign.models.backbones import recipes
 from humalign.profiles import Profile
 from humalign.profiles.judging import Data
+
+# Every evaluation by its name; the sets and sources of each stand in `humalign.chain.sets`.
+EVALUATIONS: dict[str, Callable[[Run], Iterator[Row]]] = {
+    "simulated": simulated.simulated,
+    "training": learning.training,
+    "objects": objects.objects,
+    "repeated-triplets": objects.repeated,
+    "judged-matrix": objects.matrix,
+    "observers": learning.observers,
+    "learning-curves": learning.learning_curves,
+    "recovery": learning.recovery,
+    "examples": learning.examples,
+    "photographs": photographs.photographs,
+    "unseen-halves": photographs.unseen_halves,
+    "things": judgments.all_objects,
+    "levels": judgments.at_levels,
+    "similarity": judgments.similarity,
+    "labels": labels.labels,
+    "corruptions": labels.corruptions,
+    "breeds": labels.breeds,
+    "imagenet-a": labels.imagenet_a,
+    "taxonomies": taxonomies.taxonomies,
+    "between-models": photographs.between,
+    "disagreement": photographs.disagreements,
+    "dense-against-sparse": learning.dense_against_sparse,
+    "own": own_answers.own,
+}
+
+
+def score(run: Run, provenance: Provenance) -> None:
+    """Make every evaluation that the profile names, and write their rows as one table."""
+    scores.write(some(run, provenance, sets.evaluations(run.profile)), run.folder, provenance.attrs())
+
+
+def some(run: Run, provenance: Provenance, names: Sequence[str]) -> pd.DataFrame:
+    """Make some evaluations, which are kept as `score` keeps them, and return their scores as one table."""
+    files = {name: f"scores/{name}.json" for name in names}
+    parts = [([file], functools.partial(_score, run, name, file)) for name, file in files.items()]
+    run.keep_each(provenance.key, "evaluations", parts)
+    gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
+    for file in files.values():
+        for model, stage, row in json.loads(run.path(file).read_text()):
+            gathered[model, stage].append(Score(**row))
+    return scores.table(gathered, run.profile.name, run.profile.seed)
+
+
+def _score(run: Run, name: str, file: str) -> None:
+    rows = [(row.model, row.stage, dataclasses.asdict(row.score(run.profile))) for row in EVALUATIONS[name](run)]
+    with replacing(run.path(file)) as part:
+        part.write_text(json.dumps(rows))
+
 
 # How a backbone is built and its pictures prepared. Of the other files of the registry only the checksums are part of a key: an edit of
 # a licence should not cost the embedding of a million pictures.
@@ -41,11 +88,15 @@ def _said(profile: Profile) -> list[str]:
         "things-photographs": [*judged.OBJECTS, "things-photographs"],
         "own": [own.pictures_source(profile), own.answers_source(profile), profile.data.pool],
     }
-    for teacher in profile.teachers:
-        if teacher.judged not in sources:
-            raise HumalignError(f"profile {profile.name}: teachers.judged = {teacher.judged!r}: {nearest(teacher.judged, sources)}")
     described = judged.OBJECTS if any(teacher.learner == "answers" for teacher in profile.teachers) else []
     return list(dict.fromkeys([*described, *(name for teacher in profile.teachers for name in sources[teacher.judged])]))
+
+
+def weights_of(*backbones: str) -> list[str]:
+    """Name the registered weight files of backbones; one whose weights are not registered has none."""
+    found = {name: str(recipes()[name].weights) for name in backbones if name in recipes()}
+    entries = {f"{name}-weights" if weights == "hub" else weights for name, weights in found.items()}
+    return sorted(entries & registry.everything().keys())
 
 
 def _of_backbones(profile: Profile) -> list[str]:
@@ -138,14 +189,18 @@ STEPS: dict[str, Step] = {
         make=distil.train,
         tables=_sets,
         files=RECIPES,
-        sources=lambda profile: [*_said(profile), *authors.sources(profile), *weights_of(*profile.backbones)],
+        sources=lambda profile: [
+            *_said(profile),
+            *(archive for *_, archive in distil.released_archives(profile)),
+            *weights_of(*profile.backbones),
+        ],
     ),
     "features": Step(
         needs=("students",),
         settings=FITTED,
-        outputs=extract.feature_files,
-        summary=extract.summary,
-        make=extract.extract,
+        outputs=further.feature_files,
+        summary=further.summary,
+        make=further.extract,
         tables=lambda profile: {**_sets(profile), ("humalign.chain.further", "FURTHER"): profile.evaluation.names},
         sources=lambda profile: [*weights_of(*profile.backbones), *further.sources(profile)],
     ),
@@ -154,7 +209,7 @@ STEPS: dict[str, Step] = {
         settings=("evaluation", "data", "simulated"),
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         summary=_scored,
-        make=evaluate.score,
+        make=score,
         tables=lambda profile: {
             **_sets(profile),
             **_learners(profile),

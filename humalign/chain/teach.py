@@ -20,13 +20,12 @@ from humalign import triplets
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import features, judged, sets
 from humalign.chain.embed import label
-from humalign.chain.inputs import progress_bar, stream
 from humalign.chain.judged import CLIP, Part
 from humalign.chain.observe import observer
-from humalign.chain.pipeline import Rows, Run
+from humalign.chain.pipeline import Rows, Run, stream
 from humalign.data.judgments import ByObject, random_triplets
 from humalign.distil.ranks import join
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError
 from humalign.evaluation import left_out, people
 from humalign.profiles import Profile, Teacher
 from humalign.teach import vice
@@ -95,12 +94,11 @@ def notes(run: Run, teacher: Teacher, part: str) -> dict[str, Any]:
 def teach(run: Run, provenance: Provenance) -> None:
     """Fit every teacher to every part; all settings are chosen inside the training things. What was finished before a stop is kept."""
     fits = [(teacher, model, part) for teacher in run.profile.teachers for model, part in _fits(teacher)]
-    known = {teacher.judged: {part.name: (number, part) for number, part in enumerate(judged.parts(run, teacher))} for teacher, *_ in fits}
-    with progress_bar(len(fits), "teachers") as bar:
-        for teacher, model, name in fits:
-            number, part = known[teacher.judged][name]
-            run.kept(provenance.key, _files(teacher, model, name), functools.partial(_fit, run, provenance, teacher, model, part, number))
-            bar.update()
+    known = {teacher.judged: {part.name: (part, number) for number, part in enumerate(judged.parts(run, teacher))} for teacher, *_ in fits}
+    parts = [
+        (_files(*fit), functools.partial(_fit, run, provenance, *fit[:2], *known[fit[0].judged][fit[2]])) for fit in fits
+    ]
+    run.keep_each(provenance.key, "teachers", parts)
     told = {
         f"{teacher.judged}/{model}/{part}": json.loads(run.path(_files(teacher, model, part)[-1]).read_text())
         for teacher, model, part in fits
@@ -111,8 +109,6 @@ def teach(run: Run, provenance: Provenance) -> None:
 
 
 def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: Part, number: int) -> None:
-    if teacher.learner not in LEARNERS:
-        raise HumalignError(f"profile {run.profile.name}: teachers.learner = {teacher.learner!r}: {nearest(teacher.learner, LEARNERS)}")
     chosen: dict[str, Any] = {}
     *_, note = _files(teacher, model, part.name)
     stem = note.removesuffix(".json")
@@ -156,7 +152,8 @@ def _affine(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> 
     asked = _asked(run.profile, teacher, posterior, rng)
     targets = posterior.predict(asked)
     views, pictures = len(shown), np.concatenate(shown[:, part.train])
-    seen = asked if views == 1 else _in_views(asked, len(part.train), views, rng)
+    # Each thing of each triplet is shown in a view drawn at random: rows of pictures that lie view below view.
+    seen = asked if views == 1 else asked + len(part.train) * rng.integers(views, size=asked.shape)
     hidden = np.tile(rng.permutation(len(part.train)) % teacher.pull_folds, views)
     affine = AffineTeacher(rank=teacher.rank, iterations=teacher.iterations, device=device)
     tried = try_pulls(pictures, (seen, targets), groups=hidden, pulls=teacher.pulls, teacher=affine)
@@ -179,11 +176,6 @@ def _asked(profile: Profile, teacher: Teacher, posterior: vice.ViceEmbedding, rn
         return uniform
     groups = triplets.clusters(posterior.mean.relu().numpy(), teacher.border_clusters, profile.seed)
     return np.concatenate([uniform, triplets.cluster_border(groups, near, rng)])
-
-
-def _in_views(asked: Int[np.ndarray, "n 3"], things: int, views: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
-    """Show each thing of each triplet in a view drawn at random: rows of pictures that lie view below view."""
-    return asked + things * rng.integers(views, size=asked.shape)
 
 
 def _answers(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:

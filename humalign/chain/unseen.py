@@ -7,6 +7,7 @@ student whose teacher was fitted to the other half.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from humalign.chain import features, judged, sets, teach
 from humalign.chain.judged import Things
 from humalign.chain.pipeline import Run
 from humalign.data.judgments import Choices, agreement, cosine_similarities, unit_rows
-from humalign.evaluation import people, uncertainty
+from humalign.evaluation import odd_one_out, people
 
 PHOTOGRAPHS = "things-photographs"
 STAGES = ("base", "base-centred", "aligned")
@@ -35,32 +36,22 @@ def rounded(values: Any, digits: int = 3) -> Any:
 
 
 def entry(
-    triplet: Sequence[int],
-    counts: Sequence[int],
-    names: Sequence[str],
-    vice: Float[np.ndarray, "objects dims"],
+    triplet: Sequence[int], counts: Sequence[int], names: Sequence[str], vice: Float[np.ndarray, "objects dims"]
 ) -> Json:
     """Return one triplet by name, with the votes for each as the odd one out, and the shares by VICE."""
-    asked = np.asarray([triplet])
     votes = [int(count) for count in counts][::-1]  # the pairs (ij, ik, jk) leave out k, j, i
-    expected = people.choices(vice, asked)[0][::-1]
-    return {
-        "names": [names[row] for row in triplet],
-        "votes": votes,
-        "answers": sum(votes),
-        "vice": rounded(expected),
-    }
+    expected = rounded(people.choices(vice, np.asarray([triplet]))[0][::-1])
+    return {"names": [names[row] for row in triplet], "votes": votes, "answers": sum(votes), "vice": expected}
 
 
 @dataclasses.dataclass(frozen=True)
 class Half:
-    """The photographs that one teacher did not see, answers wholly about them, and students of that teacher.
+    """The photographs that one teacher did not see, and what is known of them.
 
     Attributes:
-        seen: places of the other photographs, among all.
-        unseen: places of these.
-        choices: answers about them, indexed by place among them; None where there are none.
-        spaces: their features by student and stage.
+        seen, unseen: places of the others and of these, among all.
+        choices: answers wholly about these, by place among them; None where there are none.
+        spaces: their features by student of that teacher and stage.
     """
 
     part: str
@@ -84,9 +75,7 @@ def within(choices: Choices, rows: Int[np.ndarray, " m"]) -> Choices | None:
 def in_order(choices: Choices) -> Choices:
     """Return triplets with their objects in ascending order: in some files the odd one always stands last."""
     order = np.argsort(choices.triplets, axis=1)
-    votes = np.take_along_axis(
-        choices.counts[:, ::-1], order, axis=1
-    )  # the pairs (ij, ik, jk) leave out k, j, i
+    votes = np.take_along_axis(choices.counts[:, ::-1], order, axis=1)  # the pairs (ij, ik, jk) leave out k, j, i
     return Choices(np.take_along_axis(choices.triplets, order, axis=1), votes[:, ::-1])
 
 
@@ -105,24 +94,11 @@ def halves(run: Run, known: Things) -> list[Half]:
     (_, here), choices, found = sets.photographs(), everything(known), []
     for part in judged.parts(run, run.profile.labeller):
         if judged.kind(part.name) == "halves":
-            rows = here[part.test]
-            spaces = {
-                (model, stage): features.read(run, model, stage, PHOTOGRAPHS, part.name)[part.test]
-                for model in students
-                for stage in STAGES
-            }
-            names = [known.names[row] for row in rows]
-            found.append(
-                Half(
-                    part.name,
-                    part.train,
-                    part.test,
-                    names,
-                    within(choices, rows),
-                    known.published[rows],
-                    spaces,
-                )
-            )
+            rows, spaces = here[part.test], {}
+            for model, stage in itertools.product(students, STAGES):
+                spaces[model, stage] = features.read(run, model, stage, PHOTOGRAPHS, part.name)[part.test]
+            names, about = [known.names[row] for row in rows], within(choices, rows)
+            found.append(Half(part.name, part.train, part.test, names, about, known.published[rows], spaces))
     return found
 
 
@@ -142,19 +118,18 @@ def answered(halves: Sequence[Half]) -> list[Json]:
         right = {name: agreement(each, shares) == shares.max(1) for name, each in cosines.items()}
         for row, (triplet, counts) in enumerate(zip(half.choices.triplets, half.choices.counts, strict=True)):
             models = {name: (int(chosen[name][row]), bool(right[name][row])) for name in half.spaces}
-            found.append(
-                entry(triplet.tolist(), counts.tolist(), half.names, half.vice) | {"half": half.part, "models": models}
-            )
+            one = entry(triplet.tolist(), counts.tolist(), half.names, half.vice)
+            found.append(one | {"half": half.part, "models": models})
     return sorted(found, key=lambda each: (-max(each["vice"]), each["names"]))
 
 
 def shown(asked: Sequence[Json], model: str) -> list[Json]:
     """Return triplets with the choices of one student before and after."""
-    return [
-        {name: value for name, value in each.items() if name != "models"}
-        | {"choices": {stage: each["models"][model, stage][0] for stage in STAGES}}
-        for each in asked
-    ]  # fmt: skip
+    found = []
+    for each in asked:
+        rest = {name: value for name, value in each.items() if name != "models"}
+        found.append(rest | {"choices": {stage: each["models"][model, stage][0] for stage in STAGES}})
+    return found
 
 
 def spaced(asked: Sequence[Json], n: int) -> list[Json]:
@@ -172,28 +147,20 @@ def flipped(asked: Sequence[Json], model: str) -> Json:
 
     A choice is right if it is the most frequent answer; nearly all triplets have one answer.
     """
+    ways = {"gained": (False, True), "lost": (True, False), "both": (True, True), "neither": (False, False)}
     counts = {}
     for reference in ("base", "base-centred"):
         pairs = [(each["models"][model, reference], each["models"][model, "aligned"]) for each in asked]
-        both = [(before[1], after[1]) for before, after in pairs]
+        right = [(before[1], after[1]) for before, after in pairs]
         differ = sum(before[0] != after[0] for before, after in pairs)
-        counts[reference] = {
-            "answers": len(pairs),
-            "differ": differ,
-            "gained": both.count((False, True)),
-            "lost": both.count((True, False)),
-            "both": both.count((True, True)),
-            "neither": both.count((False, False)),
-        }
-    directions = {"gained": (False, True), "lost": (True, False)}
-    examples: dict[str, list[Json]] = {}
-    for direction, wanted in directions.items():
+        counts[reference] = {"answers": len(pairs), "differ": differ} | {k: right.count(way) for k, way in ways.items()}
+    examples: dict[str, list[Json]] = {"gained": [], "lost": []}
+    for direction, several in examples.items():
         used: set[str] = set()
-        examples[direction] = []
         for each, one in zip(asked, shown(asked, model), strict=True):
             found = each["models"][model, "base"][1], each["models"][model, "aligned"][1]
-            if found == wanted and not used & set(one["names"]) and len(examples[direction]) < FLIPPED:
-                examples[direction].append(one)
+            if found == ways[direction] and not used & set(one["names"]) and len(several) < FLIPPED:
+                several.append(one)
                 used |= set(one["names"])
     return {"counts": counts, "examples": examples}
 
@@ -218,9 +185,8 @@ def placed(half: Half, model: str, most: int = 150) -> Json:
     Of more photographs than ``most`` those at even steps of their order are on it.
     """
     some = np.unique(np.linspace(0, len(half.names) - 1, min(most, len(half.names))).round().astype(int))
-    (before, kept), (after, kept_after) = (
-        plane(half.spaces[model, stage][some]) for stage in ("base-centred", "aligned")
-    )
+    both = ("base-centred", "aligned")
+    (before, kept), (after, kept_after) = (plane(half.spaces[model, stage][some]) for stage in both)
     turn, _ = orthogonal_procrustes(after, before)
     return {
         "half": half.part,
@@ -257,12 +223,8 @@ def neighbours(halves: Sequence[Half], model: str) -> Json:
     steps = np.unique(np.linspace(0, len(ordered) - 1, min(NEIGHBOURS, len(ordered))).round().astype(int))
     means = {stage: rounded(np.mean([each["as-people"][stage] for each in rows])) for stage in spaces}
     kept = rounded(np.mean([each["kept"] for each in rows]))
-    return {
-        "photographs": len(rows),
-        "kept": kept,
-        "as-people": means,
-        "examples": [ordered[each] for each in steps],
-    }
+    examples = [ordered[each] for each in steps]
+    return {"photographs": len(rows), "kept": kept, "as-people": means, "examples": examples}
 
 
 # ---- one triplet, followed through -------------------------------------------------------------------------
@@ -287,7 +249,7 @@ def followed(run: Run, halves: Sequence[Half], asked: Sequence[Json], model: str
     for stage in STAGES if other is not None else ():
         whole = features.read(run, model, stage, PHOTOGRAPHS, half.part)
         assert other is not None
-        heat = uncertainty.fit_temperature(whole[half.seen][None], other)
+        heat = odd_one_out.fit_temperature(whole[half.seen][None], other)
         cosines = cosine_similarities(whole[half.unseen], triplet)
         chances[stage] = rounded(softmax(cosines[0] / heat)[::-1])
     return one | {"student": model, "teacher": teach.labels_with(labeller), "chances": chances}

@@ -1,8 +1,7 @@
 """k-shot classification on frozen features: of pictures of any labelled set, and of concepts within and across drawing styles.
 
-A draw picks k members of every class to learn from; the others are tested. Features are brought to one scale by what is learnt from,
-and turned into its principal directions, which changes no classifier here and leaves few numbers to fit. Source: gLocal's protocol
-(n shots, several draws, C by cross-validation where there are two shots or more).
+A draw picks k members of every class to learn from; the others are tested. Features are scaled by the support set and turned into its
+principal directions, which changes no classifier here and leaves few numbers to fit. Source: gLocal's protocol.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from humalign.data.judgments import floats, number
+from humalign.data.judgments import floats, number, unit_rows
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation import least_squares
 from humalign.evaluation.checks import check_features, check_labels
@@ -29,10 +28,6 @@ from humalign.evaluation.scores import Estimate, few
 LEAST_SQUARES = "least-squares"
 CS = tuple(10.0**power for power in range(-4, 3))
 MOST_FOLDS = 5
-
-
-def _logistic(shots: int) -> BaseEstimator:
-    return LogisticRegression(C=1.0, max_iter=200)
 
 
 def _cross_validated(shots: int) -> BaseEstimator:
@@ -46,8 +41,7 @@ def _cross_validated(shots: int) -> BaseEstimator:
 class CommonScale(TransformerMixin, BaseEstimator):
     """Centre features and divide all of them by one number, so that their mean variance is 1.
 
-    Ten taught pictures say little of a single feature's variance: one that hardly varies among them, divided by so little, would
-    drown the others in every other picture.
+    Ten taught pictures say little of a single feature's variance; divided by so little, it would drown the others elsewhere.
     """
 
     def fit(self, features: Real[np.ndarray, "rows dim"], y: object = None) -> CommonScale:
@@ -63,7 +57,7 @@ class CommonScale(TransformerMixin, BaseEstimator):
 
 
 CLASSIFIERS: dict[str, Callable[[int], BaseEstimator]] = {
-    "logistic": _logistic,
+    "logistic": lambda shots: LogisticRegression(C=1.0, max_iter=200),
     "logistic-cv": _cross_validated,
     "nearest-mean": lambda shots: NearestCentroid(),
 }
@@ -97,19 +91,17 @@ def teach(
     classifier: str = "logistic",
     validation: Bool[np.ndarray, " items"] | None = None,
 ) -> list[Pipeline]:
-    """Return one fitted classifier of scikit-learn, or of its kind, a draw.
+    """Return one fitted classifier a draw.
 
     Args:
-        features: of all items.
-        labels: their classes.
+        features, labels: of all items.
         support: which items each draw learns from, from ``supports``.
         classifier: ``logistic`` (C = 1), ``logistic-cv`` (C by cross-validation, at most five folds), ``nearest-mean``, or
             ``least-squares``, the closed form of the official framework (`least_squares`).
         validation: items that are neither learnt from nor tested, on which ``least-squares`` chooses its penalty.
 
     Raises:
-        HumalignError: an unknown classifier; ``least-squares`` without validation items; features that are not finite, or all
-            equal, or one row too many or too few.
+        HumalignError: an unknown classifier; ``least-squares`` without validation items; features that cannot be.
     """
     known = (*CLASSIFIERS, LEAST_SQUARES)
     if classifier not in known:
@@ -148,8 +140,7 @@ def image_mean(
         values: of every item in every draw.
         tested: whether a draw tests an item; one that none tests is left out.
         weights: of the items, from ``resamples``.
-        taught_weights: of the draws, from ``resamples``: the interval then speaks of other sets of taught items too (the rest of
-            ``tested`` are those). Without them it is for these taught items.
+        taught_weights: of the draws: the interval then speaks of other support sets too (those not ``tested``).
 
     The interval adds the variance over items and the variance over support sets. The support sets are drawn from the same items and
     overlap, which understates the variance between support sets: we inflate it by their overlap (see ``_overlap_factor``). The draws are
@@ -169,13 +160,7 @@ def draw_mean(
     tested: Bool[np.ndarray, "draws items"],
     taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
 ) -> Estimate:
-    """Return the mean over draws of a number that is no mean over items, such as a correlation (unit: item; see ``image_mean``).
-
-    Args:
-        values: of each draw, under each row of the items' weights.
-        tested: whether a draw tests an item.
-        taught_weights: of the draws, as in ``image_mean``.
-    """
+    """Return the mean over draws of a number that is no mean over items, such as a correlation (unit: item; see ``image_mean``)."""
     of_items, count = values.mean(0), int(tested.any(0).sum())
     if taught_weights is None or len(values) == 1:
         return Estimate.of(of_items, count)
@@ -201,17 +186,11 @@ def _overlap_factor(support: Bool[np.ndarray, "draws items"]) -> float:
     """Return by how much the bootstrap over D support sets is to be widened, as they overlap and are few.
 
     Let v be the variance of the accuracy from one support set to another, of which sets with an overlap c share the part c v. The mean
-    over the D sets varies by
+    over the D sets varies by V; of it the bootstrap sees B, as its divisor is D where D - 1 is unbiased:
 
-        V = v (1/D + c (1 - 1/D)) .
+        V = v (1/D + c (1 - 1/D)) ,   B = v (1 - c) (D - 1) / D² .
 
-    Among the D sets themselves only (1 - c) v is seen, and the bootstrap takes it with a divisor of D where D - 1 is unbiased, so that
-    it gives
-
-        B = v (1 - c) (D - 1) / D² .
-
-    The factor is sqrt(V / B) = sqrt((1/D + c (1 - 1/D)) / (1 - c) · D² / (D - 1)). It is 1 where all sets are the same one: then
-    nothing is seen of v.
+    The factor is sqrt(V / B); it is 1 where all sets are the same one: then nothing is seen of v.
     """
     taught, draws = support.astype(float), len(support)
     # Σ n_i² / Σ n_i, for an item in n_i sets, is how many sets hold a taught item on average: 1 + c (D - 1).
@@ -251,11 +230,7 @@ def of_images(
     taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
     validation: Bool[np.ndarray, " images"] | None = None,
 ) -> Estimate:
-    """Return k-shot accuracy on the pictures that are not taught (unit: image; see ``image_mean`` for the draws).
-
-    Those of ``validation`` (see ``teach``) are not tested either. The same ``support`` and weights for two models make their
-    difference a paired one.
-    """
+    """Return k-shot accuracy on the pictures that are neither taught nor of ``validation`` (unit: image; see ``image_mean``)."""
     models = teach(features, labels, support, classifier, validation)
     tested = ~support if validation is None else ~support & ~validation
     return image_mean(correct(models, features, labels), tested, weights, taught_weights)
@@ -276,3 +251,46 @@ def accuracy(
         across += correct(models, other, labels) / 2
     found = (image_mean(values, ~support, weights, taught_weights) for values in (same, across))
     return next(found), next(found)
+
+
+# ---- distribution shift: other drawings of a concept, other classes of a superclass -------------------------
+
+
+def nearest_in_other_style(features: Real[np.ndarray, "styles concepts dim"], weights: Float[np.ndarray, "draws concepts"]) -> Estimate:
+    """Return how often the most similar picture of the other style shows the same concept (cosine; unit: concept)."""
+    similarity = unit_rows(features[0]) @ unit_rows(features[1]).T
+    here = np.arange(len(similarity))
+    found = np.mean([similarity.argmax(1) == here, similarity.argmax(0) == here], axis=0)
+    return Estimate.of(weights @ found.astype(np.float32) / weights.sum(1), len(here))
+
+
+def to_other_classes(
+    features: Real[np.ndarray, "images dim"],
+    superclasses: np.ndarray,
+    source: Bool[np.ndarray, " images"],
+    support: Bool[np.ndarray, "draws images"],
+    weights: Float[np.ndarray, "draws_and_one images"],
+    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+) -> dict[str, Estimate]:
+    """Teach superclasses on some of their classes and test them on untaught pictures of these, and on the other classes (unit: image).
+
+    Args:
+        features, superclasses: of the pictures.
+        source: whether a picture's class is one of those taught; the others are the target.
+        support: which pictures each draw teaches, from ``supports(superclasses, shots, draws, rng, among=source)``.
+        weights, taught_weights: of the pictures and of the draws, as in ``image_mean``.
+
+    Returns:
+        ``source``, ``target``, and ``drop``, the paired difference between them.
+
+    Raises:
+        HumalignError: a picture of the target is taught, or one of the domains has nothing to test.
+    """
+    if (support & ~source).any():
+        raise HumalignError("a picture of the target classes is taught: draw the support among the source")
+    if source.all() or not (~support & source).any():
+        raise HumalignError("the source or the target has no picture to test: give more pictures, or fewer shots")
+    hits = correct(teach(features, superclasses, support), features, superclasses)
+    inside = image_mean(hits, ~support & source, weights, taught_weights)
+    beyond = image_mean(hits, np.broadcast_to(~source, support.shape), weights, taught_weights)
+    return {"source": inside, "target": beyond, "drop": inside - beyond}

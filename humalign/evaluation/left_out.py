@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Real
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, RepeatedKFold
 
-from humalign.data.judgments import ByObject, cosine_similarities, number
+from humalign.data.judgments import Answered, ByObject, cosine_similarities, floats, number
 from humalign.errors import HumalignError
 from humalign.evaluation import people
 from humalign.evaluation.scores import Estimate, resamples
@@ -56,8 +58,7 @@ def unseen_images(
         answers: about all images.
         judged: similarities of all pairs, by people or by an embedding of their answers.
         folds: training and test images.
-        draws: of the bootstrap.
-        seed: of the bootstrap; an image is drawn as often in every fold.
+        draws, seed: of the bootstrap; an image is drawn as often in every fold.
         beside: further features of all images by their stage, to which no answer was fitted.
 
     Returns:
@@ -80,7 +81,8 @@ def unseen_images(
             if stage == "teacher":
                 similar["accuracy-dot"] = probabilities(x, rows.triplets)
                 matrices["rsa-own-spearman"] = people.dot_similarity(x)
-            made = {metric: _all_draws(people.accuracy(each, rows, drawn)) for metric, each in similar.items()}
+            right = {metric: people.accuracy(each, rows, drawn) for metric, each in similar.items()}
+            made = {metric: np.concatenate([[each.value], each.draws]) for metric, each in right.items()}
             made |= {metric: people.matrix_agreement(each, truth, drawn) for metric, each in matrices.items()}
             for metric, each in made.items():
                 found.setdefault(stage, {}).setdefault(metric, []).append(each)
@@ -91,10 +93,6 @@ def unseen_images(
         }
         for stage, several in found.items()
     }
-
-
-def _all_draws(estimate: Estimate) -> np.ndarray:
-    return np.concatenate([[estimate.value], estimate.draws])
 
 
 def leave_three_out(
@@ -112,12 +110,9 @@ def leave_three_out(
     them, at one fit for every three groups that an answer spans.
 
     Args:
-        features: of all images.
-        answers: about them.
+        features, answers, weights: of, and about, all images.
         fit: makes a teacher of the images that are true in a mask.
-        groups: of images.
-        weights: of the images.
-        seed: of the groups.
+        groups, seed: of images, and of how they are drawn.
         beside: further features of all images by their stage, to which no answer was fitted.
 
     Returns:
@@ -127,10 +122,6 @@ def leave_three_out(
 
     Raises:
         HumalignError: fewer than four groups, or more than images.
-
-    Example:
-        ``answers = ByObject.of(choices, len(features))``, then
-        ``leave_three_out(features, answers, lambda kept: AffineTeacher(pull=0.1).fit(features[kept], answers[kept]), 6, weights, 0)``.
     """
     places = (fit(kept).transform(features) for _, kept in three_left_out(answers, groups, seed))
     return placed_three_out(features, places, answers, groups, weights, seed, beside)
@@ -176,3 +167,41 @@ def placed_three_out(
         cosines["teacher"][rows] = cosine_similarities(placed, asked)
         cosines["teacher-dot"][rows] = probabilities(placed, asked)
     return {stage: people.accuracy(each, answers, weights) for stage, each in cosines.items()}
+
+
+def held_out_agreement(
+    teacher: AffineTeacher,
+    features: Real[np.ndarray, "objects dim"],
+    choices: Answered,
+    groups: int = 6,
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score every answer by a teacher that was fitted to other objects than its three: odd-one-out accuracy (unit: object).
+
+    Args:
+        teacher: whose settings are used; it is not fitted.
+        features: one row an object.
+        choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
+        groups: of objects, three of which are left out of a fit at a time.
+        draws, seed: of the bootstrap; the seed also of the groups.
+
+    Returns:
+        ``value``, ``low`` and ``high`` (95 %) and ``answers`` of the rows ``base``, the features as they are;
+        ``base-centred``, which needs no answers; ``teacher``; and ``teacher - base-centred``, what the answers bring.
+
+    Raises:
+        HumalignError: features or choices that cannot be, fewer than four groups, or no answer outside three of them.
+    """
+    features = floats(features)
+    answers, weights = ByObject.of(choices, len(features)), resamples(len(features), draws, seed)
+
+    def fit(kept: Bool[np.ndarray, " objects"]) -> AffineTeacher:
+        return clone(teacher).fit(features[kept], answers[kept])
+
+    found = leave_three_out(features, answers, fit, groups, weights, seed)
+    centred = people.accuracy(cosine_similarities(features - features.mean(0), answers.triplets), answers, weights)
+    rows = {"base": found["teacher-base"], "base-centred": centred, "teacher": found["teacher"]}
+    rows["teacher - base-centred"] = found["teacher"] - centred
+    table = {name: (each.value, *each.interval(), each.n) for name, each in rows.items()}
+    return pd.DataFrame.from_dict(table, orient="index", columns=["value", "low", "high", "answers"])

@@ -6,12 +6,13 @@ Every function returns estimates with their bootstrap draws; the unit that is re
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Real
+from jaxtyping import Float, Int, Real
 from scipy.special import softmax
+from scipy.stats import rankdata
 
 from humalign.data.judgments import (
     PAIRS,
@@ -29,7 +30,7 @@ from humalign.errors import HumalignError
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.odd_one_out import triplet_mean, triplet_means
 from humalign.evaluation.rsa import correlations
-from humalign.evaluation.scores import Estimate, resamples
+from humalign.evaluation.scores import Estimate, jackknifed, resamples
 
 # Equal steps of confidence from chance to certainty.
 BINS = np.linspace(1 / 3, 1, 9)
@@ -109,10 +110,10 @@ def repeated(probabilities: Real[np.ndarray, "m 3"], choices: Choices, weights: 
     """Compare choice distributions with the shares of people on repeated triplets: Pearson of shares and of entropies (unit: triplet)."""
     probabilities = check_shares(probabilities, len(choices))
     each = {"share-pearson": (probabilities, choices.shares), "entropy-pearson": (entropy(probabilities), entropy(choices.shares))}
-    return {name: Estimate.of(_pearson(np.atleast_2d(a.T), np.atleast_2d(b.T), weights), len(choices)) for name, (a, b) in each.items()}
+    return {name: Estimate.of(pearson(np.atleast_2d(a.T), np.atleast_2d(b.T), weights), len(choices)) for name, (a, b) in each.items()}
 
 
-def _pearson(x: Real[np.ndarray, "columns m"], y: Real[np.ndarray, "columns m"], weights: Float[np.ndarray, "draws m"]) -> np.ndarray:
+def pearson(x: Real[np.ndarray, "columns m"], y: Real[np.ndarray, "columns m"], weights: Float[np.ndarray, "draws m"]) -> np.ndarray:
     """Return Pearson's correlation over all columns together, under each row of weights."""
     w = weights.astype(float)
     total = w.sum(1) * len(x)
@@ -194,3 +195,66 @@ def across_people_and_images(
     images_alone = np.array([correlation(everybody, drawn) for drawn in drawn_pairs])
     people_alone = np.array([correlation(mean, every_image) for mean in means])
     return Estimate.of(together, len(similarity), images_alone, people_alone)
+
+
+# ---- one person at a time, scored as models are --------------------------------------------------------------
+# A person's score against the mean of the others is a reference level, not an upper limit: that mean is more reliable than any of them.
+
+
+def ceilings(matrices: Real[np.ndarray, "people n n"], draws: int, seed: int) -> dict[str, Estimate]:
+    """Return the noise ceilings of similarity judgments: each person against the others' mean, and against everybody's (unit: person).
+
+    Raises:
+        HumalignError: fewer than three people.
+    """
+    i, j = np.triu_indices(matrices.shape[1], k=1)
+
+    def statistics(pairs: Float[np.ndarray, "people pairs"]) -> Float[np.ndarray, " bounds"]:
+        total = pairs.sum(0)
+        each = [[np.corrcoef(rankdata(own), rankdata(mean))[0, 1] for mean in (total - own, total)] for own in pairs]
+        return np.asarray(np.mean(each, axis=0))
+
+    return _of_people(("rsa-lower", "rsa-upper"), statistics, matrices[:, i, j], draws, seed)
+
+
+def left_out(
+    matrices: Real[np.ndarray, "people n n"], tests: Sequence[Int[np.ndarray, " _"]], draws: int, seed: int
+) -> dict[str, Estimate]:
+    """Score each person against the mean of the others, as a model is scored against the mean of all (unit: person).
+
+    Args:
+        matrices: dissimilarities of all pairs of images, by person.
+        tests: the images of each test: those left out of a fold, or all.
+        draws, seed: of the bootstrap.
+
+    Returns:
+        ``accuracy``, on the pair of each triplet that the others' mean puts nearest, and ``rsa-spearman``: means over tests.
+
+    Raises:
+        HumalignError: fewer than three people.
+    """
+
+    def statistics(people: Real[np.ndarray, "people n n"]) -> Float[np.ndarray, " metrics"]:
+        return np.asarray(np.mean([_of_one(own, np.delete(people, person, axis=0), tests) for person, own in enumerate(people)], axis=0))
+
+    return _of_people(("accuracy", "rsa-spearman"), statistics, matrices, draws, seed)
+
+
+def _of_one(own: Float[np.ndarray, "n n"], others: Real[np.ndarray, "others n n"], tests: Sequence[Int[np.ndarray, " _"]]) -> np.ndarray:
+    """Return one person's accuracy and rank correlation: means over tests."""
+    mean, found = others.mean(0), []
+    for images in tests:
+        cut = np.ix_(images, images)
+        asked = group_choices(mean[cut][None])
+        pairs = np.triu_indices(len(images), k=1)
+        right = float(agreement(pair_values(-own[cut], asked.triplets), asked.shares).mean())
+        found.append([right, np.corrcoef(rankdata(own[cut][pairs]), rankdata(mean[cut][pairs]))[0, 1]])
+    return np.asarray(np.mean(found, axis=0))
+
+
+def _of_people(
+    metrics: tuple[str, ...], statistics: Callable[[np.ndarray], np.ndarray], people: Real[np.ndarray, "people ..."], draws: int, seed: int
+) -> dict[str, Estimate]:
+    if len(people) < 3:
+        raise HumalignError(f"judgments of {len(people)} people: how people agree can be told of three or more")
+    return dict(zip(metrics, jackknifed(statistics, people, resamples(len(people), draws, seed)), strict=True))

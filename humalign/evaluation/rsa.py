@@ -122,15 +122,10 @@ def with_people(
     so that drawing people with repetition shifts no number, as it does that of a mean matrix. Matrices are ranked before they are
     averaged, which gives the greatest mean (Nili et al., 2014, A toolbox for representational similarity analysis).
 
-    Args:
-        models: dissimilarities by each model.
-        people: dissimilarities by each person.
-        things_weights: from ``resamples``.
-        people_weights: from ``resamples``, as many draws.
-        ceilings: whether to take them too, which is most of the work.
+    Models and people are given by their dissimilarities, the weights by ``resamples``; ``ceilings`` are most of the work.
 
     Returns:
-        The name of each model, and of the ceilings ``lower`` and ``upper`` (units: thing and person).
+        By the name of each model, and of the ceilings ``lower`` and ``upper`` (units: thing and person).
 
     Raises:
         HumalignError: a matrix that is not finite or constant, or of other things.

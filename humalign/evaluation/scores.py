@@ -141,22 +141,17 @@ def one(frame: pd.DataFrame, **where: Any) -> pd.Series:
 class Estimate:
     """A number, the same number on every bootstrap draw, and how many items it was counted on.
 
-    Where a number depends on pairs of drawn units (a person and a triplet, two images), what is peculiar to a pair varies in the draws
-    three times as much as it does from sample to sample: with the one unit, with the other, and with both. ``alone`` then holds the same
-    draws with one unit drawn at a time, which have it once each, so that twice their variances less that of all together has it once.
-
-    Attributes:
-        value: the number itself.
-        draws: with all units drawn.
-        n: items.
-        alone: by unit, with that one drawn and the others as they are; none where a draw counts nothing more than once.
+    A two-way bootstrap, of persons and triplets or of two images, counts the interaction of a pair three times. ``alone`` then holds the
+    draws of one unit at a time, which count it once each: Var = 2 ΣVar(one-way) - Var(two-way).
 
     Source: Owen (2007), The pigeonhole bootstrap; Schütt et al. (2023), Statistical inference on representational geometries.
     """
 
-    value: float
-    draws: Float[np.ndarray, " draws"]
-    n: int
+    value: float  #: the number itself.
+    draws: Float[np.ndarray, " draws"]  #: with all units drawn.
+    n: int  #: items.
+    #: by unit, with that one drawn and the others as they are; none where a draw counts nothing more than
+    #: once.
     alone: tuple[Float[np.ndarray, " draws"], ...] = ()
 
     @classmethod
@@ -235,11 +230,6 @@ def resamples(units: int, draws: int, seed: int) -> Float[np.ndarray, "draws_and
     """
     counts = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=draws)
     return np.concatenate([np.ones((1, units)), counts]).astype(np.float32)
-
-
-def empty(task: str, split: str, metric: str, evidence: str) -> Score:
-    """Return a score that cannot honestly be given; the chapter that shows it says why."""
-    return Score(task, split, metric, np.nan, np.nan, np.nan, 0, evidence)
 
 
 def disagreements(fresh: pd.DataFrame, recorded: pd.DataFrame, tolerance: float) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 import typing
@@ -13,12 +12,13 @@ from typing import Any
 
 import yaml
 
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, nearest
 from humalign.profiles import consistent
 from humalign.profiles.schema import Profile, Student, Teacher, Within
 
-__all__ = ["Profile", "Student", "Teacher", "as_settings", "changed", "load", "names", "parse"]
+__all__ = ["Profile", "Student", "Teacher", "as_settings", "changed", "load", "names", "parse", "section"]
 
+Kind = typing.TypeVar("Kind")
 FOLDER = files("humalign.profiles")
 ENDINGS = (".yaml", ".yml")
 # What a file without this says is inherited from, and no run of its own.
@@ -61,9 +61,8 @@ def load(name: str) -> Profile:
         path = Path(name)
         return parse(path.stem, _read(path), str(path.resolve()))
     if name not in names():
-        close = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names())}"
-        raise HumalignError(f"unknown profile {name!r}: {hint}; or give the path of a file of your own, mine.yaml")
+        hint = f"{nearest(name, names())}; or give the path of a file of your own, mine.yaml"
+        raise HumalignError(f"unknown profile {name!r}: {hint}")
     return parse(name, _ours(name))
 
 
@@ -80,6 +79,12 @@ def parse(name: str, settings: Any, source: str = "") -> Profile:
     for line in consistent.faults(profile):
         raise HumalignError(f"{where}: {line}")
     return profile
+
+
+def section(kind: type[Kind], given: Any, where: str) -> Kind:
+    """Make a section of settings of a mapping, each value checked by its type; ``where`` begins what is said of a fault."""
+    found: Kind = _build(kind, given, where, "")
+    return found
 
 
 def changed(profile: Profile, **sections: Any) -> Profile:
@@ -151,10 +156,8 @@ def _build(kind: Any, given: Any, where: str, place: str) -> Any:
     wanted, prefix = typing.get_type_hints(kind, include_extras=True), f"{place}." if place else ""
     for key in given:
         if key not in wanted:
-            close = difflib.get_close_matches(str(key), wanted, n=1)
-            known = sorted(set(wanted) - ({"name", "source"} if kind is Profile else set()))
-            hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}"
-            raise HumalignError(f"{where}: unknown key {f'{prefix}{key}'!r}: {hint}")
+            known = set(wanted) - ({"name", "source"} if kind is Profile else set())
+            raise HumalignError(f"{where}: unknown key {f'{prefix}{key}'!r}: {nearest(key, known)}")
     fields = {field.name: field for field in dataclasses.fields(kind)}
     missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in given]
     if missing:

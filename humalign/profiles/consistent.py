@@ -19,9 +19,8 @@ NAMED: dict[str, tuple[str, ...]] = {
     "triplets.space": ("backbone", "teacher"),
     "students.head": ("official", "centre"),
     "students.scored": ("everything", "judgments"),
-    "distillation.objective": (
-        *("jsd", "kl", "contrastive"),
-        *("jsd-normalised", "kl-normalised", "contrastive-normalised"),
+    "distillation.objective": tuple(
+        f"{loss}{scaled}" for scaled in ("", "-normalised") for loss in ("jsd", "kl", "contrastive")
     ),
     "compute.precision": ("float32", "bfloat16"),
 }
@@ -105,74 +104,51 @@ def _of_students(profile: Profile) -> Iterator[str]:
     names = profile.backbones
     if len(set(names)) < len(names):
         yield f"students: {max(names, key=names.count)} stands twice: name each backbone once"
+    parts = profile.labeller.parts if profile.teachers else None
     for student in profile.students:
+        name = student.backbone
         if student.frozen and student.trained:
-            yield (
-                f"students.frozen = {student.frozen} and students.trained = {student.trained} of"
-                f" {student.backbone}: give one of them"
-            )
+            both = f"students.frozen = {student.frozen} and students.trained = {student.trained}"
+            yield f"{both} of {name}: give one of them"
         if student.head == "centre" and not (student.frozen or student.trained):
-            yield (
-                f"students.head = 'centre' of {student.backbone}: the mean is that of features before"
-                " training: freeze blocks, or take head: official"
-            )
-        parts = profile.labeller.parts if profile.teachers else None
+            mend = "the mean is that of features before training: freeze blocks, or take head: official"
+            yield f"students.head = 'centre' of {name}: {mend}"
         lacking = [kind for kind in student.parts if not getattr(parts, kind, False)]
         if parts and (lacking or not student.parts):
             has = _listed([kind for kind in ("all", "folds", "halves", "held") if getattr(parts, kind)])
-            yield (
-                f"students.parts = {list(student.parts)} of {student.backbone}: the last teacher has the"
-                f" parts {has}"
-            )
+            yield f"students.parts = {list(student.parts)} of {name}: the last teacher has the parts {has}"
 
 
-def _relations(profile: Profile) -> Iterator[tuple[bool, str]]:
+def _relations(profile: Profile) -> list[tuple[bool, str]]:
+    """Return whether each relation of settings is at fault, and the line that says so."""
     taught, made, rows = profile.distillation, profile.simulated, profile.triplets
+    curves, mine, processes = profile.curves, profile.data.own, profile.compute.processes
     shares = made.group_share + made.subgroup_share + made.concept_share
-    yield profile.seed > LARGEST_SEED, f"seed = {profile.seed}: take {LARGEST_SEED} at most"
-    yield (
-        taught.warmup >= taught.steps,
-        f"distillation.warmup = {taught.warmup} of {taught.steps} steps: take fewer than there are",
-    )
-    for place, images in (
-        ("distillation.batch_images", taught.batch_images),
-        ("triplets.block_images", rows.block_images),
-    ):
-        yield images in (1, 2), f"{place} = {images}: take 3 or more, for a triplet has three, or 0"
-    yield rows.clusters < 2, "triplets.clusters = 1: take 2 or more: borders are between clusters"
-    yield (
-        rows.block_images > 0 and rows.number < taught.batch_triplets,
-        f"triplets.number = {rows.number}: fewer than distillation.batch_triplets = {taught.batch_triplets},"
-        " of which one block is made",
-    )
-    yield (
-        abs(shares - 1) > 1e-6,
-        f"simulated.group_share, subgroup_share and concept_share add up to {shares:g}: make it 1",
-    )
-    yield (
-        made.people_per_triplet > made.people,
-        f"simulated.people_per_triplet = {made.people_per_triplet}: there are simulated.people = {made.people}",
-    )
-    mine = profile.data.own
-    yield (
-        "own" in profile.data.judged and not (mine.pictures and mine.answers),
-        "data.own: name the folder of the judged pictures and the file of the answers: {pictures: ..., answers: ...}",
-    )
-    curves = profile.curves
-    yield (
-        curves.seeds > 0 and curves.every > min(curves.steps, curves.sparse_steps),
-        f"curves.every = {curves.every}: no point lies within {min(curves.steps, curves.sparse_steps)} steps",
-    )
-    shots, labelled = max(profile.evaluation.shots), profile.data.labelled_images
-    yield shots >= labelled, f"evaluation.shots = {shots}: there are data.labelled_images = {labelled} of all classes"
-    processes = profile.compute.processes
-    yield (
-        taught.batch_triplets < processes,
-        f"compute.processes = {processes}: each needs a row of distillation.batch_triplets = {taught.batch_triplets}",
-    )
-    yield profile.threads > MOST_THREADS, f"threads = {profile.threads}: take as many as the processor has cores"
-    draws = profile.evaluation.bootstrap_draws
-    yield draws < 2, f"evaluation.bootstrap_draws = {draws}: take 2 or more: an interval has two ends"
+    few = min(curves.steps, curves.sparse_steps)
+    shots, labelled, draws = max(profile.evaluation.shots), profile.data.labelled_images, profile.evaluation.bootstrap_draws
+    least_three = "take 3 or more, for a triplet has three, or 0"
+    batch = f"distillation.batch_triplets = {taught.batch_triplets}"
+    return [
+        (profile.seed > LARGEST_SEED, f"seed = {profile.seed}: take {LARGEST_SEED} at most"),
+        (taught.warmup >= taught.steps,
+         f"distillation.warmup = {taught.warmup} of {taught.steps} steps: take fewer than there are"),
+        (taught.batch_images in (1, 2), f"distillation.batch_images = {taught.batch_images}: {least_three}"),
+        (rows.block_images in (1, 2), f"triplets.block_images = {rows.block_images}: {least_three}"),
+        (rows.clusters < 2, "triplets.clusters = 1: take 2 or more: borders are between clusters"),
+        (rows.block_images > 0 and rows.number < taught.batch_triplets,
+         f"triplets.number = {rows.number}: fewer than {batch}, of which one block is made"),
+        (abs(shares - 1) > 1e-6,
+         f"simulated.group_share, subgroup_share and concept_share add up to {shares:g}: make it 1"),
+        (made.people_per_triplet > made.people,
+         f"simulated.people_per_triplet = {made.people_per_triplet}: there are simulated.people = {made.people}"),
+        ("own" in profile.data.judged and not (mine.pictures and mine.answers),
+         "data.own: name the folder of the judged pictures and the file of the answers: {pictures: ..., answers: ...}"),
+        (curves.seeds > 0 and curves.every > few, f"curves.every = {curves.every}: no point lies within {few} steps"),
+        (shots >= labelled, f"evaluation.shots = {shots}: there are data.labelled_images = {labelled} of all classes"),
+        (taught.batch_triplets < processes, f"compute.processes = {processes}: each needs a row of {batch}"),
+        (profile.threads > MOST_THREADS, f"threads = {profile.threads}: take as many as the processor has cores"),
+        (draws < 2, f"evaluation.bootstrap_draws = {draws}: take 2 or more: an interval has two ends"),
+    ]  # fmt: skip
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -101,9 +101,8 @@ def configured(text: str) -> str:
     address = str((config.get("repository") or {}).get("url") or "").rstrip("/")
     found = ADDRESS.fullmatch(address)
     if address and not found:
-        raise HumalignError(
-            f"repository.url is {address!r} in _config.yml: expected https://github.com/owner/name, or nothing"
-        )
+        wanted = "expected https://github.com/owner/name, or nothing"
+        raise HumalignError(f"repository.url is {address!r} in _config.yml: {wanted}")
     config["html"] |= dict.fromkeys(BUTTONS, bool(address))
     config["sphinx"]["config"]["repository"] = address
     if found and found["host"] == "github.com":  # where the workflow publishes
@@ -123,9 +122,7 @@ def below(toc: str, page: str, more: list[str]) -> str:
 
 def _stage(root: Path, notebooks: Path, runs: Mapping[str, Path], source: Path) -> Path:
     """Gather everything that the book is built from in one fresh folder."""
-    chapters = [
-        name.removeprefix("notebooks/") for name in pages(root / "_toc.yml") if name.startswith("notebooks/")
-    ]
+    chapters = [name.partition("/")[2] for name in pages(root / "_toc.yml") if name.startswith("notebooks/")]
     missing = [name for name in chapters if not (notebooks / f"{name}.ipynb").is_file()]
     if missing:
         what = "nothing has" if len(missing) == len(chapters) else f"chapter {missing[0]} has not"
@@ -134,9 +131,8 @@ def _stage(root: Path, notebooks: Path, runs: Mapping[str, Path], source: Path) 
     shutil.rmtree(source, ignore_errors=True)
     book = root / "book"
     staged = {root / name: source / name for name in SETTINGS}
-    staged |= {
-        path: source / "book" / path.relative_to(book) for pattern in PROSE for path in book.glob(pattern)
-    }
+    prose = [path for pattern in PROSE for path in book.glob(pattern)]
+    staged |= {path: source / "book" / path.relative_to(book) for path in prose}
     staged |= {notebooks / f"{name}.ipynb": source / "notebooks" / f"{name}.ipynb" for name in chapters}
     for path, target in staged.items():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -152,12 +148,8 @@ def _stage(root: Path, notebooks: Path, runs: Mapping[str, Path], source: Path) 
 
 def _fingerprint(source: Path) -> str:
     """Return a digest of all that the pages depend on: what is staged, and the docstrings that the API page shows."""
-    files = [
-        (str(path.relative_to(folder)), sha256(path))
-        for folder, pattern in ((source, "*"), (PACKAGE, "*.py"))
-        for path in sorted(folder.rglob(pattern))
-        if path.is_file()
-    ]
+    every = [(each, path) for each, form in ((source, "*"), (PACKAGE, "*.py")) for path in sorted(each.rglob(form))]
+    files = [(str(path.relative_to(folder)), sha256(path)) for folder, path in every if path.is_file()]
     return fingerprint(files, versions())
 
 
@@ -167,39 +159,22 @@ def _build(source: Path, book: Path) -> None:
     for leftover in book.glob(f"{BUILDING}*"):  # of a run that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=BUILDING, dir=book) as out:
-        command = [
-            sys.executable,
-            "-c",
-            BUILDER,
-            "build",
-            str(source),
-            "--path-output",
-            out,
-            "-W",
-            "--keep-going",
-        ]
-        here = {
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
-        }
-        with processes.child(
-            command, here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as started:
+        options = ["--path-output", out, "-W", "--keep-going"]
+        command = [sys.executable, "-c", BUILDER, "build", str(source), *options]
+        here = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
+        said_to: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with processes.child(command, {"PYTHONPATH": here}, **said_to) as started:
             assert started.stdout
             said = started.stdout.read()
             status = started.wait()
         text = re.sub(r"\x1b\[[0-9;]*m", "", said)
         (book / "build.log").write_text(text)
-        warnings = [
-            line.replace(f"{source}/", "")
-            for line in text.splitlines()
-            if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)
-        ]
+        bad = [line for line in text.splitlines() if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
+        warnings = [line.replace(f"{source}/", "") for line in bad]
         if status and ("No space left" in text or shutil.disk_usage(book).free < NO_ROOM):
             raise write_error(book / "html", OSError(errno.ENOSPC, "the disk is full"))
         if status or warnings:
             shown = "; ".join(warnings[:3]) or (text.strip().splitlines() or ["no output"])[-1]
             more = f" (and {len(warnings) - 3} more)" if len(warnings) > 3 else ""
-            raise HumalignError(
-                f"the book does not build cleanly: {shown}{more}; the log is {book / 'build.log'}"
-            )
+            raise HumalignError(f"the book does not build cleanly: {shown}{more}; the log is {book / 'build.log'}")
         (Path(out) / "_build" / "html").rename(book / "html")

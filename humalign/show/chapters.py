@@ -32,9 +32,7 @@ def chapters() -> list[str]:
     """Return the notebooks of the book, in order."""
     found = [path.name for path in notebooks.chapters(ROOT / "notebooks")]
     if not found:
-        raise HumalignError(
-            f"no notebooks under {ROOT}: run from a clone of the repository, installed with `make setup`"
-        )
+        raise HumalignError(f"no notebooks under {ROOT}: run from a clone of the repository, installed with `make setup`")
     return found
 
 
@@ -43,15 +41,10 @@ def chapters() -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """A run as the chapters show it.
+    """A run as the chapters show it."""
 
-    Attributes:
-        run: the one that is open, or a recorded one.
-        scores: its table; without rows where there is none yet.
-    """
-
-    run: Opened
-    scores: pd.DataFrame
+    run: Opened  #: the one that is open, or a recorded one.
+    scores: pd.DataFrame  #: its table; without rows where there is none yet.
 
     @property
     def settings(self) -> Profile:
@@ -66,11 +59,8 @@ class Shown:
     @property
     def said(self) -> str:
         """Where its numbers are from, in a few words."""
-        return (
-            origins.said(self.path)
-            if self.run.scored()
-            else "no run: none is recorded yet, and none was computed here"
-        )
+        lacking = "no run: none is recorded yet, and none was computed here"
+        return origins.said(self.path) if self.run.scored() else lacking
 
 
 def check_parameters(namespace: Mapping[str, Any]) -> None:
@@ -85,13 +75,8 @@ def check_parameters(namespace: Mapping[str, Any]) -> None:
     for cell in namespace.get("In", ()):
         if not cell.startswith("# Parameters"):
             continue
-        targets = [
-            each
-            for node in ast.walk(ast.parse(cell))
-            if isinstance(node, ast.Assign)
-            for each in node.targets
-        ]
-        for name in [each.id for each in targets if isinstance(each, ast.Name)]:
+        assigned = [node for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Assign)]
+        for name in (each.id for node in assigned for each in node.targets if isinstance(each, ast.Name)):
             if name not in PARAMETERS:
                 raise HumalignError(f"unknown parameter {name!r}: {nearest(name, PARAMETERS)}")
 
@@ -193,10 +178,7 @@ NOTEBOOKS = Step(
     files=(
         "notebooks/*.ipynb",
         "book/recorded/*.csv",
-        "book/recorded/*/scores.csv",
-        "book/recorded/*/provenance.json",
-        "book/recorded/*/steps.json",
-        "book/recorded/*/illustrations.json",
+        *(f"book/recorded/*/{name}" for name in ("scores.csv", "provenance.json", "steps.json", "illustrations.json")),
     ),
 )
 # The whole chain, down to the executed chapters.

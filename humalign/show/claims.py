@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from humalign.show import cells, gains, links, published
+from humalign.show import arrows, cells, published
+from humalign.show.arrows import Gain
 from humalign.show.cells import Table
-from humalign.show.gains import Gain
-from humalign.show.sentences import NATS
+from humalign.show.sentences import unit
 from humalign.show.stages import STAGES, WITHOUT_JUDGMENTS, in_percent, name
 
 VERDICTS = YES, SMALLER, MIXED, NO, OPPOSITE, UNTESTED = "yes", "smaller", "mixed", "no", "opposite", "not tested"
@@ -24,23 +24,14 @@ TRUSTED = ("paper", "note", "code")
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """One claim.
+    """One claim."""
 
-    Attributes:
-        says: what the paper says, in a sentence.
-        numbers: which of its published numbers belong to it; none where it gives none.
-        measures: names in ``gains.MEASURES`` that test it here.
-        page: where the book shows more.
-        over: the baselines of which the best is the reference.
-        lacking: what would test it, but is not at hand.
-    """
-
-    says: str
-    numbers: Mapping[str, Any]
-    measures: Sequence[str]
-    page: str
-    over: Sequence[str] = WITHOUT_JUDGMENTS
-    lacking: str = ""
+    says: str  #: what the paper says, in a sentence.
+    numbers: Mapping[str, Any]  #: which of its published numbers belong to it; none where it gives none.
+    measures: Sequence[str]  #: names in ``gains.MEASURES`` that test it here.
+    page: str  #: where the book shows more.
+    over: Sequence[str] = WITHOUT_JUDGMENTS  #: the baselines of which the best is the reference.
+    lacking: str = ""  #: what would test it, but is not at hand.
 
 
 THINGS = {"task": "odd-one-out", "split": "THINGS", "trust": TRUSTED}
@@ -124,7 +115,7 @@ def table(scores: pd.DataFrame, caption: str = "What the paper says, and what th
             "verdict": f"{word}\n[more]({claim.page}.html)",
         })
     scored = pd.concat(every) if every else scores.iloc[:0]
-    return Table(pd.DataFrame(rows), caption, foot=links.line(scored, __name__, "table"))
+    return Table(pd.DataFrame(rows), caption, foot=cells.links(scored, __name__, "table"))
 
 
 def gain_said(gain: Gain, risen: float | None = None) -> str:
@@ -149,13 +140,11 @@ def _over(difference: pd.Series, *more: str) -> str:
 
 
 def _amount(difference: pd.Series) -> str:
-    metric = str(difference["metric"])
-    unit = " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
-    return cells.rounded(difference) + unit
+    return cells.rounded(difference) + unit(str(difference["metric"]))
 
 
 def _gains(scores: pd.DataFrame, claim: Claim) -> list[Gain]:
-    return [gain for measure in claim.measures for gain in gains.of(scores, measure, claim.over)]
+    return [gain for measure in claim.measures for gain in arrows.gains_of(scores, measure, claim.over)]
 
 
 def _numbers(claim: Claim) -> list[str]:
@@ -221,4 +210,4 @@ def counterparts(caption: str = "What the paper shows, and its counterpart here"
     rows = [{"the paper shows": what, "known from": trust, "here": f"[{said}]({page}.html)"}
             for what, trust, page, said in PAPER]
     note = "Known from: " + "; ".join(f"{trust}, {published.TRUST[trust]}" for trust in TRUSTED) + "."
-    return Table(pd.DataFrame(rows), caption, note, foot=links.line(None, __name__, "counterparts"))
+    return Table(pd.DataFrame(rows), caption, note, foot=cells.links(None, __name__, "counterparts"))

@@ -16,10 +16,10 @@ from matplotlib.ticker import FuncFormatter
 
 from humalign.chain import origins
 from humalign.chain.price import BLOCKS, DECAY, SIDE, STEPS, WEIGHTS
-from humalign.chain.scoring.price_table import CENTRED_TOO, CHOSEN, place_of
+from humalign.chain.scoring.price import CENTRED_TOO, CHOSEN, place_of
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import one, pick, read
-from humalign.show import cells, links, sentences
+from humalign.show import cells, sentences
 from humalign.show.drawing import DOTTED, HOVER, LETTERS, POINT, STYLE, WIDTH, Drawing, look, wrapped
 from humalign.show.panels import finish
 
@@ -89,16 +89,11 @@ def listing(table: pd.DataFrame, caption: str = "") -> cells.Table:
     for each in undominated(table).to_dict("records"):
         at = (each["knob"], each["x"])
         lost = corrupted.loc[[at]].iloc[0] if at in corrupted.index else None
-        rows.append(
-            {
-                "student": called(each),
-                "RSA": cells.number(each["rsa"], between="\n{}"),
-                "few-shot, points": cells.number(each["change"], between="\n{}"),
-                "corrupted, points": cells.EMPTY if lost is None else cells.number(lost, between="\n{}"),
-            }
-        )
-        shown += [each["rsa"], each["change"], *([] if lost is None else [lost])]
-    return cells.Table(pd.DataFrame(rows), caption, foot=links.line(pd.DataFrame(shown), __name__, "listing"))
+        measured = {"RSA": each["rsa"], "few-shot, points": each["change"], "corrupted, points": lost}
+        written = {k: cells.EMPTY if v is None else cells.number(v, between="\n{}") for k, v in measured.items()}
+        rows.append({"student": called(each)} | written)
+        shown += [row for row in measured.values() if row is not None]
+    return cells.Table(pd.DataFrame(rows), caption, foot=cells.links(pd.DataFrame(shown), __name__, "listing"))
 
 
 # ---- the figure --------------------------------------------------------------------------------------------

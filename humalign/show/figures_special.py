@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter
 from humalign.data.emoji import STYLES, EmojiImages, concepts
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation.scores import one, pick
-from humalign.show import links
+from humalign.show import cells
 from humalign.show.cells import number
 from humalign.show.drawing import DOTTED, POINT, STYLE, WIDTH, Drawing, look
 from humalign.show.figures import panel
@@ -51,7 +51,7 @@ def pictures(names: Sequence[str]) -> Drawing:
             axes.imshow(np.asarray(drawings[known.index(name)]))
             axes.set_title(name if style == STYLES[0] else "", loc="center")
     figure.said = f"Drawings of {', '.join(names)}, each in the styles {' and '.join(STYLES)}."
-    figure.foot = links.line(None, __name__, "pictures")
+    figure.foot = cells.links(None, __name__, "pictures")
     return figure
 
 

@@ -159,7 +159,7 @@ def normalise(path: Path) -> None:
     """Rewrite an executed notebook so that the same results make the same bytes.
 
     What no reader needs goes: times of execution, papermill's notes, messages on stderr, and the sight of parameters that
-    a run has replaced. Counts of execution stay, so that ``unexecuted`` can still object to them.
+    a run has replaced. Counts of execution stay: tests object to gaps in them.
     """
     import nbformat
 
@@ -180,15 +180,6 @@ def normalise(path: Path) -> None:
 
 def _tags(cell: Any) -> list[str]:
     return list(cell.metadata.get("tags", []))
-
-
-def unexecuted(path: Path) -> list[int]:
-    """Return the positions (from 0) of the code cells that were not executed, or not in their order."""
-    import nbformat
-
-    notebook: Any = nbformat.read(path, as_version=4)
-    code = [(position, cell) for position, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    return [position for count, (position, cell) in enumerate(code, 1) if cell.execution_count != count]
 
 
 def main(folder: Path = Path("notebooks")) -> int:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from humalign.errors import HumalignError
-from humalign.show import cells, links, stages
+from humalign.show import cells, stages
 from humalign.show.drawing import BAND, DASHED, DOTTED, HOVER, LETTERS, POINT, Drawing, look, wrapped
 from humalign.show.stages import WHO, in_order, in_percent
 
@@ -147,7 +147,7 @@ def frame(
 def finish(figure: Drawing, rows: pd.DataFrame, evidence: str, said: str, made: tuple[str, str]) -> None:
     """Give a figure its words and its line of links."""
     figure.said = f"{said}. {evidence}."
-    figure.foot = links.line(rows, *made, said=evidence)
+    figure.foot = cells.links(rows, *made, said=evidence)
 
 
 def read_out(panel: Panel) -> str:

@@ -1,4 +1,4 @@
-"""Photographs of things in a page: small and inline where they are at hand, else a name in a frame."""
+"""Photographs of things in a page: small and inline, or a name in a frame; and what a run left for its pictures."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import base64
 import functools
 import html
 import io
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from matplotlib import colormaps
 from PIL import Image
 
-from humalign.chain import sets
+from humalign.chain import origins, sets
 from humalign.data import registry
 from humalign.errors import HumalignError, nearest
-from humalign.show import links
+from humalign.show import cells
 from humalign.show.drawing import INK, look
 
 # With this set to NAMES no photograph is drawn: what is committed holds none.
@@ -43,7 +45,7 @@ class Picture:
     def _repr_html_(self) -> str:
         from humalign.show import pictures  # which is made of these pieces
 
-        foot = links.line(None, getattr(pictures, self.function).__module__, self.function)
+        foot = cells.links(None, getattr(pictures, self.function).__module__, self.function)
         note = f'<p class="hp-note">{html.escape(self.note)}</p>' if self.note else ""
         style = STYLE.read_text("utf-8")
         return f'<style>\n{style}</style><div class="hp" lang="en">{self.body}{note}{foot}</div>'
@@ -93,9 +95,7 @@ def _encoded(path: str, side: int) -> str:
         with Image.open(path) as file:
             image = file.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError):
-        raise HumalignError(
-            f"{path} is no picture, or a damaged one: copy or fetch the photographs again"
-        ) from None
+        raise HumalignError(f"{path} is no picture, or a damaged one: copy or fetch the photographs again") from None
     edge = min(image.size)
     left, top = (image.width - edge) // 2, (image.height - edge) // 2
     square = image.resize((side, side), Image.Resampling.LANCZOS, (left, top, left + edge, top + edge))
@@ -160,11 +160,9 @@ def tag(text: str, stage: str) -> str:
 
 def heat(ranks: UInt8[np.ndarray, " pairs"], n: int) -> str:
     """Return a symmetric matrix of ranks as a data URI of a PNG, one pixel a pair, its diagonal highest."""
-    pairs = n * (n - 1) // 2
-    if len(ranks) != pairs:
-        raise HumalignError(
-            f"a rank matrix of {n} things has {pairs} pairs, found {len(ranks)}: make the illustrations again"
-        )
+    if len(ranks) != (pairs := n * (n - 1) // 2):
+        said = f"a rank matrix of {n} things has {pairs} pairs, found {len(ranks)}"
+        raise HumalignError(f"{said}: make the illustrations again")
     whole = np.full((n, n), 255, dtype=np.uint8)
     whole[np.triu_indices(n, 1)] = ranks
     whole.T[np.triu_indices(n, 1)] = ranks
@@ -174,3 +172,62 @@ def heat(ranks: UInt8[np.ndarray, " pairs"], n: int) -> str:
         image.putpalette(table.tobytes())
         image.save(made, "PNG", optimize=False)
         return "data:image/png;base64," + base64.b64encode(made.getvalue()).decode()
+
+
+# ---- what a run left for its pictures ----------------------------------------------------------------------
+
+FILE = "illustrations.json"  # beside its scores
+
+
+def of(shown: Any) -> dict[str, Any]:
+    """Return what a run left for its pictures.
+
+    Args:
+        shown: the run, as a chapter has it; or the path of its table of scores.
+
+    Raises:
+        HumalignError: the file is not there, or is damaged.
+    """
+    path = Path(getattr(shown, "path", shown)).with_name(FILE)
+    return _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@functools.lru_cache(maxsize=8)
+def _read(path: Path, changed: int) -> dict[str, Any]:
+    """Read a file; one that has changed since is read again."""
+    run = path.resolve().parent
+    recorded = run.parent == origins.RECORDED
+    make = f"`make record PROFILE={run.name}`" if recorded else f"`humalign run illustrations --profile {run.name}`"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found["rules"], found["triplets"]
+    except FileNotFoundError:
+        raise HumalignError(f"no {path}: {make} makes it") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        line = f"{path} is damaged ({type(error).__name__}): delete it, and {make} makes it again"
+        raise HumalignError(line) from None
+    return found
+
+
+def part(shown: Any, *names: str) -> Any:
+    """Return a part of the file, by the names that lead to it.
+
+    Raises:
+        HumalignError: the run has none of that name.
+    """
+    found: Any = of(shown)
+    for name in names:
+        if name not in found:
+            raise HumalignError(f"the run left no pictures of {name!r}: {nearest(name, list(found))}")
+        found = found[name]
+    return found
+
+
+def rule(shown: Any, name: str) -> str:
+    return f"Chosen by rule: {of(shown)['rules'][name]}. {note()}"
+
+
+def first_model(shown: Any, model: str, which: str) -> tuple[str, Any]:
+    """Return a model and its part of the file; the first student's where none is named."""
+    name = model or next(iter(part(shown, which)), "")
+    return name, part(shown, which, name)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from humalign.errors import HumalignError
-from humalign.show.illustrations import first, of, part, rule
-from humalign.show.photographs import Picture, at_hand, bar, card, colour, percent, said, tag, thumbnail
-from humalign.show.pictures_chain import diagram, followed, matrices, shares
+from humalign.show.photographs import Picture, at_hand, bar, card, colour, of, part, percent, rule, said, tag, thumbnail
+from humalign.show.photographs import first_model as first
+from humalign.show.pictures_chain import VICE, diagram, followed, matrices, shares
 from humalign.show.stages import LABELS, short
 
 __all__ = [
@@ -45,10 +45,6 @@ def _votes(one: Json) -> str:
     return f'<div class="hp-three">{"".join(cards)}</div>'
 
 
-def _spoken(one: Json) -> str:
-    return ", ".join(f"{said(name)} {vote}" for name, vote in zip(one["names"], one["votes"], strict=True))
-
-
 def triplets(shown: Any, which: str = "spread", n: int | None = None) -> Picture:
     """Draw triplets with people's votes; the one that most people chose as the odd one out has a heavy frame.
 
@@ -60,21 +56,15 @@ def triplets(shown: Any, which: str = "spread", n: int | None = None) -> Picture
     """
     blocks, spoken = [], []
     for one in part(shown, "triplets", which)[:n]:
-        most = max(one["votes"])
-        chances = {
-            f"{LABELS[stage]} ({short(one['model'])})": (stage, shares)
-            for stage, shares in one.get("chances", {}).items()
-        }
-        rows = {"model of people (VICE)": ("observer", one["vice"])} | chances if chances else {}
+        most, chances = max(one["votes"]), one.get("chances", {})
+        rows = {VICE: ("observer", one["vice"])} if chances else {}
+        rows |= {f"{LABELS[stage]} ({short(one['model'])})": (stage, each) for stage, each in chances.items()}
         head = f"{most} of {one['answers']} people agree"
         blocks.append(f'<div><p class="hp-head">{head}</p>{_votes(one)}{shares(rows, one["names"])}</div>')
-        spoken.append(f"{head}: {_spoken(one)}")
-    return Picture(
-        f'<div class="hp-grid">{"".join(blocks)}</div>',
-        "Which is the odd one out? " + "; ".join(spoken),
-        "triplets",
-        rule(shown, which),
-    )
+        votes = ", ".join(f"{said(name)} {vote}" for name, vote in zip(one["names"], one["votes"], strict=True))
+        spoken.append(f"{head}: {votes}")
+    said_all = f"Which is the odd one out? {'; '.join(spoken)}"
+    return Picture(f'<div class="hp-grid">{"".join(blocks)}</div>', said_all, "triplets", rule(shown, which))
 
 
 def levels(shown: Any) -> Picture:
@@ -87,21 +77,11 @@ def levels(shown: Any) -> Picture:
         ]
         title = f"{level.replace('-', ' ').capitalize()}: {LEVELS[level]}"
         odd_one = said(one["names"][int(np.argmax(one["votes"]))])
-        blocks.append(
-            f'<div><p class="hp-head">{title}</p><div class="hp-three">{"".join(cards)}</div></div>'
-        )
-        spoken.append(
-            f"{title}: {', '.join(map_names(one))}; the odd one out by a person's answer: {odd_one}"
-        )
+        blocks.append(f'<div><p class="hp-head">{title}</p><div class="hp-three">{"".join(cards)}</div></div>')
+        names = ", ".join(said(name) for name in one["names"])
+        spoken.append(f"{title}: {names}; the odd one out by a person's answer: {odd_one}")
     note = f"Heavy frame: the odd one out by one person's answer. {rule(shown, 'levels')}"
-    return Picture(
-        f'<div class="hp-grid hp-narrow">{"".join(blocks)}</div>', "; ".join(spoken), "levels", note
-    )
-
-
-def map_names(one: Json) -> list[str]:
-    """Return the names of a triplet as people write them."""
-    return [said(name) for name in one["names"]]
+    return Picture(f'<div class="hp-grid hp-narrow">{"".join(blocks)}</div>', "; ".join(spoken), "levels", note)
 
 
 def agreement(shown: Any) -> Picture:
@@ -145,10 +125,8 @@ def flipped(shown: Any, model: str = "", n: int = 4) -> Picture:
         ("agrees with the person only after alignment", "gained"), ("agreed only before", "lost"),
         ("agrees before and after", "both"), ("agrees neither before nor after", "neither"),
     ]  # fmt: skip
-    lines = "".join(
-        f'<tr><th scope="row">{label}</th><td>{base[key]}</td><td>{centred[key]}</td></tr>'
-        for label, key in rows
-    )
+    line = '<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>'
+    lines = "".join(line.format(label, base[key], centred[key]) for label, key in rows)
     table = (
         f'<table class="hp-counts"><caption>{short(name)}: {base["answers"]} answers about photographs that '
         "its teacher did not see"
@@ -170,23 +148,13 @@ def flipped(shown: Any, model: str = "", n: int = 4) -> Picture:
 
 def _chosen(one: Json) -> str:
     """Return a triplet with tags of who chose which as the odd one out."""
-    who = {
-        "person": int(np.argmax(one["votes"])),
-        **{stage: one["choices"][stage] for stage in ("base", "aligned")},
-    }
-    labels = {
-        "person": ("a person", "people"),
-        "base": (LABELS["base"], "base"),
-        "aligned": (LABELS["aligned"], "aligned"),
-    }
-    cards = [
-        card(
-            name,
-            "".join(tag(*labels[each]) for each, place in who.items() if place == at),
-            odd=who["person"] == at,
-        )
-        for at, name in enumerate(one["names"])
-    ]
+    person = int(np.argmax(one["votes"]))
+    chosen = [(person, "a person", "people")]
+    chosen += [(one["choices"][stage], LABELS[stage], stage) for stage in ("base", "aligned")]
+    cards = []
+    for at, name in enumerate(one["names"]):
+        tags = "".join(tag(text, stage) for place, text, stage in chosen if place == at)
+        cards.append(card(name, tags, odd=person == at))
     return f'<div class="hp-three">{"".join(cards)}</div>'
 
 
@@ -219,10 +187,8 @@ def map(shown: Any, model: str = "", which: int = 0) -> Picture:
     )
     panels = []
     for stage, xy in both.items():
-        label, dot = (
-            LABELS[after if stage == "aligned" else stage],
-            colour(after if stage == "aligned" else stage),
-        )
+        called = after if stage == "aligned" else stage
+        label, dot = LABELS[called], colour(called)
         placed = dict(zip(one["names"], ((xy - low) * scale + FACE / 2).tolist(), strict=True))
         points = "".join(
             f'<use href="#{stem}-{at}" x="{x - FACE / 2:.1f}" y="{y - FACE / 2:.1f}">{_title(each)}</use>'
@@ -285,6 +251,5 @@ def neighbours(shown: Any, model: str = "") -> Picture:
     )
     framed = "Heavy frame: among the five nearest by the published VICE, a model of people's answers."
     note = f"{framed} {rule(shown, 'neighbours')}"
-    return Picture(
-        f'<p class="hp-head">{words}</p>{"".join(rows)}', f"{short(name)}: {words}", "neighbours", note
-    )
+    body = f'<p class="hp-head">{words}</p>{"".join(rows)}'
+    return Picture(body, f"{short(name)}: {words}", "neighbours", note)

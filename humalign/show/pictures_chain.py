@@ -16,8 +16,7 @@ from humalign.errors import HumalignError, nearest
 from humalign.evaluation.scores import one as only
 from humalign.evaluation.scores import pick, read
 from humalign.show import cells
-from humalign.show.illustrations import of, part, rule
-from humalign.show.photographs import Picture, bar, card, heat, percent, said, tag
+from humalign.show.photographs import Picture, bar, card, heat, of, part, percent, rule, said, tag
 from humalign.show.stages import ANSWERS, LABELS, short
 
 Json = Mapping[str, Any]
@@ -28,15 +27,9 @@ def shares(rows: Mapping[str, tuple[str, Sequence[float]]], names: Sequence[str]
     """Return the share of each of three as the odd one out, a line for each who was asked."""
     lines = []
     for who, (stage, shares) in rows.items():
-        cells = [
-            f"<div>{bar(share, stage)}"
-            + (f"<b>{percent(share)}</b>" if share == max(shares) else percent(share))
-            + "</div>"
-            for share in shares
-        ]
-        lines.append(
-            f'<p class="hp-say">{html.escape(who)}</p><div class="hp-three hp-shares">{"".join(cells)}</div>'
-        )
+        said = [f"<b>{percent(share)}</b>" if share == max(shares) else percent(share) for share in shares]
+        each = "".join(f"<div>{bar(share, stage)}{text}</div>" for share, text in zip(shares, said, strict=True))
+        lines.append(f'<p class="hp-say">{html.escape(who)}</p><div class="hp-three hp-shares">{each}</div>')
     return "".join(lines)
 
 
@@ -48,10 +41,14 @@ def _matrix(found: Json, stage: str) -> str:
     try:
         ranks = np.frombuffer(base64.b64decode(found["panels"][stage], validate=True), dtype=np.uint8)
     except (binascii.Error, ValueError):
-        raise HumalignError(
-            f"the matrix {found['title']!r} is damaged: make the run's illustrations again"
-        ) from None
+        line = f"the matrix {found['title']!r} is damaged: make the run's illustrations again"
+        raise HumalignError(line) from None
     return heat(ranks, len(found["groups"]))
+
+
+def _ends(found: Json) -> tuple[str, str]:
+    """Return the stages before and after alignment of which there are matrices."""
+    return ("teacher-centred", "teacher") if "teacher" in found["panels"] else ("base-centred", "aligned")
 
 
 def matrices(shown: Any, which: str = "objects", model: str = "") -> Picture:
@@ -69,16 +66,11 @@ def matrices(shown: Any, which: str = "objects", model: str = "") -> Picture:
         known = [each["model"] for each in several if each["title"] == which]
         asked, choice = (model, known) if known else (which, list(titles))
         raise HumalignError(f"the run left no matrices of {asked!r}: {nearest(asked, choice)}")
-    before, after = (
-        ("teacher-centred", "teacher") if "teacher" in found["panels"] else ("base-centred", "aligned")
-    )
+    before, after = _ends(found)
     groups = [(name, len(list(items))) for name, items in itertools.groupby(found["groups"])]
     names = "".join(f'<span style="flex: {count}">{html.escape(name)}</span>' for name, count in groups)
-    heads = {
-        before: f"{short(found['model'])}, {LABELS[before]}",
-        "people": "people",
-        after: f"{short(found['model'])}, {LABELS[after]}",
-    }
+    of_model = {stage: f"{short(found['model'])}, {LABELS[stage]}" for stage in (before, after)}
+    heads = {before: of_model[before], "people": "people", after: of_model[after]}
     panels = []
     for stage, title in heads.items():
         agrees = f"rank correlation {found['rsa'][stage]:.2f}" if stage in found["rsa"] else found["people"]
@@ -98,11 +90,8 @@ def matrices(shown: Any, which: str = "objects", model: str = "") -> Picture:
         "Each cell is a pair: dark, among the least alike of all pairs; yellow, among the most alike. "
         "Rank correlations are with people's matrix."
     )
-    chosen = (
-        f" Chosen by rule: {of(shown)['rules']['matrices']}."
-        if which == "objects"
-        else " No teacher saw these images."
-    )
+    by_rule = f" Chosen by rule: {of(shown)['rules']['matrices']}."
+    chosen = by_rule if which == "objects" else " No teacher saw these images."
     return Picture(f'<div class="hp-mats">{"".join(panels)}</div>', spoken, "matrices", note + chosen)
 
 
@@ -129,16 +118,13 @@ def followed(shown: Any) -> Picture:
     found = part(shown, "followed")
     names = found["names"]
     steps = _steps(found)
-    cards = "".join(
-        card(name, odd=vote == max(found["votes"])) for name, vote in zip(names, found["votes"], strict=True)
-    )
-    spoken = "; ".join(
-        f"{who}: "
-        + ", ".join(f"{said(name)} {percent(share)}" for name, share in zip(names, each, strict=True))
-        for who, (_, each) in steps.items()
-    )
+    votes, spoken = found["votes"], []
+    cards = "".join(card(name, odd=vote == max(votes)) for name, vote in zip(names, votes, strict=True))
+    for who, (_, each) in steps.items():
+        told = (f"{said(name)} {percent(share)}" for name, share in zip(names, each, strict=True))
+        spoken.append(f"{who}: {', '.join(told)}")
     body = f'<div style="max-width: 34rem"><div class="hp-three">{cards}</div>{shares(steps, names)}</div>'
-    return Picture(body, f"The odd one out, {spoken}", "followed", rule(shown, "followed"))
+    return Picture(body, f"The odd one out, {'; '.join(spoken)}", "followed", rule(shown, "followed"))
 
 
 def diagram(shown: Any) -> Picture:
@@ -155,67 +141,39 @@ def diagram(shown: Any) -> Picture:
         )
         return f'<div class="hp-three">{cards}</div>'
 
-    whose = short(found["matrices"][0]["model"]) if found["matrices"] else "the teacher"
-    pool, grid = found.get("pseudo-labelled", {}), next(iter(found["matrices"]), None)
-    pairs = (
-        ""
-        if grid is None
-        else "".join(
-            f'<figure class="hp-card"><span class="hp-face"><img src="{_matrix(grid, stage)}" '
-            f'alt="similarities {LABELS[stage]}"'
-            f' style="image-rendering: pixelated"></span><figcaption>{LABELS[stage]}</figcaption></figure>'
-            for stage in (
-                ("teacher-centred", "teacher") if "teacher" in grid["panels"] else ("base-centred", "aligned")
-            )
-        )
+    pool: Json = found.get("pseudo-labelled", {})
+    grid: Json = next(iter(found["matrices"]), {})
+    whose = short(grid["model"]) if grid else "the teacher"
+    pairs = "".join(
+        f'<figure class="hp-card"><span class="hp-face"><img src="{_matrix(grid, stage)}" '
+        f'alt="similarities {LABELS[stage]}"'
+        f' style="image-rendering: pixelated"></span><figcaption>{LABELS[stage]}</figcaption></figure>'
+        for stage in (_ends(grid) if grid else ())
     )
-    labelled = (
-        ""
-        if not pool
-        else "".join(
-            card(name, bar(share, "teacher") + percent(share), free=True)
-            for name, share in zip(pool["names"], pool["chances"]["teacher"], strict=True)
-        )
-    )
+    chances = zip(pool["names"], pool["chances"]["teacher"], strict=True) if pool else ()
+    labelled = "".join(card(name, bar(share, "teacher") + percent(share), free=True) for name, share in chances)
     agree = "".join(
         f'<p class="hp-say">{LABELS[stage]}: {cells.rounded(row)} %</p>{bar(row["value"], stage)}'
         for stage, row in answers.items()
     )
     boxes = {
-        "Pretrained network": (
-            three(one["choices"]["base"], "odd one", "base"),
-            "It finds two of three pictures alike; the third is the odd one out.",
-        ),
-        "Human answers": (
-            three(odd, "odd one", "people"),
-            "People say which of three is the odd one out.",
-        ),
-        "Teacher": (
-            f'<div class="hp-two">{pairs}</div>',
-            f"An affine map fits similarities to people's answers; here {whose}, on unseen objects.",
-        ),
-        "Pseudo-labelled triplets": (
-            f'<div class="hp-three">{labelled}</div>',
-            "The teacher gives each of three new pictures its share as the odd one out.",
-        ),
-        "Student": (
-            three(one["choices"]["aligned"], "odd one", "aligned"),
-            "A network is trained on the teacher's shares.",
-        ),
+        "Pretrained network": (three(one["choices"]["base"], "odd one", "base"),
+                               "It finds two of three pictures alike; the third is the odd one out."),
+        "Human answers": (three(odd, "odd one", "people"), "People say which of three is the odd one out."),
+        "Teacher": (f'<div class="hp-two">{pairs}</div>',
+                    f"An affine map fits similarities to people's answers; here {whose}, on unseen objects."),
+        "Pseudo-labelled triplets": (f'<div class="hp-three">{labelled}</div>',
+                                     "The teacher gives each of three new pictures its share as the odd one out."),
+        "Student": (three(one["choices"]["aligned"], "odd one", "aligned"),
+                    "A network is trained on the teacher's shares."),
         "Evaluation": (
-            agree,
-            f"The student's agreement with {answers['base']['n']} answers about unseen photographs.",
-        ),
-    }
+            agree, f"The student's agreement with {answers['base']['n']} answers about unseen photographs."),
+    }  # fmt: skip
+    numbered = list(enumerate(boxes.items(), 1))
     drawn = "".join(
         f'<li><p class="hp-head"><span class="hp-step">{at}</span> {title}</p>{picture}'
         f'<p class="hp-say">{words}</p></li>'
-        for at, (title, (picture, words)) in enumerate(boxes.items(), 1)
+        for at, (title, (picture, words)) in numbered
     )
-    spoken = "; ".join(f"{at} {title}: {words}" for at, (title, (_, words)) in enumerate(boxes.items(), 1))
-    return Picture(
-        f'<ol class="hp-chain">{drawn}</ol>',
-        f"The chain in six steps. {spoken}",
-        "diagram",
-        rule(shown, "followed"),
-    )
+    spoken = f"The chain in six steps. {'; '.join(f'{at} {title}: {words}' for at, (title, (_, words)) in numbered)}"
+    return Picture(f'<ol class="hp-chain">{drawn}</ol>', spoken, "diagram", rule(shown, "followed"))

@@ -14,7 +14,7 @@ from humalign.artefacts import fingerprint
 from humalign.collect import page
 from humalign.collect.study import MAIN, PACKAGE, WORDS
 from humalign.errors import HumalignError
-from humalign.show import links
+from humalign.show import cells, photographs
 
 PEOPLE, PERSON, BASE, ALIGNED = "People", "One person", "Base model", "Aligned model"
 MODELS = {BASE: "base", ALIGNED: "aligned"}
@@ -59,7 +59,7 @@ class Game:
             f"<script>\n(() => {{\n{page.script()}\n"
             f'oddTask(document.getElementById("{own}"), '
             f'JSON.parse(document.getElementById("{own}-study").textContent));\n}})();\n</script>\n'
-            f'<p class="humalign-links">{html.escape(self.note)} <a href="{links.code(__name__, "game")}">code</a></p>'
+            f'<p class="humalign-links">{html.escape(self.note)} <a href="{cells.code_address(__name__, "game")}">code</a></p>'
         )
 
 
@@ -72,9 +72,7 @@ def game(shown: Any) -> Game:
     Raises:
         HumalignError: the run left no such triplets, or triplets that cannot be.
     """
-    from humalign.show import illustrations, photographs
-
-    return of(illustrations.of(shown).get("game", []), photographs.thumbnail, photographs.note())
+    return of(photographs.of(shown).get("game", []), photographs.thumbnail, photographs.note())
 
 
 def of(triplets: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], str], note: str = "") -> Game:

@@ -107,11 +107,6 @@ def _uncertainty() -> list[Published]:
     return rows
 
 
-def _breeds() -> list[Published]:
-    counts = {"living-17": 17, "nonliving-26": 26, "entity-13": 13, "entity-30": 30}
-    return [Published("breeds", task, "superclasses", "ImageNet", "taxonomy", count, "code", BREEDS) for task, count in counts.items()]
-
-
 def _open(task: str, metric: str, split: str, source: str) -> list[Published]:
     return [Published(task, split, metric, "models", stage, None, "open", source) for stage in ("base", "aligned")]
 
@@ -130,7 +125,8 @@ PUBLISHED: tuple[Published, ...] = (
            f"{PAPER}; densities by same subordinate, basic and superordinate, and different superordinate category"),
     *_open("few-shot", "accuracy", "ten data sets, one shot", f"{PAPER}; Birds, UC Merced and Colon are named, seven are not"),
     *_open("style-shift", "accuracy", "BREEDS", f"{PAPER}; distribution shift"),
-    *_breeds(),
+    *(Published("breeds", f"{task}-{count}", "superclasses", "ImageNet", "taxonomy", count, "code", BREEDS)
+      for task, count in (("living", 17), ("nonliving", 26), ("entity", 13), ("entity", 30))),
     *_open("natural-adversarial", "accuracy", "ImageNet-A", PAPER),
     Published("ratings", "within-class pairs", "mean rating of 5", "people", "aligned", 3.93, "code", f"{NOTEBOOK}; t(48) = 20.26"),
     Published("ratings", "within-class pairs", "mean rating of 5", "people", "unaligned", 3.14, "code", NOTEBOOK),

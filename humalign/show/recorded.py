@@ -1,8 +1,12 @@
-"""Experiments that a benchmark has recorded: the search for a teacher, and the confirmation."""
+"""Experiments that are recorded: the search for a teacher, the confirmation, and the toy of the page on one's own model."""
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+import html
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import pandas as pd
 
 from humalign.chain import origins
 from humalign.errors import HumalignError
+from humalign.evaluation import scores
 from humalign.evaluation.scores import above
 from humalign.show.cells import EMPTY, number
 from humalign.show.stages import name, short
@@ -136,3 +141,47 @@ def confirmed(rows: pd.DataFrame) -> pd.DataFrame:
             "confirmed": "yes" if row["confirmed"] else "no",
         })  # fmt: skip
     return pd.DataFrame(shown)
+
+
+# ---- the toy of the page on one's own model -------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Strip:
+    """Pictures side by side, by name and content as PNG; on a narrow page they wrap."""
+
+    pictures: tuple[tuple[str, bytes], ...]
+    width: int
+
+    def __repr__(self) -> str:
+        return ", ".join(name for name, _ in self.pictures)
+
+    def _repr_html_(self) -> str:
+        size = f'width="{self.width}" height="{self.width}"'
+        shown = [
+            f'<img alt="{html.escape(name)}" title="{html.escape(name)}" {size} '
+            f'src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+            for name, content in self.pictures
+        ]
+        return f'<div class="humalign" style="display:flex;flex-wrap:wrap;gap:4px">{"".join(shown)}</div>'
+
+
+def strip(paths: Sequence[Path], width: int = 64) -> Strip:
+    """Read PNG files, to be shown side by side."""
+    return Strip(tuple((path.stem, path.read_bytes()) for path in paths), width)
+
+
+def toy() -> pd.DataFrame:
+    """Return the scores of the recorded run of the page's commands."""
+    return scores.read(origins.recorded("aligned"))
+
+
+def photographs() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what ``benchmarks/photographs.py`` has recorded: scores, by profile, and the answers and minutes of each run."""
+    runs = pd.read_csv(origins.RECORDED / "photographs.csv").sort_values("answers").set_index("run")
+    return pd.concat([scores.read(origins.recorded(name)) for name in runs.index]), runs
+
+
+def enough() -> pd.DataFrame:
+    """Return what ``benchmarks/answers.py`` has recorded: agreement by the number of answers a picture, in percent."""
+    return pd.read_csv(origins.RECORDED / "answers.csv").round(1)

@@ -13,21 +13,14 @@ from humalign.show.chapters import Shown
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """One measure of every model and stage.
+    """One measure of every model and stage."""
 
-    Attributes:
-        caption: of its tables.
-        where: which scores.
-        drawn: whether it has a figure.
-        drawn_as: titles of the figure's panels by split, where these are not all or not called as the splits.
-        compared: whether paired differences stand in a table of their own.
-    """
-
-    caption: str
-    where: dict[str, Any]
-    drawn: bool = False
+    caption: str  #: of its tables.
+    where: dict[str, Any]  #: which scores.
+    drawn: bool = False  #: whether it has a figure.
+    #: titles of the figure's panels by split, where these are not all or not called as the splits.
     drawn_as: dict[str, str] | None = None
-    compared: bool = True
+    compared: bool = True  #: whether paired differences stand in a table of their own.
 
 
 THINGS = ("THINGS", "THINGS, photographs judged", "unseen objects")

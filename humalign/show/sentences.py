@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from humalign.evaluation.scores import above, one, pick
+from humalign.evaluation.scores import above, pick
 from humalign.show.cells import EMPTY, rounded
-from humalign.show.stages import RELATIONS, in_percent, name, short
+from humalign.show.stages import RELATIONS, in_percent, short
 
 # Measures in nats; differences of shares are said in percentage points, others have no unit.
 NATS = ("cross-entropy", "divergence", "label-entropy")
@@ -24,8 +24,8 @@ def value(row: pd.Series) -> str:
     if pd.isna(row["value"]):
         return EMPTY
     number, low, high = (rounded(row, name) for name in ("value", "low", "high"))
-    unit = " %" if in_percent(str(row["metric"])) else ""
-    return f"{number}{unit} ({low} to {high}; n = {row['n']:,})"
+    percent = " %" * in_percent(str(row["metric"]))
+    return f"{number}{percent} ({low} to {high}; n = {row['n']:,})"
 
 
 def side(row: Any, line: float = 0.0) -> str:
@@ -42,29 +42,15 @@ def amount(row: pd.Series, counted: bool = True) -> str:
     """
     if pd.isna(row["value"]):
         return EMPTY
-    metric = str(row["metric"])
-    unit = " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
     number, low, high = (rounded(row, field) for field in ("value", "low", "high"))
     about = f"({low} to {high}" + f"; n = {row['n']:,}" * counted + ")"
     end = f", but the interval {about} includes zero" if side(row) == "across" else f" {about}"
-    return f"{number}{unit}{end}"
+    return f"{number}{unit(str(row['metric']))}{end}"
 
 
-def change(
-    scores: pd.DataFrame, stage: str, reference: str, who: str = "", metric: str = "accuracy", **where: Any
-) -> str:
-    """Say how far a stage is from a reference, paired: ``aligned less before is +3.9 points (…)``.
-
-    Args:
-        scores: the table of scores.
-        stage: whose score it is.
-        reference: what is taken from it.
-        who: said in place of ``aligned less before``.
-        metric: without the reference.
-        where: further conditions, which one score has to fit.
-    """
-    row = one(scores, stage=stage, metric=above(metric, reference), **where)
-    return f"{who or f'{name(stage)} less {name(reference)}'} is {amount(row)}"
+def unit(metric: str) -> str:
+    """Return the unit of a difference in a metric."""
+    return " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
 
 
 def each(

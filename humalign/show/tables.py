@@ -17,11 +17,11 @@ import pandas as pd
 
 from humalign.chain import origins
 from humalign.errors import HumalignError
-from humalign.evaluation.scores import above, one, pick
-from humalign.show import links, published, stages
+from humalign.evaluation.scores import above, pick
+from humalign.show import cells, published, stages
 from humalign.show.cells import COLUMNS, COUNTS, EMPTY, MINUS, Table, number, rounded
 
-__all__ = ["EMPTY", "MINUS", "Table", "beside_published", "get", "layout", "listing", "number", "provenance",
+__all__ = ["EMPTY", "MINUS", "Table", "beside_published", "layout", "listing", "number", "provenance",
            "rounded"]
 
 NOT_KEPT = "not kept"
@@ -32,15 +32,6 @@ OF_PHOTOGRAPHS = ("things-photographs",)
 OF_STUDENTS = (*OF_PHOTOGRAPHS, "caltech101")
 
 Where = Mapping[str, Any]
-
-
-def get(scores: pd.DataFrame, **where: Any) -> str:
-    """Return one score as text, with its interval.
-
-    Raises:
-        KeyError: no score fits, or several do.
-    """
-    return number(one(scores, **where))
 
 
 def layout(
@@ -95,10 +86,10 @@ def layout(
         names = stages.distinct(found) | dict(names)
     orders = _orders(found, pairs, {"measure": measures} | where)
     labels = {axis: [_named(axis, name, names) for name in found[axis]] for axis in (*lines, columns)}
-    cells: dict[tuple[str, ...], str] = {}
+    written: dict[tuple[str, ...], str] = {}
     for row, *key in zip(found.to_dict("records"), *labels.values(), strict=True):
         text = number(row, interval, "\n{}")
-        if cells.setdefault(tuple(key), text) != text:
+        if written.setdefault(tuple(key), text) != text:
             raise KeyError(f"two scores for the cell {', '.join(key)}: ask for more axes or fewer scores")
     ordered = {axis: dict.fromkeys(_named(axis, name, names) for name in orders[axis]) for axis in labels}
     heads, more = list(ordered[columns]), beside or {}
@@ -113,13 +104,13 @@ def layout(
     shown = [
         {names.get(axis, axis): label for axis, label in zip(lines, key, strict=True)}
         | {head: texts.get(first[key[0]], texts.get(key[0], EMPTY)) for head, texts in more.items()}
-        | {head: cells.get((*key, head), EMPTY) for head in heads}
+        | {head: written.get((*key, head), EMPTY) for head in heads}
         for key in itertools.product(*(ordered[axis] for axis in lines))
-        if any((*key, head) in cells for head in heads)
+        if any((*key, head) in written for head in heads)
     ]
     note = origins.other_editions(scores.attrs.get("sources"), reads) if reads else ""
     said = ". ".join(filter(None, (caption, _evidence(found, interval))))
-    return Table(pd.DataFrame(shown), said, note, len(lines), links.line(found, __name__, "layout"))
+    return Table(pd.DataFrame(shown), said, note, len(lines), cells.links(found, __name__, "layout"))
 
 
 def _found(
@@ -199,7 +190,7 @@ def listing(rows: pd.DataFrame, columns: Mapping[str, str], caption: str = "") -
     shown = rows.assign(**named)
     if scored:
         shown = shown.assign(score=[number(row, between="\n{}") for _, row in rows.iterrows()])
-    foot = links.line(rows if scored else None, __name__, "listing")
+    foot = cells.links(rows if scored else None, __name__, "listing")
     return Table(shown[list(columns)].rename(columns=dict(columns)), caption, foot=foot)
 
 
@@ -235,7 +226,7 @@ def beside_published(
                       "same experiment?": said})
         every.append(ours)
     note = origins.other_editions(scores.attrs.get("sources"), reads) if reads else ""
-    foot = links.line(pd.concat(every), __name__, "beside_published")
+    foot = cells.links(pd.concat(every), __name__, "beside_published")
     return Table(pd.DataFrame(shown), caption, note, foot=foot)
 
 
@@ -256,19 +247,17 @@ def provenance(results: str | Path, what: str) -> Table:
 
 def _stages(results: str | Path) -> Table:
     origin = origins.read(results)
-    kept = {} if origin is None else origin.stages
     rows = [
-        {"stage": name, "day": stage["date"] or NOT_KEPT,
-         "wall time": NOT_KEPT if stage["seconds"] is None else f"{stage['seconds']:,.0f} s",
-         "machine": stage["machine"] or NOT_KEPT, "commit": stage["commit"]}
-        for name, stage in kept.items()
+        {"stage": name, "day": stage["date"], "wall time": f"{stage['seconds']:,.0f} s", "machine": stage["machine"],
+         "commit": stage["commit"]}
+        for name, stage in (origin.stages if origin else {}).items()
     ]
     return Table(pd.DataFrame(rows), f"The stages behind the scores: {origins.said(results)}")
 
 
 def _files(results: str | Path) -> Table:
     origin = origins.read(results)
-    if origin is None or origin.sources is None:
+    if origin is None:
         return Table(pd.DataFrame(), f"Which files were read was not kept: {origins.said(results)}")
     rows = [
         {"what": f"{source['what']}\n{source['file']}",

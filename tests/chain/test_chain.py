@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 import humalign
 from humalign import chain, profiles, triplets
 from humalign.artefacts import Provenance, sha256
-from humalign.chain import distil, evaluate, opened, origins, pipeline, processes, sets
+from humalign.chain import distil, opened, origins, pipeline, processes, sets
 from humalign.chain import keys as code
 from humalign.chain import steps as stages
 from humalign.data import emoji, registry
@@ -474,16 +474,6 @@ def test_what_a_summary_says_is_what_the_files_hold(done):
     assert pipeline.summary(stages.STEPS, "students", run)[0]["last steps"] == float(f"{np.mean(log[-10:]):.3g}")
 
 
-def test_a_stamp_without_a_summary_gets_one_and_nothing_is_made_again(copy, done):
-    path = copy.path("stamps/teachers.json")
-    stamp = json.loads(path.read_text())
-    summary = stamp.pop("summary")
-    path.write_text(json.dumps(stamp))
-    assert made(run_chain(copy.build)[1]) == set()
-    assert json.loads(path.read_text())["summary"] == summary
-    assert copy.path("steps.json").read_bytes() == done[0].path("steps.json").read_bytes()
-
-
 def test_single_evaluations_are_kept_for_the_table_of_all(copy, small, monkeypatch):
     without(copy, "scores")
     shutil.rmtree(copy.path("scores"))
@@ -493,7 +483,7 @@ def test_single_evaluations_are_kept_for_the_table_of_all(copy, small, monkeypat
         found = run.evaluate("simulated", "training")
         assert copy.path("scores.csv").is_file(), "it was the last"
         assert json.loads(copy.path("stamps/scores.json").read_text())["seconds"] > 0.5, "the time of evaluating is that of the step"
-        monkeypatch.setitem(evaluate.EVALUATIONS, "simulated", None)
+        monkeypatch.setitem(stages.EVALUATIONS, "simulated", None)
         pd.testing.assert_frame_equal(found, run.scores(), check_dtype=False)
     with pytest.raises(HumalignError, match="unknown evaluation 'simulate': did you mean 'simulated'"):
         run.evaluate("simulate")

@@ -122,15 +122,6 @@ def test_absence_is_said_and_nothing_invented(run, table, tmp_path):
     assert origins.said(bare) == "a recorded run, of which no provenance was kept (day, machine and commit are not known)"
     for shown in (tables.provenance(bare, "stages"), tables.provenance(bare, "files")):
         assert "no provenance was kept" in repr(shown) and "<table>" not in shown._repr_html_()
-    # A run whose stamps are older than these fields.
-    for name in CHAIN:
-        stamp = run.path(f"stamps/{name}.json")
-        old = {key: value for key, value in json.loads(stamp.read_text()).items() if key not in ("date", "seconds", "machine", "sources")}
-        stamp.write_text(json.dumps(old))
-    pipeline.execute(CHAIN, "scores", run, lambda line: None)
-    assert "a day that was not kept, a machine that was not kept, commit" in origins.said(table)
-    assert origins.read(table).sources is None and "was not kept" in repr(tables.provenance(table, "files"))
-    assert repr(tables.provenance(table, "stages")).count("not kept") >= 6
 
 
 def test_tables_of_stages_and_files(run, table):

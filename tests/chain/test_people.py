@@ -12,13 +12,13 @@ from scipy.stats import pearsonr, spearmanr
 from humalign import profiles
 from humalign.chain import judged, origins, pipeline
 from humalign.chain import steps as stages
-from humalign.chain.scoring import training
+from humalign.chain.scoring import learning
 from humalign.data import editions, labelled_sets, registry
 from humalign.data.images import Subset
 from humalign.data.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.data.labelled_sets import pictures
 from humalign.errors import HumalignError
-from humalign.evaluation import left_out, people, persons, scores
+from humalign.evaluation import left_out, people, scores
 from humalign.evaluation.scores import Estimate, resamples
 from humalign.teach.mixed_effects import MixedEffectsTeacher
 from humalign.teach.teacher import regressed
@@ -114,14 +114,14 @@ def test_people_among_themselves_is_leave_one_out():
     i, j = np.triu_indices(12, 1)
     lower = np.mean([spearmanr(matrices[p][i, j], np.delete(matrices, p, 0).mean(0)[i, j]).statistic for p in range(5)])
     upper = np.mean([spearmanr(matrices[p][i, j], matrices.mean(0)[i, j]).statistic for p in range(5)])
-    found = persons.ceilings(matrices, 20, 0)
+    found = people.ceilings(matrices, 20, 0)
     assert (found["rsa-lower"].value, found["rsa-upper"].value) == (pytest.approx(lower), pytest.approx(upper))
     joined = people.across_people_and_images(-matrices.mean(0), matrices, 20, 0)
     assert joined.value == pytest.approx(1.0)
     # Nobody is as steady as all: every draw is below, but for those of images alone, which the model still fits.
     assert (joined.draws < 1).all() and (joined.alone[1] < 1).all() and joined.alone[0] == pytest.approx(1.0)
     with pytest.raises(HumalignError, match="judgments of 2 people"):
-        persons.ceilings(matrices[:2], 20, 0)
+        people.ceilings(matrices[:2], 20, 0)
 
 
 def test_a_group_keeps_the_pair_together_that_it_finds_least_dissimilar():
@@ -175,21 +175,21 @@ def test_features_to_which_no_answer_was_fitted_are_scored_on_the_same_images(sp
 
 def test_images_needed_are_read_off_the_line_between_two_points():
     curve = [(0, 0.4), (100, 0.6), (200, 0.8)]
-    assert training.images_needed(curve, 0.7) == pytest.approx(150)
-    assert training.images_needed(curve, 0.3) == 0
-    assert np.isnan(training.images_needed(curve, 0.9))
+    assert learning.images_needed(curve, 0.7) == pytest.approx(150)
+    assert learning.images_needed(curve, 0.3) == 0
+    assert np.isnan(learning.images_needed(curve, 0.9))
 
 
 def test_the_share_of_images_is_read_where_both_curves_have_been():
     slow = [(0, 0.4), (100, 0.5), (300, 0.6)]
-    assert training.share_of_images([(0, 0.4), (100, 0.6)], slow) == pytest.approx(1 / 3)
-    assert training.share_of_images([(0, 0.4), (100, 0.8)], slow) == pytest.approx(50 / 300)
-    assert training.share_of_images([(0, 0.4), (100, 0.5)], slow) == pytest.approx(1)
-    assert np.isnan(training.share_of_images([(0, 0.4), (100, 0.5)], [(0, 0.4), (100, 0.39)])), "nothing was learned"
+    assert learning.share_of_images([(0, 0.4), (100, 0.6)], slow) == pytest.approx(1 / 3)
+    assert learning.share_of_images([(0, 0.4), (100, 0.8)], slow) == pytest.approx(50 / 300)
+    assert learning.share_of_images([(0, 0.4), (100, 0.5)], slow) == pytest.approx(1)
+    assert np.isnan(learning.share_of_images([(0, 0.4), (100, 0.5)], [(0, 0.4), (100, 0.39)])), "nothing was learned"
 
 
 def test_an_interval_over_seeds_is_students():
-    found = training.over_seeds(np.array([1.0, 2.0, 4.0]))
+    found = learning.over_seeds(np.array([1.0, 2.0, 4.0]))
     assert isinstance(found, Estimate)
     row = found.score("dense-against-sparse", "dense/8 images", "agreement-with-teacher", "labels")
     half = 4.303 * np.std([1, 2, 4], ddof=1) / 3**0.5

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
+from humalign.chain.scoring import learning
 from humalign.chain.scoring.rows import measures
 from humalign.data.judgments import Choices, entropy
-from humalign.evaluation import examples, persons
+from humalign.evaluation import people
 from humalign.evaluation.correlation import matrix_pearson
 from humalign.evaluation.scores import Estimate, resamples
 
@@ -38,15 +39,15 @@ def test_a_person_left_out_is_scored_by_the_mean_of_the_others(matrices):
             right.append(np.mean(hits))
             pairs = list(itertools.combinations(images, 2))
             rank.append(spearmanr([matrices[person][p] for p in pairs], [mean[p] for p in pairs]).statistic)
-    found = persons.left_out(matrices, tests, 20, 0)
+    found = people.left_out(matrices, tests, 20, 0)
     assert found["accuracy"].value == pytest.approx(np.mean(right))
     assert found["rsa-spearman"].value == pytest.approx(np.mean(rank))
     assert found["accuracy"].n == PEOPLE and found["accuracy"].draws.std() > 0
 
 
 def test_on_all_images_a_person_left_out_is_the_lower_bound(matrices):
-    bound = persons.ceilings(matrices, 20, 0)["rsa-lower"]
-    found = persons.left_out(matrices, [np.arange(IMAGES)], 20, 0)["rsa-spearman"]
+    bound = people.ceilings(matrices, 20, 0)["rsa-lower"]
+    found = people.left_out(matrices, [np.arange(IMAGES)], 20, 0)["rsa-spearman"]
     assert found.value == pytest.approx(bound.value)
     assert found.draws == pytest.approx(bound.draws)
 
@@ -79,18 +80,18 @@ def test_shown_triplets_are_the_least_the_middle_and_the_most_divided_of_those_a
     choices = Choices(np.array([[0, 1, 2]] * 6), counts)
     places = {"least": 0.0, "middle": 0.5, "most": 1.0}
     among = np.array([False, True, True, True, True, True])
-    found = examples.typical_rows(choices, among, places)
+    found = learning.typical_rows(choices, among, places)
     assert found == {"least": 5, "middle": 4, "most": 3}
-    assert entropy(choices.shares)[0] == 0 and examples.typical_rows(choices, np.ones(6, bool), places)["least"] == 0
+    assert entropy(choices.shares)[0] == 0 and learning.typical_rows(choices, np.ones(6, bool), places)["least"] == 0
 
 
 def test_a_pair_is_named_with_what_is_left_out():
-    assert examples.pair_names(np.array([2, 0, 1]), ("cat", "sports_car", "dog")) == ("dog + cat | sports car", "dog + sports car | cat",
+    assert learning.pair_names(np.array([2, 0, 1]), ("cat", "sports_car", "dog")) == ("dog + cat | sports car", "dog + sports car | cat",
                                                                                        "cat + sports car | dog")
 
 
 def test_shares_of_answers_are_resampled_by_answer():
-    found = examples.answer_shares(np.array([30, 10, 0]), 4000, 0)
+    found = learning.answer_shares(np.array([30, 10, 0]), 4000, 0)
     assert [share.value for share in found] == [0.75, 0.25, 0.0]
     assert [share.n for share in found] == [40] * 3
     assert found[0].draws.std() == pytest.approx(np.sqrt(0.75 * 0.25 / 40), rel=0.05)
@@ -102,8 +103,8 @@ def test_a_dimension_is_named_by_its_highest_objects_and_finds_its_likeness():
     others = rng.random((40, 3))
     own = others[:, 1] + 0.1 * rng.random(40)
     weights = resamples(40, 5, 0)
-    found = examples.nearest_dimension(own, others, weights)
+    found = learning.nearest_dimension(own, others, weights)
     assert found.value == pytest.approx(pearsonr(own, others[:, 1]).statistic)
     times = weights[1].astype(int)
     assert found.draws[0] == pytest.approx(pearsonr(np.repeat(own, times), np.repeat(others[:, 1], times)).statistic, abs=1e-5)
-    assert examples.highest(np.array([0.1, 3.0, 2.0]), ("a", "b_c", "d"), 2) == "b c, d"
+    assert learning.highest(np.array([0.1, 3.0, 2.0]), ("a", "b_c", "d"), 2) == "b c, d"

@@ -12,11 +12,10 @@ import yaml
 from torch import nn
 
 from humalign import profiles
-from humalign.chain import embed, features, price, price_students
+from humalign.chain import embed, features, price
 from humalign.chain.pipeline import Run
 from humalign.chain.price import DECAY, SIDE, WEIGHTS, Recipe, Setting, Study, Training
 from humalign.chain.scoring import price as scoring
-from humalign.chain.scoring import price_table
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 from humalign.evaluation.scores import Estimate, resamples
@@ -61,16 +60,16 @@ def test_the_recipe_of_the_repository_names_five_seeds_and_every_knob_with_the_p
 
 
 @pytest.mark.parametrize(("other", "said"), [
-    ({"seeds": [0, 0]}, "seeds = .* a list of different whole numbers"),
+    ({"seeds": [0, 0]}, "seeds = .*: name each once"),
     ({"seeds": [0]}, "needs two or more"),
-    ({"seeds": 3}, "seeds = 3: it must be a list"),
+    ({"seeds": 3}, "seeds = 3: a list"),
     ({"seeds": [0, True]}, "seeds"),
     ({"shares": [0.5, 1.0]}, "shares = .*001 to .999"),
     ({"shares": ["half"]}, "shares"),
     ({"decays": [-1]}, "decays"),
     ({"blocks": [0]}, "blocks"),
     ({"least": "high"}, "least"),
-    ({"halves": [0]}, "halves = .* it must be a whole number"),
+    ({"halves": [0]}, "halves = .* is no whole number"),
     ({"share": [0.5]}, "unknown key 'share': did you mean 'shares'"),
 ])  # fmt: skip
 def test_a_wrong_recipe_is_one_line(tmp_path, other, said):
@@ -142,11 +141,11 @@ def study(tmp_path, monkeypatch):
     labels = rng.standard_normal((POOL, 3)).astype(np.float32)
     monkeypatch.setattr(features, "start", lambda run, student, stage, seed=None: network())
     monkeypatch.setattr(features, "teacher_labels", lambda run, part, stage: labels)
-    for cache in (price_students._labels, price_students._digest, price_students.of_student):
+    for cache in (price._labels, price._digest, price.of_student):
         cache.cache_clear()
     found = Study.of(Recipe.read(RECIPE), build, tmp_path / "out")
     yield dataclasses.replace(found, run=Run(profile, found.run.build))
-    for cache in (price_students._labels, price_students._digest, price_students.of_student):
+    for cache in (price._labels, price._digest, price.of_student):
         cache.cache_clear()
 
 
@@ -156,19 +155,19 @@ def weights_of(student):
 
 def test_a_student_is_trained_once_and_seeds_differ(study, monkeypatch):
     training = study.training(LITE0, steps=6)
-    one, other = (price_students.train(study, training, seed) for seed in (0, 1))
+    one, other = (price.train(study, training, seed) for seed in (0, 1))
     assert not torch.equal(weights_of(one), weights_of(other)), "a seed orders the pictures"
-    monkeypatch.setattr(price_students, "distill", lambda *a, **k: pytest.fail("it is trained again"))
-    assert torch.equal(weights_of(price_students.train(study, training, 0)), weights_of(one))
+    monkeypatch.setattr(price, "distill", lambda *a, **k: pytest.fail("it is trained again"))
+    assert torch.equal(weights_of(price.train(study, training, 0)), weights_of(one))
     assert not list(study.work.folder.rglob("*.ckpt"))
 
 
 def test_a_training_that_was_stopped_goes_on_and_ends_the_same(study, monkeypatch):
     training, steps = study.training(LITE0), []
-    whole = weights_of(price_students.train(study, training, 3))
+    whole = weights_of(price.train(study, training, 3))
     for path in [*study.work.folder.rglob("*.safetensors"), *study.work.folder.rglob("*.json")]:
         path.unlink()
-    distill = price_students.distill
+    distill = price.distill
 
     def stopped(*given, **named):
         def count(step):
@@ -178,19 +177,19 @@ def test_a_training_that_was_stopped_goes_on_and_ends_the_same(study, monkeypatc
 
         return distill(*given, progress=count, **named)
 
-    monkeypatch.setattr(price_students, "distill", stopped)
+    monkeypatch.setattr(price, "distill", stopped)
     with pytest.raises(KeyboardInterrupt):
-        price_students.train(study, training, 3)
+        price.train(study, training, 3)
     assert list(study.work.folder.rglob("*.ckpt")), "ten steps are kept"
-    assert torch.equal(weights_of(price_students.train(study, training, 3)), whole)
+    assert torch.equal(weights_of(price.train(study, training, 3)), whole)
 
 
 def test_a_damaged_student_is_trained_again(study):
     training = study.training(LITE0, steps=6)
-    whole = weights_of(price_students.train(study, training, 0))
+    whole = weights_of(price.train(study, training, 0))
     (path,) = study.work.folder.rglob("*.safetensors")
     path.write_bytes(path.read_bytes()[:-7])
-    assert torch.equal(weights_of(price_students.train(study, training, 0)), whole)
+    assert torch.equal(weights_of(price.train(study, training, 0)), whole)
 
 
 def test_a_key_changes_with_whatever_a_student_is_made_of(study):
@@ -200,20 +199,20 @@ def test_a_key_changes_with_whatever_a_student_is_made_of(study):
         study.training(LITE1),
         *(dataclasses.replace(own, **{n: v}) for n, v in (("steps", 9), ("decay", 2.0), ("blocks", 3))),
     ]
-    made_keys = [price_students.key_of(study, each, 0) for each in made] + [
-        price_students.key_of(study, own, 1)
+    made_keys = [price.key_of(study, each, 0) for each in made] + [
+        price.key_of(study, own, 1)
     ]
     other = dataclasses.replace(
         study, run=Run(profiles.changed(study.profile, distillation={"temperature": 7.0}), study.run.build)
     )
-    assert len({*made_keys, price_students.key_of(other, own, 0)}) == len(made) + 2
+    assert len({*made_keys, price.key_of(other, own, 0)}) == len(made) + 2
 
 
 def test_only_the_last_blocks_are_trained_and_a_strong_decay_keeps_them_near(study):
     before = network().state_dict()
 
     def moved(**other):
-        after = price_students.train(study, study.training(LITE0, **other), 0).state_dict()
+        after = price.train(study, study.training(LITE0, **other), 0).state_dict()
         return {name: float((after[name] - before[name]).norm()) for name in before}
 
     few, near, usual = moved(blocks=2), moved(decay=80.0), moved()
@@ -223,8 +222,8 @@ def test_only_the_last_blocks_are_trained_and_a_strong_decay_keeps_them_near(stu
 
 def test_the_warm_up_keeps_its_part_of_the_steps(study):
     own = study.profile.distillation
-    assert price_students.told(study, study.training(LITE0)).warmup == own.warmup
-    longer = price_students.told(study, study.training(LITE0, steps=2 * own.steps))
+    assert price.told(study, study.training(LITE0)).warmup == own.warmup
+    longer = price.told(study, study.training(LITE0, steps=2 * own.steps))
     assert (longer.warmup, longer.steps) == (2 * own.warmup, 2 * own.steps)
 
 
@@ -232,9 +231,9 @@ def test_a_share_goes_from_the_base_to_the_aligned_student(study):
     training, which = study.training(LITE0, steps=6), "kriegeskorte-92"
     aligned = Setting(WEIGHTS, 1.0, training)
     ends = [features.averaged(study.run, which, each.features(embed.activations(study.run, LITE0, which)).numpy())
-            for each in (network(), price_students.train(study, training, 0))]  # fmt: skip
+            for each in (network(), price.train(study, training, 0))]  # fmt: skip
     found = {
-        s: price_students.of_setting(study, dataclasses.replace(aligned, share=s), LITE0, 0, which)
+        s: price.of_setting(study, dataclasses.replace(aligned, share=s), LITE0, 0, which)
         for s in (0.0, 0.01, 1.0)
     }
     np.testing.assert_allclose(found[0.0], ends[0], atol=1e-6)
@@ -247,7 +246,7 @@ def test_a_share_goes_from_the_base_to_the_aligned_student(study):
 def test_side_by_side_squared_distances_have_the_shares_of_both(study):
     training, which = study.training(LITE0, steps=6), "kriegeskorte-92"
     setting = Setting(SIDE, 0.3, training, 0.3)
-    found = price_students.of_setting(study, setting, LITE0, 0, which)
+    found = price.of_setting(study, setting, LITE0, 0, which)
     judged = study.profile.labeller.judged
 
     def apart(x, of):
@@ -255,7 +254,7 @@ def test_side_by_side_squared_distances_have_the_shares_of_both(study):
         return ((x[:, None] - x[None]) ** 2).sum(-1) / scale**2
 
     parts = [
-        (price_students.of_base(study, LITE0, each), price_students.of_student(study, training, 0, 1.0, each))
+        (price.of_base(study, LITE0, each), price.of_student(study, training, 0, 1.0, each))
         for each in (which, judged)
     ]
     wanted = 0.7 * apart(parts[0][0], parts[1][0]) + 0.3 * apart(parts[0][1], parts[1][1])
@@ -266,7 +265,7 @@ def test_centred_features_are_less_the_bases_mean_over_the_pool(study):
     which, mean = "kriegeskorte-92", np.asarray(embed.read(study.run, LITE0, "caltech101")).mean(0)
     for setting in (None, Setting(WEIGHTS, 1.0, study.training(LITE0, steps=6))):
         plain, centred = (
-            price_students.of_setting(study, setting, LITE0, 0, which, centred=c) for c in (False, True)
+            price.of_setting(study, setting, LITE0, 0, which, centred=c) for c in (False, True)
         )
         np.testing.assert_allclose(plain - centred, np.broadcast_to(mean, plain.shape), atol=1e-6)
 
@@ -395,14 +394,14 @@ FOUND = {
 
 
 def test_a_half_chooses_the_greatest_rsa_whose_few_shot_accuracy_is_not_below_the_bases():
-    assert price_table.choose(FOUND, "half0/") == price_table.Chosen(HALF, False), "equal is not below"
-    assert price_table.choose(FOUND, "half1/").setting == HALF
+    assert scoring.choose(FOUND, "half0/") == scoring.Chosen(HALF, False), "equal is not below"
+    assert scoring.choose(FOUND, "half1/").setting == HALF
     # What the other half says is not looked at.
     other = FOUND | {HALF: measures((0.48, 0.47, 0.50), (-1.0, -1.0, 0.0))}
-    assert price_table.choose(other, "half0/").setting == HALF
+    assert scoring.choose(other, "half0/").setting == HALF
     centred = FOUND | {MILD: measures((0.40, 0.49, 0.51), (0.42, 0.43, 0.50))}
-    assert price_table.choose(centred, "half0/") == price_table.Chosen(MILD, True)
-    assert price_table.choose({k: FOUND[k] for k in (None, FULL)}, "half0/") == price_table.Chosen(None, True)
+    assert scoring.choose(centred, "half0/") == scoring.Chosen(MILD, True)
+    assert scoring.choose({k: FOUND[k] for k in (None, FULL)}, "half0/") == scoring.Chosen(None, True)
 
 
 @pytest.fixture
@@ -412,7 +411,7 @@ def made(tmp_path):
 
 
 def test_the_table_says_of_every_number_its_set_knob_place_and_reference(made, tmp_path):
-    table = price_table.table(made, FOUND)
+    table = scoring.table(made, FOUND)
     table.to_csv(tmp_path / "scores.csv", index=False)
     read = scores.read(tmp_path / "scores.csv")
     assert not read[["value", "low", "high"]].isna().any().any() and set(read["task"]) == {"price"}
@@ -423,7 +422,7 @@ def test_the_table_says_of_every_number_its_set_knob_place_and_reference(made, t
     centred = scores.one(
         read,
         set="92 photographs",
-        item=f"{WEIGHTS}, {price_table.CENTRED_TOO}",
+        item=f"{WEIGHTS}, {scoring.CENTRED_TOO}",
         x=0.25,
         reference="base-centred",
     )
@@ -433,10 +432,10 @@ def test_the_table_says_of_every_number_its_set_knob_place_and_reference(made, t
 
 
 def test_what_is_chosen_on_one_half_is_scored_on_the_other(made):
-    table = price_table.table(made, FOUND)
+    table = scoring.table(made, FOUND)
     second = scores.one(table, set="92 photographs, second half", item=WEIGHTS, metric="rsa-spearman")
     assert (second["x"], second["value"]) == (0.5, 0.5), "chosen on the first half"
-    both = {"item": price_table.CHOSEN, "stage": "aligned"}
+    both = {"item": scoring.CHOSEN, "stage": "aligned"}
     assert scores.one(table, set="92 photographs, both halves", metric="rsa-spearman", **both)[
         "value"
     ] == pytest.approx(0.49)
@@ -447,6 +446,6 @@ def test_what_is_chosen_on_one_half_is_scored_on_the_other(made):
 
 
 def test_where_no_student_is_fit_the_base_is_chosen_and_named(made):
-    table = price_table.table(made, {None: FOUND[None], FULL: FOUND[FULL]})
-    named = scores.pick(table, item=f"the base, {price_table.CENTRED_TOO}", metric="accuracy-above-base")
+    table = scoring.table(made, {None: FOUND[None], FULL: FOUND[FULL]})
+    named = scores.pick(table, item=f"the base, {scoring.CENTRED_TOO}", metric="accuracy-above-base")
     assert len(named) == 2 and (named["value"] == 0).all()

@@ -346,7 +346,7 @@ def test_judged_photographs_are_those_of_their_rows(inputs):
 
 
 def test_an_unknown_evaluation_is_one_line():
-    with pytest.raises(HumalignError, match="profile rehearsal: unknown evaluation 'level': did you mean 'levels'"):
+    with pytest.raises(HumalignError, match=r"profile rehearsal: evaluation.names = 'level': did you mean 'levels'"):
         pictures.asked(profiles.changed(PROFILE, evaluation={"names": ["level"]}))
 
 
@@ -555,7 +555,7 @@ def test_released_models_are_scored_by_the_same_evaluations_and_nothing_is_taugh
             assert {"base", "unaligned", "aligned"} <= set(scores.pick(table, task=task, metric=metric)["stage"]), (task, metric)
     shown = pictures.store(run, "things", test_released.SIDE)[:4]
     for stage in features.STAGES:
-        converted = distil.authors.backbone(run, "SigLIP2-B", stage)
+        converted = distil.released.backbone(run.path(distil.released_folder("SigLIP2-B", stage)))
         with torch.no_grad():
             wanted = converted(torch.as_tensor(shown).float() / 255).numpy()
         np.testing.assert_allclose(features.read(run, "SigLIP2-B", stage, "things")[:4], wanted, rtol=1e-4, atol=1e-5)

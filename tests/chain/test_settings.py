@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from humalign import cli, profiles
-from humalign.chain import checked, evaluate, judged, pipeline, registered, sets, teach
+from humalign.chain import checked, judged, pipeline, registered, sets, steps, teach
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 from humalign.profiles import consistent
@@ -201,7 +201,7 @@ def test_names_that_a_setting_may_have_are_those_of_the_tables():
     }
     for place, table in known.items():
         assert set(consistent.NAMED[place]) == set(table), place
-    assert set(consistent.CHOSEN) == set(teach.LEARNERS) and set(sets.EVALUATIONS) == set(evaluate.EVALUATIONS)
+    assert set(consistent.CHOSEN) == set(teach.LEARNERS) and set(sets.EVALUATIONS) == set(steps.EVALUATIONS)
 
 
 @pytest.mark.parametrize("name", profiles.names())

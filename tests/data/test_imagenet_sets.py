@@ -9,7 +9,7 @@ from PIL import Image
 
 from humalign.data import readers_imagenet, registry
 from humalign.errors import HumalignError
-from humalign.evaluation import few_shot, shift
+from humalign.evaluation import few_shot
 from humalign.evaluation.scores import resamples
 
 
@@ -127,11 +127,11 @@ def test_superclasses_are_taught_on_some_classes_and_tested_on_others():
     features = centre + 2 * rng.standard_normal((6, 8))[np.repeat(np.arange(6), 20)] + rng.standard_normal((120, 8))
     weights = resamples(120, 20, seed=0)
     support = few_shot.supports(superclass, 5, 4, rng, among=source)
-    found = shift.to_other_classes(features, superclass, source, support, weights)
+    found = few_shot.to_other_classes(features, superclass, source, support, weights)
     hits = few_shot.correct(few_shot.teach(features, superclass, support), features, superclass)
     assert found["target"].value == pytest.approx(hits[:, ~source].mean()) and found["target"].n == 60
     assert found["drop"].value == pytest.approx(found["source"].value - found["target"].value) and found["drop"].value > 0
     with pytest.raises(HumalignError, match="a picture of the target classes is taught"):
-        shift.to_other_classes(features, superclass, source, few_shot.supports(superclass, 5, 4, rng), weights)
+        few_shot.to_other_classes(features, superclass, source, few_shot.supports(superclass, 5, 4, rng), weights)
     with pytest.raises(HumalignError, match="has no picture to test"):
-        shift.to_other_classes(features, superclass, np.ones(120, dtype=bool), support, weights)
+        few_shot.to_other_classes(features, superclass, np.ones(120, dtype=bool), support, weights)

@@ -10,7 +10,7 @@ from scipy.stats import pearsonr, rankdata, spearmanr
 
 from humalign.data.judgments import PAIRS, Choices, agreement, cosine_similarities, random_triplets
 from humalign.errors import HumalignError
-from humalign.evaluation import correlation, few_shot, hierarchy, odd_one_out, rsa, shift, uncertainty
+from humalign.evaluation import correlation, few_shot, hierarchy, odd_one_out, rsa
 from humalign.evaluation.scores import Estimate, resamples
 
 CONCEPTS, DIM = 36, 10
@@ -272,12 +272,12 @@ def test_the_temperature_that_made_the_answers_is_recovered(features):
     for temperature in (0.05, 0.5, 2.0):
         chances = softmax(cosine_similarities(style[0], rows) / temperature, axis=1)
         answers = Choices(rows, rng.multinomial(200, chances))
-        assert uncertainty.fit_temperature(style, answers) == pytest.approx(temperature, rel=0.05)
+        assert odd_one_out.fit_temperature(style, answers) == pytest.approx(temperature, rel=0.05)
 
 
 def test_cross_entropy_is_that_of_brute_force_and_least_at_the_fitted_temperature(features, choices, weights):
     def surprise(temperature):
-        return uncertainty.cross_entropy(features, choices, temperature, weights).value
+        return odd_one_out.cross_entropy(features, choices, temperature, weights).value
 
     wanted = 0.0
     for style in features:
@@ -287,8 +287,8 @@ def test_cross_entropy_is_that_of_brute_force_and_least_at_the_fitted_temperatur
     rng = np.random.default_rng(10)
     chances = softmax(cosine_similarities(features[0], choices.triplets) / 0.5, axis=1)
     told = Choices(choices.triplets, rng.multinomial(20, chances))
-    best = uncertainty.fit_temperature(features, told)
-    least, below, above = (uncertainty.cross_entropy(features, told, best * by, weights).value for by in (1, 1 / 1.3, 1.3))
+    best = odd_one_out.fit_temperature(features, told)
+    least, below, above = (odd_one_out.cross_entropy(features, told, best * by, weights).value for by in (1, 1 / 1.3, 1.3))
     assert least < below and least < above
 
 
@@ -296,8 +296,8 @@ def test_entropy_agreement_tells_a_model_that_is_unsure_where_people_are(feature
     rng = np.random.default_rng(9)
     rows = random_triplets(np.arange(CONCEPTS), 600, rng)
     answers = Choices(rows, rng.multinomial(500, softmax(cosine_similarities(features[0], rows) / 0.3, axis=1)))
-    knowing = uncertainty.entropy_agreement(features[:1], answers, 0.3, weights)
-    guessing = uncertainty.entropy_agreement(rng.standard_normal((1, CONCEPTS, DIM)), answers, 0.3, weights)
+    knowing = odd_one_out.entropy_agreement(features[:1], answers, 0.3, weights)
+    guessing = odd_one_out.entropy_agreement(rng.standard_normal((1, CONCEPTS, DIM)), answers, 0.3, weights)
     assert knowing.value > 0.95 and abs(guessing.value) < 0.3
     assert len(knowing.draws) == len(weights) - 1
 
@@ -375,7 +375,7 @@ def test_classes_that_cannot_be_taught_are_one_line(labels, said):
 # ---- shift -----------------------------------------------------------------------------------------------------------
 
 def test_the_nearest_picture_of_the_other_style_is_that_of_brute_force(features, weights):
-    found = shift.nearest_in_other_style(features, weights)
+    found = few_shot.nearest_in_other_style(features, weights)
     hits = np.zeros(CONCEPTS)
     for own, other in (features, features[::-1]):
         for concept in range(CONCEPTS):
@@ -385,8 +385,8 @@ def test_the_nearest_picture_of_the_other_style_is_that_of_brute_force(features,
 
 
 def test_features_that_tell_no_concept_from_another_are_not_found_again(weights):
-    assert shift.nearest_in_other_style(np.ones((2, CONCEPTS, DIM)), weights).value <= 1 / CONCEPTS + 1e-6
+    assert few_shot.nearest_in_other_style(np.ones((2, CONCEPTS, DIM)), weights).value <= 1 / CONCEPTS + 1e-6
 
 
 def test_a_concept_drawn_alike_in_both_styles_is_always_found_again(features, weights):
-    assert shift.nearest_in_other_style(np.stack([features[0]] * 2), weights).value == 1
+    assert few_shot.nearest_in_other_style(np.stack([features[0]] * 2), weights).value == 1

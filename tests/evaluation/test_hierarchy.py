@@ -144,8 +144,7 @@ def scores():
 
 def test_the_correlation_with_wordnet_is_laid_out_and_said_by_the_paired_interval(scores):
     steps = {"task": "hierarchy", "item": "WordNet", "metric": "path-spearman"}
-    said = sentences.change(scores, "aligned", "base", **steps)
-    assert said == "aligned less before is +0.40 (0.30 to 0.50; n = 40)"
-    assert "includes zero" in sentences.change(scores, "unaligned", "base", **steps)
+    assert sentences.each(scores, "aligned", "base", **steps).endswith("+0.40 (0.30 to 0.50; n = 40)")
+    assert "includes zero" in sentences.each(scores, "unaligned", "base", **steps)
     frame = tables.layout(scores, rows=("set", "stage"), columns="difference", differences=("base",), **steps).frame
     assert frame["stage"].tolist() == ["before", "teacher", "published VICE", "before", "control", "aligned"]

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from humalign import profiles
 from humalign.chain import pipeline
-from humalign.chain.scoring import zero_shot
+from humalign.chain.scoring import similarity
 from humalign.chain.scoring.rows import PEOPLE
 from humalign.data import readers_levels
 from humalign.data.judgments import cosine_similarities
@@ -423,12 +423,12 @@ def test_the_stage_scores_every_level_by_these_rules(tmp_path, monkeypatch):
     model, x = ("some", "base"), rng.standard_normal((len(files), 5))
     run = pipeline.Run(profiles.load("rehearsal"), tmp_path)
     for where, name, value in (
-        (zero_shot.sets, "levels_answers", lambda profile: answers), (zero_shot.sets, "names", lambda *_: files),
-        (zero_shot, "temperature", lambda *_: 0.5), (zero_shot, "everyone", lambda *_: [(model, x)]),
-        (zero_shot.features, "models", lambda *_: [model]),
+        (similarity.sets, "levels_answers", lambda profile: answers), (similarity.sets, "names", lambda *_: files),
+        (similarity, "temperature", lambda *_: 0.5), (similarity, "everyone", lambda *_: [(model, x)]),
+        (similarity.features, "models", lambda *_: [model]),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, value)
-    found = {(row.model, row.stage, row.task, row.split, row.metric): row.estimate for row in zero_shot.at_levels(run)}
+    found = {(row.model, row.stage, row.task, row.split, row.metric): row.estimate for row in similarity.at_levels(run)}
     for level in readers_levels.CLASSES:
         # Eight people answered each triplet at least once: five answers count, and four of them for the largest share.
         asked = len(levels.asked(answers.at(level)).triplets)
@@ -438,6 +438,6 @@ def test_the_stage_scores_every_level_by_these_rules(tmp_path, monkeypatch):
         assert {found[*who, "uncertainty", level, "response-time-entropy-spearman"].n for who in (model, PEOPLE)} == {asked}
         seconds = found[*PEOPLE, "uncertainty", level, "median-seconds"]
         assert seconds.n == 8 and 2 < seconds.value < 10
-    again = {(row.model, row.stage, row.task, row.split, row.metric): row.estimate for row in zero_shot.at_levels(run)}
+    again = {(row.model, row.stage, row.task, row.split, row.metric): row.estimate for row in similarity.at_levels(run)}
     for key in found:
         np.testing.assert_array_equal(found[key].draws, again[key].draws, err_msg=str(key))

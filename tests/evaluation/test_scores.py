@@ -16,7 +16,6 @@ from humalign.evaluation.scores import (
     DERIVED,
     Estimate,
     Score,
-    empty,
     jackknifed,
     mean_of_folds,
     resamples,
@@ -37,7 +36,7 @@ def frame():
             ("b-model", "base"): [score(), score(split="class-boundary", value=0.123456789)],
             ("a-model", "aligned"): [
                 score(value=0.7),
-                empty("odd-one-out", "local-fine", "accuracy", "simulated"),
+                Score("odd-one-out", "local-fine", "accuracy", np.nan, np.nan, np.nan, 0, "simulated"),
                 score("few-shot", "x", 0.9, "labels"),
             ],
         },

@@ -5,23 +5,10 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
+from humalign.chain.scoring import learning
 from humalign.data.judgments import ByObject, Choices, random_triplets
 from humalign.errors import HumalignError
-from humalign.evaluation import (
-    between_models,
-    disagreement,
-    examples,
-    few_shot,
-    hierarchy,
-    left_out,
-    odd_one_out,
-    people,
-    persons,
-    rsa,
-    shift,
-    soft_labels,
-    uncertainty,
-)
+from humalign.evaluation import between_models, few_shot, hierarchy, left_out, odd_one_out, people, rsa, soft_labels
 from humalign.evaluation.scores import resamples
 from humalign.teach import vice
 from humalign.teach.mixed_effects import MixedEffectsTeacher
@@ -43,9 +30,9 @@ NEW = np.arange(N) < 24
 
 EVALUATIONS = {
     "odd-one-out": lambda f: odd_one_out.accuracy(f[None], CHOICES, W),
-    "temperature": lambda f: uncertainty.fit_temperature(f[None], CHOICES),
-    "cross-entropy": lambda f: uncertainty.cross_entropy(f[None], CHOICES, 0.1, W),
-    "entropy": lambda f: uncertainty.entropy_agreement(f[None], CHOICES, 0.1, W),
+    "temperature": lambda f: odd_one_out.fit_temperature(f[None], CHOICES),
+    "cross-entropy": lambda f: odd_one_out.cross_entropy(f[None], CHOICES, 0.1, W),
+    "entropy": lambda f: odd_one_out.entropy_agreement(f[None], CHOICES, 0.1, W),
     "rsa": lambda f: rsa.agreement(f[None], JUDGED, W),
     "distances": rsa.dissimilarities,
     "choice distances": lambda f: rsa.choice_dissimilarities(f[:, :40] / 64),
@@ -60,14 +47,14 @@ EVALUATIONS = {
     "categories": lambda f: hierarchy.of_categories(f, CATEGORIES, W)["same-category"],
     "paths": lambda f: hierarchy.of_paths(f, STEPS, W)["path-spearman"],
     "map": lambda f: hierarchy.maps({"base": f}, CATEGORIES, W)["base"][0][0],
-    "disagreement": disagreement.standardised,
-    "other style": lambda f: shift.nearest_in_other_style(np.stack([f, np.roll(f, 1, axis=1)]), W),
-    "other classes": lambda f: shift.to_other_classes(
+    "disagreement": between_models.standardised,
+    "other style": lambda f: few_shot.nearest_in_other_style(np.stack([f, np.roll(f, 1, axis=1)]), W),
+    "other classes": lambda f: few_shot.to_other_classes(
         f, TAXONOMY["group"].to_numpy(), NEW, few_shot.supports(TAXONOMY["group"].to_numpy(), 3, 2, np.random.default_rng(0), NEW), W
     )["target"],
     "backbone": people.backbone_similarity,
     "dots": people.dot_similarity,
-    "dimension": lambda f: examples.nearest_dimension(f[:, 3], f[:, 4:20], W),
+    "dimension": lambda f: learning.nearest_dimension(f[:, 3], f[:, 4:20], W),
     "three left out": lambda f: left_out.leave_three_out(
         f, ANSWERS, lambda kept: MixedEffectsTeacher(dim=4, iterations=4).fit(f[kept], ANSWERS[kept]), 4, W, 0
     )["teacher-base"],
@@ -127,16 +114,16 @@ PERCENT = 100 * CHOICES.shares
         (lambda: people.backbone_similarity(np.ones((4, 3))), "no correlation"),
         (lambda: rsa.agreement(PLAIN[None], np.where(JUDGED > 1, np.nan, JUDGED), W), "judged matrix holds NaN"),
         (lambda: rsa.choice_dissimilarities(np.full((4, 4), np.nan)), "not finite"),
-        (lambda: uncertainty.log_probabilities(PLAIN[None], CHOICES, -1.0), "temperature = -1.0: expected a number above 0"),
-        (lambda: uncertainty.log_probabilities(PLAIN[None], CHOICES, 0.0), "temperature = 0.0"),
+        (lambda: odd_one_out.log_probabilities(PLAIN[None], CHOICES, -1.0), "temperature = -1.0: expected a number above 0"),
+        (lambda: odd_one_out.log_probabilities(PLAIN[None], CHOICES, 0.0), "temperature = 0.0"),
         (lambda: odd_one_out.triplet_mean(np.ones(399), ASKED, W), "399 values for 400 triplets"),
         (lambda: odd_one_out.triplet_mean(np.full(400, np.nan), ASKED, W), "not finite"),
         (lambda: odd_one_out.level_triplets("local", TAXONOMY, np.arange(N), 5, RNG), "unknown level 'local': did you mean 'local-fine'"),
-        (lambda: shift.nearest_in_other_style(np.full((2, 4, 3), np.nan), W[:, :4]), "hold NaN or infinity, first in row 0"),
+        (lambda: few_shot.nearest_in_other_style(np.full((2, 4, 3), np.nan), W[:, :4]), "hold NaN or infinity, first in row 0"),
         (lambda: soft_labels.calibration_error(np.eye(4)[None], np.eye(4), np.ones((1, 4), bool), W[:, :4], bins=0), "bins = 0"),
         (lambda: few_shot.supports(LABELS, 0, 2, RNG), "shots = 0"),
         (lambda: few_shot.supports(LABELS, 1, 0, RNG), "draws = 0"),
-        (lambda: persons.ceilings(np.stack([JUDGED] * 2), 3, 0), "three or more"),
+        (lambda: people.ceilings(np.stack([JUDGED] * 2), 3, 0), "three or more"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(call, said):

@@ -46,7 +46,7 @@ BIB = "@article{someone, author={Some One}, title={A Title}, journal={J}, year={
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """Make the smallest book that uses what the real one uses, with the real settings."""
-    monkeypatch.setattr(generated, "MODULES", {"Errors": ("humalign.errors",)})
+    monkeypatch.setattr(generated, "MODULES", {"Errors": "errors"})
     root = tmp_path / "root"
     shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
     (root / "book" / "_static" / "first.png").write_bytes(base64.b64decode(PIXEL))

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from humalign.chain.price import SIDE, WEIGHTS
-from humalign.chain.scoring.price_table import CENTRED_TOO, CHOSEN
+from humalign.chain.scoring.price import CENTRED_TOO, CHOSEN
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import COLUMNS, complete
 from humalign.show import figures_price

@@ -8,14 +8,14 @@ import pytest
 from humalign.chain import origins
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import COLUMNS, complete, read
-from humalign.show import book, claims, figures, gains, published
+from humalign.show import arrows, book, claims, figures, published
 
 
 def scores(*rows):
     """Complete rows of (model, stage, measure, value, low, high, reference)."""
     made = []
     for model, stage, measure, value, low, high, reference in rows:
-        where = gains.MEASURES[measure].where
+        where = arrows.MEASURES[measure].where
         split = where.get("split") or f"{where['set']}/10-shot"
         metric = where["metric"] + (f"-above-{reference}" if reference else "")
         evidence = {"few-shot": "labels"}.get(where["task"], "human")
@@ -34,12 +34,12 @@ def student(measure, over_base, over_centred, model="efficientnet-lite0", spread
 
 
 def test_a_gain_is_over_the_best_baseline_without_judgments():
-    (gain,) = gains.of(scores(*student("similarity", 0.2, 0.1)), "similarity")
+    (gain,) = arrows.gains_of(scores(*student("similarity", 0.2, 0.1)), "similarity")
     assert (gain.best["stage"], gain.over["value"], gain.raw["value"]) == ("base-centred", 0.1, 0.2)
     assert (gain.before["stage"], gain.after["value"], gain.who) == ("base", pytest.approx(0.6), "Lite0")
-    (gain,) = gains.of(scores(*student("similarity", 0.1, 0.2)), "similarity")
+    (gain,) = arrows.gains_of(scores(*student("similarity", 0.1, 0.2)), "similarity")
     assert gain.best["stage"] == "base" and gain.over["value"] == 0.1
-    (gain,) = gains.of(scores(*student("similarity", 0.1, 0.2)), "similarity", over=claims.CONTROL)
+    (gain,) = arrows.gains_of(scores(*student("similarity", 0.1, 0.2)), "similarity", over=claims.CONTROL)
     assert gain.best["stage"] == "unaligned" and gain.before["stage"] == "base"
 
 
@@ -47,25 +47,25 @@ def test_further_baselines_count_where_they_are_compared_with():
     rows = student("similarity", 0.2, 0.1)
     whitened = ("efficientnet-lite0", "base-whitened", "similarity", 0.58, 0.5, 0.6, "")
     paired = ("efficientnet-lite0", "aligned", "similarity", 0.02, -0.01, 0.05, "base-whitened")
-    (gain,) = gains.of(scores(*rows, whitened, paired), "similarity")
+    (gain,) = arrows.gains_of(scores(*rows, whitened, paired), "similarity")
     assert gain.best["stage"] == "base-whitened" and gain.side == "unclear"
-    (gain,) = gains.of(scores(*rows, whitened), "similarity")
+    (gain,) = arrows.gains_of(scores(*rows, whitened), "similarity")
     assert gain.best["stage"] == "base-centred"
 
 
 def test_where_more_is_worse_the_best_baseline_is_the_smallest_and_a_fall_is_a_gain():
-    (gain,) = gains.of(scores(*student("soft-labels", -0.1, -0.05)), "soft-labels")
+    (gain,) = arrows.gains_of(scores(*student("soft-labels", -0.1, -0.05)), "soft-labels")
     assert gain.best["stage"] == "unaligned" and gain.side == "worse"
-    (gain,) = gains.of(scores(*student("soft-labels", -0.1, -0.05)), "soft-labels", over=("base",))
+    (gain,) = arrows.gains_of(scores(*student("soft-labels", -0.1, -0.05)), "soft-labels", over=("base",))
     assert gain.side == "better"
 
 
 def test_a_measure_counts_at_its_largest_x_alone():
     rows = scores(*student("few-shot", 0.1, 0.1))
     one = rows.assign(split="cifar10/1-shot", value=0.0)[list(COLUMNS)]
-    (gain,) = gains.of(pd.concat([complete(one), rows], ignore_index=True), "few-shot")
+    (gain,) = arrows.gains_of(pd.concat([complete(one), rows], ignore_index=True), "few-shot")
     assert gain.after["x"] == 10 and gain.after["value"] == pytest.approx(0.5)
-    assert gains.of(rows, "similarity") == []
+    assert arrows.gains_of(rows, "similarity") == []
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_measure_counts_at_its_largest_x_alone():
 def test_intervals_decide_the_verdict(over, risen, word):
     rows = [row for number, each in enumerate(over)
             for row in student("similarity", each, each, model=f"efficientnet-lite{number}")]
-    assert claims.verdict(gains.of(scores(*rows), "similarity") if rows else [], risen) == word
+    assert claims.verdict(arrows.gains_of(scores(*rows), "similarity") if rows else [], risen) == word
 
 
 def test_the_claims_table_has_every_claim_with_the_papers_numbers_ours_and_the_word():
@@ -110,7 +110,7 @@ def test_every_measure_of_a_claim_and_every_page_is_known():
     root = origins.RECORDED.parent.parent
     pages = {page.removeprefix("notebooks/").replace("book/", "../book/") for page in book.pages(root / "_toc.yml")}
     for claim in claims.CLAIMS.values():
-        assert set(claim.measures) <= set(gains.MEASURES) and claim.page in pages
+        assert set(claim.measures) <= set(arrows.MEASURES) and claim.page in pages
         assert not claim.numbers or published.published(**claim.numbers)
         assert claim.measures or claim.lacking
     assert {page for _, _, page, _ in claims.PAPER} <= pages

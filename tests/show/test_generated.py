@@ -13,7 +13,7 @@ from PIL import Image
 
 from humalign.errors import HumalignError
 from humalign.evaluation import scores as score
-from humalign.show import book, generated, links, site
+from humalign.show import book, cells, generated, site
 from humalign.show.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def test_what_the_readme_imports_and_what_draws_is_in_the_api():
 
 
 def test_a_module_that_is_gone_is_one_line(monkeypatch):
-    monkeypatch.setitem(generated.MODULES, "Models", ("humalign.models.gone",))
+    monkeypatch.setitem(generated.MODULES, "Models", "models.gone")
     with pytest.raises(HumalignError, match="no module gone: correct MODULES"):
         generated.modules()
 
@@ -156,8 +156,8 @@ def test_dead_links_are_found(tmp_path, source, ci):
         "book/scores.html#run=gone",
         "book/scores.html#colour=red",
     ]
-    links = "".join(f'<a href="{link.replace("&", "&amp;")}">x</a>' for link in good + bad)
-    (html / "page.html").write_text(f'<p id="here">{links}')
+    cells = "".join(f'<a href="{link.replace("&", "&amp;")}">x</a>' for link in good + bad)
+    (html / "page.html").write_text(f'<p id="here">{cells}')
     assert ci("book_links").dead_links(html) == {"page": [f"a dead link: {link}" for link in sorted(bad)]}
 
 
@@ -170,13 +170,13 @@ def test_the_rows_of_any_figure_are_found_on_the_page_of_scores(source, ci):
     barred = table[table["split"].str.contains("|", regex=False)]
     assert len(barred)
     for found in (*(rows for _, rows in table.groupby("task")), barred, table.iloc[[0]]):
-        fragment = links.rows(found).split("#")[1]
+        fragment = cells.rows_address(found).split("#")[1]
         wanted = table["task"].isin(found["task"])
         for column in ("split", "metric", "model", "stage"):
-            if found[column].nunique() <= links.SEVERAL and set(found["stage"]) <= set(STAGES):
+            if found[column].nunique() <= cells.SEVERAL and set(found["stage"]) <= set(STAGES):
                 wanted &= table[column].isin(found[column])
         if set(found["stage"]) <= set(STAGES):
             assert rows(held, fragment) == wanted.sum()
         assert rows(held, fragment) >= len(found)
     renamed = table[table["task"] == "dense-against-sparse"].assign(stage="dense", model="one")
-    assert rows(held, links.rows(renamed).split("#")[1]) == len(renamed)
+    assert rows(held, cells.rows_address(renamed).split("#")[1]) == len(renamed)

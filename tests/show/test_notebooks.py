@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from humalign.chain import evaluate
+from humalign.chain import steps
 from humalign.errors import HumalignError
 from humalign.show import notebooks
 
@@ -32,6 +32,12 @@ def cells(path, kind="code"):
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
 
 
+def unexecuted(path):
+    """Return the positions (from 0) of the code cells that were not executed, or not in their order."""
+    code = [(place, cell) for place, cell in enumerate(nbformat.read(path, as_version=4).cells) if cell.cell_type == "code"]
+    return [place for count, (place, cell) in enumerate(code, 1) if cell.execution_count != count]
+
+
 def drawn(cell):
     """Return the figures among a cell's outputs, as HTML."""
     shown = [output.data.get("text/html", "") for output in cell.outputs if "data" in output]
@@ -42,7 +48,7 @@ def drawn(cell):
 
 @chapter
 def test_every_cell_was_executed_in_order(path):
-    assert notebooks.unexecuted(path) == []
+    assert unexecuted(path) == []
 
 
 @chapter
@@ -84,7 +90,7 @@ def test_checks_its_parameters_first_and_calls_its_steps_where_a_reader_sees_it(
 def test_every_evaluation_that_a_chapter_asks_for_is_known(path):
     calls = [node for cell in cells(path) for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
     asked = [arg.value for call in calls if ast.unparse(call.func) == "run.evaluate" for arg in call.args]
-    assert set(asked) <= set(evaluate.EVALUATIONS)
+    assert set(asked) <= set(steps.EVALUATIONS)
 
 
 @chapter
@@ -165,7 +171,7 @@ def test_a_chapter_runs_on_the_results_it_is_given_in_this_environment(tmp_path,
     done = run()
     assert done == [tmp_path / "build" / "out" / "01_good.ipynb"]
     assert cells(done[0])[-1].outputs[0].text == f"tiny 42 {sys.prefix}\n"
-    assert notebooks.unexecuted(done[0]) == []
+    assert unexecuted(done[0]) == []
     assert [path.name for path in done[0].parent.iterdir()] == ["01_good.ipynb"]
     # Where nothing changed, not a byte does.
     before = done[0].read_bytes()
@@ -245,4 +251,4 @@ def test_normalised_notebooks_of_two_runs_are_the_same_bytes(tmp_path):
 def test_cells_skipped_or_out_of_order_are_found(tmp_path):
     made = [new_code_cell("1", execution_count=1), new_markdown_cell("# x"), new_code_cell("3", execution_count=3), new_code_cell("2")]
     nbformat.write(new_notebook(cells=made), tmp_path / "x.ipynb")
-    assert notebooks.unexecuted(tmp_path / "x.ipynb") == [2, 3]
+    assert unexecuted(tmp_path / "x.ipynb") == [2, 3]

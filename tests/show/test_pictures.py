@@ -12,7 +12,7 @@ from PIL import Image
 
 from humalign.chain import origins
 from humalign.errors import HumalignError
-from humalign.show import illustrations, photographs, pictures
+from humalign.show import photographs, pictures
 
 RUN = origins.RECORDED / "things" / origins.TABLE
 DRAWN = {
@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("data")
     shown = place / "things" / "object_images_CC0"
     shown.mkdir(parents=True)
-    names = json.loads(RUN.with_name(illustrations.FILE).read_text())["photographs"]
+    names = json.loads(RUN.with_name(photographs.FILE).read_text())["photographs"]
     (place / "things" / "unique_id.txt").write_text("\n".join(names) + "\n")
     for at, name in enumerate(names):
         Image.new("RGB", (60, 40), (at % 256, 90, 200)).save(shown / f"{name}.jpg")
@@ -93,7 +93,7 @@ def test_with_names_no_photograph_is_in_a_picture(name, names_only):
 
 
 def test_triplets_say_the_votes_and_frame_the_most_frequent():
-    one = illustrations.of(RUN)["triplets"]["clear"][0]
+    one = photographs.of(RUN)["triplets"]["clear"][0]
     found = pictures.triplets(RUN, "clear")
     html = found._repr_html_()
     assert html.count("hp-card hp-odd") == 1
@@ -108,7 +108,7 @@ def test_triplets_say_the_votes_and_frame_the_most_frequent():
 
 
 def test_flipped_counts_all_and_shows_both_directions():
-    counts = illustrations.of(RUN)["flipped"]["efficientnet-lite1"]["counts"]
+    counts = photographs.of(RUN)["flipped"]["efficientnet-lite1"]["counts"]
     found = pictures.flipped(RUN, "efficientnet-lite1", n=2)._repr_html_()
     cells = [int(cell) for cell in re.findall(r"<td>(\d+)</td>", found)]
     kinds = ("gained", "lost", "both", "neither")
@@ -118,7 +118,7 @@ def test_flipped_counts_all_and_shows_both_directions():
 
 
 def test_both_maps_show_the_same_photographs_each_kept_once():
-    one = illustrations.of(RUN)["map"]["efficientnet-lite0"][0]
+    one = photographs.of(RUN)["map"]["efficientnet-lite0"][0]
     found = pictures.map(RUN)._repr_html_()
     kept, used = re.findall(r'<image id="([^"]+)"', found), re.findall(r'<use href="#([^"]+)"', found)
     assert len(kept) == len(set(kept)) == len(one["names"]) and sorted(used) == sorted(2 * kept)
@@ -175,7 +175,7 @@ def test_names_are_escaped(names_only):
 
 @pytest.fixture
 def run(tmp_path):
-    for name in (origins.TABLE, illustrations.FILE):
+    for name in (origins.TABLE, photographs.FILE):
         shutil.copy(RUN.with_name(name), tmp_path / name)
     return tmp_path / origins.TABLE
 
@@ -194,7 +194,7 @@ def test_an_unknown_name_is_one_line_that_names_the_nearest(run, draw, line):
 
 
 def test_a_missing_or_damaged_file_is_one_line_with_the_mend(run):
-    path = run.with_name(illustrations.FILE)
+    path = run.with_name(photographs.FILE)
     for text in ("{", "[]", '{"rules": {}}'):
         path.write_text(text)
         with pytest.raises(HumalignError, match=r"damaged.*humalign run illustrations --profile"):
@@ -208,14 +208,14 @@ def test_a_missing_or_damaged_file_is_one_line_with_the_mend(run):
 
 def test_a_file_that_was_made_again_is_read_again(run):
     first = pictures.of(run)
-    path = run.with_name(illustrations.FILE)
+    path = run.with_name(photographs.FILE)
     path.write_text(json.dumps(first | {"game": []}))
     assert pictures.of(run)["game"] == [] != first["game"]
 
 
 def test_a_damaged_matrix_is_one_line(run):
     found = pictures.of(run)
-    path = run.with_name(illustrations.FILE)
+    path = run.with_name(photographs.FILE)
     for broken in ("!", base64.b64encode(b"123").decode()):
         one = found["matrices"][0] | {"panels": dict.fromkeys(found["matrices"][0]["panels"], broken)}
         path.write_text(json.dumps(found | {"matrices": [one]}))

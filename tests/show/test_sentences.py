@@ -31,11 +31,7 @@ def gain(value, spread=0.01, **where):
     ],
 )
 def test_change_has_its_unit_its_interval_and_its_n(value, metric, said):
-    scores = made_up(gain(value, metric=metric), row(0.5, stage="base", metric=metric))
-    assert sentences.change(scores, "aligned", "base", metric=metric) == f"aligned less before is {said}"
-    assert sentences.change(scores, "aligned", "base", who="it", metric=metric) == f"it is {said}"
-    with pytest.raises(KeyError, match="0 scores fit"):
-        sentences.change(scores, "aligned", "unaligned", metric=metric)
+    assert sentences.amount(made_up(gain(value, metric=metric)).iloc[0]) == said
 
 
 def test_value_has_its_interval_and_its_n_or_is_a_dash():

@@ -214,14 +214,8 @@ def test_peoples_and_simulated_judgments_never_share_a_table():
 )
 def test_shares_are_percent_differences_are_signed_and_never_a_zero_that_they_are_not(metric, value, said):
     scores = made_up(("m", "base", "t", "s", metric, value))
-    assert tables.get(scores, stage="base") == tables.number(scores.iloc[0]) == said
+    assert tables.number(scores.iloc[0]) == said
     assert tables.number(scores.iloc[0], interval=False) == said.split(" (")[0]
-
-
-def test_get_is_of_one_score():
-    scores = made_up(("m", "base", "t", "s", "accuracy", 0.5), ("m", "base", "t", "s", "loss", 0.5))
-    with pytest.raises(KeyError, match="2 scores fit"):
-        tables.get(scores, stage="base")
 
 
 def test_a_network_has_one_name_whether_a_student_or_a_teacher_starts_from_it():

@@ -10,10 +10,9 @@ import pandas as pd
 from jaxtyping import Float
 
 from humalign.chain import features, sets, teach
-from humalign.chain.inputs import stream
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.rows import Model, Row, Spread, compared, everyone, measures, weights
-from humalign.evaluation import few_shot, shift, soft_labels
+from humalign.evaluation import few_shot, soft_labels
 from humalign.evaluation.scores import Estimate
 
 Measures = dict[tuple[str, str], Estimate]  # task, metric
@@ -140,7 +139,7 @@ def breeds(run: Run) -> Iterator[Row]:
         draws = profile.evaluation.few_shot_draws
         support = few_shot.supports(names, shots, draws, stream(profile, 13, number), among=inside)
         drawn, of_draws = weights(profile, len(used)), weights(profile, draws, 1)
-        score = functools.partial(shift.to_other_classes, weights=drawn, taught_weights=of_draws)
+        score = functools.partial(few_shot.to_other_classes, weights=drawn, taught_weights=of_draws)
         each = {model: score(x[used], names, inside, support) for model, x in labelled(run, sets.VALIDATION)}
         for domain in ("source", "target", "drop"):
             of_domain = {model: estimates[domain] for model, estimates in each.items()}

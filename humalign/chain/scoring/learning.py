@@ -1,25 +1,35 @@
-"""How well answers are learned: models of the observers, learning curves of the teacher, recovery of a known map, single examples."""
+"""How well answers are learned: models of the observers, learning curves of the teacher, recovery of a known map; the
+course of training; single examples.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Int, Real
+from scipy.stats import t
 
-from humalign.chain import further
-from humalign.chain.inputs import stream
+from humalign.chain import curves, features, further, judged, label, teach
 from humalign.chain.judged import CLIP, Things, object_folds, things
 from humalign.chain.observe import observer
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring import objects
-from humalign.chain.scoring.rows import PEOPLE, Model, Row, of_fold, weights
-from humalign.data.judgments import ByObject, cosine_similarities, majority_share
-from humalign.evaluation import examples as shown_examples
+from humalign.chain.scoring.rows import PEOPLE, Model, Row, Spread, of_fold, weights
+from humalign.data.judgments import PAIRS, ByObject, Choices, cosine_similarities, entropy, floats, majority_share
 from humalign.evaluation import people
 from humalign.evaluation.correlation import matrix_pearson
 from humalign.evaluation.scores import Estimate, above, mean_of_folds
 
 TOP_OBJECTS = 6
+# Where a shown triplet stands when all are ordered by the entropy of their answers.
+PLACES = {"clear": 0.1, "typical": 0.5, "open": 0.9}
+LABELLED_BY = {"aligned": "teacher", "unaligned": "teacher-base"}
+# Points of a training curve that are kept.
+POINTS = 13
 
 
 def observers(run: Run) -> Iterator[Row]:
@@ -85,6 +95,80 @@ def recovery(run: Run) -> Iterator[Row]:
         yield Row(CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson", Estimate.of(found, len(test)))
 
 
+# ---- numbers of the run itself: what was chosen, what the triplets hold, how students learned ----------------
+
+
+def training(run: Run) -> Iterator[Row]:
+    """Means over parts, and their range: regularisation, VICE, labels, and the course of each student's training."""
+    profile = run.profile
+    if not profile.teachers:
+        return
+    teacher, parts = profile.labeller, judged.part_names(profile.labeller)
+    model = teach.labels_with(teacher)
+    notes = [teach.notes(run, teacher, part) for part in parts]
+    for name in ("vice_dimensions", "vice_correlation", "pull"):
+        if name in notes[0]:
+            yield Row(model, "teacher", "fit", "range over folds", name.replace("_", "-"), Spread.of([note[name] for note in notes]))
+    for strength in teacher.pulls if "pulls" in notes[0] else ():
+        found = Spread.of([note["pulls"][str(strength)] for note in notes])
+        yield Row(model, "teacher", "pull-selection", f"{strength:g}", "accuracy", found)
+    summaries = [json.loads(run.path(f"triplets/{part}/summary.json").read_text()) for part in label.part_names(profile)]
+    for labelling, stage in LABELLED_BY.items():
+        for metric in summaries[0][labelling] if summaries else ():
+            found = Spread.of([each[labelling][metric] for each in summaries])
+            yield Row(model, stage, "triplets", profile.triplets.sampling, metric, found)
+    logs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for student, part, stage in features.taught(profile):
+        file = run.path(features.student_file(student.backbone, part, stage)).with_suffix(".json")
+        logs.setdefault((student.backbone, stage), []).append(json.loads(file.read_text()))
+    for (name, stage), several in logs.items():
+        for step in np.unique(np.linspace(0, profile.distillation.steps - 1, POINTS).astype(int)):
+            yield Row(name, stage, "distillation", f"step {step}", "divergence", Spread.of([log["divergence"][step] for log in several]))
+        for step, values in several[0].get("evaluations", {}).items():
+            for metric in values:
+                found = Spread.of([log["evaluations"][step][metric] for log in several])
+                yield Row(name, stage, "distillation", f"validation triplets, step {step}", f"{metric}-with-labels", found)
+
+
+def dense_against_sparse(run: Run) -> Iterator[Row]:
+    """Agreement with the teacher on photographs held back, by images seen: mean over seeds, and Student's interval of that mean."""
+    model, found = run.profile.backbones[0], curves.read(run)
+    for kind, several in found.items():
+        for place, (images, _) in enumerate(several[0]):
+            estimate = over_seeds(np.array([curve[place][1] for curve in several]))
+            yield Row(model, "aligned", "dense-against-sparse", f"{kind}/{images} images", "agreement-with-teacher", estimate)
+    shares = [share_of_images(dense, sparse) for dense, sparse in zip(found["dense"], found["sparse"], strict=True)]
+    yield Row(model, "aligned", "dense-against-sparse", "equal agreement", "share-of-images", over_seeds(np.array(shares)))
+
+
+def share_of_images(dense: list[tuple[int, float]], sparse: list[tuple[int, float]]) -> float:
+    """Return what part of the sparse images dense ones take to the agreement with which the lower of two curves ends.
+
+    NaN where that is no more than the untrained student had: it takes no image at all.
+    """
+    both_reach = min(dense[-1][1], sparse[-1][1])
+    of_sparse = images_needed(sparse, both_reach)
+    return images_needed(dense, both_reach) / of_sparse if of_sparse else float("nan")
+
+
+def images_needed(curve: list[tuple[int, float]], agreement: float) -> float:
+    """Return how many images a curve of (images, agreement) takes to reach an agreement, between its points in a straight line.
+
+    NaN where it never does.
+    """
+    for (before, low), (after, high) in itertools.pairwise(curve):
+        if high >= agreement:
+            return before + (after - before) * max(agreement - low, 0.0) / (high - low) if high > low else float(before)
+    return float("nan")
+
+
+def over_seeds(values: Float[np.ndarray, " seeds"]) -> Estimate:
+    """Return the mean over training runs; its draws are quantiles of Student's distribution of that mean."""
+    spread = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    quantiles = t.ppf((np.arange(9999) + 0.5) / 9999, max(len(values) - 1, 1))
+    return Estimate(float(values.mean()), values.mean() + spread * quantiles, len(values))
+
+
 # ---- single things, for the book to show -------------------------------------------------------------------------------------------------
 
 
@@ -105,11 +189,11 @@ def _triplets(run: Run, known: Things) -> Iterator[Row]:
     for fold in folds:
         home[np.isin(asked.triplets, fold.part.test).all(1)] = fold.number
     everything = np.arange(len(known.names))
-    for place, row in shown_examples.typical_rows(asked, home >= 0).items():
+    for place, row in typical_rows(asked, home >= 0).items():
         triplet = asked.triplets[row : row + 1]
         chances = folds[home[row]].chances(everything, triplet)
-        named = [f"{place}: {pair}" for pair in shown_examples.pair_names(triplet[0], known.names)]
-        shares = shown_examples.answer_shares(asked.counts[row], profile.evaluation.bootstrap_draws, profile.seed)
+        named = [f"{place}: {pair}" for pair in pair_names(triplet[0], known.names)]
+        shares = answer_shares(asked.counts[row], profile.evaluation.bootstrap_draws, profile.seed)
         for split, share in zip(named, shares, strict=True):
             yield Row(*PEOPLE, "example-triplet", split, "share", share)
         for stage in ("teacher-base", "teacher"):
@@ -124,8 +208,48 @@ def _dimensions(run: Run, known: Things) -> Iterator[Row]:
     drawn = weights(run.profile, len(own))
     mass = drawn @ own
     for place, d in enumerate(np.argsort(-own.sum(0), kind="stable"), 1):
-        split = f"{place}: {shown_examples.highest(own[:, d], known.names, TOP_OBJECTS)}"
+        split = f"{place}: {highest(own[:, d], known.names, TOP_OBJECTS)}"
         share = Estimate.of(mass[:, d] / mass.sum(1), len(own))
-        nearest = shown_examples.nearest_dimension(own[:, d], known.published, drawn)
+        nearest = nearest_dimension(own[:, d], known.published, drawn)
         for metric, estimate in (("share-of-weight", share), ("nearest-published-pearson", nearest)):
             yield Row("vice", "observer", "vice-dimensions", split, metric, estimate)
+
+
+def typical_rows(choices: Choices, among: Bool[np.ndarray, " n"], places: Mapping[str, float] = PLACES) -> dict[str, int]:
+    """Return rows at given places of the order by entropy of the answers, 0 where all agree most; ``among`` may be shown."""
+    rows = np.flatnonzero(among)
+    order = rows[np.argsort(entropy(choices.shares[rows]), kind="stable")]
+    return {name: int(order[round(place * (len(order) - 1))]) for name, place in places.items()}
+
+
+def pair_names(triplet: Int[np.ndarray, " 3"], names: Sequence[str]) -> tuple[str, ...]:
+    """Return each pair of a triplet as ``cat + dog | car``, the object that is left out last."""
+    said = [names[o].replace("_", " ") for o in triplet]
+    return tuple(f"{said[a]} + {said[b]} | {said[3 - a - b]}" for a, b in PAIRS)
+
+
+def answer_shares(counts: Int[np.ndarray, " 3"], draws: int, seed: int) -> list[Estimate]:
+    """Return the share of the answers that each pair of one triplet had (unit: answer)."""
+    total = int(counts.sum())
+    shares = counts / total
+    drawn = np.random.default_rng(seed).multinomial(total, shares, size=draws) / total
+    return [Estimate(float(share), column, total) for share, column in zip(shares, drawn.T, strict=True)]
+
+
+def highest(strength: Real[np.ndarray, " objects"], names: Sequence[str], top: int) -> str:
+    """Name the objects that are highest on one dimension, the highest first."""
+    return ", ".join(names[o].replace("_", " ") for o in np.argsort(-strength, kind="stable")[:top])
+
+
+def nearest_dimension(
+    strength: Real[np.ndarray, " objects"], others: Real[np.ndarray, "objects dims"], weights: Float[np.ndarray, "draws objects"]
+) -> Estimate:
+    """Return Pearson's correlation of a dimension with the one that is nearest to it in another embedding (unit: object).
+
+    Which one is nearest is decided on all objects, once.
+    """
+    strength, others = (floats(each, "strengths") for each in (strength, others))
+    whole = [float(np.corrcoef(strength, other)[0, 1]) for other in others.T]
+    other = others[:, int(np.argmax(whole))]
+    x, y = strength - strength.mean(), other - other.mean()
+    return Estimate.of(people.pearson(x[None], y[None], weights), len(strength))

@@ -10,12 +10,11 @@ from jaxtyping import Float, Int
 from scipy.special import softmax
 
 from humalign.chain import features, further, judged, teach
-from humalign.chain.inputs import stream
 from humalign.chain.judged import Things, things
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.rows import PEOPLE, Model, Row, compared, measures, of_fold, over_folds, weights
 from humalign.data.judgments import Choices, cosine_similarities, entropy
-from humalign.evaluation import baselines, odd_one_out, people, rsa, uncertainty
+from humalign.evaluation import baselines, odd_one_out, people, rsa
 from humalign.evaluation.scores import Estimate
 from humalign.profiles import Teacher
 from humalign.teach.teacher import AffineTeacher
@@ -33,20 +32,16 @@ def of_objects(run: Run) -> Teacher | None:
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """One fold of the teacher of objects: what it maps, and what was fitted to the training objects.
-
-    Attributes:
-        model: that is mapped.
-        base: its features of all objects, as they are and as each baseline of the training objects has them, by stage.
-        fitted: maps by recipe.
-        temperature: of the cosines of each stage of ``base``, fitted to the training objects.
-    """
+    """One fold of the teacher of objects: what it maps, and what was fitted to the training objects."""
 
     number: int
     part: judged.Part
-    model: str
+    model: str  #: that is mapped.
+    #: its features of all objects, as they are and as each baseline of the training objects has them, by
+    #: stage.
     base: dict[str, Space]
-    fitted: dict[str, AffineTeacher]
+    fitted: dict[str, AffineTeacher]  #: maps by recipe.
+    #: of the cosines of each stage of ``base``, fitted to the training objects.
     temperature: dict[str, float]
 
     def space(self, rows: Int[np.ndarray, " m"]) -> dict[str, Space]:
@@ -71,7 +66,7 @@ def folds(run: Run, teacher: Teacher) -> list[Fold]:
         fitted = {recipe: teach.fitted(run, teacher, part.name, recipe) for recipe in recipes}
         base = {"teacher-base": x} | _beside(run, x, part.train, baselines.rank_of(fitted["teacher"]), number)
         answers = known.answers[part.train]
-        temperature = {stage: uncertainty.fit_temperature(each[part.train][None], answers) for stage, each in base.items()}
+        temperature = {stage: odd_one_out.fit_temperature(each[part.train][None], answers) for stage, each in base.items()}
         found.append(Fold(number, part, model, base, fitted, temperature))
     return found
 
@@ -186,5 +181,5 @@ def _unsure(likely: Float[np.ndarray, "m 3"], asked: Choices, drawn: Float[np.nd
     surprise = -(asked.shares * np.log(likely)).sum(1)
     return {
         "cross-entropy": odd_one_out.triplet_mean(surprise, asked.triplets, drawn),
-        "entropy-spearman": uncertainty.entropies_agree(entropy(likely), asked, drawn),
+        "entropy-spearman": odd_one_out.entropies_agree(entropy(likely), asked, drawn),
     }

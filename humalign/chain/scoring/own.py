@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from humalign.chain import features, judged, sets
-from humalign.chain.inputs import stream
 from humalign.chain.judged import Part
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.rows import Model, Row, compared
 from humalign.data.judgments import PAIRS, ByObject, cosine_similarities
 from humalign.errors import HumalignError
@@ -40,9 +39,8 @@ def own(run: Run) -> Iterator[Row]:
 def _part(run: Run) -> Part:
     found = [part for part in judged.parts(run, run.profile.labeller) if part.name == HELD]
     if not found:
-        raise HumalignError(
-            f"profile {run.profile.name}: the evaluation own needs things held out: teachers.parts: {{held: 0.25}}"
-        )
+        line = "the evaluation own needs things held out: teachers.parts: {held: 0.25}"
+        raise HumalignError(f"profile {run.profile.name}: {line}")
     return found[0]
 
 
@@ -81,10 +79,7 @@ def _answered(
         if asked.sum() < LEAST_ANSWERS:
             continue
         some = ByObject(answers.triplets[asked], answers.shares[asked], answers.objects)
-        found = {
-            m: people.accuracy(cosine_similarities(x, some.triplets), some, weights)
-            for m, x in models.items()
-        }
+        found = {m: people.accuracy(cosine_similarities(x, some.triplets), some, weights) for m, x in models.items()}
         yield found, "odd-one-out", f"own, {split}", "accuracy"
 
 

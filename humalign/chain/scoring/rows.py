@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from humalign.chain import features
+from humalign.chain.further import THINGS
 from humalign.chain.pipeline import Run
 from humalign.evaluation import baselines
 from humalign.evaluation.scores import Estimate, Score, above, mean_of_folds, resamples
@@ -129,13 +130,15 @@ def of_fold(profile: Profile, units: int, fold: int) -> Float[np.ndarray, "draws
 
 
 def everyone(run: Run, which: str, beside: bool = True) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
-    """Yield every model and stage that was run on a set of pictures, with its features.
-
-    Args:
-        run: whose models.
-        which: set of pictures.
-        beside: whether the baselines that cost no judgment are among them.
-    """
+    """Yield every model and stage that was run on a set, with its features; ``beside`` those that cost no judgment too."""
     for model, stage in features.models(run.profile, which):
         if beside or stage not in baselines.STAGES:
             yield (model, stage), features.read(run, model, stage, which)
+
+
+def of_students(run: Run, half: int) -> Iterator[tuple[Model, np.ndarray]]:
+    """Yield the features of the THINGS photographs by every student whose teacher was fitted to the other half."""
+    backbones = {student.backbone for student in run.profile.students if "halves" in student.parts}
+    for model, stage in features.models(run.profile, THINGS):
+        if model in backbones and stage not in (features.HEAD, *features.TEACHERS):
+            yield (model, stage), features.read(run, model, stage, THINGS, f"half{half}")

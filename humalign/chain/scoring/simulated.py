@@ -14,14 +14,13 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from humalign.chain import features, judged, teach
-from humalign.chain.inputs import stream
 from humalign.chain.judged import Simulated
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.rows import Model, Row, Spread, compared, measures, of_fold, over_folds, weights
 from humalign.data.emoji import concepts
 from humalign.data.judgments import Choices, cosine_similarities, entropy, majority_share, random_triplets
 from humalign.data.simulate import THINGS_PEOPLE
-from humalign.evaluation import baselines, few_shot, hierarchy, odd_one_out, rsa, shift, uncertainty
+from humalign.evaluation import baselines, few_shot, hierarchy, odd_one_out, rsa
 from humalign.evaluation.scores import Estimate, resamples
 from humalign.profiles import Profile
 
@@ -100,7 +99,7 @@ def _levels(bench: _Bench) -> Iterator[Row]:
         seen := random_triplets(bench.part.train, made.test_triplets, rng),
         bench.truth.observers.answer(seen, made.people_per_triplet, rng).counts,
     )
-    temperatures = {model: uncertainty.fit_temperature(x, other) for model, x in bench.features.items()}
+    temperatures = {model: odd_one_out.fit_temperature(x, other) for model, x in bench.features.items()}
     for s, (subset, chosen) in enumerate(bench.subsets.items()):
         drawn = resamples(len(chosen), bench.profile.evaluation.bootstrap_draws, bench.profile.seed * 1000 + 10 * s + bench.number)
         for lv, level in enumerate(odd_one_out.LEVELS):
@@ -118,8 +117,8 @@ def _levels(bench: _Bench) -> Iterator[Row]:
             if not subset:
                 doubt = {
                     model: {
-                        "entropy-spearman": uncertainty.entropy_agreement(x, choices, temperatures[model], drawn),
-                        "cross-entropy": uncertainty.cross_entropy(x, choices, temperatures[model], drawn),
+                        "entropy-spearman": odd_one_out.entropy_agreement(x, choices, temperatures[model], drawn),
+                        "cross-entropy": odd_one_out.cross_entropy(x, choices, temperatures[model], drawn),
                     }
                     for model, x in shown.items()
                 }
@@ -142,7 +141,7 @@ def _classification(bench: _Bench) -> Iterator[Row]:
     """k-shot classification of held-out concepts in the same style and across styles; concepts found again across styles."""
     settings = bench.profile.evaluation
     shown = {model: x[:, bench.held] for model, x in bench.features.items() if model[1] not in baselines.STAGES}
-    again = {model: shift.nearest_in_other_style(x, bench.weights) for model, x in shown.items()}
+    again = {model: few_shot.nearest_in_other_style(x, bench.weights) for model, x in shown.items()}
     yield from compared(again, "style-shift", "same-concept", "nearest-neighbour")
     of_draws = resamples(settings.few_shot_draws, settings.bootstrap_draws, bench.profile.seed * 1000 + 500 + bench.number)
     for lv, level in enumerate(("group", "subgroup")):

@@ -8,13 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from humalign.chain import features, sets
-from humalign.chain.inputs import stream
 from humalign.chain.judged import halves, things
-from humalign.chain.pipeline import Run
+from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring import objects
 from humalign.chain.scoring.labels import classes
-from humalign.chain.scoring.photographs import THINGS, of_students
-from humalign.chain.scoring.rows import Model, Row, compared, everyone, of_fold, over_folds, weights
+from humalign.chain.scoring.rows import THINGS, Model, Row, compared, everyone, of_fold, of_students, over_folds, weights
 from humalign.data import wordnet
 from humalign.evaluation import baselines, hierarchy
 from humalign.evaluation.scores import Estimate
