@@ -31,8 +31,7 @@ from humalign.data import (
     registry,
     wordnet,
 )
-from humalign.data.combined import Held, Joined, Mirrored
-from humalign.data.corruptions import CORRUPTIONS, SEVERITIES, Corrupted
+from humalign.data.combined import CORRUPTIONS, SEVERITIES, Corrupted, Held, Joined, Mirrored
 from humalign.data.emoji import STYLES, EmojiImages
 from humalign.data.images import Files, ImageSet, Subset, ZipImages
 from humalign.errors import HumalignError, nearest

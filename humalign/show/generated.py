@@ -22,7 +22,6 @@ MODULES: dict[str, tuple[str, ...]] = {
     "Pictures and judgments": (
         "humalign.data.images",
         "humalign.data.judgments",
-        "humalign.data.own_answers",
         "humalign.data.named",
         "humalign.data.readers",
         "humalign.data.readers_answers",
