@@ -35,7 +35,7 @@ from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import Engine, distill
 from humalign.distil.ranks import Ranks, join
 from humalign.errors import HumalignError
-from humalign.models.embedding import forward, said
+from humalign.models.embeddings import forward, said
 from humalign.models.student import Student
 from humalign.profiles import Profile, as_settings
 from humalign.profiles import Student as Settings

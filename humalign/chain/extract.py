@@ -13,7 +13,7 @@ from humalign.chain.inputs import progress_bar
 from humalign.chain.pipeline import Rows, Run
 from humalign.distil.ranks import join
 from humalign.evaluation import baselines
-from humalign.models.embedding import forward
+from humalign.models.embeddings import forward
 from humalign.models.released.catalogue import MODELS
 from humalign.models.student import Student
 from humalign.models.weights import save_file

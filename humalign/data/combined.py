@@ -1,7 +1,7 @@
-"""Sets of pictures that are made of others: in memory, mirrored, one after the other, corrupted at five severities.
+"""Sets of pictures that are made of others: mirrored, one after the other, corrupted at five severities.
 
-The eight corruptions are those of CIFAR-10-C that functions of NumPy, SciPy and Pillow make, at its severities;
-other blurs, weather and elastic transforms are left out. A picture is corrupted at its own size, before it is
+The eight corruptions are those of CIFAR-10-C that NumPy, SciPy and Pillow make, at its severities; other
+blurs, weather and elastic transforms are left out. A picture is corrupted at its own size, before it is
 enlarged for a network. The noise is drawn anew, so that a picture is not that of the published files.
 
 Source: Hendrycks, Dietterich (2019), Benchmarking neural network robustness to common corruptions and
@@ -72,7 +72,7 @@ class Joined:
         return self.sets[which][index - (int(self.ends[which - 1]) if which else 0)]
 
 
-# ---- corruptions ---------------------------------------------------------------------------------------------
+# ---- corruptions -------------------------------------------------------------------------------------------
 
 
 def _gaussian_noise(pixels: Pixels, spread: float, rng: np.random.Generator) -> Pixels:

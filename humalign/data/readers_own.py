@@ -1,7 +1,7 @@
 """Readers of odd-one-out answers that somebody collected, as jsPsych and spreadsheets write them.
 
-The readers of THINGS know their files' layouts; these take the names of the columns. Indices are places in the
-order of the pictures' names.
+The readers of THINGS know their files' layouts; these take the names of the columns. Indices are places in
+the order of the pictures' names.
 """
 
 from __future__ import annotations

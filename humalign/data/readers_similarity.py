@@ -76,7 +76,7 @@ def _named_by(held: Variables, files: Sequence[PurePath]) -> Sequence[PurePath]:
     return files
 
 
-# ---- arrangements -------------------------------------------------------------------------------------------
+# ---- arrangements ------------------------------------------------------------------------------------------
 
 
 def arrangements_king(folder: str | Path, both_ways: bool = False) -> SimilarityJudgments:
@@ -134,7 +134,7 @@ def _arranged(folder: Path, name: str) -> Path:
     return next((path for path in places if path.exists()), places[0])
 
 
-# ---- ratings ------------------------------------------------------------------------------------------------
+# ---- ratings -----------------------------------------------------------------------------------------------
 
 
 def ratings(folder: str | Path, category: str, both_ways: bool = False) -> SimilarityJudgments:
@@ -181,7 +181,7 @@ def rated_categories(folder: str | Path) -> tuple[str, ...]:
 
 
 def _rated(folder: Path, category: str) -> Path:
-    """Return the file of a category's judgments: a .mat, else a pickle; of several one named for similarity."""
+    """Return the file of a category's judgments: a .mat, else a pickle; of several the one called *sim*."""
     base = folder / category
     public = folder / PUBLIC[1] if category == PUBLIC[0] else None
     for kinds in ((".mat",), (".pickle", ".pkl")):
@@ -253,7 +253,7 @@ def _similarities(path: Path, held: Variables) -> Float[np.ndarray, "n n"]:
 
 
 def _of_pairs(path: Path, files: Sequence[PurePath]) -> Float[np.ndarray, "n n"]:
-    """Return the mean ratings of a pickled dictionary ``"NAME,NAME"`` -> ratings, joined by the numbers in names.
+    """Return the mean ratings of a pickled dictionary ``"NAME,NAME"`` -> ratings, joined by their numbers.
 
     Source: ``data/peterson.py`` of github.com/LukasMut/gLocal, which reads the fruits so.
     """

@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ from humalign.data.decoding import as_seen
 from humalign.data.images import squash
 from humalign.data.registry import locate
 from humalign.errors import HumalignError, complaint, expect, nearest
-from humalign.models import open_clip_models, splitting, timm_models, weights
-from humalign.models.recipes import HUB, Built, Recipe, recipes, refuse_input
+from humalign.models import splitting, weights
+from humalign.models.libraries import LIBRARIES
+from humalign.models.recipes import HUB, Recipe, recipes, refuse_input
 
 # Models by path or repository: an @ in what follows is a part of it.
 PLACES = ("local-dir:", "hf-hub:")
@@ -235,12 +236,6 @@ def of_library(library: str, name: str, model: str, recipe: Recipe | None, path:
                 weights.refuse_damaged(file)
         built = LIBRARIES[library](name, model, recipe, path, pretrained)
     return Backbone(name, built.recipe, built.net, built.stages, built.classifier)
-
-
-LIBRARIES: dict[str, Callable[[str, str, Recipe | None, Path | None, bool], Built]] = {
-    "timm": timm_models.build,
-    "open_clip": open_clip_models.build,
-}
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -106,9 +106,8 @@ def _check_md5(path: Path, name: str) -> None:
             with open(each, "rb") as file:
                 found = hashlib.file_digest(file, "md5").hexdigest()
             if found != MD5[each.name]:
-                raise HumalignError(
-                    f"{each} is not the released file (MD5 {found}, not {MD5[each.name]}): fetch it again"
-                )
+                why = f"MD5 {found}, not {MD5[each.name]}"
+                raise HumalignError(f"{each} is not the released file ({why}): fetch it again")
 
 
 def _names(path: Path, name: str, count: int) -> Iterator[str]:
@@ -216,15 +215,13 @@ def devkit_classes(root: Path, pictures: int) -> list[str]:
     place, read = _devkit(root)
     truth = read("ILSVRC2012_validation_ground_truth.txt").decode("utf-8-sig", "replace").split()
     if len(truth) != pictures:
-        raise HumalignError(
-            f"{place}: a ground truth of {len(truth):,} pictures instead of {pictures:,}: fetch it again"
-        )
+        what = f"a ground truth of {len(truth):,} pictures instead of {pictures:,}"
+        raise HumalignError(f"{place}: {what}: fetch it again")
     wnids = _synsets(place, read("meta.mat"))
     for line, number in enumerate(truth, 1):
         if number not in wnids:
-            raise HumalignError(
-                f"{place}: line {line} of its ground truth is {number[:20]!r}, no class of meta.mat: fetch it again"
-            )
+            what = f"line {line} of its ground truth is {number[:20]!r}, no class of meta.mat"
+            raise HumalignError(f"{place}: {what}: fetch it again")
     return [wnids[number] for number in truth]
 
 
@@ -236,9 +233,9 @@ def _devkit(root: Path) -> tuple[Path, Callable[[str], bytes]]:
         try:
             return (folder / "data" / name).read_bytes()
         except OSError as error:
-            raise HumalignError(
-                f"cannot read {folder / 'data' / name} ({error.strerror}): unpack {archive.name} again"
-            ) from None
+            file = folder / "data" / name
+            mend = f"unpack {archive.name} again"
+            raise HumalignError(f"cannot read {file} ({error.strerror}): {mend}") from None
 
     def packed(name: str) -> bytes:
         try:
@@ -266,17 +263,13 @@ def _synsets(place: Path, content: bytes) -> dict[str, str]:
             synsets = matlab(Path(folder) / "meta.mat")["synsets"].ravel()
             leaves = [synset for synset in synsets if int(synset["num_children"].item()) == 0]
             found = {str(int(synset["ILSVRC2012_ID"].item())): synset["WNID"] for synset in leaves}
-        if (
-            len(found) == len(leaves)
-            and found
-            and all(re.fullmatch(r"n\d{8}", wnid) for wnid in found.values())
-        ):
+        sound = all(re.fullmatch(r"n\d{8}", wnid) for wnid in found.values())
+        if found and len(found) == len(leaves) and sound:
             return found
     except (HumalignError, KeyError, TypeError, ValueError, AttributeError):
         pass
-    raise HumalignError(
-        f"{place}: its meta.mat gives no WordNet id (WNID) for each class (ILSVRC2012_ID): fetch it again"
-    )
+    what = "its meta.mat gives no WordNet id (WNID) for each class (ILSVRC2012_ID)"
+    raise HumalignError(f"{place}: {what}: fetch it again")
 
 
 def _picture(name: str) -> bool:
@@ -290,7 +283,6 @@ def _unreadable(path: Path, error: BaseException, what: str) -> HumalignError:
 def _listed(folder: Path) -> set[str]:
     for name in LISTS:
         if (folder / name).is_file():
-            return {
-                line.split()[0] for line in (folder / name).read_text("utf-8-sig").splitlines() if line.strip()
-            }
+            lines = (folder / name).read_text("utf-8-sig").splitlines()
+            return {line.split()[0] for line in lines if line.strip()}
     return set()

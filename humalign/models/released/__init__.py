@@ -25,7 +25,7 @@ from humalign.artefacts import sha256, write_error
 from humalign.errors import HumalignError, listed
 from humalign.models import backbones, export, tensor_bundle
 from humalign.models.backbones import Backbone
-from humalign.models.released import layout
+from humalign.models.released import catalogue
 from humalign.models.released.catalogue import HOME, MODELS, NETWORKS, STAGES, stage_of, students
 from humalign.models.weights import load_file, metadata
 
@@ -198,8 +198,8 @@ def _built(
         recipe = dataclasses.replace(NETWORKS[network], licence=entry.licence, trained_on=like.trained_on)
         with torch.device("meta"):  # sizes without values
             net: Any = backbones.of_library("timm", model, recipe.model, recipe, None, False).net
-        for shapes in layout.layouts(net, stage):
-            named, wrong = layout.assign(arrays, shapes)
+        for shapes in catalogue.layouts(net, stage):
+            named, wrong = catalogue.assign(arrays, shapes)
             if not wrong:
                 named = {name: np.asarray(array, np.float32) for name, array in named.items()}
                 _write_tower(named, net.pos_embed.shape[1], tower)
@@ -211,7 +211,7 @@ def _built(
 
 def _write_tower(named: dict[str, np.ndarray], tokens: int, path: Path) -> None:
     """Save the image tower under big_vision's names, as timm's loader reads them."""
-    arrays = {name.removeprefix(layout.TOWER): array for name, array in named.items() if name.startswith(layout.TOWER)}
+    arrays = {name.removeprefix(catalogue.TOWER): array for name, array in named.items() if name.startswith(catalogue.TOWER)}
     # A class token without a position of its own is one whose position is zero.
     lacking = tokens - arrays["pos_embedding"].shape[1]
     arrays["pos_embedding"] = np.pad(arrays["pos_embedding"], ((0, 0), (lacking, 0), (0, 0)))
@@ -224,9 +224,9 @@ def _heads(named: dict[str, np.ndarray]) -> dict[str, dict[str, Tensor]]:
     def linear(place: str) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(named[f"{place}/kernel"].T.copy()), torch.from_numpy(named[f"{place}/bias"])
 
-    norm = [torch.from_numpy(named[f"{layout.CLASSIFIER}/norm/{part}"]) for part in ("scale", "bias")]
+    norm = [torch.from_numpy(named[f"{catalogue.CLASSIFIER}/norm/{part}"]) for part in ("scale", "bias")]
     names = ("0.weight", "0.bias", "1.weight", "1.bias")
-    heads = {export.CLASSIFIER: dict(zip(names, (*norm, *linear(f"{layout.CLASSIFIER}/dense")), strict=True))}
-    if f"{layout.TRIPLET_HEAD}/kernel" in named:
-        heads[export.HEAD] = dict(zip(("weight", "bias"), linear(layout.TRIPLET_HEAD), strict=True))
+    heads = {export.CLASSIFIER: dict(zip(names, (*norm, *linear(f"{catalogue.CLASSIFIER}/dense")), strict=True))}
+    if f"{catalogue.TRIPLET_HEAD}/kernel" in named:
+        heads[export.HEAD] = dict(zip(("weight", "bias"), linear(catalogue.TRIPLET_HEAD), strict=True))
     return heads
