@@ -22,8 +22,7 @@ from torch import Tensor
 
 from humalign.data.judgments import Answered, Choices, agreement, distributions, number
 from humalign.errors import real
-from humalign.teach.devices import named
-from humalign.teach.objectives import cross_entropy, pair_similarities
+from humalign.teach.objectives import cross_entropy, minimise, named, pair_similarities
 from humalign.teach.teacher import AffineTeacher, rows_of, standardised
 
 
@@ -125,7 +124,6 @@ class MixedEffectsTeacher(AffineTeacher):
         start[:, :first] = 2 * left[:, :first] * singular[:first]
         start[:, -1] = 0.5
         places = torch.from_numpy(start).float().to(fixed.device).requires_grad_()
-        optimiser = torch.optim.LBFGS([places], max_iter=self.iterations, history_size=10, line_search_fn="strong_wolfe")
 
         def objective() -> Tensor:
             centred = places - places.mean(0)
@@ -133,13 +131,7 @@ class MixedEffectsTeacher(AffineTeacher):
             left_over = centred.square().sum() - (fixed.T @ centred).square().sum()
             return cross_entropy(targets, pair_similarities(places, triplets)).mean() + left_over / (2 * self.residual**2 * answers)
 
-        def closure() -> Tensor:
-            optimiser.zero_grad()
-            loss = objective()
-            loss.backward()
-            return loss
-
-        optimiser.step(closure)
+        minimise(objective, [places], self.iterations, history=10)
         with torch.no_grad():
             return places.double().cpu().numpy(), objective().item()
 

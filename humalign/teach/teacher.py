@@ -21,19 +21,17 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from humalign.artefacts import replacing
-from humalign.data.judgments import (
-    Answered,
-    Triplets,
-    agreement,
-    cosine_similarities,
-    distributions,
-    floats,
-    number,
-)
+from humalign.data.judgments import Answered, Triplets, agreement, cosine_similarities, distributions, floats, number
 from humalign.errors import HumalignError, expect, real
 from humalign.models.weights import load_file, save_file
-from humalign.teach.devices import named
-from humalign.teach.objectives import cross_entropy, pair_similarities, probabilities, pull_to_scaled_identity
+from humalign.teach.objectives import (
+    cross_entropy,
+    minimise,
+    named,
+    pair_similarities,
+    probabilities,
+    pull_to_scaled_identity,
+)
 
 # A direction with less than this share of the largest singular value is noise of the arithmetic.
 NEGLIGIBLE = 1e-4
@@ -110,9 +108,6 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         variable = (2 * identity if free else torch.tensor(2.0, device=inputs.device)).requires_grad_()
         origin = torch.zeros(inputs.shape[1], device=inputs.device).requires_grad_()
         shift = origin if self.bias else None
-        optimiser = torch.optim.LBFGS(
-            [variable, origin] if self.bias else [variable], max_iter=self.iterations, line_search_fn="strong_wolfe"
-        )
 
         def objective() -> Tensor:
             matrix = variable if free else variable * identity
@@ -120,13 +115,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
             fit = cross_entropy(targets, pair_similarities(places, triplets)).mean()
             return fit + self.pull * pull_to_scaled_identity(matrix) if free else fit
 
-        def closure() -> Tensor:
-            optimiser.zero_grad()
-            loss = objective()
-            loss.backward()
-            return loss
-
-        optimiser.step(closure)
+        minimise(objective, [variable, origin] if self.bias else [variable], self.iterations)
         with torch.no_grad():
             matrix = variable if free else variable * identity
             return matrix.double().cpu().numpy(), origin.double().cpu().numpy(), objective().item()
