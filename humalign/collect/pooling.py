@@ -12,9 +12,9 @@ from jaxtyping import Int64
 
 from humalign.artefacts import replacing
 from humalign.collect.reading import Person
-from humalign.collect.study import MAIN, REPEAT, SHOWN, Study
+from humalign.collect.study import MAIN, REPEAT, Study
 from humalign.data.judgments import Choices
-from humalign.data.readers_answers import Answers
+from humalign.data.readers_answers import SHOWN, Answers
 from humalign.data.readers_levels import LevelAnswers
 from humalign.errors import HumalignError
 from humalign.evaluation import levels
@@ -73,7 +73,7 @@ class Collected:
     def _arrays(
         rows: pd.DataFrame,
     ) -> tuple[Int64[np.ndarray, "n 3"], Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
-        triplets = rows[SHOWN].to_numpy(dtype=np.int64)
+        triplets = rows[list(SHOWN)].to_numpy(dtype=np.int64)
         return triplets, rows["odd"].to_numpy(dtype=np.int64), rows["person"].to_numpy(dtype=np.int64)
 
 
@@ -257,7 +257,7 @@ def _repeats(collected: Collected) -> pd.DataFrame:
     chosen = {}
     for kind in (MAIN, REPEAT):
         rows = collected.of(kind)
-        shown = rows[SHOWN].to_numpy(dtype=np.int64)
+        shown = rows[list(SHOWN)].to_numpy(dtype=np.int64)
         odd = np.take_along_axis(shown, rows["odd"].to_numpy(dtype=np.int64)[:, None], axis=1)[:, 0]
         chosen[kind] = rows.assign(chosen=odd)[["person", "level", "triplet", "chosen"]]
     both = chosen[MAIN].merge(chosen[REPEAT], on=["person", "level", "triplet"], validate="one_to_one")

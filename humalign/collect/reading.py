@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from humalign.collect.study import CATCH, COLUMNS, FILE, INPUTS, MAIN, PRACTICE, REPEAT, SHOWN, Study, checksum
+from humalign.collect.study import CATCH, COLUMNS, FILE, INPUTS, MAIN, PRACTICE, REPEAT, Study, checksum
 from humalign.data.datafiles import checked, separator_of
+from humalign.data.readers_answers import SHOWN
 from humalign.errors import HumalignError
 
 # Milliseconds by which a busy browser may notice the end of a trial late.

@@ -18,7 +18,6 @@ COLUMNS = (
     "study participant session trial kind level triplet image1 image2 image3 choice position rt_ms input "
     "shown answered check"
 ).split()
-SHOWN = ["image1", "image2", "image3"]
 PRACTICE, MAIN, REPEAT, CATCH = "practice", "main", "repeat", "catch"
 MADE_WITH = "take the file that the page was made with"
 INPUTS = ("mouse", "touch", "pen", "keyboard")

@@ -23,17 +23,7 @@ from PIL import Image
 
 from humalign.data import registry
 from humalign.data.images import file_stamp, open_image
-from humalign.data.registry.imagenet import (
-    DEVKIT,
-    PICTURES,
-    class_of,
-    devkit_classes,
-    in_archive,
-    in_flat_archive,
-    in_folders,
-    loose,
-    said_gap,
-)
+from humalign.data.registry.imagenet import DEVKIT, PICTURES, flat, in_archive, in_folders, loose, said_gap
 from humalign.errors import HumalignError
 
 FOLDER = registry.IMAGENET
@@ -94,9 +84,7 @@ class LooseFolder(ClassFolders):
 
     def __init__(self, root: str | Path, pictures: int) -> None:
         self.root = Path(root)
-        classes = devkit_classes(self.root.parent, pictures)
-        files = (f"{class_of(self.root, name, classes)}/{name}" for name in loose(self.root))
-        self.labels = labelled(self.root, files)
+        self.labels = labelled(self.root, (name for name, *_ in flat(self.root, pictures)))
 
     def _place(self, file: str) -> str:
         return file.split("/")[1]
@@ -106,7 +94,6 @@ class InTar:
     """Pictures of a tar file; each is read at its place, nothing is unpacked.
 
     Args:
-        path: of the tar file.
         members: of each picture ``CLASS/PICTURE.JPEG``, where it starts, and its bytes.
 
     Raises:
@@ -136,28 +123,6 @@ class InTar:
     def stamp(self, index: int) -> str:
         """Return what changes when a picture is replaced by one of another place or size."""
         return " ".join(map(str, self._places[index]))
-
-
-class ClassTars(InTar):
-    """The training pictures of a tar file of one tar file a class, as released."""
-
-    def __init__(self, path: str | Path) -> None:
-        super().__init__(Path(path), in_archive(Path(path)))
-
-
-class FlatTar(InTar):
-    """The validation pictures of the tar file as released, which the devkit beside it sorts into classes.
-
-    Args:
-        path: of the tar file.
-        pictures: how many there must be.
-    """
-
-    def __init__(self, path: str | Path, pictures: int) -> None:
-        path = Path(path)
-        classes, flat = devkit_classes(path.parent, pictures), in_flat_archive(path)
-        named = ((f"{class_of(path, name, classes)}/{name}", at, size) for name, at, size in flat)
-        super().__init__(path, named)
 
 
 Pictures = ClassFolders | InTar
@@ -193,7 +158,8 @@ def training(pictures: int = TRAINING) -> Pictures:
     if not (unpacked.is_dir() or packed.is_file()):
         said = f"it should hold the folder train, or {TAR}"
         raise HumalignError(f"no training pictures of ImageNet in {root}: {said}")
-    found = ClassTars(packed) if packed.is_file() and _empty(unpacked) else ClassFolders(unpacked)
+    in_tar = packed.is_file() and _empty(unpacked)
+    found = InTar(packed, in_archive(packed)) if in_tar else ClassFolders(unpacked)
     return _counted(root, "training", found, pictures)
 
 
@@ -211,9 +177,11 @@ def validation(pictures: int = VALIDATION) -> Pictures:
     if not (unpacked.is_dir() or packed.is_file()):
         said = f"it should hold the folder val, in one folder a class, or {FLAT_TAR} and {DEVKIT}.tar.gz"
         raise HumalignError(f"no validation pictures of ImageNet in {root}: {said}")
+    found: Pictures
     if packed.is_file() and _empty(unpacked):
-        return _counted(root, "validation", FlatTar(packed, pictures), pictures)
-    found = LooseFolder(unpacked, pictures) if loose(unpacked) else ClassFolders(unpacked)
+        found = InTar(packed, flat(packed, pictures))
+    else:
+        found = LooseFolder(unpacked, pictures) if loose(unpacked) else ClassFolders(unpacked)
     return _counted(root, "validation", found, pictures)
 
 

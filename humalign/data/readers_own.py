@@ -19,12 +19,11 @@ from jaxtyping import Int64
 from humalign.data import listing, readers_answers
 from humalign.data.datafiles import check_ended, lines, separator_of
 from humalign.data.judgments import Choices
-from humalign.data.readers_answers import Answers
+from humalign.data.readers_answers import SHOWN, Answers
 from humalign.errors import HumalignError, nearest
 
 # What experiments write where nobody answered.
 NOTHING = ("", "null", "none", "nan", "na", "undefined")
-SHOWN = ("image1", "image2", "image3")
 
 
 def read(

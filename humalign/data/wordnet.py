@@ -92,12 +92,13 @@ def breeds(folder: str | Path, task: str, seed: int = 2) -> Superclasses:
     """Return the superclasses of a task, the classes of each divided at random into taught and tested.
 
     Args:
-        folder: with ``class_hierarchy.txt``, ``node_names.txt`` and ``dataset_class_info.json``.
-        task: ``living-17``, ``nonliving-26``, ``entity-13`` or ``entity-30``.
-        seed: of the division; 2 and numpy's older generator give the division of the official code (its split "rand").
+        folder: with ``class_hierarchy.txt``, ``node_names.txt`` and ``dataset_class_info.json``. task:
+        ``living-17``, ``nonliving-26``, ``entity-13`` or ``entity-30``. seed: of the division; 2 and numpy's
+        older generator give the division of the official code (its split "rand").
 
     Raises:
-        HumalignError: an unknown task, a damaged file, a hierarchy with a loop, or without the nodes of the task.
+        HumalignError: an unknown task, a damaged file, a hierarchy with a loop, or without the nodes of the
+        task.
 
     Source: ``imagenet_class_hierarchy/modified`` of github.com/MadryLab/BREEDS-Benchmarks.
     """
@@ -222,7 +223,8 @@ def things_ids(path: str | Path, names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         HumalignError: no such column, an object twice, or one that is not listed.
 
-    Source: ``items1854names.tsv`` of osf.io/z2784, or ``things_concepts.tsv`` of osf.io/jum2f (``WordNet ID``).
+    Source: ``items1854names.tsv`` of osf.io/z2784, or ``things_concepts.tsv`` of osf.io/jum2f (``WordNet
+    ID``).
     """
     header = next(lines(path))[1]
     column = next((cell for cell in header if cell.lower() == "wordnet id"), "Wordnet ID")
@@ -237,7 +239,7 @@ def things_ids(path: str | Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def path_lengths(nouns: Sequence[str], above: Hypernyms) -> Float[np.ndarray, "nouns nouns"]:
-    """Return the steps on the shortest way up from two nouns to a common hypernym; infinite for unknown nouns.
+    """Return the steps on the shortest way up from two nouns to a common hypernym; infinite if unknown.
 
     Source: Rada, Mili, Bicknell, Blettner (1989), Development and application of a metric on semantic nets.
     """

@@ -1,7 +1,7 @@
 """Pictures through a frozen backbone, a batch at a time: kept in memory, yielded, or streamed to files.
 
-What is kept are the penultimate features and the activations where a student's trunk ends. Files are written block
-by block, and a stopped run goes on with them.
+What is kept are the penultimate features and the activations where a student's trunk ends. Files are written
+block by block, and a stopped run goes on with them.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def to_files(
     compute: Compute,
     progress: Callable[[int], object] = lambda pictures: None,
 ) -> None:
-    """Embed pictures into ``.npy`` files, block by block, and continue where a run under the same key was stopped.
+    """Embed pictures into ``.npy`` files, block by block; a stopped run under the same key is continued.
 
     Args:
         images: of one set.
@@ -153,17 +153,17 @@ def to_files(
         cut: blocks after which the activations are kept.
         paths: of the features (float32) and, where there is a cut, of the activations (float16).
         key: of what makes them; a file that was begun under another is begun anew.
-        device: to compute on.
-        compute: precision, batch, workers.
         progress: called with the number of pictures just done.
 
     Raises:
-        HumalignError: a picture that cannot be read, no space, or a value that is not finite, or too large for half precision.
+        HumalignError: a picture that cannot be read, no space, or a value that is not finite or too large.
     """
     if (wanted := backbone.recipe.interpolation) != "bicubic":
         # Pictures kept on disk serve every backbone of their size.
-        said(f"{backbone.name} asks for {wanted} pictures; a run squashes all with bicubic, as the official pipeline does")
-    journal, parts = paths[0].with_name(f"{paths[0].stem}.journal"), [path.with_name(f"{path.stem}.part.npy") for path in paths]
+        why = "a run squashes all with bicubic, as the official pipeline does"
+        said(f"{backbone.name} asks for {wanted} pictures; {why}")
+    journal = paths[0].with_name(f"{paths[0].stem}.journal")
+    parts = [path.with_name(f"{path.stem}.part.npy") for path in paths]
     backbone = backbone.to(device).to(memory_format=torch.channels_last)
     try:
         for path in paths:
@@ -171,15 +171,19 @@ def to_files(
         done = noted = _journal(journal, key) if all(part.is_file() for part in parts) else 0
         progress(done)
         found, when = [np.load(part, mmap_mode="r+") for part in parts] if done else [], time.monotonic()
-        for block in forward(_cut(backbone, cut), backbone.size, images, range(done, len(images)), device, compute, progress):
+        left, model = range(done, len(images)), _cut(backbone, cut)
+        for block in forward(model, backbone.size, images, left, device, compute, progress):
             for kept, path in zip(block, paths, strict=True):
                 if not np.isfinite(kept).all():
+                    half = kept.dtype == np.float16
+                    beyond = "activations beyond 65,504, the end of half precision"
+                    what = beyond if half else "NaN or infinity"
                     where = f"pictures {done} to {done + len(kept) - 1} of {path.stem}"
-                    what = "NaN or infinity" if kept.dtype != np.float16 else "activations beyond 65,504, the end of half precision"
-                    raise HumalignError(
-                        f"{backbone.name} returned {what} for {where}: are its weights whole, and the cut where it should be?"
-                    )
-            found = found or [reserve(part, kept.dtype, (len(images), *kept.shape[1:])) for part, kept in zip(parts, block, strict=True)]
+                    mend = "are its weights whole, and the cut where it should be?"
+                    raise HumalignError(f"{backbone.name} returned {what} for {where}: {mend}")
+            if not found:
+                shapes = [(kept.dtype, (len(images), *kept.shape[1:])) for kept in block]
+                found = [reserve(part, *shape) for part, shape in zip(parts, shapes, strict=True)]
             for into, kept in zip(found, block, strict=True):
                 into[done : done + len(kept)] = kept
             done += len(block[0])
@@ -207,7 +211,7 @@ def _journal(path: Path, key: str) -> int:
 
 
 def _cut(backbone: Backbone, cut: int | None) -> Model:
-    """Return a function of pictures that gives features and, in half precision, what the blocks before a cut make of them."""
+    """Return a function of pictures that gives features and, in half precision, the activations at a cut."""
 
     def run(pixels: Tensor) -> tuple[Tensor, ...]:
         hidden = backbone.normalise(pixels).contiguous(memory_format=torch.channels_last)
@@ -230,12 +234,13 @@ def forward(
     compute: Compute,
     progress: Callable[[int], object] = lambda pictures: None,
 ) -> Iterator[list[Num[np.ndarray, "batch ..."]]]:
-    """Yield what a model of pictures in [0, 1] gives for some of a set; where a GPU has too little memory, fewer go at a time."""
+    """Yield what a model of pictures in [0, 1] gives of some of a set; fewer at a time if memory is short."""
 
     @torch.inference_mode()
     def run(pixels: Tensor) -> list[np.ndarray]:
         sent = pixels.to(device, non_blocking=True)
-        sent = (sent.float().div(255) if sent.dtype == torch.uint8 else sent).contiguous(memory_format=torch.channels_last)
+        sent = sent.float().div(255) if sent.dtype == torch.uint8 else sent
+        sent = sent.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=compute.precision == "bfloat16"):
             features, *kept = model(sent)
         return [features.float().cpu().numpy(), *(each.cpu().numpy() for each in kept)]
@@ -248,7 +253,8 @@ def forward(
                 found = [run(part) for part in pixels.split(at_a_time)]
             except torch.OutOfMemoryError:
                 if at_a_time == 1:
-                    raise HumalignError("the GPU has no memory for a single picture: free it, or set `device: cpu`") from None
+                    said_of = "the GPU has no memory for a single picture"
+                    raise HumalignError(f"{said_of}: free it, or set `device: cpu`") from None
                 at_a_time //= 2
                 said(f"out of GPU memory: {at_a_time} pictures at a time from here on")
         yield [np.concatenate(each) for each in zip(*found, strict=True)]
@@ -262,9 +268,12 @@ def said(line: str) -> None:
     tqdm.write(f"    {line}")
 
 
-def _batches(images: ImageSet | PixelStore, size: int, rows: range, compute: Compute, device: torch.device) -> Iterable[Tensor]:
+def _batches(
+    images: ImageSet | PixelStore, size: int, rows: range, compute: Compute, device: torch.device
+) -> Iterable[Tensor]:
+    batch, workers = compute.batch_images, compute.workers if compute.workers > 1 else 0
     if isinstance(images, PixelStore):
-        return (images[start : min(start + compute.batch_images, rows.stop)] for start in rows[:: compute.batch_images])
-    workers = compute.workers if compute.workers > 1 else 0
+        return (images[start : min(start + batch, rows.stop)] for start in rows[::batch])
     on_gpu = device.type == "cuda"
-    return DataLoader(Squashed(images, size, rows, on_gpu), compute.batch_images, num_workers=workers, pin_memory=on_gpu)
+    pixels = Squashed(images, size, rows, on_gpu)
+    return DataLoader(pixels, batch, num_workers=workers, pin_memory=on_gpu)

@@ -99,9 +99,8 @@ def _listed(images: int | None, embeddings: np.ndarray | None, names: np.ndarray
     lengths = {what: len(rows) for what, rows in (("embeddings", embeddings), ("names", names)) if rows is not None}
     lengths |= {} if images is None else {"images": images}
     if len(set(lengths.values())) > 1:
-        raise HumalignError(
-            f"image lists of different lengths ({', '.join(f'{what}: {n:,}' for what, n in lengths.items())}): give those of one list"
-        )
+        said = ", ".join(f"{what}: {n:,}" for what, n in lengths.items())
+        raise HumalignError(f"image lists of different lengths ({said}): give those of one list")
     return next(iter(lengths.values()), None)
 
 
@@ -120,9 +119,8 @@ def _inside(indices: np.ndarray, listed: int | None) -> Finding:
     last = high if listed is None else listed - 1
     outside = np.any((indices < 0) | (indices > last), axis=1)
     if outside.any():
-        return Finding(
-            check, False, f"{rows_that('fail', outside)}: they run from {low:,} to {high:,}, the list from 0 to {last:,}: another list?"
-        )
+        runs = f"they run from {low:,} to {high:,}, the list from 0 to {last:,}"
+        return Finding(check, False, f"{rows_that('fail', outside)}: {runs}: another list?")
     # The list's length is not known: numbers that are all there, but for 0, count from 1.
     if listed is None and low == 1 and indices.size >= DRAWS * high and (np.bincount(indices.ravel(), minlength=high + 1)[1:] > 0).all():
         return Finding(check, False, f"indices look 1-based: every number from 1 to {high:,} occurs, 0 never does")
@@ -187,7 +185,7 @@ def _counted_from_one(rows: np.ndarray, written: np.ndarray, seen: np.ndarray, e
 
 
 def _cosines(embeddings: np.ndarray, rows: np.ndarray) -> Float[np.ndarray, "n 3"]:
-    """Return cosines of the pairs, from the mean of the list: of images that occur, and some evenly spread."""
+    """Return cosines of the pairs, from the mean of the list: of images that occur and some evenly spread."""
     images, places = np.unique(rows, return_inverse=True)
     places = places.reshape(rows.shape)
     spread = floats(embeddings[:: max(1, len(embeddings) // SPREAD)])

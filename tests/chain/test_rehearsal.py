@@ -243,7 +243,7 @@ def test_imagenet_is_the_same_from_folders_as_from_the_tar_file(inputs, tmp_path
                 inner.extractall(tmp_path / "train" / member.name.removesuffix(".tar"), filter="data")
     monkeypatch.setenv(imagenet.FOLDER, str(tmp_path))
     unpacked = imagenet.training(PROFILE.data.imagenet_pictures)
-    assert isinstance(packed, imagenet.ClassTars) and isinstance(unpacked, imagenet.ClassFolders)
+    assert isinstance(packed, imagenet.InTar) and isinstance(unpacked, imagenet.ClassFolders)
     assert packed.labels.equals(unpacked.labels)
     for index in (0, 299, 599):
         assert np.array_equal(np.array(packed[index]), np.array(unpacked[index]))

@@ -113,9 +113,7 @@ def _check_md5(path: Path, name: str) -> None:
 def _names(path: Path, name: str, count: int) -> Iterator[str]:
     """Yield every picture as ``CLASS/PICTURE.JPEG``."""
     if name == VALIDATION and (path.is_file() or loose(path)):
-        classes = devkit_classes(path.parent, count)
-        flat = (each for each, *_ in in_flat_archive(path)) if path.is_file() else iter(loose(path))
-        yield from (f"{class_of(path, each, classes)}/{each}" for each in flat)
+        yield from (each for each, *_ in flat(path, count))
     else:
         yield from (each for each, *_ in in_archive(path)) if path.is_file() else in_folders(path)
 
@@ -162,12 +160,27 @@ def in_archive(path: Path) -> Iterator[tuple[str, int, int]]:
 # ---- validation pictures without class folders ------------------------------------------------------------------------
 
 
-def in_flat_archive(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Yield every picture of the archive of validation pictures: name, where it starts, and its bytes.
+def flat(path: Path, pictures: int) -> Iterator[tuple[str, int, int]]:
+    """Yield every validation picture of an archive or a folder without classes as `in_archive` does.
+
+    Args:
+        path: of the archive or folder, beside which the devkit lies.
+        pictures: how many there must be.
 
     Raises:
-        HumalignError: the archive is missing or damaged.
+        HumalignError: the archive or the devkit is missing or damaged, or a name has no class.
     """
+    classes = devkit_classes(path.parent, pictures)
+    found = _in_flat_archive(path) if path.is_file() else ((name, 0, 0) for name in loose(path))
+    for name, start, size in found:
+        number = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
+        if not number or not 1 <= int(number[1]) <= len(classes):
+            said = f"{name[:60]!r} in {path} is none of ILSVRC2012_val_00000001.JPEG to {len(classes):08}"
+            raise HumalignError(f"{said}: take it away, or fetch the archive again")
+        yield f"{classes[int(number[1]) - 1]}/{name}", start, size
+
+
+def _in_flat_archive(path: Path) -> Iterator[tuple[str, int, int]]:
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
             pictures = ((PurePosixPath(member.name).name, member) for member in archive if member.isfile())
@@ -184,19 +197,6 @@ def loose(folder: Path) -> list[str]:
     except OSError:
         return []
     return [] if any(each.is_dir() for each in found) else sorted(each.name for each in found if _picture(each.name))
-
-
-def class_of(place: Path, name: str, classes: list[str]) -> str:
-    """Return the WordNet id of a validation picture by the number in its name.
-
-    Raises:
-        HumalignError: the name has no number, or one beyond the ground truth.
-    """
-    number = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
-    if not number or not 1 <= int(number.group(1)) <= len(classes):
-        said = f"{name[:60]!r} in {place} is none of ILSVRC2012_val_00000001.JPEG to {len(classes):08}"
-        raise HumalignError(f"{said}: take it away, or fetch the archive again")
-    return classes[int(number.group(1)) - 1]
 
 
 def devkit_classes(root: Path, pictures: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The 24 released checkpoints: eight models in three stages, how sure it is how each is built, and its layout.
+"""The 24 released checkpoints: eight models in three stages, how sure it is how each is built, and layouts.
 
 They are archives of TensorFlow SavedModels, exported from JAX, and their variables have numbers instead of names. Only
 SigLIP2-B's have been read by anyone who says so: dimpred (github.com/ViCCo-Group/dimpred, training/alignet) gives the order of its
