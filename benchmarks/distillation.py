@@ -166,7 +166,7 @@ class Photographs:
 
     def decoded(self, side: int, batch: int, left: Callable[[], float]) -> float:
         """Return pictures a second that are decoded and squashed for a forward pass, while there is time."""
-        from humalign.models.embedding import Squashed
+        from humalign.models.embeddings import Squashed
 
         squashed, read = Squashed(self.images, side, range(len(self.images)), as_bytes=True), 0
         started = time.perf_counter()

@@ -113,7 +113,7 @@ class Repeated(PixelStore):
 
 def embedding(bench: Bench, left: Left) -> None:
     """Run pictures through the teacher's and a student's backbone as the chain does, in bfloat16."""
-    from humalign.models.embedding import forward
+    from humalign.models.embeddings import forward
 
     paper, batch, most = profiles.load("paper"), bench.size.batch, WARM + bench.size.steps
     compute = dataclasses.replace(paper.compute, batch_images=batch)

@@ -22,7 +22,7 @@ from triplets import made_up, made_up_names, made_up_teacher, measured
 from humalign import triplets
 from humalign.artefacts import commit, replacing
 from humalign.chain import origins
-from humalign.triplets.agreement import SAMPLE
+from humalign.triplets.auditing import SAMPLE
 
 MB = 1e6
 

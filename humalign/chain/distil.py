@@ -37,7 +37,7 @@ from humalign.distil.distill import Engine, distill
 from humalign.distil.ranks import Ranks, join
 from humalign.errors import HumalignError
 from humalign.models import export, released
-from humalign.models.embedding import forward, said
+from humalign.models.embeddings import forward, said
 from humalign.models.released.catalogue import MODELS, STAGES
 from humalign.models.student import Student
 from humalign.profiles import Profile, as_settings

@@ -20,7 +20,7 @@ from humalign.data.images import ImageSet
 from humalign.data.named import file_name
 from humalign.data.pixels import PixelStore
 from humalign.distil.ranks import join
-from humalign.models import backbones, embedding
+from humalign.models import backbones, embeddings
 from humalign.models.backbones import Backbone
 from humalign.profiles import Profile
 
@@ -65,7 +65,8 @@ def embed(run: Run, provenance: Provenance) -> None:
 
                 def make(images=images, paths=paths, backbone=backbone, bar=bar) -> None:  # type: ignore[no-untyped-def]
                     cut = frozen(profile, backbone)
-                    embedding.to_files(images, backbone, cut, paths, provenance.key, device, profile.compute, bar.update)
+                    key, compute = provenance.key, profile.compute
+                    embeddings.to_files(images, backbone, cut, paths, key, device, compute, bar.update)
 
                 run.kept(provenance.key, _files(profile, name, which), make)
 

@@ -25,7 +25,7 @@ from humalign.data.judgments import ByObject, Choices, random_triplets
 from humalign.distil.ranks import join
 from humalign.evaluation import baselines, left_out, people
 from humalign.models import released
-from humalign.models.embedding import forward
+from humalign.models.embeddings import forward
 from humalign.models.released.catalogue import MODELS
 from humalign.models.student import Student
 from humalign.models.weights import load_file, save_file

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from humalign.data import named, own_answers, registry
+from humalign.data import named, readers_own, registry
 from humalign.data.images import FolderImages
 from humalign.data.judgments import Choices
 from humalign.errors import HumalignError
@@ -49,7 +49,7 @@ def choices(profile: Profile) -> Choices:
     settings, path = profile.data.own, registry.locate(answers_source(profile))
     names = pictures(profile).labels["file"].tolist()
     first, base = (None if each < 0 else each for each in (settings.first, settings.numbered_from))
-    found = own_answers.read(path, names, settings.shown, settings.odd, first, base)
+    found = readers_own.read(path, names, settings.shown, settings.odd, first, base)
     if len(found) < LEAST:
         few = f"{path} holds {len(found):,} answers: too few to hold things out and to choose the regularisation"
         raise HumalignError(f"{few}; collect {LEAST} at the very least, {ENOUGH:,} or more to expect something of it")

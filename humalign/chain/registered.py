@@ -24,15 +24,13 @@ from humalign.data import (
     labelled_sets,
     named,
     readers,
-    readers_imagenet,
-    readers_labels,
     readers_levels,
     readers_similarity,
+    registered_sets,
     registry,
     wordnet,
 )
-from humalign.data.combined import Held, Joined, Mirrored
-from humalign.data.corruptions import CORRUPTIONS, SEVERITIES, Corrupted
+from humalign.data.combined import CORRUPTIONS, SEVERITIES, Corrupted, Held, Joined, Mirrored
 from humalign.data.emoji import STYLES, EmojiImages
 from humalign.data.images import Files, ImageSet, Subset, ZipImages
 from humalign.errors import HumalignError, nearest
@@ -46,7 +44,7 @@ CICHY = ("cichy-set1",)
 GATED = (*(f"peterson-{category}" for category in readers_similarity.CATEGORIES), *CICHY, "king")
 # Labelled photographs, by their name in the scores.
 LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
-BREEDS = readers_imagenet.TASKS
+BREEDS = wordnet.TASKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,13 +162,14 @@ def things_48(names: Sequence[str]) -> tuple[Float[np.ndarray, "m m"], Int[np.nd
 
 def cifar10_shares(files: list[str]) -> Float[np.ndarray, "images 10"]:
     """Return people's labels of pictures of CIFAR-10, by their names."""
-    people_say = readers_labels.cifar10h(registry.locate("cifar10h"))
-    return readers_labels.of_pictures(people_say, labelled_sets.cifar10_labels(files, "the pictures of CIFAR-10"))
+    people_say = registered_sets.cifar10h(registry.locate("cifar10h"))
+    labels = registered_sets.cifar10_labels(files, "the pictures of CIFAR-10")
+    return registered_sets.of_pictures(people_say, labels)
 
 
-def breeds(task: str) -> readers_imagenet.Superclasses:
+def breeds(task: str) -> wordnet.Superclasses:
     """Return which classes of ImageNet belong together in a task of BREEDS."""
-    return readers_imagenet.breeds(registry.locate("breeds-hierarchy"), task)
+    return wordnet.breeds(registry.locate("breeds-hierarchy"), task)
 
 
 def hypernyms() -> wordnet.Hypernyms:
@@ -205,8 +204,8 @@ def labelled(profile: Profile, name: str) -> Subset:
 
 
 def _imagenet_a(profile: Profile) -> ImageSet:
-    classes = readers_imagenet.imagenet_classes(registry.locate("breeds-hierarchy") / "dataset_class_info.json")
-    return readers_imagenet.imagenet_a(registry.locate("imagenet-a"), classes)[0]
+    classes = wordnet.imagenet_classes(registry.locate("breeds-hierarchy") / "dataset_class_info.json")
+    return wordnet.imagenet_a(registry.locate("imagenet-a"), classes)[0]
 
 
 def _sample(profile: Profile) -> ImageSet:

@@ -12,75 +12,53 @@ from typing import Any
 from humalign.errors import HumalignError
 
 DESCRIPTION = (
-    "Make a page that asks people which of three pictures is the odd one out: `humalign collect FOLDER "
-    "PAGE`. "
-    "Read what they saved: `humalign collect --read *.csv --out answers.csv`."
+    "Make a page that asks people which of three pictures is the odd one out: "
+    "`humalign collect FOLDER PAGE`. Read what they saved: `humalign collect --read *.csv --out answers.csv`."
 )
+# Options that are numbers, with their defaults.
+OF_THE_PAGE: dict[str, tuple[int | float, str]] = {
+    "--triplets": (120, "different triplets on the page, over all levels"),
+    "--each": (0, "of them, drawn for one person"),
+    "--repeats": (12, "shown twice to the same person"),
+    "--catches": (10, "trials with a right answer"),
+    "--practice": (3, "trials that do not count"),
+    "--timeout": (15.0, "seconds for one choice"),
+    "--size": (480, "of pictures, pixels of the longer side"),
+    "--seed": (0, "of all that is drawn"),
+}
+OF_THE_ANSWERS: dict[str, tuple[int | float, str]] = {
+    "--most-misses": (10, "of one person who counts"),
+    "--least-caught": (0.9, "share of catch trials right of one who counts"),
+}
+FOLDER = "of pictures: class/picture, group/class/picture or loose"
+SEND = "POST the answers there at the end; without it people save a file"
+CONSENT = "a text for the first screen, paragraphs between blank lines"
+PAGE = "the folder of their page (default: looked for near the files)"
+WORDS = "JSON of texts that replace those of the page, in any language"
 
 
 def register(commands: Any) -> None:
     """Add the sub-command to those of the command line."""
-    parser = commands.add_parser(
-        "collect",
-        help="make a page that asks people for odd ones out, or read their answers",
-        description=DESCRIPTION,
-    )
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        type=Path,
-        metavar="FOLDER",
-        help="of pictures: class/picture, group/class/picture or loose",
-    )
+    about = "make a page that asks people for odd ones out, or read their answers"
+    parser = commands.add_parser("collect", help=about, description=DESCRIPTION)
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help=FOLDER)
     parser.add_argument("target", nargs="?", type=Path, metavar="PAGE", help="a new folder for the page")
-    page = parser.add_argument_group("the page")
-    page.add_argument(
-        "--triplets",
-        type=int,
-        default=120,
-        help="different triplets on the page, over all levels (default: 120)",
-    )
-    page.add_argument("--each", type=int, default=0, help="of them, drawn for one person (default: all)")
-    page.add_argument("--repeats", type=int, default=12, help="shown twice to the same person (default: 12)")
-    page.add_argument("--catches", type=int, default=10, help="trials with a right answer (default: 10)")
-    page.add_argument("--practice", type=int, default=3, help="trials that do not count (default: 3)")
-    page.add_argument("--timeout", type=float, default=15.0, help="seconds for one choice (default: 15)")
-    page.add_argument(
-        "--size", type=int, default=480, help="of pictures, pixels of the longer side (default: 480)"
-    )
-    page.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
-    page.add_argument(
-        "--send",
-        default="",
-        metavar="URL",
-        help="POST the answers there at the end; without it people save a file",
-    )
-    page.add_argument(
-        "--consent",
-        type=Path,
-        metavar="FILE",
-        help="a text for the first screen, paragraphs between blank lines",
-    )
-    page.add_argument(
-        "--words",
-        type=Path,
-        metavar="FILE",
-        help="JSON of texts that replace those of the page, in any language",
-    )
-    answers = parser.add_argument_group("the answers")
+    page, answers = parser.add_argument_group("the page"), parser.add_argument_group("the answers")
+    _numbers(page, OF_THE_PAGE)
+    page.add_argument("--send", default="", metavar="URL", help=SEND)
+    page.add_argument("--consent", type=Path, metavar="FILE", help=CONSENT)
+    page.add_argument("--words", type=Path, metavar="FILE", help=WORDS)
     answers.add_argument("--read", nargs="+", type=Path, metavar="CSV", help="files that participants saved")
-    answers.add_argument(
-        "--page", type=Path, help="the folder of their page (default: looked for near the files)"
-    )
+    answers.add_argument("--page", type=Path, help=PAGE)
     answers.add_argument("--out", type=Path, help="write the answers there: .csv, .npz or .txt")
-    answers.add_argument("--most-misses", type=int, default=10, help="of one person who counts (default: 10)")
-    answers.add_argument(
-        "--least-caught",
-        type=float,
-        default=0.9,
-        help="share of catch trials right of one who counts (default: 0.9)",
-    )
+    _numbers(answers, OF_THE_ANSWERS)
     parser.set_defaults(command=run, build=Path("page"))
+
+
+def _numbers(group: Any, options: dict[str, tuple[int | float, str]]) -> None:
+    for name, (default, what) in options.items():
+        shown = "all" if name == "--each" else f"{default:g}"
+        group.add_argument(name, type=type(default), default=default, help=f"{what} (default: {shown})")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -90,9 +68,8 @@ def run(options: argparse.Namespace) -> int:
             raise HumalignError("--read takes files, and no FOLDER: name the page with --page")
         return _read(options)
     if not options.folder or not options.target:
-        raise HumalignError(
-            "name the folder of pictures and a new folder for the page: `humalign collect FOLDER PAGE`"
-        )
+        what = "name the folder of pictures and a new folder for the page"
+        raise HumalignError(f"{what}: `humalign collect FOLDER PAGE`")
     if options.page or options.out:
         raise HumalignError("--page and --out belong to --read: name the files of answers, or leave them out")
     from humalign.collect import page
@@ -114,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(options: argparse.Namespace) -> int:
-    from humalign.collect import agreement, pooling, reading
+    from humalign.collect import pooling, reading
     from humalign.collect.study import Study
 
     study = Study.read(options.page) if options.page else reading.find_page(options.read)
@@ -134,7 +111,7 @@ def _read(options: argparse.Namespace) -> int:
     print(f"{len(people)} participants read, {len(found.people)} count, {len(found.choices()):,} answers")
     for who, why in found.left_out.items():
         print(f"left out: {who}: {why}")
-    print(agreement.table(agreement.report(found)))
+    print(pooling.table(pooling.report(found)))
     if listed:
         print(f"{options.out}: answers by picture; {listed}: the pictures in their order")
     return 0

@@ -62,28 +62,18 @@ class Settings:
         Raises:
             HumalignError: one that is out of its range.
         """
-        for name, least in (
-            ("triplets", 1),
-            ("each", 0),
-            ("repeats", 0),
-            ("catches", 0),
-            ("practice", 0),
-            ("size", 64),
-            ("seed", 0),
-        ):
-            number(name, getattr(self, name), least)
+        least = {"triplets": 1, "each": 0, "repeats": 0, "catches": 0, "practice": 0, "size": 64, "seed": 0}
+        for name in least:
+            number(name, getattr(self, name), least[name])
         if not 0 < self.timeout <= 3600:
             raise HumalignError(f"timeout = {self.timeout:g}: expected seconds above 0, at most 3600")
         each = self.each or self.triplets
         if each > self.triplets:
-            raise HumalignError(
-                f"each = {each}: one person cannot answer more than the {self.triplets} triplets of the page"
-            )
+            most = f"one person cannot answer more than the {self.triplets} triplets of the page"
+            raise HumalignError(f"each = {each}: {most}")
         if self.repeats > each // 3:
-            raise HumalignError(
-                f"repeats = {self.repeats}: of {each} triplets a person, at most {each // 3} can come again; "
-                f"lower --repeats"
-            )
+            most = f"of {each} triplets a person, at most {each // 3} can come again"
+            raise HumalignError(f"repeats = {self.repeats}: {most}; lower --repeats")
         if self.send and not re.fullmatch(r"https?://[^\s/]+\S*", self.send):
             raise HumalignError(f"send = {self.send!r}: an address begins with https:// (or http://)")
         return dataclasses.replace(self, each=each)
@@ -151,13 +141,10 @@ def compared(
     """
     triplets, names = check_triplets(triplets, len(images)), tuple(map(str, images.labels["file"]))
     if not choices or any(len(each) != len(triplets) for each in choices.values()):
-        raise HumalignError(
-            f"choices of {', '.join(choices) or 'nobody'}: one for each of the {len(triplets)} triplets is "
-            f"needed"
-        )
+        needed = f"one for each of the {len(triplets)} triplets is needed"
+        raise HumalignError(f"choices of {', '.join(choices) or 'nobody'}: {needed}")
     told = {
-        name: [_choice(name, row, each) for row, each in enumerate(chosen)]
-        for name, chosen in choices.items()
+        who: [_choice(who, row, each) for row, each in enumerate(chosen)] for who, chosen in choices.items()
     }
     _new(Path(page))
     kept = _Pictures(images, size)
@@ -166,15 +153,8 @@ def compared(
         | {"compare": {name: each[row] for name, each in told.items()}}
         for row, triplet in enumerate(triplets)
     ]
-    about = {
-        "each": len(asked),
-        "repeats": 0,
-        "timeout_ms": 0,
-        "send": "",
-        "words": WORDS,
-        "compare": list(told),
-    }
-    return _written(Path(page), names, about | {"trials": asked}, kept)
+    plain = {"each": len(asked), "repeats": 0, "timeout_ms": 0, "send": "", "words": WORDS}
+    return _written(Path(page), names, plain | {"compare": list(told), "trials": asked}, kept)
 
 
 def script() -> str:
@@ -189,23 +169,15 @@ def _choice(who: str, row: int, choice: Any) -> int | list[float]:
         return found.round(4).tolist()
     if found.shape == () and float(found) in (0, 1, 2):
         return int(found)
-    raise HumalignError(
-        f"choices of {who}, triplet {row}: {choice!r} is neither a place (0, 1 or 2) nor three shares that "
-        f"sum to 1"
-    )
+    wanted = "neither a place (0, 1 or 2) nor three shares that sum to 1"
+    raise HumalignError(f"choices of {who}, triplet {row}: {choice!r} is {wanted}")
 
 
 def _trial(
     kept: _Pictures, names: Sequence[str], own: str, kind: str, level: str, triplet: Any
 ) -> dict[str, Any]:
-    rows = [int(row) for row in triplet]
-    return {
-        "id": own,
-        "kind": kind,
-        "level": level,
-        "images": [names[row] for row in rows],
-        "files": [kept(row) for row in rows],
-    }
+    images, files = zip(*((names[int(row)], kept(int(row))) for row in triplet), strict=True)
+    return {"id": own, "kind": kind, "level": level, "images": list(images), "files": list(files)}
 
 
 def _catch(
@@ -234,9 +206,8 @@ class _Pictures:
             picture = self.images[row]
             if copy:
                 across, down = (round(side * 0.04) for side in picture.size)
-                picture = ImageOps.mirror(
-                    picture.crop((across, down, picture.width - across, picture.height - down))
-                )
+                inside = (across, down, picture.width - across, picture.height - down)
+                picture = ImageOps.mirror(picture.crop(inside))
             picture.thumbnail((self.size, self.size), Image.Resampling.LANCZOS)
             picture.save(page / file, quality=QUALITY)
             digest.update((page / file).read_bytes())
@@ -255,9 +226,8 @@ def _written(page: Path, names: Sequence[str], about: dict[str, Any], kept: _Pic
         data = json.dumps(study.page, ensure_ascii=False).replace("<", "\\u003c")
         held = {"TITLE": html.escape(study.page["words"]["title"]), "STUDY": data}
         template = (PACKAGE / "page.html").read_text("utf-8")
-        (part / "index.html").write_text(
-            re.sub("TITLE|STUDY", lambda found: held[found[0]], template), "utf-8"
-        )
+        filled = re.sub("TITLE|STUDY", lambda found: held[found[0]], template)
+        (part / "index.html").write_text(filled, "utf-8")
         (part / "task.js").write_text(script(), "utf-8")
         shutil.copyfile(PACKAGE / "task.css", part / "task.css")
         if page.exists():
@@ -280,9 +250,8 @@ def _consent(path: Path | None) -> list[str]:
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise HumalignError(
-            f"cannot read the consent text {path} ({str(error)[:80]}): a text file in UTF-8"
-        ) from None
+        said = str(error)[:80]
+        raise HumalignError(f"cannot read the consent text {path} ({said}): a text file in UTF-8") from None
     found = [" ".join(each.split()) for each in re.split(r"\n\s*\n", text) if each.strip()]
     if not found:
         raise HumalignError(f"the consent text {path} is empty: write one, or leave --consent out")

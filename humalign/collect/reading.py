@@ -16,6 +16,7 @@ import pandas as pd
 
 from humalign.collect.study import CATCH, COLUMNS, FILE, INPUTS, MAIN, PRACTICE, REPEAT, Study, checksum
 from humalign.data.datafiles import checked, separator_of
+from humalign.data.readers_answers import SHOWN
 from humalign.errors import HumalignError
 
 # Milliseconds by which a busy browser may notice the end of a trial late.
@@ -52,14 +53,9 @@ def read(path: str | Path, study: Study) -> Person:
     path = Path(path)
     lines = _lines(path)
     if lines[0] != COLUMNS:
-        off = [name for name in COLUMNS if name not in lines[0]] or [
-            name for name in lines[0] if name not in COLUMNS
-        ]
-        what = (
-            f"column {off[0]!r} is {'missing' if off[0] in COLUMNS else 'unknown'}"
-            if off
-            else "columns in another order"
-        )
+        missing = [f"column {name!r} is missing" for name in COLUMNS if name not in lines[0]]
+        unknown = [f"column {name!r} is unknown" for name in lines[0] if name not in COLUMNS]
+        what = [*missing, *unknown, "columns in another order"][0]
         raise HumalignError(f"{path} is no file that a page saved, or it was edited ({what}): {AGAIN}")
     place = {name: row for row, name in enumerate(study.names)}
     before = ""
@@ -67,15 +63,12 @@ def read(path: str | Path, study: Study) -> Person:
     for number, cells in enumerate(lines[1:], 2):
         where = f"{path}, line {number}"
         if len(cells) != len(COLUMNS):
-            raise HumalignError(
-                f"{where}: {len(cells)} cells instead of {len(COLUMNS)}: cut short or edited; {AGAIN}"
-            )
+            what = f"{len(cells)} cells instead of {len(COLUMNS)}"
+            raise HumalignError(f"{where}: {what}: cut short or edited; {AGAIN}")
         row = dict(zip(COLUMNS, cells, strict=True))
         if row["study"] != study.id:
-            raise HumalignError(
-                f"{where}: an answer of the page {row['study'][:20]!r}, not of {study.id!r}: read the "
-                f"answers of each page on their own"
-            )
+            what = f"an answer of the page {row['study'][:20]!r}, not of {study.id!r}"
+            raise HumalignError(f"{where}: {what}: read the answers of each page on their own")
         rows.append(_checked(where, row, number - 1, rows[0] if rows else row, study, place))
         if checksum(before, cells[:-1]) != cells[-1]:
             raise HumalignError(f"{where}: edited after it was saved, or the line before it was: {AGAIN}")
@@ -84,10 +77,9 @@ def read(path: str | Path, study: Study) -> Person:
         raise HumalignError(f"{path} holds no answers: {AGAIN}")
     _whole(path, rows, study)
     caught = [row["right"] for row in rows if row["kind"] == CATCH]
-    table = pd.DataFrame(rows)[["kind", "level", "triplet", "image1", "image2", "image3", "odd", "seconds"]]
-    return Person(
-        path, rows[0]["participant"], rows[0]["session"], table, float(np.mean(caught)) if caught else 1.0
-    )
+    table = pd.DataFrame(rows)[["kind", "level", "triplet", *SHOWN, "odd", "seconds"]]
+    share = float(np.mean(caught)) if caught else 1.0
+    return Person(path, rows[0]["participant"], rows[0]["session"], table, share)
 
 
 def _lines(path: Path) -> list[list[str]]:
@@ -96,11 +88,8 @@ def _lines(path: Path) -> list[list[str]]:
     separator = separator_of(checked(path)) or ","
     try:
         text = path.read_text("utf-8-sig")
-        found = [
-            cells
-            for cells in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-            if cells
-        ]
+        read = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        found = [cells for cells in read if cells]
     except (UnicodeDecodeError, csv.Error) as error:
         raise HumalignError(f"cannot read {path} ({str(error)[:80]}): {AGAIN}") from None
     if not text.endswith("\n"):
@@ -120,17 +109,13 @@ def _checked(
         if row[name] != first[name] or not row[name]:
             raise wrong(f"{name} {row[name][:40]!r} in the file of {first[name][:40]!r}")
     if row["trial"] != str(number):
-        raise wrong(
-            f"trial {row['trial'][:20]!r} where trial {number} should stand: lines were taken out, moved or "
-            f"doubled"
-        )
+        what = f"trial {row['trial'][:20]!r} where trial {number} should stand"
+        raise wrong(f"{what}: lines were taken out, moved or doubled")
     asked = study.trials(row["kind"]).get(row["triplet"])
     if asked is None or row["level"] != asked["level"]:
-        raise wrong(
-            f"no {row['kind'][:20]!r} trial {row['triplet'][:20]!r} at the level {row['level'][:20]!r} is on "
-            f"the page"
-        )
-    shown = [row["image1"], row["image2"], row["image3"]]
+        which = f"{row['kind'][:20]!r} trial {row['triplet'][:20]!r} at the level {row['level'][:20]!r}"
+        raise wrong(f"no {which} is on the page")
+    shown = [row[name] for name in SHOWN]
     if unknown := next((name for name in shown if name not in place), None):
         raise wrong(f"the picture {unknown[:60]!r} is none of the page's")
     if sorted(shown) != sorted(asked["images"]):
@@ -140,9 +125,8 @@ def _checked(
     answered = [bool(given[name]) for name in ("choice", "position", "rt_ms")]
     if answered != [not miss] * 3 or not (miss or row["input"] in INPUTS):
         raise wrong(f"{', '.join(f'{name} {cell!r}' for name, cell in given.items())} do not go together")
-    if not miss and (
-        row["position"] not in ("1", "2", "3") or shown[int(row["position"]) - 1] != row["choice"]
-    ):
+    place_of = dict(zip(("1", "2", "3"), shown, strict=True))
+    if not miss and place_of.get(row["position"]) != row["choice"]:
         raise wrong(f"choice {row['choice'][:60]!r} is not the picture in position {row['position'][:10]!r}")
     longest = study.page["timeout_ms"] + LATE
     if not miss and not (re.fullmatch("[1-9][0-9]{0,8}", row["rt_ms"]) and int(row["rt_ms"]) <= longest):
@@ -151,31 +135,22 @@ def _checked(
         raise wrong(f"shown {row['shown'][:20]!r}: expected how often the trial was shown, 1 or more")
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", row["answered"]):
         raise wrong(f"answered {row['answered'][:40]!r}: expected a time such as 2025-01-31T12:00:00.000Z")
-    return (
-        row
-        | {f"image{at}": place[name] for at, name in enumerate(shown, 1)}
-        | {
-            "odd": -1 if miss else int(row["position"]) - 1,
-            "seconds": int(row["rt_ms"]) / 1000 if not miss and row["shown"] == "1" else np.nan,
-            "right": not miss
-            and asked.get("odd") is not None
-            and row["choice"] == asked["images"][asked["odd"]],
-        }
-    )
+    right = asked["images"][asked["odd"]] if asked.get("odd") is not None else None
+    return row | {
+        **{column: place[name] for column, name in zip(SHOWN, shown, strict=True)},
+        "odd": -1 if miss else int(row["position"]) - 1,
+        "seconds": int(row["rt_ms"]) / 1000 if not miss and row["shown"] == "1" else np.nan,
+        "right": not miss and row["choice"] == right,
+    }
 
 
 def _whole(path: Path, rows: Sequence[dict[str, Any]], study: Study) -> None:
     """Check that a file holds all trials of a person, and each once."""
     counts, wanted = Counter(row["kind"] for row in rows), study.wanted()
     if short := next((kind for kind, number in wanted.items() if counts[kind] != number), None):
-        raise HumalignError(
-            f"{path} holds {counts[short]} {short} trials instead of {wanted[short]}: it was cut short, or "
-            f"saved before the end; {AGAIN}"
-        )
-    again = next(
-        (key for key, number in Counter((row["kind"], row["triplet"]) for row in rows).items() if number > 1),
-        None,
-    )
+        what = f"{counts[short]} {short} trials instead of {wanted[short]}"
+        raise HumalignError(f"{path} holds {what}: it was cut short, or saved before the end; {AGAIN}")
+    again = len({(row["kind"], row["triplet"]) for row in rows}) < len(rows)
     first = {row["triplet"] for row in rows if row["kind"] == MAIN}
     if again or any(row["triplet"] not in first for row in rows if row["kind"] == REPEAT):
         raise HumalignError(f"{path}: a trial twice, or a repeat of what was not shown before: {AGAIN}")
@@ -194,6 +169,6 @@ def find_page(paths: Sequence[Path]) -> Study:
             if own and file.is_file() and f'"{own}"' in file.read_text("utf-8", errors="replace"):
                 return Study.read(file)
     raise HumalignError(
-        f"{paths[0]}: the page of these answers ({own[:20] or 'none'}) is not near them: name its folder "
-        f"with --page"
+        f"{paths[0]}: the page of these answers ({own[:20] or 'none'}) is not near them: "
+        "name its folder with --page"
     )

@@ -16,10 +16,10 @@ PACKAGE = Path(__file__).parent
 # The columns of a file of answers; book/collect.md says what each holds.
 COLUMNS = (
     "study participant session trial kind level triplet image1 image2 image3 choice position rt_ms input "
-    "shown"
-    " answered check"
+    "shown answered check"
 ).split()
 PRACTICE, MAIN, REPEAT, CATCH = "practice", "main", "repeat", "catch"
+MADE_WITH = "take the file that the page was made with"
 INPUTS = ("mouse", "touch", "pen", "keyboard")
 WORDS: dict[str, Any] = json.loads((PACKAGE / "words.json").read_text("utf-8"))
 
@@ -48,32 +48,25 @@ class Study:
         return cls(own, names, {"id": own, **page})
 
     @classmethod
-    def read(cls, page: Path) -> Study:
+    def read(cls, place: Path) -> Study:
         """Read the file beside a page.
 
         Raises:
             HumalignError: there is none, or it was edited.
         """
-        path = page if page.suffix == ".json" else page / FILE
+        path = place if place.suffix == ".json" else place / FILE
         try:
             held = json.loads(path.read_text("utf-8"))
-            study = cls.of(
-                tuple(held["names"]), {key: cell for key, cell in held["page"].items() if key != "id"}
-            )
-            known = held["page"]["id"]
+            page = {key: cell for key, cell in held["page"].items() if key != "id"}
+            study, known = cls.of(tuple(held["names"]), page), held["page"]["id"]
         except FileNotFoundError:
-            raise HumalignError(
-                f"no {FILE} in {path.parent}: name the folder that `humalign collect` made, with --page"
-            ) from None
+            mend = "name the folder that `humalign collect` made, with --page"
+            raise HumalignError(f"no {FILE} in {path.parent}: {mend}") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise HumalignError(
-                f"cannot read {path} ({' '.join(str(error).split())[:80]}): take the file that the page was "
-                f"made with"
-            ) from None
+            said = " ".join(str(error).split())[:80]
+            raise HumalignError(f"cannot read {path} ({said}): {MADE_WITH}") from None
         if study.id != known:
-            raise HumalignError(
-                f"{path} was edited after it was made: take the file that the page was made with"
-            )
+            raise HumalignError(f"{path} was edited after it was made: {MADE_WITH}")
         return study
 
     def text(self) -> str:
@@ -113,9 +106,8 @@ def words(path: Path | None) -> dict[str, Any]:
     try:
         own = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise HumalignError(
-            f"cannot read {path} ({str(error)[:80]}): a JSON file of texts by name, in UTF-8"
-        ) from None
+        what = "a JSON file of texts by name, in UTF-8"
+        raise HumalignError(f"cannot read {path} ({str(error)[:80]}): {what}") from None
     if not isinstance(own, dict):
         raise HumalignError(f'{path} holds no texts by name: write {{"start": "Begin"}}')
     for name, text in own.items():

@@ -23,6 +23,7 @@ LEVELS = (*CLASSES, UNIFORM)
 PATIENCE = 200
 # Stands for the triplets of so many classes that nobody asks for all.
 MANY = 10**6
+FEWER = "ask for fewer with --triplets, or add pictures"
 
 Class = Int64[np.ndarray, " _"]
 
@@ -50,27 +51,19 @@ class Folders:
         """
         files = [PurePosixPath(name).parts for name in names]
         if split := listing.splits(files):
-            raise HumalignError(
-                f"{where}: {' and '.join(split[:2])} look like splits, not classes: name one of them, or "
-                f"rename them"
-            )
+            what = f"{' and '.join(split[:2])} look like splits, not classes"
+            raise HumalignError(f"{where}: {what}: name one of them, or rename them")
         top = listing.classes(files)
         # Folders that hold everything are no classes: those stand behind them, at one place in all paths.
-        pairs = list(zip(files, top, strict=True))
-        start = next(
-            at
-            for at in itertools.count()
-            if all(not name or parts[at : at + 1] == (name,) for parts, name in pairs)
-        )
+        start, pairs = 0, list(zip(files, top, strict=True))
+        while any(name and parts[start : start + 1] != (name,) for parts, name in pairs):
+            start += 1
         below = [parts[start + 1 :] for parts in files]
         depth = [min(len(rest), 2) if name else 0 for name, rest in zip(top, below, strict=True)]
         if len(set(depth)) > 1:
             odd, other = names[depth.index(min(depth))], names[depth.index(max(depth))]
-            raise HumalignError(
-                f"{where}: {odd} has fewer folders above it than {other}: put every picture in a class "
-                f"folder, or every "
-                "class folder in a group"
-            )
+            mend = "put every picture in a class folder, or every class folder in a group"
+            raise HumalignError(f"{where}: {odd} has fewer folders above it than {other}: {mend}")
         if not depth[0]:
             return cls([], [], where)
         groups: dict[str, dict[str, list[int]]] = {}
@@ -97,12 +90,8 @@ class Folders:
         return np.concatenate(away) if away else np.delete(np.arange(pictures), row)
 
     def _pairs(self) -> list[tuple[Class, list[Class]]]:
-        return [
-            (each, [other for other in group if other is not each])
-            for group in self.near
-            for each in group
-            if len(each) > 1 and len(group) > 1
-        ]
+        several = [(group, each) for group in self.near if len(group) > 1 for each in group if len(each) > 1]
+        return [(each, [other for other in group if other is not each]) for group, each in several]
 
     def _threes(self) -> list[Class]:
         return [each for group in self.near for each in group if len(each) > 2]
@@ -117,10 +106,8 @@ class Folders:
 
         def boundary(rng: np.random.Generator) -> list[int]:
             own, others = pairs[rng.integers(len(pairs))]
-            return [
-                *rng.choice(own, 2, replace=False).tolist(),
-                int(rng.choice(others[rng.integers(len(others))])),
-            ]
+            pair = rng.choice(own, 2, replace=False).tolist()
+            return [*pair, int(rng.choice(others[rng.integers(len(others))]))]
 
         def fine(rng: np.random.Generator) -> list[int]:
             return list(map(int, rng.choice(threes[rng.integers(len(threes))], 3, replace=False)))
@@ -138,10 +125,9 @@ Triplets = dict[tuple[int, ...], tuple[str, list[int]]]
 def possible(folders: Folders, pictures: int, besides: Triplets) -> dict[str, int]:
     """Return how many triplets of each level there are besides some; without levels, of uniform ones."""
     held = {level: count for level, count in folders.levels().items() if count}
+    held = held or {UNIFORM: math.comb(pictures, 3)}
     taken = Counter(level for level, _ in besides.values())
-    return {
-        level: count - taken[level] for level, count in (held or {UNIFORM: math.comb(pictures, 3)}).items()
-    }
+    return {level: count - taken[level] for level, count in held.items()}
 
 
 def draw(
@@ -150,10 +136,7 @@ def draw(
     """Draw n different triplets, as many at each level that folders allow; uniformly where they allow none.
 
     Args:
-        folders: of the pictures.
         pictures: how many there are.
-        n: triplets to draw.
-        rng: for the draws.
         besides: triplets that are not to be drawn.
 
     Returns:
@@ -165,11 +148,8 @@ def draw(
     besides = besides or {}
     free = possible(folders, pictures, besides)
     if n > sum(free.values()):
-        raise HumalignError(
-            f"{folders.where}: {n} different triplets are wanted, these pictures give {sum(free.values())}: "
-            f"ask for "
-            "fewer with --triplets, or add pictures"
-        )
+        what = f"{n} different triplets are wanted, these pictures give {sum(free.values())}"
+        raise HumalignError(f"{folders.where}: {what}: {FEWER}")
     found: Triplets = {}
     for level, count in shared(n, free).items():
         one = folders.sampler(level, pictures)
@@ -181,11 +161,8 @@ def draw(
             if len(found) == wanted:
                 break
         if len(found) < wanted:
-            raise HumalignError(
-                f"{folders.where}: {count} of the {free[level]} triplets of the level {level} were not found "
-                f"by "
-                "chance: ask for fewer with --triplets, or add pictures"
-            )
+            what = f"{count} of the {free[level]} triplets of the level {level}"
+            raise HumalignError(f"{folders.where}: {what} were not found by chance: {FEWER}")
     return found
 
 
@@ -204,11 +181,8 @@ def copies(
     """Draw n pictures, and to each one that is clearly another: of another class, and of other colours.
 
     Args:
-        folders: of the pictures.
         looks: gives a few numbers that say how a picture looks.
         pictures: how many there are.
-        n: how many are wanted.
-        rng: for the draws.
     """
     order = itertools.chain.from_iterable(rng.permutation(pictures) for _ in itertools.count())
     found = []

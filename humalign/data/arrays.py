@@ -1,6 +1,4 @@
-"""Arrays of files from elsewhere: rows of numbers, indices of objects, dissimilarities; as in `datafiles`, a
-fault is one line.
-"""
+"""Arrays of files from elsewhere: rows of numbers, indices, dissimilarities; a fault is one line."""
 
 from __future__ import annotations
 
@@ -24,25 +22,23 @@ def first(faulty: Bool[np.ndarray, n *columns]) -> int | None:
 
 def vectors(path: str | Path, objects: int | None) -> Float32[np.ndarray, "objects dim"]:
     """Return finite rows of numbers, one an object, of a ``.txt`` or ``.npy`` file."""
-    text = Path(path).suffix == ".txt"
-    found = (
-        numbers(path, np.float64) if text else parsed(path, lambda path: np.load(path, allow_pickle=False)[:])
-    )
+    found = numbers(path, np.float64) if Path(path).suffix == ".txt" else _array(path)
     if found.dtype.kind not in "fiu" or found.ndim != 2 or not found.size:
-        raise HumalignError(
-            f"{path} holds {found.dtype} of shape {found.shape} instead of rows of numbers, one an object: "
-            f"{AGAIN}"
-        )
+        what = f"{found.dtype} of shape {found.shape}"
+        raise HumalignError(f"{path} holds {what} instead of rows of numbers, one an object: {AGAIN}")
     if objects not in (None, len(found)):
+        rows = f"{len(found):,} rows for the {objects:,} objects of unique_id.txt"
         why = "is it transposed?" if found.shape[1] == objects else f"cut short, or of other objects; {AGAIN}"
-        raise HumalignError(
-            f"{path}: {len(found):,} rows for the {objects:,} objects of unique_id.txt: {why}"
-        )
+        raise HumalignError(f"{path}: {rows}: {why}")
     with np.errstate(over="ignore"):
         found = found.astype(np.float32)
     if (row := first(~np.isfinite(found))) is not None:
         raise HumalignError(f"{path}, row {row + 1}: a value that is not finite: {AGAIN}")
     return found
+
+
+def _array(path: str | Path) -> np.ndarray:
+    return parsed(path, lambda path: np.load(path, allow_pickle=False)[:])
 
 
 def check_indices(
@@ -62,14 +58,12 @@ def check_indices(
             hint = "are these 0-based?"
         elif (base, int(wrong)) == (0, objects) and indices.min() > 0:
             hint = "are these 1-based?"
-        raise HumalignError(
-            f"{at(row)}: index {wrong} outside {base}..{'' if objects is None else last}; {hint}"
-        )
+        end = "" if objects is None else last
+        raise HumalignError(f"{at(row)}: index {wrong} outside {base}..{end}; {hint}")
     ordered = np.sort(indices, axis=1)
     if (row := first(ordered[:, 1:] == ordered[:, :-1])) is not None:
-        raise HumalignError(
-            f"{at(row)}: the same object twice in a triplet, {indices[row].tolist()}: {AGAIN}"
-        )
+        triplet = indices[row].tolist()
+        raise HumalignError(f"{at(row)}: the same object twice in a triplet, {triplet}: {AGAIN}")
 
 
 def check_dissimilarities(
@@ -78,29 +72,24 @@ def check_dissimilarities(
     """Return matrices (people, m, m) that are finite and symmetric, with a zero diagonal.
 
     Args:
-        both_ways: of two things take the mean of what was said of them in either order, as where people were
-            asked both ways; False says that this can be asked for.
+        both_ways: take the mean of what was said in either order; False says that it can be asked for.
 
     Raises:
-        HumalignError: another shape, a value that is not finite, a matrix that is not symmetric, or whose
-            diagonal is not zero.
+        HumalignError: another shape, or a matrix that is not so.
     """
     if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2]:
         raise HumalignError(f"{path}: matrices of shape {matrices.shape[1:]} instead of square ones: {AGAIN}")
     for number, matrix in enumerate(matrices, 1):
+        where = f"{path}, matrix {number}"
         if not np.isfinite(matrix).all():
-            raise HumalignError(f"{path}, matrix {number}: a value that is not finite: {AGAIN}")
+            raise HumalignError(f"{where}: a value that is not finite: {AGAIN}")
         if np.diag(matrix).any():
-            raise HumalignError(
-                f"{path}, matrix {number}: its diagonal is not zero: are these similarities? Or {AGAIN}"
-            )
+            raise HumalignError(f"{where}: its diagonal is not zero: are these similarities? Or {AGAIN}")
         if not both_ways and not np.allclose(matrix, matrix.T, atol=1e-9):
             i, j = np.unravel_index(np.abs(matrix - matrix.T).argmax(), matrix.shape)
             said = f"{matrix[i, j]:g} in row {i + 1}, column {j + 1} and {matrix[j, i]:g} the other way round"
-            raise HumalignError(
-                f"{path}, matrix {number}: not symmetric, {said}: "
-                f"{BOTH_WAYS if both_ways is False else ''}{AGAIN}"
-            )
+            mend = f"{BOTH_WAYS if both_ways is False else ''}{AGAIN}"
+            raise HumalignError(f"{where}: not symmetric, {said}: {mend}")
     return (matrices + matrices.swapaxes(1, 2)) / 2 if both_ways else matrices
 
 
@@ -110,15 +99,12 @@ def whole_numbers(path: str | Path, columns: int) -> Int64[np.ndarray, "rows col
     Raises:
         HumalignError: another shape, or a number that is not whole.
     """
-    found = parsed(path, lambda path: np.load(path, allow_pickle=False)[:])
+    found = _array(path)
     if found.dtype.kind not in "fiu" or found.ndim != 2 or found.shape[1] != columns or not found.size:
-        raise HumalignError(
-            f"{path} holds {found.dtype} of shape {found.shape} instead of rows of {columns} whole numbers: "
-            f"{AGAIN}"
-        )
+        what = f"{found.dtype} of shape {found.shape}"
+        raise HumalignError(f"{path} holds {what} instead of rows of {columns} whole numbers: {AGAIN}")
     limit = np.iinfo(np.int64).max // 2
     if (row := first(~((found == np.floor(found)) & (found < limit) & (found > -limit)))) is not None:
-        raise HumalignError(
-            f"{path}, row {row + 1}: {found[row].tolist()} are not all whole numbers: {AGAIN}"
-        )
+        said = f"{found[row].tolist()} are not all whole numbers"
+        raise HumalignError(f"{path}, row {row + 1}: {said}: {AGAIN}")
     return np.ascontiguousarray(found.astype(np.int64))

@@ -1,9 +1,7 @@
-"""From a picture's file to RGB of 256 levels, as people see it: orientation, transparency and grey values of
-many bits.
+"""From a picture's file to RGB of 256 levels as people see it: orientation, transparency, grey of many bits.
 
 Training pipelines of ImageNet (TensorFlow's and torchvision's decoders) pass orientation and transparency
-over. So do the readers of ImageNet and ImageNet-A here, to give what the official code gives; they warn of a
-picture that people see otherwise.
+over. So do the readers of ImageNet and ImageNet-A here, as the official code; they warn of such a picture.
 """
 
 from __future__ import annotations
@@ -30,6 +28,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 TURNED = "some pictures lie on their side or head, as the training pipelines of this set read them too"
+SAVE = "save it with 8 or 16 bits"
 # Formats whose values Pillow gives as 32 bits, though they have 16.
 SIXTEEN_BITS = ("PNG", "PPM")
 # Tags of TIFF.
@@ -50,12 +49,10 @@ def open_image(
         name: of the picture in messages, where ``source`` has none.
         mode: of its pixels; in another than RGB they are as stored.
         ground: colour behind transparent pixels.
-        stored: give the pixels as decoders of training pipelines do, without regard to orientation and
-            transparency.
+        stored: give the pixels as training pipelines do, without regard to orientation and transparency.
 
     Raises:
-        HumalignError: the file is missing, truncated, no picture, or one whose numbers say nothing of black
-            and white.
+        HumalignError: a missing, truncated or other file, or one whose numbers do not tell what is white.
     """
     name = name or listing.plain(str(source))
     try:
@@ -70,9 +67,8 @@ def open_image(
     except MemoryError:
         raise
     except Exception as error:  # the decoders each raise their own
-        raise HumalignError(
-            f"cannot read the picture {name} ({complaint(error)}): replace it or take it out"
-        ) from None
+        said = complaint(error)
+        raise HumalignError(f"cannot read the picture {name} ({said}): replace it or take it out") from None
 
 
 def _absent(source: str | Path | io.BytesIO) -> str:
@@ -89,23 +85,20 @@ def _as_stored(image: Image.Image, name: str) -> Image.Image:
     found.info = {}  # what says the orientation: else a later step would turn it
     return found
 
-# ---- as people see it ---------------------------------------------------------------------------------------
+# ---- as people see it --------------------------------------------------------------------------------------
 
 
 def as_seen(image: Image.Image, ground: str = "white") -> Image.Image:
-    """Return a picture in RGB as people see it: turned as its EXIF orientation says, transparent pixels on a
-    ground, of 256 levels.
+    """Return a picture in RGB of 256 levels, turned as its EXIF says, and laid on a ground where transparent.
 
-    Grey values of 16 bits keep their upper eight, as Pillow keeps them of colours. Grey values in floating
-    point are taken from 0 to 1.
+    Grey values of 16 bits keep their upper eight, as colours do in Pillow; in floating point they are 0 to 1.
 
     Args:
         image: of any mode of Pillow.
         ground: colour behind transparent pixels, as Pillow names colours.
 
     Raises:
-        HumalignError: grey values of 32 bits, or in floating point outside 0 to 1: nothing says which of them
-            is white; no such colour.
+        HumalignError: grey values of 32 bits, or in floating point outside 0 to 1; no such colour.
     """
     if image.mode == "RGB" and not image.info and type(image) is Image.Image:
         return image
@@ -114,9 +107,8 @@ def as_seen(image: Image.Image, ground: str = "white") -> Image.Image:
     turn = _turned(image)
     image = _levels(image)
     if sixteen and isinstance(clear := image.info.get("transparency"), tuple):
-        image.info["transparency"] = tuple(
-            value >> 8 for value in clear
-        )  # as the pixels, of which Pillow keeps the upper eight bits
+        # As the pixels, of which Pillow keeps the upper eight bits.
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
     if image.has_transparency_data:
         image = image.convert("LA") if image.mode == "La" else image
         above = image.convert("RGBA")
@@ -131,9 +123,8 @@ def _colour(ground: str) -> tuple[int, ...]:
     try:
         return (*ImageColor.getrgb(ground)[:3], 255)
     except ValueError:
-        raise HumalignError(
-            f"no colour {ground!r} to lay transparent pixels on: write white, black, or #808080"
-        ) from None
+        what = f"no colour {ground!r} to lay transparent pixels on"
+        raise HumalignError(f"{what}: write white, black, or #808080") from None
 
 
 def _turned(image: Image.Image) -> Image.Transpose | None:
@@ -145,9 +136,7 @@ def _turned(image: Image.Image) -> Image.Transpose | None:
 
 
 def _levels(image: Image.Image) -> Image.Image:
-    """Return a picture of 8 bits a channel; grey ones of more are the only ones that Pillow does not make
-    such.
-    """
+    """Return a picture of 8 bits a channel; Pillow makes such of all but grey ones."""
     if image.mode in ("F", "I") and not (image.mode == "I" and image.format in SIXTEEN_BITS):
         return _of_range(image)
     if image.mode != "I" and not image.mode.startswith("I;16"):
@@ -165,13 +154,10 @@ def _levels(image: Image.Image) -> Image.Image:
 
 def _of_range(image: Image.Image) -> Image.Image:
     if image.mode == "I":
-        raise HumalignError(
-            "grey values of 32 bits, of which nothing says which is white: save it with 8 or 16 bits"
-        )
+        raise HumalignError(f"grey values of 32 bits, of which nothing says which is white: {SAVE}")
     values = np.asarray(image)
-    if not (values.min() >= 0 and values.max() <= 1):  # not so of NaN, either
-        raise HumalignError(
-            f"grey values in floating point from {values.min():g} to {values.max():g} instead of 0 to 1: "
-            "save it with 8 or 16 bits"
-        )
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 1):  # not so of NaN, either
+        seen = f"from {low:g} to {high:g} instead of 0 to 1"
+        raise HumalignError(f"grey values in floating point {seen}: {SAVE}")
     return Image.fromarray((values * 255).round().astype(np.uint8))

@@ -18,10 +18,9 @@ from humalign.data import (
     object_order,
     readers,
     readers_answers,
-    readers_imagenet,
-    readers_labels,
     readers_levels,
     readers_similarity,
+    registered_sets,
     registry,
     wordnet,
 )
@@ -127,16 +126,16 @@ def _ids() -> Sequence[str]:
 
 
 def _classes(path: Path) -> Sequence[str]:
-    return readers_imagenet.imagenet_classes(path / "dataset_class_info.json")
+    return wordnet.imagenet_classes(path / "dataset_class_info.json")
 
 
 def _imagenet_a(path: Path) -> int:
-    return len(readers_imagenet.imagenet_a(path, _classes(registry.locate("breeds-hierarchy")))[0])
+    return len(wordnet.imagenet_a(path, _classes(registry.locate("breeds-hierarchy")))[0])
 
 
 def _breeds(path: Path) -> int:
-    for task in readers_imagenet.TASKS:
-        readers_imagenet.breeds(path, task)
+    for task in wordnet.TASKS:
+        wordnet.breeds(path, task)
     return len(_classes(path))
 
 
@@ -169,7 +168,7 @@ COUNTS: dict[str, tuple[str, Callable[[Path], int]]] = {
     "cichy-judgments": ("photographs", lambda path: len(readers_similarity.arrangements_cichy(path).files)),
     "king-judgments": ("photographs", lambda path: len(readers_similarity.arrangements_king(path).files)),
     "cifar10": ("test pictures", lambda path: len(labelled_sets.cifar10(path))),
-    "cifar10h": ("pictures", lambda path: len(readers_labels.cifar10h(path))),
+    "cifar10h": ("pictures", lambda path: len(registered_sets.cifar10h(path))),
     "dtd": ("pictures", lambda path: len(labelled_sets.dtd(path))),
     "caltech101": ("pictures", lambda path: len(labelled_sets.caltech101(path))),
     "imagenet-a": ("pictures", _imagenet_a),

@@ -25,11 +25,9 @@ CLASS_COLUMNS = ("label", "labels", "class", "class_name", "label_name", "catego
 
 
 class HubImages:
-    """Pictures of a set of the library ``datasets``, by its one column of pictures and its one column of
-    classes.
+    """Pictures of a set of the library ``datasets``, by its one column of pictures and its one of classes.
 
-    Classes are numbers with names (ClassLabel), or words: in the one column of text, or in the one that is
-    called ``label`` or the like.
+    Classes are numbers with names (ClassLabel), or words, in the one column of text or one called ``label``.
 
     Args:
         name: in messages.
@@ -61,30 +59,23 @@ class HubImages:
             file = self.rows[index][self._column] or {}
         if not file.get("bytes") and not file.get("path"):
             raise HumalignError(f"{self.name} has no picture in row {index}: take the row out")
-        return open_image(
-            io.BytesIO(file["bytes"]) if file.get("bytes") else file["path"], f"{index} of {self.name}"
-        )
+        source = io.BytesIO(file["bytes"]) if file.get("bytes") else file["path"]
+        return open_image(source, f"{index} of {self.name}")
 
 
 def _classes(name: str, rows: Any) -> str:
     """Return the column of classes: of numbers with names, else of text."""
     import datasets
 
-    text = [
-        column
-        for column, feature in rows.features.items()
-        if getattr(feature, "dtype", "") in ("string", "large_string")
-    ]
+    kinds = {column: getattr(feature, "dtype", "") for column, feature in rows.features.items()}
+    text = [column for column, kind in kinds.items() if kind in ("string", "large_string")]
     if any(isinstance(feature, datasets.ClassLabel) for feature in rows.features.values()) or not text:
         return _column(name, rows, datasets.ClassLabel, "classes (ClassLabel)")
-    called = [column for column in text if column.lower() in CLASS_COLUMNS]
-    if len(called or text) != 1:
-        several = ", ".join(called or text)
-        raise HumalignError(
-            f"{name} has several columns of text, {several}: keep the classes in one called label, and "
-            "write hf:FOLDER"
-        )
-    return (called or text)[0]
+    found = [column for column in text if column.lower() in CLASS_COLUMNS] or text
+    if len(found) != 1:
+        mend = "keep the classes in one called label, and write hf:FOLDER"
+        raise HumalignError(f"{name} has several columns of text, {', '.join(found)}: {mend}")
+    return found[0]
 
 
 def _labels(name: str, cells: Sequence[Any], classes: Sequence[str] | None) -> pd.DataFrame:
@@ -101,10 +92,8 @@ def _column(name: str, rows: Any, kind: type, what: str) -> str:
     if len(found) != 1:
         there = ", ".join(f"{column} ({type(feature).__name__})" for column, feature in rows.features.items())
         said = f"several columns of {what}, {', '.join(found)}" if found else f"no column of {what}"
-        raise HumalignError(
-            f"{name} has {said}; its columns are {there}: save it with one (save_to_disk), and write "
-            "hf:FOLDER"
-        )
+        mend = "save it with one (save_to_disk), and write hf:FOLDER"
+        raise HumalignError(f"{name} has {said}; its columns are {there}: {mend}")
     return found[0]
 
 
@@ -125,9 +114,8 @@ def find(name: str, rest: str, fetch: bool = True, labelled: bool = True) -> Ima
     if not fetch and folder_of(name, rest) is None:
         raise HumalignError(f"{name} is not here: humalign fetch {name}")
     saved = any((Path(place) / each).is_file() for each in ("dataset_dict.json", "state.json"))
-    mend = (
-        "is the name right? else connect to the network, or write hf:FOLDER of a set that is on this machine"
-    )
+    local = "write hf:FOLDER of a set that is on this machine"
+    mend = f"is the name right? else connect to the network, or {local}"
     with one_line(name, mend), contextlib.redirect_stdout(sys.stderr):
         found = datasets.load_from_disk(place) if saved else datasets.load_dataset(place)
     if isinstance(found, datasets.Dataset):
@@ -139,7 +127,7 @@ def find(name: str, rest: str, fetch: bool = True, labelled: bool = True) -> Ima
 
 
 def folder_of(name: str, rest: str) -> Path | None:
-    """Return the folder that a set is read from: one that was named, one of the data folder, or the library's cache."""
+    """Return the folder that a set is read from: a named one, the data folder's, or the library's cache."""
     place, _ = _place(name, rest)
     return next((path for path in (Path(place), _cache() / place.replace("/", "___")) if path.is_dir()), None)
 

@@ -5,8 +5,8 @@ file of one tar file a class; and ``val/CLASS/PICTURE.JPEG`` or ``ILSVRC2012_img
 ``ILSVRC2012_devkit_t12.tar.gz``. Pictures are in the order of their classes and names, whichever of these they are
 read from, so that an index means the same picture in each.
 
-The pixels are as stored, as the official pipeline gives them: TensorFlow's decoder regards neither the EXIF
-orientation, which a few pictures have, nor transparency. A picture that people see otherwise is warned of.
+The pixels are as stored, as in the official pipeline: TensorFlow's decoder regards neither orientation nor
+transparency. A picture that people see otherwise is warned of.
 """
 
 from __future__ import annotations
@@ -23,17 +23,7 @@ from PIL import Image
 
 from humalign.data import registry
 from humalign.data.images import file_stamp, open_image
-from humalign.data.registry.imagenet import (
-    DEVKIT,
-    PICTURES,
-    class_of,
-    devkit_classes,
-    in_archive,
-    in_flat_archive,
-    in_folders,
-    loose,
-    said_gap,
-)
+from humalign.data.registry.imagenet import DEVKIT, PICTURES, flat, in_archive, in_folders, loose, said_gap
 from humalign.errors import HumalignError
 
 FOLDER = registry.IMAGENET
@@ -50,9 +40,8 @@ def folder() -> Path:
     named = os.environ.get(FOLDER)
     holds = f"train (or {TAR}) and val (or {FLAT_TAR})"
     if not named:
-        raise HumalignError(
-            f"ImageNet is missing: set {FOLDER} to the folder that holds {holds}; see image-net.org"
-        )
+        mend = f"set {FOLDER} to the folder that holds {holds}"
+        raise HumalignError(f"ImageNet is missing: {mend}; see image-net.org")
     if not Path(named).expanduser().is_dir():
         raise HumalignError(f"{FOLDER}={named} is no folder: name the one that holds {holds}")
     return Path(named).expanduser()
@@ -95,10 +84,7 @@ class LooseFolder(ClassFolders):
 
     def __init__(self, root: str | Path, pictures: int) -> None:
         self.root = Path(root)
-        classes = devkit_classes(self.root.parent, pictures)
-        self.labels = labelled(
-            self.root, (f"{class_of(self.root, name, classes)}/{name}" for name in loose(self.root))
-        )
+        self.labels = labelled(self.root, (name for name, *_ in flat(self.root, pictures)))
 
     def _place(self, file: str) -> str:
         return file.split("/")[1]
@@ -108,7 +94,6 @@ class InTar:
     """Pictures of a tar file; each is read at its place, nothing is unpacked.
 
     Args:
-        path: of the tar file.
         members: of each picture ``CLASS/PICTURE.JPEG``, where it starts, and its bytes.
 
     Raises:
@@ -129,40 +114,15 @@ class InTar:
 
     def __getitem__(self, index: int) -> Image.Image:
         start, size = (int(number) for number in self._places[index])
-        # Opened for each picture: loader processes that share one open file would move its position for each other.
+        # Opened anew: loader processes that share an open file would move its position for each other.
         with open(self.path, "rb") as file:
             file.seek(start)
-            return open_image(
-                io.BytesIO(file.read(size)), f"{self.labels['file'].iloc[index]} in {self.path}", stored=True
-            )
+            name = f"{self.labels['file'].iloc[index]} in {self.path}"
+            return open_image(io.BytesIO(file.read(size)), name, stored=True)
 
     def stamp(self, index: int) -> str:
         """Return what changes when a picture is replaced by one of another place or size."""
         return " ".join(map(str, self._places[index]))
-
-
-class ClassTars(InTar):
-    """The training pictures of a tar file of one tar file a class, as released."""
-
-    def __init__(self, path: str | Path) -> None:
-        super().__init__(Path(path), in_archive(Path(path)))
-
-
-class FlatTar(InTar):
-    """The validation pictures of the tar file as released, which the devkit beside it sorts into classes.
-
-    Args:
-        path: of the tar file.
-        pictures: how many there must be.
-    """
-
-    def __init__(self, path: str | Path, pictures: int) -> None:
-        path = Path(path)
-        classes = devkit_classes(path.parent, pictures)
-        flat = in_flat_archive(path)
-        super().__init__(
-            path, ((f"{class_of(path, name, classes)}/{name}", at, size) for name, at, size in flat)
-        )
 
 
 Pictures = ClassFolders | InTar
@@ -179,9 +139,8 @@ def labelled(place: Path, files: Iterable[str]) -> pd.DataFrame:
         raise HumalignError(f"no pictures in the class folders of {place}: is this ImageNet?")
     classes = [name for name, _ in ordered]
     if strange := [name for name in sorted(set(classes)) if not re.fullmatch(r"n\d{8}", name)]:
-        raise HumalignError(
-            f"{place}: the class {strange[0]!r} is no WordNet id such as n01440764: name folders as ImageNet does"
-        )
+        what = f"the class {strange[0]!r} is no WordNet id such as n01440764"
+        raise HumalignError(f"{place}: {what}: name folders as ImageNet does")
     return pd.DataFrame({"file": ["/".join(file) for file in ordered], "class": classes})
 
 
@@ -197,10 +156,10 @@ def training(pictures: int = TRAINING) -> Pictures:
     root = folder()
     unpacked, packed = root / "train", root / TAR
     if not (unpacked.is_dir() or packed.is_file()):
-        raise HumalignError(
-            f"no training pictures of ImageNet in {root}: it should hold the folder train, or {TAR}"
-        )
-    found = ClassTars(packed) if packed.is_file() and _empty(unpacked) else ClassFolders(unpacked)
+        said = f"it should hold the folder train, or {TAR}"
+        raise HumalignError(f"no training pictures of ImageNet in {root}: {said}")
+    in_tar = packed.is_file() and _empty(unpacked)
+    found = InTar(packed, in_archive(packed)) if in_tar else ClassFolders(unpacked)
     return _counted(root, "training", found, pictures)
 
 
@@ -218,9 +177,11 @@ def validation(pictures: int = VALIDATION) -> Pictures:
     if not (unpacked.is_dir() or packed.is_file()):
         said = f"it should hold the folder val, in one folder a class, or {FLAT_TAR} and {DEVKIT}.tar.gz"
         raise HumalignError(f"no validation pictures of ImageNet in {root}: {said}")
+    found: Pictures
     if packed.is_file() and _empty(unpacked):
-        return _counted(root, "validation", FlatTar(packed, pictures), pictures)
-    found = LooseFolder(unpacked, pictures) if loose(unpacked) else ClassFolders(unpacked)
+        found = InTar(packed, flat(packed, pictures))
+    else:
+        found = LooseFolder(unpacked, pictures) if loose(unpacked) else ClassFolders(unpacked)
     return _counted(root, "validation", found, pictures)
 
 

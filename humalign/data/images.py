@@ -65,10 +65,7 @@ class FolderImages:
         found, self.ground, self.stored = listing.below(Path(root)), ground, stored
         if not found:
             raise HumalignError(f"no pictures ({listing.SAID}) under {root}: name the folder that holds them")
-        files = [parts for parts, _ in found]
-        rows = _rows(files, order, root)
-        self.paths = [found[row][1] for row in rows]
-        self.labels = _labels([files[row] for row in rows])
+        self.paths, self.labels = _ordered(found, order, root)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -82,18 +79,16 @@ class FolderImages:
 
 
 class ZipImages:
-    """Pictures read straight out of a zip archive, in the order and with the classes that a folder of them
-    has; see `FolderImages`.
+    """Pictures read straight out of a zip archive, as a folder of them; see `FolderImages`.
 
     Args:
         path: of the archive.
         inside: the folder of the archive to be read; without one all.
-        order: as of a folder.
-        ground: as of a folder.
+        order, ground: as of a folder.
 
     Raises:
-        HumalignError: the archive is missing, damaged or holds no picture, or as of a folder; a damaged
-            member is told when it is read.
+        HumalignError: an archive that is missing, damaged or without pictures, or as of a folder; a damaged
+            member when it is read.
     """
 
     def __init__(
@@ -104,21 +99,18 @@ class ZipImages:
             with zipfile.ZipFile(self.path) as archive:
                 members = [name for name in archive.namelist() if not name.endswith(("/", "\\"))]
         except FileNotFoundError:
-            raise HumalignError(
-                f"no archive at {self.path}: run `humalign doctor` to see what is missing"
-            ) from None
+            mend = "run `humalign doctor` to see what is missing"
+            raise HumalignError(f"no archive at {self.path}: {mend}") from None
         except (OSError, zipfile.BadZipFile) as error:
             raise HumalignError(f"cannot read the archive {self.path} ({error}): fetch it again") from None
         found = sorted(self._found(members, listing.parts_of(inside)))
         if not found:
             where = f"{self.path}, folder {inside}" if inside else self.path
             raise HumalignError(f"no pictures ({listing.SAID}) in {where}: name an archive that holds some")
-        files = [parts for parts, _ in found]
-        if twice := next((one for one, other in itertools.pairwise(files) if one == other), None):
+        pairs = itertools.pairwise(parts for parts, _ in found)
+        if twice := next((one for one, other in pairs if one == other), None):
             raise HumalignError(f"{self.path} holds two pictures {'/'.join(twice)}: pack it again")
-        rows = _rows(files, order, self.path)
-        self.names = [found[row][1] for row in rows]
-        self.labels = _labels([files[row] for row in rows])
+        self.names, self.labels = _ordered(found, order, self.path)
         self._open: tuple[int, zipfile.ZipFile] | None = None
 
     def _found(self, members: list[str], inside: listing.Parts) -> Iterator[tuple[listing.Parts, str]]:
@@ -134,17 +126,9 @@ class ZipImages:
         name = self.names[index]
         try:
             content = self._archive().read(name)
-        except (
-            OSError,
-            zipfile.BadZipFile,
-            zlib.error,
-            NotImplementedError,
-            RuntimeError,
-            EOFError,
-        ) as error:
-            raise HumalignError(
-                f"cannot read the picture {name} in {self.path} ({error}): replace it or take it out"
-            ) from None
+        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+            what = f"the picture {name} in {self.path} ({error})"
+            raise HumalignError(f"cannot read {what}: replace it or take it out") from None
         return open_image(io.BytesIO(content), f"{name} in {self.path}", ground=self.ground)
 
     def stamp(self, index: int) -> str:
@@ -156,25 +140,26 @@ class ZipImages:
         return self.__dict__ | {"_open": None}
 
     def _archive(self) -> zipfile.ZipFile:
-        # Loader processes that share one open file move its position under each other's hands: each opens its
-        # own.
+        # Loader processes that share one open file would move its position for each other: each has its own.
         if self._open is None or self._open[0] != os.getpid():
             self._open = (os.getpid(), zipfile.ZipFile(self.path))
         return self._open[1]
 
 
-def _rows(files: Sequence[listing.Parts], order: Order, where: object) -> Sequence[int]:
-    """Return which file is each picture."""
+def _ordered(
+    found: Sequence[tuple[listing.Parts, Any]], order: Order, where: object
+) -> tuple[list[Any], pd.DataFrame]:
+    """Return the places of the pictures in their order, and their labels."""
+    files = [parts for parts, _ in found]
+    rows: Sequence[int] = range(len(files))
     if order is None:
         listing.hint_at_numbers(files, where)
-        return range(len(files))
-    return listing.in_order(
-        files, name_list(order) if isinstance(order, str | Path) else order, where
-    ).tolist()
-
-
-def _labels(files: Sequence[listing.Parts]) -> pd.DataFrame:
-    return pd.DataFrame({"file": ["/".join(parts) for parts in files], "class": listing.classes(files)})
+    else:
+        names = name_list(order) if isinstance(order, str | Path) else order
+        rows = listing.in_order(files, names, where).tolist()
+    files = [files[row] for row in rows]
+    labels = pd.DataFrame({"file": ["/".join(parts) for parts in files], "class": listing.classes(files)})
+    return [found[row][1] for row in rows], labels
 
 
 def file_stamp(path: Path) -> str:

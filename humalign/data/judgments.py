@@ -28,7 +28,7 @@ Triplets = Real[np.ndarray, "_ 3"] | Sequence[Sequence[int]]
 
 
 def floats(values: Any, what: str = "features") -> Real[np.ndarray, "*shape"]:
-    """Return numbers in single or double precision: half precision and whole numbers are widened, the others kept.
+    """Return numbers in single or double precision; half precision and whole numbers are widened.
 
     Raises:
         HumalignError: text, complex or masked values, or rows of different lengths.
@@ -44,11 +44,12 @@ def whole(values: Any, what: str) -> Int[np.ndarray, "*shape"]:
         HumalignError: what ``floats`` refuses, and a value that is no whole number, with its row.
     """
     found = _numbers(values, what)
-    broken = ~np.isfinite(found) | (found != np.trunc(found)) | (found >= 2.0**63) if found.dtype.kind in "fu" else np.zeros(1, bool)
-    if broken.any():
-        place = np.unravel_index(int(broken.argmax()), broken.shape)
-        row = f"row {place[0]}: " if place else ""
-        raise HumalignError(f"{row}{what} hold {found[place]}: expected whole numbers")
+    if found.dtype.kind in "fu":
+        broken = ~np.isfinite(found) | (found != np.trunc(found)) | (found >= 2.0**63)
+        if broken.any():
+            place = np.unravel_index(int(broken.argmax()), broken.shape)
+            row = f"row {place[0]}: " if place else ""
+            raise HumalignError(f"{row}{what} hold {found[place]}: expected whole numbers")
     return np.ascontiguousarray(found, dtype=np.int64)
 
 
@@ -80,15 +81,15 @@ def _numbers(values: Any, what: str) -> Num[np.ndarray, "*shape"]:
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """Triplets, and how many people kept each of their three pairs together.
+    """Triplets, and how many people kept each of their three pairs together; both given in any form.
 
     Attributes:
         triplets: (n, 3) indices of objects.
-        counts: (n, 3) answers for the pairs (ij, ik, jk); both are given as lists or arrays of any type, and kept as int64.
+        counts: (n, 3) answers for the pairs (ij, ik, jk).
 
     Raises:
-        HumalignError: triplets that ``check_triplets`` refuses; counts that are negative, no whole numbers, of another shape, or
-            none in some row.
+        HumalignError: triplets that ``check_triplets`` refuses; counts that are negative, no whole numbers,
+            of another shape, or none in some row.
     """
 
     triplets: Int[np.ndarray, "n 3"]
@@ -115,10 +116,10 @@ class Choices:
 
 @dataclasses.dataclass(frozen=True)
 class ByObject:
-    """Answers that are sliced by object, as scikit-learn slices a target: ``answers[objects]`` keeps the triplets inside them.
+    """Answers that scikit-learn can slice by object: ``answers[objects]`` keeps the triplets inside them.
 
-    With embeddings of the same objects, ``cross_val_score(teacher, embeddings, answers, cv=ObjectFolds())`` fits on answers wholly
-    inside the training objects and scores on answers wholly inside the others; answers across the border are in neither.
+    ``cross_val_score(teacher, embeddings, answers, cv=ObjectFolds())`` fits on answers wholly inside the
+    training objects and scores on those wholly inside the others; answers across the border are in neither.
 
     Attributes:
         triplets: (n, 3) indices of objects.
@@ -168,11 +169,7 @@ Answered = Choices | ByObject | tuple[Any, Any]
 
 
 def distributions(choices: Answered, objects: int | None = None) -> tuple[Int[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
-    """Return triplets and the share of answers for each of their pairs.
-
-    Raises:
-        HumalignError: triplets that ``check_triplets`` refuses, or shares that ``check_shares`` refuses.
-    """
+    """Return triplets and the share of answers for each of their pairs, both checked."""
     if not isinstance(choices, Choices | ByObject) and not (isinstance(choices, tuple) and len(choices) == 2):
         raise HumalignError(f"`choices` is a {type(choices).__name__}: give Choices(triplets, counts), or (triplets, shares)")
     triplets, shares = choices if isinstance(choices, tuple) else (choices.triplets, choices.shares)
@@ -181,14 +178,10 @@ def distributions(choices: Answered, objects: int | None = None) -> tuple[Int[np
 
 
 def check_triplets(triplets: Any, objects: int | None = None) -> Int[np.ndarray, "n 3"]:
-    """Return triplets as int64, after a check that every row names three different objects.
-
-    Args:
-        triplets: an array of any whole type, a view, or a list of rows.
-        objects: how many there are, where that is known.
+    """Return triplets of any whole type as int64, after a check that every row names three different objects.
 
     Raises:
-        HumalignError: wrong shape, no whole numbers, an index out of range, or an object twice in a row, with the row.
+        HumalignError: wrong shape, no whole numbers, an index out of range, or an object twice in a row.
     """
     triplets = whole(triplets, "triplets")
     if triplets.ndim != 2 or triplets.shape[1] != 3 or not len(triplets):
@@ -209,7 +202,7 @@ def check_shares(shares: Any, rows: int | None = None) -> Float[np.ndarray, "n 3
     """Return choice distributions in single or double precision, after a check that each row is one.
 
     Raises:
-        HumalignError: wrong shape, or a row that is not finite, has a negative share or does not sum to 1, with the row.
+        HumalignError: wrong shape, or a row that is not finite, has a negative share or does not sum to 1.
     """
     shares = np.ascontiguousarray(floats(shares, "shares of answers"))
     if shares.ndim != 2 or shares.shape[1] != 3 or rows not in (None, len(shares)):
@@ -271,11 +264,7 @@ def cosine_similarities(features: Real[np.ndarray, "objects dim"], triplets: Tri
 
 
 def agreement(similarities: Real[np.ndarray, "n 3"], shares: Real[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    """Return, for each triplet, the share of people who kept the most similar pair together; a tie is wrong.
-
-    Raises:
-        HumalignError: similarities that hold NaN, or shares that ``check_shares`` refuses.
-    """
+    """Return, for each triplet, the share of people who kept the most similar pair; a tie is wrong."""
     similarities, shares = floats(similarities, "similarities"), check_shares(shares, len(similarities))
     # Column by column: a reduction along rows of three costs several times as much.
     ij, ik, jk = similarities.T

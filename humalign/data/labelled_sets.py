@@ -1,8 +1,4 @@
-"""Labelled pictures: the registered sets, and any other by name: a folder, a .zip, a set of torchvision or of
-the Hugging Face hub.
-
-The registered sets (`SETS`) are read by the names of their files, so that a copy may hold fewer pictures than
-its home.
+"""Labelled pictures: the registered sets (`SETS`), and any other by name.
 
 Another set has a name, which is a path, ``torchvision:NAME[/SPLIT]`` (``torchvision:DTD/val``), or
 ``hf:OWNER/NAME[/SPLIT]``, where a folder on this machine may stand in place of OWNER/NAME: one that the
@@ -23,21 +19,17 @@ import numpy as np
 from humalign.data import hub_sets, listing, registry, torchvision_sets
 from humalign.data.hub_sets import HubImages
 from humalign.data.images import FolderImages, ImageSet, Subset, ZipImages
-from humalign.data.readers_labels import CIFAR10
-from humalign.data.registered_sets import SETS, caltech101, cifar10, cifar10_labels, dtd
+from humalign.data.registered_sets import CIFAR10, SETS, caltech101, cifar10, dtd
 from humalign.data.torchvision_sets import TorchvisionImages
 from humalign.errors import HumalignError
 
 __all__ = [
-    "CIFAR10", "FORMS", "LIBRARIES", "SETS", "HubImages", "TorchvisionImages", "caltech101", "cifar10",
-    "cifar10_labels", "dtd", "evenly", "find", "pictures", "short", "spread",
+    "CIFAR10", "FORMS", "LIBRARIES", "SETS", "HubImages", "TorchvisionImages", "caltech101", "cifar10", "dtd",
+    "evenly", "find", "pictures", "short", "spread",
 ]  # fmt: skip
 
 FORMS = "name a folder of class folders, a .zip of one, torchvision:NAME[/SPLIT] or hf:OWNER/NAME[/SPLIT]"
-LIBRARIES: dict[str, Callable[..., ImageSet]] = {
-    "torchvision": torchvision_sets.find,
-    "hf": hub_sets.find,
-}
+LIBRARIES: dict[str, Callable[..., ImageSet]] = {"torchvision": torchvision_sets.find, "hf": hub_sets.find}
 
 
 def find(name: str) -> ImageSet:
@@ -58,26 +50,22 @@ def find(name: str) -> ImageSet:
     archive = next((each for each in (path, *path.parents) if each.is_file()), None)
     if not (path.is_dir() or archive):
         raise HumalignError(f"no labelled set {name!r}: {FORMS}")
-    images: ImageSet = (
-        ZipImages(archive, path.relative_to(archive).as_posix()) if archive else FolderImages(path)
-    )
+    inside = path.relative_to(archive).as_posix() if archive else ""
+    images: ImageSet = ZipImages(archive, inside) if archive else FolderImages(path)
     if splits := listing.splits([listing.parts_of(file) for file in images.labels["file"]]):
-        raise HumalignError(
-            f"{name} holds splits, not classes: name one of {', '.join(str(path / each) for each in splits)}"
-        )
+        those = ", ".join(str(path / each) for each in splits)
+        raise HumalignError(f"{name} holds splits, not classes: name one of {those}")
     return images
 
 
 def short(name: str) -> str:
-    """Return what a set is called in tables: of a path its last part without ``.zip``, else the whole name.
-    """
+    """Return what a set is called in tables: of a path its last part without ``.zip``, else the name."""
     path = Path(name).expanduser()
     return path.resolve().name.removesuffix(".zip") if path.exists() else name
 
 
 def spread(images: ImageSet, most: int, seed: int) -> Subset:
-    """Return at most so many pictures of a set, spread evenly over its classes, which keep their shares of
-    it.
+    """Return at most so many pictures of a set, spread evenly over its classes, which keep their shares.
 
     Args:
         images: labelled by ``class``.
@@ -86,9 +74,7 @@ def spread(images: ImageSet, most: int, seed: int) -> Subset:
     """
     shuffled = np.random.default_rng(seed).permutation(len(images))
     by_class = shuffled[np.argsort(images.labels["class"].to_numpy(dtype=str)[shuffled], kind="stable")]
-    return Subset(
-        images, np.sort(by_class[np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)])
-    )
+    return Subset(images, np.sort(by_class[evenly(images, most).rows]))
 
 
 def evenly(images: ImageSet, most: int) -> Subset:
@@ -97,8 +83,7 @@ def evenly(images: ImageSet, most: int) -> Subset:
 
 
 def pictures(source: str) -> ImageSet:
-    """Return a registered labelled set; its labels are ``file`` and ``class``, and of CIFAR-10 also
-    ``index``.
+    """Return a registered labelled set; its labels are ``file``, ``class`` and, of CIFAR-10, ``index``.
 
     Raises:
         HumalignError: it is missing, or has not the layout of its home.

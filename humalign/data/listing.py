@@ -1,5 +1,4 @@
-"""Which files of a folder or an archive are pictures, in which order they stand, and what class each is of:
-one rule for all readers.
+"""Which files of a folder or an archive are pictures, their order and their classes: one rule for all.
 
 A file is known by the parts of its path below the folder or archive that was named. Parts are compared as
 NFC, in which an accented letter is one sign: a Macintosh may write the same name as two, and the order of the
@@ -12,7 +11,7 @@ import os
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,19 +20,15 @@ from jaxtyping import Int
 
 from humalign.errors import HumalignError
 
-# Pictures that Pillow decodes without other programs. A fixed list: the numbers of pictures must not change with
-# Pillow's version.
+# Pictures that Pillow decodes without other programs; fixed, for no version of it may move their numbers.
 SUFFIXES = tuple(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .gif .tif .tiff .avif .jp2 .j2k .jpf .jpx .ppm .pgm "
-    ".pbm"
-    " .pnm .pfm .tga .icb .vda .ico .icns .pcx .sgi .rgb .rgba .bw .qoi .dds .psd .xbm .xpm".split()
+    ".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .gif .tif .tiff .avif .jp2 .j2k .jpf .jpx .ppm .pgm"
+    " .pbm .pnm .pfm .tga .icb .vda .ico .icns .pcx .sgi .rgb .rgba .bw .qoi .dds .psd .xbm .xpm".split()
 )
-# Pictures that are named where they lie among others, because a picture that is passed over moves the numbers of
-# all behind it.
+# Pictures that are refused among others: one that is passed over moves the numbers of all behind it.
 UNREAD = tuple(
-    ".heic .heif .hif .jxl .svg .svgz .eps .jxr .exr .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .raf .orf "
-    ".rw2"
-    " .pef .raw".split()
+    ".heic .heif .hif .jxl .svg .svgz .eps .jxr .exr .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .raf .orf"
+    " .rw2 .pef .raw".split()
 )
 SAID = ".jpg, .png, .webp, .tif and others"
 # What systems and programs leave beside the data under a name without a dot.
@@ -50,25 +45,19 @@ Parts = tuple[str, ...]
 
 
 def hidden(name: str) -> bool:
-    """Return whether a part of a path is none of the data: a hidden one, or one that systems leave beside the
-    data.
+    """Return whether the name of a file or folder is a hidden one, or one that systems leave beside the data.
 
-    Args:
-        name: of a file or folder, without what is above it: ``.ipynb_checkpoints``, ``._x.jpg``,
-            ``__MACOSX``, ``Thumbs.db``, ``@eaDir``.
+    Such are ``.ipynb_checkpoints``, ``._x.jpg``, ``__MACOSX``, ``Thumbs.db`` and ``@eaDir``.
     """
     return name.startswith((".", "~$")) or name.lower() in LEFT
 
 
 def plain(name: str) -> str:
-    """Return a name in NFC; bytes that are not UTF-8 are written as ``\\xe9``, so that any file or terminal
-    can hold them.
-    """
+    """Return a name in NFC; bytes that are not UTF-8 are written as ``\\xe9``, which any file can hold."""
     if name.isascii():
         return name
-    return unicodedata.normalize(
-        "NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    )
+    told = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", told)
 
 
 def parts_of(name: str) -> Parts:
@@ -90,57 +79,47 @@ def is_picture(parts: Parts, where: object) -> bool:
         return False
     suffix = PurePosixPath(parts[-1]).suffix.lower()
     if suffix in UNREAD:
-        raise HumalignError(
-            f"{where}: {'/'.join(parts)} is a picture of a kind that is not read: convert it to .png or "
-            ".jpg, or take it away; passed over, it would move the numbers of those behind it"
-        )
+        mend = "convert it to .png or .jpg, or take it away"
+        why = "passed over, it would move the numbers of those behind it"
+        raise HumalignError(f"{where}: {'/'.join(parts)} is a picture of a kind that is not read: "
+                            f"{mend}; {why}")
     return suffix in SUFFIXES
 
 
 def below(root: Path) -> list[tuple[Parts, Path]]:
-    """Return the pictures below a folder by name, links to folders followed; parts of the path below it, and
-    the path.
+    """Return the pictures below a folder by name: the parts of each path below it, and the path.
 
-    A link to a folder that holds the link is not entered again.
+    Links to folders are followed; one to a folder that holds the link is not entered again.
 
     Raises:
-        HumalignError: a folder that may not be read, a link to nothing, or a picture of a kind that is not
-            read.
+        HumalignError: a folder that may not be read, a link to nothing, or a picture of a kind not read.
     """
-    found: list[tuple[Parts, Path]] = []
-    stack: list[tuple[Parts, Path, frozenset[tuple[int, int]]]] = (
-        [((), root, frozenset())] if root.is_dir() else []
-    )
-    while stack:
-        above, folder, entered = stack.pop()
-        entered |= {_identity(folder)}
-        for entry in _entries(folder):
-            parts = (*above, plain(entry.name))
-            path = Path(entry.path)
-            if entry.is_dir():
-                if _identity(path) not in entered:
-                    stack.append((parts, path, entered))
-            elif is_picture(parts, root):
-                found.append((parts, path))
-    return sorted(found)
+    found = _walk(root, _entries) if root.is_dir() else ()
+    return sorted((parts, Path(entry.path)) for parts, entry in found if is_picture(parts, root))
 
 
 def everything(root: Path) -> list[Path]:
-    """Return the files below a folder by path, pictures or not, hidden ones left out and links to folders followed."""
-    found: list[Path] = []
-    stack: list[tuple[Path, frozenset[tuple[int, int]]]] = [(root, frozenset())]
+    """Return the files below a folder by path, hidden ones left out and links to folders followed."""
+
+    def entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+        return (entry for entry in os.scandir(folder) if not hidden(entry.name))
+
+    return sorted(Path(entry.path) for _, entry in _walk(root, entries) if entry.is_file())
+
+
+def _walk(
+    root: Path, entries: Callable[[Path], Iterable[os.DirEntry[str]]]
+) -> Iterator[tuple[Parts, os.DirEntry[str]]]:
+    stack: list[tuple[Parts, Path, frozenset[tuple[int, int]]]] = [((), root, frozenset())]
     while stack:
-        folder, entered = stack.pop()
+        above, folder, entered = stack.pop()
         entered |= {_identity(folder)}
-        for entry in os.scandir(folder):
-            path = Path(entry.path)
-            if hidden(entry.name):
-                continue
-            if entry.is_file():
-                found.append(path)
-            elif entry.is_dir() and _identity(path) not in entered:
-                stack.append((path, entered))
-    return sorted(found)
+        for entry in entries(folder):
+            parts, path = (*above, plain(entry.name)), Path(entry.path)
+            if not entry.is_dir():
+                yield parts, entry
+            elif _identity(path) not in entered:
+                stack.append((parts, path, entered))
 
 
 def right_in(folder: Path) -> list[Path]:
@@ -156,15 +135,12 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as scanned:
             entries = [entry for entry in scanned if not hidden(entry.name)]
     except OSError as error:
-        raise HumalignError(
-            f"cannot read the folder {folder} ({error.strerror}): give yourself the right to, or take it away"
-        ) from None
+        mend = "give yourself the right to, or take it away"
+        raise HumalignError(f"cannot read the folder {folder} ({error.strerror}): {mend}") from None
     for entry in entries:
         if entry.is_symlink() and not os.path.exists(entry.path):
-            raise HumalignError(
-                f"{entry.path} is a link to {os.readlink(entry.path)}, which is not there: mend the link, "
-                "or take it away"
-            )
+            where = f"a link to {os.readlink(entry.path)}, which is not there"
+            raise HumalignError(f"{entry.path} is {where}: mend the link, or take it away")
     return entries
 
 
@@ -172,44 +148,34 @@ def _identity(folder: Path) -> tuple[int, int]:
     stat = folder.stat()
     return stat.st_dev, stat.st_ino
 
-# ---- classes ------------------------------------------------------------------------------------------------
+# ---- classes -----------------------------------------------------------------------------------------------
 
 
 def classes(files: Sequence[Parts]) -> list[str]:
     """Return the class of each file: its first folder, or nothing where it lies in none.
 
-    Folders that hold everything, as an archive of one folder has, are not counted, as long as there are
-    folders in them.
+    Folders that hold everything, as an archive of one folder has, do not count where they hold folders.
     """
     start = len(_around(files))
     return [parts[start] if len(parts) > start + 1 else "" for parts in files]
 
 
 def splits(files: Sequence[Parts]) -> list[str]:
-    """Return the paths of the folders that look like splits (``train``, ``val``) where classes should stand;
-    else nothing.
+    """Return the paths of folders that look like splits (``train``, ``val``) where classes should stand.
 
     A class may be called like a split: one such name among classes is a class.
     """
     around = _around(files)
+    start = len(around)
     inside: dict[str, set[str]] = {}
     for parts in files:
-        if len(parts) > len(around) + 1:
-            inside.setdefault(parts[len(around)], set()).add(
-                parts[len(around) + 1] if len(parts) > len(around) + 2 else ""
-            )
+        if len(parts) > start + 1:
+            inside.setdefault(parts[start], set()).update(parts[start + 1 : -1][:1])
     named = [name for name in inside if SPLIT.fullmatch(name)]
-    shared = {
-        each
-        for name in named
-        for each in inside[name]
-        if each and sum(each in inside[other] for other in named) > 1
-    }
-    return (
-        ["/".join((*around, name)) for name in named]
-        if len(named) > 1 and (shared or len(named) == len(inside))
-        else []
-    )
+    every = [each for name in named for each in inside[name]]
+    if len(named) > 1 and (len(set(every)) < len(every) or len(named) == len(inside)):
+        return ["/".join((*around, name)) for name in named]
+    return []
 
 
 def _around(files: Sequence[Parts]) -> Parts:
@@ -222,7 +188,7 @@ def _around(files: Sequence[Parts]) -> Parts:
             return tuple(around)
         around.append(first.pop())
 
-# ---- orders -------------------------------------------------------------------------------------------------
+# ---- orders ------------------------------------------------------------------------------------------------
 
 
 class Named:
@@ -236,9 +202,8 @@ class Named:
         self._tables: list[dict[str, list[int]]] = [{}, {}, {}, {}]
         for row, parts in enumerate(files):
             path = PurePosixPath(*parts)
-            for keys, key in zip(
-                self._tables, (str(path), str(path.with_suffix("")), path.name, path.stem), strict=True
-            ):
+            names = (str(path), str(path.with_suffix("")), path.name, path.stem)
+            for keys, key in zip(self._tables, names, strict=True):
                 keys.setdefault(key, []).append(row)
 
     def __call__(self, name: str) -> list[int]:
@@ -262,44 +227,30 @@ def in_order(files: Sequence[Parts], order: Iterable[Any], where: object) -> Int
     rows: dict[int, str] = {}
     for number, name in enumerate(order):
         name = name.decode() if isinstance(name, bytes) else str(name)
+        said = f"{name!r}, number {number} of the order"
         if not (found := find(name)):
-            raise HumalignError(
-                f"{where} holds no picture of {name!r}, number {number} of the order: add it, or take the "
-                "name out"
-            )
+            raise HumalignError(f"{where} holds no picture of {said}: add it, or take the name out")
         if len(found) > 1:
             several = " and ".join("/".join(files[row]) for row in found[:2])
-            raise HumalignError(
-                f"{where}: {name!r}, number {number} of the order, may be {several}: write the whole path"
-            )
+            raise HumalignError(f"{where}: {said}, may be {several}: write the whole path")
         rows[found[0]] = name
         if len(rows) <= number:
-            raise HumalignError(
-                f"{where}: {name!r}, number {number} of the order, means a picture that stands before: name "
-                "each once"
-            )
+            raise HumalignError(f"{where}: {said}, means a picture that stands before: name each once")
     if missing := [row for row in range(len(files)) if row not in rows]:
-        first = "/".join(files[missing[0]])
-        raise HumalignError(
-            f"{where}: {len(missing):,} pictures are not in the order, such as {first}: name all, or take "
-            "them away"
-        )
+        such = f"{len(missing):,} pictures are not in the order, such as {'/'.join(files[missing[0]])}"
+        raise HumalignError(f"{where}: {such}: name all, or take them away")
     return np.array(list(rows), dtype=np.int64)
 
 
 def hint_at_numbers(files: Sequence[Parts], where: object) -> None:
-    """Warn where loose pictures are named by numbers whose order is not that of the names, as 1.jpg, 10.jpg,
-    2.jpg.
-    """
+    """Warn where loose pictures are named by numbers that are not in order as text: 1.jpg, 10.jpg, 2.jpg."""
     found = [re.fullmatch(r"(\D*)([0-9]+)", PurePosixPath(*parts).stem) for parts in files if len(parts) == 1]
     if len(found) != len(files) or not all(found) or len({each[1] for each in found if each}) > 1:
         return
     numbers = [int(each[2]) for each in found if each]
     if numbers != sorted(numbers):
-        place = next(row for row in range(1, len(numbers)) if numbers[row] < numbers[row - 1])
-        warnings.warn(
-            f"{where}: pictures are numbered in the order of their names as text, so that {files[place - 1][0]} is "
-            f"picture {place - 1} and {files[place][0]} picture {place}; where answers count otherwise, give the "
-            "names in their order (order=...)",
-            stacklevel=3,
-        )
+        at = next(row for row in range(1, len(numbers)) if numbers[row] < numbers[row - 1])
+        so = f"so that {files[at - 1][0]} is picture {at - 1} and {files[at][0]} picture {at}"
+        why = f"{where}: pictures are numbered in the order of their names as text, {so}"
+        mend = "where answers count otherwise, give the names in their order (order=...)"
+        warnings.warn(f"{why}; {mend}", stacklevel=3)

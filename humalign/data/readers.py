@@ -14,20 +14,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
+from humalign.data import listing
 from humalign.data.arrays import check_dissimilarities, first, vectors
 from humalign.data.datafiles import AGAIN, BIT, MAT, PLAIN, lines, named, of_kind, once, parsed
 from humalign.data.matlab import matlab
-from humalign.data.orders import Order, check_names, rows_in
-from humalign.data.readers_photographs import ENDINGS, JUDGED, ReferencePhotographs, reference_photographs, things_photographs
+from humalign.data.object_order import Order, check_names, rows_in
 from humalign.errors import HumalignError
 
-__all__ = [
-    "ENDINGS", "FORTY_EIGHT", "JUDGED", "Judgments92", "ReferencePhotographs", "categories", "embedding", "features", "object_ids",
-    "reference_photographs", "similarity_judgments_92", "things48", "things_photographs",
-]  # fmt: skip
-
+# The ending of the name of a photograph that people judged, before the ending of a picture's file.
+JUDGED = "_01b"
+ENDINGS = listing.SUFFIXES
 # The objects of RDM48_triplet, row by row. The 27th is camera1 by the order of older files; camera2 fits the judgments about as well,
 # and words48.mat, which would tell, is read where it lies beside the matrix.
 FORTY_EIGHT = tuple(
@@ -206,3 +204,85 @@ def categories(path: str | Path, names: Sequence[str]) -> pd.DataFrame:
             why = f"{name} is not in {category!r}: the lines are not in the order of unique_id.txt"
             raise HumalignError(f"{path}, line {line}: {why}; {AGAIN}")
     return member
+
+
+# ---- photographs -------------------------------------------------------------------------------------------
+
+
+def things_photographs(
+    folder: str | Path, names: Sequence[str]
+) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
+    """Find the photographs that a folder holds, one an object: ``aardvark.jpg`` is of the object of that id.
+
+    What systems leave beside pictures, and files that are no pictures, are passed over. A folder inside of
+    the same name, which some programs make when they unpack, is looked into.
+
+    Args:
+        names: ids of the objects.
+
+    Returns:
+        Paths and 0-based rows among ``names``, ascending by row.
+
+    Raises:
+        HumalignError: no photograph, one that is named after no object, or two of one object.
+    """
+    pictures = listing.right_in(_unpacked(folder))
+    if not pictures:
+        such = f"expected files such as {names[0]}.jpg ({listing.SAID})"
+        raise HumalignError(f"{folder} holds no photograph: {such}")
+    row_of, found = {name: row for row, name in enumerate(names)}, dict[int, Path]()
+    for path in pictures:
+        stem = listing.plain(path.stem)
+        if stem not in row_of:
+            mend = "take the file out, or name it by its object's id"
+            raise HumalignError(f"{path}: {stem!r} is no id of unique_id.txt: {mend}")
+        if (other := found.setdefault(row_of[stem], path)) != path:
+            beside = f"a second photograph of {stem}, beside {other.name}"
+            raise HumalignError(f"{path}: {beside}: take one of them out")
+    rows = sorted(found)
+    return [found[row] for row in rows], np.array(rows, dtype=np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReferencePhotographs:
+    """One photograph of each object: the one that people judged, or another where that is not public.
+
+    Attributes:
+        paths: of the photographs, in the order of the objects.
+        judged: whether it is the one that people judged.
+    """
+
+    paths: list[Path]
+    judged: Bool[np.ndarray, " objects"]
+
+
+def reference_photographs(folder: str | Path, names: Sequence[str]) -> ReferencePhotographs:
+    """Find the photographs that people judged, ``ID/ID_01b.jpg``; 191 of 1,854 were withheld.
+
+    In place of a withheld one stands the first other photograph of the object by name.
+
+    Args:
+        names: ids of the objects.
+
+    Raises:
+        HumalignError: no judged photograph at all, or an object without any photograph.
+    """
+    folder, paths, judged = _unpacked(folder), list[Path](), list[bool]()
+    for name in names:
+        of_object = listing.right_in(folder / name)
+        shown = next((path for path in of_object if path.stem == f"{name}{JUDGED}"), None)
+        if not of_object:
+            neither = f"neither {name}/{name}{JUDGED}.jpg nor another"
+            raise HumalignError(f"{folder}: no photograph of {name}, {neither}: unpack the archive again")
+        paths.append(shown or of_object[0])
+        judged.append(shown is not None)
+    if not any(judged):
+        such = f"such as {names[0]}/{names[0]}{JUDGED}.jpg"
+        raise HumalignError(f"{folder}: no photograph that people judged, {such}: is this another set?")
+    return ReferencePhotographs(paths, np.array(judged))
+
+
+def _unpacked(folder: str | Path) -> Path:
+    """Return the folder of the same name inside a folder, if there is one, or else the folder."""
+    inside = Path(folder) / Path(folder).name
+    return inside if inside.is_dir() else Path(folder)

@@ -1,8 +1,7 @@
-"""Reader of odd-one-out answers that somebody collected: a table with columns of its own, as jsPsych and
-spreadsheets write them.
+"""Readers of odd-one-out answers that somebody collected, as jsPsych and spreadsheets write them.
 
-The readers of THINGS know their files' layouts; this one is told the columns. Indices are places in the order
-of the pictures' names.
+The readers of THINGS know their files' layouts; these take the names of the columns. Indices are places in
+the order of the pictures' names.
 """
 
 from __future__ import annotations
@@ -14,21 +13,56 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int64
 
-from humalign.data import listing
+from humalign.data import listing, readers_answers
 from humalign.data.datafiles import check_ended, lines, separator_of
-from humalign.data.readers_answers import Answers
+from humalign.data.judgments import Choices
+from humalign.data.readers_answers import SHOWN, Answers
 from humalign.errors import HumalignError, nearest
 
 # What experiments write where nobody answered.
 NOTHING = ("", "null", "none", "nan", "na", "undefined")
 
 
+def read(
+    path: str | Path,
+    names: Sequence[str],
+    shown: Sequence[str] = SHOWN,
+    odd: str = "choice",
+    first: int | None = None,
+    numbered_from: int | None = None,
+) -> Choices:
+    """Return answers about pictures, one row an answer.
+
+    Args:
+        path: of a table with a header (see `table`), of three numbers a line, the odd one last (see
+            `readers_answers.triplets`), or of five columns without a header (see `readers_answers.answers`).
+        names: of the pictures, in their order.
+        shown: the columns of the three pictures, or the one that lists them.
+        odd: the column of the odd one out.
+        first: the number of the first place in it, 0 or 1; without it the answers tell.
+        numbered_from: the number of the first picture; without it the answers tell.
+
+    Raises:
+        HumalignError: what these readers refuse.
+    """
+    if Path(path).suffix == ".npy":
+        return readers_answers.triplets(path, len(names))
+    cells = next(lines(path, separator_of(path)))[1]
+    if all(cell.strip().isdecimal() for cell in cells):
+        if len(cells) == 5:
+            return readers_answers.answers(path, names, people=False).choices()
+        return readers_answers.triplets(path, len(names))
+    columns = shown[0] if len(shown) == 1 else shown
+    return table(path, names, columns, odd, first=first, numbered_from=numbered_from).choices()
+
+
 def table(
     path: str | Path,
     names: Sequence[str],
-    shown: str | Sequence[str] = ("image1", "image2", "image3"),
+    shown: str | Sequence[str] = SHOWN,
     odd: str = "choice",
     person: str | None = None,
     first: int | None = None,
@@ -61,69 +95,52 @@ def table(
     below = lines(path, separator_of(path))
     number, header = next(below)
     for name in wanted:
-        if header.count(name) != 1:
-            raise HumalignError(
-                f"{path}, line {number}: {header.count(name)} columns {name!r}: {nearest(name, header)}"
-            )
+        if (times := header.count(name)) != 1:
+            raise HumalignError(f"{path}, line {number}: {times} columns {name!r}: {nearest(name, header)}")
     at = _Places(names, numbered_from)
     rows: list[_Row] = []
     for number, cells in below:
-        of = dict(zip(header, cells, strict=True))
-        given = (
-            _listed(f"{path}, line {number}", of[columns[0]])
-            if isinstance(shown, str)
-            else [of[name] for name in columns]
-        )
-        if of[odd].strip().lower() not in NOTHING and any(
-            cell.strip().lower() not in NOTHING for cell in given
-        ):
-            triplet = [at(f"{path}, line {number}", cell) for cell in given]
-            if len(triplet) != 3 or len(set(triplet)) != 3:
-                raise HumalignError(
-                    f"{path}, line {number}: {', '.join(given)[:80]!r} are not three different pictures"
-                )
-            rows.append(
-                _Row(
-                    number,
-                    [cell.strip() for cell in given],
-                    triplet,
-                    of[odd].strip(),
-                    of[person] if person else "",
-                )
-            )
+        where, of = f"{path}, line {number}", dict(zip(header, cells, strict=True))
+        given = _listed(where, of[shown]) if isinstance(shown, str) else [of[name] for name in columns]
+        if _nothing(of[odd]) or all(map(_nothing, given)):
+            continue
+        triplet = [at(where, cell) for cell in given]
+        if len(triplet) != 3 or len(set(triplet)) != 3:
+            raise HumalignError(f"{where}: {', '.join(given)[:80]!r} are not three different pictures")
+        who = of[person] if person else ""
+        rows.append(_Row(where, [cell.strip() for cell in given], triplet, of[odd].strip(), who))
     if not rows:
-        raise HumalignError(
-            f"{path}: no line with pictures in {', '.join(columns)} and an answer in {odd!r}: are these the "
-            "columns?"
-        )
+        wanted_in = f"no line with pictures in {', '.join(columns)} and an answer in {odd!r}"
+        raise HumalignError(f"{path}: {wanted_in}: are these the columns?")
     at.check_numbers(path)
     if header[-1] in wanted:  # what is cut short elsewhere cuts no answer
         check_ended(path)
     if person and (nobody := next((row for row in rows if not row.person), None)):
-        raise HumalignError(
-            f"{path}, line {nobody.line}: nobody in {person!r}: write who answered, or leave person out"
-        )
-    place = {who: number for number, who in enumerate(dict.fromkeys(row.person for row in rows))}
-    answered_by = np.array([place[row.person] for row in rows], dtype=np.int64) if person else None
-    return Answers(
-        np.array([row.triplet for row in rows], dtype=np.int64), _odd(path, rows, at, first), answered_by
-    )
+        mend = "write who answered, or leave person out"
+        raise HumalignError(f"{nobody.where}: nobody in {person!r}: {mend}")
+    answered_by = pd.factorize(np.array([row.person for row in rows], dtype=object))[0] if person else None
+    triplets = np.array([row.triplet for row in rows], dtype=np.int64)
+    return Answers(triplets, _odd(path, rows, at, first), answered_by)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
     """One answer as it is written, and the places of its pictures."""
 
-    line: int
+    where: str
     shown: list[str]
     triplet: list[int]
     odd: str
     person: str
 
 
+def _nothing(cell: str) -> bool:
+    return cell.strip().lower() in NOTHING
+
+
 def _listed(where: str, cell: str) -> list[str]:
     """Return the pictures of a cell that lists them."""
-    if cell.strip().lower() in NOTHING:
+    if _nothing(cell):
         return []
     try:
         found = json.loads(cell)
@@ -136,42 +153,35 @@ def _listed(where: str, cell: str) -> list[str]:
 
 def _odd(path: str | Path, rows: list[_Row], at: _Places, first: int | None) -> Int64[np.ndarray, " n"]:
     """Return the place of each odd one among the three shown, from 0."""
-    named, counted = (
-        all(row.odd in row.shown for row in rows),
-        all(row.odd in ("0", "1", "2", "3") for row in rows),
-    )
+    named = all(row.odd in row.shown for row in rows)
+    counted = all(row.odd in ("0", "1", "2", "3") for row in rows)
     if named and counted and first is None:
-        raise HumalignError(
-            f"{path}: the odd one may be a picture's name or its place: give first=0 or first=1, or names "
-            "with endings"
-        )
+        mend = "give first=0 or first=1, or names with endings"
+        raise HumalignError(f"{path}: the odd one may be a picture's name or its place: {mend}")
     if counted:
         return _counted(path, rows, first)
     found = []
     for row in rows:
-        one = at(f"{path}, line {row.line}", row.odd)
+        one = at(row.where, row.odd)
         if one not in row.triplet:
-            raise HumalignError(
-                f"{path}, line {row.line}: {row.odd[:60]!r} is the odd one, and is none of the three shown"
-            )
+            why = "is the odd one, and is none of the three shown"
+            raise HumalignError(f"{row.where}: {row.odd[:60]!r} {why}")
         found.append(row.triplet.index(one))
     return np.array(found, dtype=np.int64)
 
 
 def _counted(path: str | Path, rows: list[_Row], first: int | None) -> Int64[np.ndarray, " n"]:
     places = np.array([int(row.odd) for row in rows], dtype=np.int64)
+    least, most = int(places.min()), int(places.max())
     if first is None:
-        if places.min() > 0 and places.max() < 3:
-            raise HumalignError(
-                f"{path}: answers of {places.min()} to {places.max()} may count from 0 or from 1: give "
-                "first=0 or first=1"
-            )
-        first = min(int(places.min()), 1)
+        if least > 0 and most < 3:
+            why = f"answers of {least} to {most} may count from 0 or from 1"
+            raise HumalignError(f"{path}: {why}: give first=0 or first=1")
+        first = min(least, 1)
     if (wrong := np.flatnonzero((places < first) | (places > first + 2))).size:
         row = rows[wrong[0]]
-        raise HumalignError(
-            f"{path}, line {row.line}: the odd one in place {row.odd}, not in one of {first} to {first + 2}"
-        )
+        where = f"in place {row.odd}, not in one of {first} to {first + 2}"
+        raise HumalignError(f"{row.where}: the odd one {where}")
     return places - first
 
 
@@ -190,32 +200,25 @@ class _Places:
 
     def _search(self, where: str, cell: str) -> int:
         parts = listing.parts_of(cell)
+        number = int(cell) - (self.base or 0) if cell.isdecimal() else -1
         for start in range(len(parts)):
             places = self._named("/".join(parts[start:]))
             if len(places) > 1:
-                raise HumalignError(
-                    f"{where}: {cell[:60]!r} may be several of the pictures: write the whole path"
-                )
-            if places and cell.isdecimal() and int(cell) - (self.base or 0) != places[0]:
-                raise HumalignError(
-                    f"{where}: {cell!r} may be a picture's name or its place: write the names with their "
-                    "endings"
-                )
+                why = "may be several of the pictures: write the whole path"
+                raise HumalignError(f"{where}: {cell[:60]!r} {why}")
+            if places and cell.isdecimal() and number != places[0]:
+                why = "may be a picture's name or its place: write the names with their endings"
+                raise HumalignError(f"{where}: {cell!r} {why}")
             if places:
                 return places[0]
-        if cell.isdecimal() and 0 <= int(cell) - (self.base or 0) < self.size:
+        if 0 <= number < self.size:
             self.numbers.add(int(cell))
-            return int(cell) - (self.base or 0)
-        raise HumalignError(
-            f"{where}: {cell[:60]!r} is none of the {self.size:,} pictures, nor the number of one; do the "
-            "numbers fit?"
-        )
+            return number
+        why = f"is none of the {self.size:,} pictures, nor the number of one; do the numbers fit?"
+        raise HumalignError(f"{where}: {cell[:60]!r} {why}")
 
     def check_numbers(self, path: str | Path) -> None:
         """Raise where pictures are numbers, and none is the first: they may count from 1."""
         if self.base is None and self.numbers and 0 not in self.numbers:
-            least = min(self.numbers)
-            raise HumalignError(
-                f"{path}: pictures from number {least} on: give numbered_from=0 or numbered_from=1, or "
-                "their names"
-            )
+            mend = "give numbered_from=0 or numbered_from=1, or their names"
+            raise HumalignError(f"{path}: pictures from number {min(self.numbers)} on: {mend}")

@@ -21,16 +21,12 @@ from humalign.data.registered_sets import CIFAR10_BATCHES, caltech101, one_line
 from humalign.errors import HumalignError, complaint, nearest
 
 FIRST_SPLITS = ("test", "val", "validation", "valid")
-# Sets of torchvision that can be downloaded, but whose pictures have no one class each, or which are films,
-# pairs or patches; and one
-# of 200 GB.
+# Sets that can be downloaded, but are films, pairs, patches or 200 GB, or have no one class a picture.
 NO_CLASSES = frozenset(
     "CelebA INaturalist Kinetics Kitti LFWPairs Middlebury2014Stereo MovingMNIST PhotoTour SBDataset SBU "
-    "VOCDetection VOCSegmentation "
-    "WIDERFace".split()
+    "VOCDetection VOCSegmentation WIDERFace".split()
 )
-# Sets that are downloaded into the folder ``torchvision`` itself, and their folders in it: there the
-# registered ones lie.
+# Sets that lie in the folder ``torchvision`` itself, as the registered ones do, and their folders there.
 TOGETHER = {"CIFAR10": CIFAR10_BATCHES, "DTD": "dtd", "Caltech101": "caltech101"}
 # torchvision makes an empty folder of this name where it looks for the set in vain.
 MADE = {"Caltech256": "caltech256"}
@@ -57,8 +53,7 @@ def numbered(classes: Sequence[str]) -> pd.DataFrame:
 
 
 class TorchvisionImages:
-    """Pictures of a set of torchvision, turned as their EXIF orientation says; most of its sets have dropped
-    transparency by then.
+    """Pictures of a set of torchvision as people see them; most sets have dropped transparency by then.
 
     Args:
         name: in messages.
@@ -75,10 +70,8 @@ class TorchvisionImages:
             self._targets = _targets(whole)
         _check_leftovers(name, whole)
         if self._targets.ndim != 1 or not np.issubdtype(self._targets.dtype, np.integer):
-            raise HumalignError(
-                f"{name} has no one class a picture, only {self._targets[:1].tolist()}: name a set for "
-                "classification"
-            )
+            only = f"only {self._targets[:1].tolist()}"
+            raise HumalignError(f"{name} has no one class a picture, {only}: name a set for classification")
         self.labels = named(name, self._targets, getattr(whole, "classes", getattr(whole, "categories", ())))
 
     def __len__(self) -> int:
@@ -88,12 +81,10 @@ class TorchvisionImages:
         with one_line(f"picture {index} of {self.name}", self.mend):
             picture, target = self.whole[index]
             picture = as_seen(picture)
-        # Where the targets were read at once, in an attribute that every set calls otherwise, this tells a
-        # wrong one.
-        if int(target) != self._targets[index]:
-            raise HumalignError(
-                f"{self.name} gives class {int(target)} with picture {index} and lists {self._targets[index]}"
-            )
+        # Every set calls the attribute of its targets otherwise: this tells a wrong one.
+        if int(target) != (listed := self._targets[index]):
+            gives = f"gives class {int(target)} with picture {index} and lists {listed}"
+            raise HumalignError(f"{self.name} {gives}")
         return picture
 
 
@@ -109,12 +100,8 @@ def find(name: str, rest: str, fetch: bool = True, labelled: bool = True) -> Ima
     from torchvision import datasets
 
     plain, _, split = rest.partition("/")
-    known = {each: getattr(datasets, each) for each in datasets.__all__}
-    known = {
-        each: made
-        for each, made in known.items()
-        if "download" in inspect.signature(made).parameters and each not in NO_CLASSES
-    }
+    known = {each: getattr(datasets, each) for each in datasets.__all__ if each not in NO_CLASSES}
+    known = {each: made for each, made in known.items() if "download" in inspect.signature(made).parameters}
     if plain not in known:
         raise HumalignError(f"unknown set {plain!r} of torchvision: {nearest(plain, known)}")
     if plain == "Caltech101" and not split:
@@ -123,9 +110,7 @@ def find(name: str, rest: str, fetch: bool = True, labelled: bool = True) -> Ima
 
 
 def _caltech101(name: str, made: Callable[..., Any], fetch: bool) -> ImageSet:
-    """Return Caltech-101 by the names of its files: torchvision counts them, and takes a copy with gaps for
-    another set.
-    """
+    """Return Caltech-101 by the names of its files: torchvision counts them, and gaps shift its pictures."""
     shared = registry.data_folder() / "torchvision"
     places = [root / "caltech101" for root in (shared / "Caltech101", shared)]
     for path in places:
@@ -153,9 +138,7 @@ def _of_split(name: str, made: Callable[..., Any], split: str, fetch: bool) -> T
     return _brought(name, made, {"train": split == "train"} if "train" in takes else {}, fetch)
 
 
-def _brought(
-    name: str, made: Callable[..., Any], options: dict[str, Any], fetch: bool
-) -> TorchvisionImages:
+def _brought(name: str, made: Callable[..., Any], options: dict[str, Any], fetch: bool) -> TorchvisionImages:
     """Return a set of torchvision from its own folder, else from the one that sets share, else downloaded."""
     shared, plain = registry.data_folder() / "torchvision", made.__name__
     for folder in (shared / plain, shared):
@@ -180,29 +163,15 @@ def _splits() -> Iterator[None]:
 
 def _check_leftovers(name: str, whole: Any) -> None:
     """Raise where torchvision took what systems leave beside pictures for pictures, or for a class."""
-    pairs = next(
-        (
-            each
-            for each in (getattr(whole, which, None) for which in ("samples", "_samples"))
-            if isinstance(each, list)
-        ),
-        [],
-    )
-    root = str(getattr(whole, "root", ""))
-    files = (str(pair[0]).removeprefix(root) for pair in pairs)
-    listed = (str(each) for each in getattr(whole, "_image_files", ()) or ())
-    for path in (
-        *map(str, getattr(whole, "classes", ()) or ()),
-        *files,
-        *(each.removeprefix(root) for each in listed),
-    ):
-        if left := next(
-            (part for part in Path(path).parts if part not in ("..", "/") and listing.hidden(part)), None
-        ):
-            raise HumalignError(
-                f"{name} holds {left}, which is none of its pictures: delete it, then run the same command "
-                "again"
-            )
+    samples = (getattr(whole, which, None) for which in ("samples", "_samples"))
+    pairs: list[Any] = next((each for each in samples if isinstance(each, list)), [])
+    files = [*(pair[0] for pair in pairs), *(getattr(whole, "_image_files", ()) or ())]
+    below = (str(file).removeprefix(str(getattr(whole, "root", ""))) for file in files)
+    for path in (*map(str, getattr(whole, "classes", ()) or ()), *below):
+        for part in Path(path).parts:
+            if part not in ("..", "/") and listing.hidden(part):
+                mend = "delete it, then run the same command again"
+                raise HumalignError(f"{name} holds {part}, which is none of its pictures: {mend}")
 
 
 def _mend(folder: Path) -> str:
@@ -232,11 +201,7 @@ def _targets(whole: Any) -> np.ndarray:
     lists = (getattr(whole, each, None) for each in ("targets", "_labels", "labels", "y"))
     pairs = (getattr(whole, each, None) for each in ("_samples", "samples"))
     for found in (*lists, *([pair[1] for pair in each] for each in pairs if isinstance(each, list))):
-        if (
-            found is not None
-            and len(found) == len(whole)
-            and np.ndim(found) == 1
-            and np.issubdtype(np.asarray(found).dtype, np.integer)
-        ):
-            return np.asarray(found)
+        if found is not None and len(found) == len(whole) and np.ndim(found) == 1:
+            if np.issubdtype(np.asarray(found).dtype, np.integer):
+                return np.asarray(found)
     return np.array([whole[index][1] for index in range(len(whole))])

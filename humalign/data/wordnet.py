@@ -1,25 +1,204 @@
-"""WordNet's nouns: how many steps of its hierarchy lie between two of them.
+"""What is built on WordNet: the hierarchy of its nouns, BREEDS' superclasses of ImageNet, and ImageNet-A.
 
-A noun may have several hypernyms, so that the hierarchy is no tree. Ids are those of the ImageNet community: ``n02084071`` is the dog.
+A noun of WordNet may have several hypernyms, so that the hierarchy is no tree. Ids are those of the ImageNet
+community: ``n02084071`` is the dog.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+import pandas as pd
+from jaxtyping import Float, Int64
 
-from humalign.data.datafiles import AGAIN, NOUN, PLAIN, lines, named, of_kind, once
-from humalign.errors import HumalignError
+from humalign.data.datafiles import AGAIN, NOUN, PLAIN, lines, named, of_kind, once, parsed
+from humalign.data.images import FolderImages
+from humalign.errors import HumalignError, nearest
 
+ROOT, LIVING, NONLIVING = "n00001740", "n00004258", "n00021939"
+IMAGENET_A_CLASSES = 200
 Hypernyms = dict[str, tuple[str, ...]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One task of BREEDS: all nodes at a depth of the hierarchy, under an ancestor, with enough classes below them."""
+
+    depth: int
+    classes: int
+    ancestor: str = ROOT
+
+
+# Source: Santurkar, Tsipras, Madry (2021), BREEDS, and its code (`make_living17` and the like of MadryLab/robustness).
+TASKS = {
+    "living-17": Task(5, 4, LIVING),
+    "nonliving-26": Task(5, 4, NONLIVING),
+    "entity-13": Task(3, 20),
+    "entity-30": Task(4, 8),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Superclasses:
+    """Superclasses, each with the ImageNet classes (WordNet ids) that are taught, and others that are tested.
+
+    Attributes:
+        names: of the superclasses.
+        source: classes that are taught, a tuple a superclass.
+        target: other classes of the same superclasses.
+    """
+
+    names: tuple[str, ...]
+    source: tuple[tuple[str, ...], ...]
+    target: tuple[tuple[str, ...], ...]
+
+    def of(self, classes: Sequence[str]) -> pd.DataFrame:
+        """Return the ``superclass`` (empty where there is none) and the ``domain`` (source, target) of each picture's class."""
+        place = {
+            one: (name, domain)
+            for domain, groups in (("source", self.source), ("target", self.target))
+            for name, group in zip(self.names, groups, strict=True)
+            for one in group
+        }
+        return pd.DataFrame([place.get(one, ("", "")) for one in classes], columns=["superclass", "domain"])
+
+
+def imagenet_classes(path: str | Path) -> tuple[str, ...]:
+    """Read the WordNet ids of ImageNet's 1,000 classes in the order of a classifier's outputs.
+
+    Raises:
+        HumalignError: not a list of [number, id, names], or numbers that are not 0, 1, 2 and so on.
+
+    Source: ``dataset_class_info.json`` of github.com/MadryLab/BREEDS-Benchmarks.
+    """
+
+    def rows(path: Path) -> list[tuple[int, str]]:
+        return [(int(number), str(wnid)) for number, wnid, _ in json.loads(path.read_text("utf-8-sig"))]
+
+    found: list[tuple[int, str]] = parsed(path, rows)
+    for row, (number, wnid) in enumerate(found):
+        if number != row or not re.fullmatch(r"n[0-9]{8}", wnid):
+            raise HumalignError(f"{path}: class {number} with id {wnid[:20]!r} where class {row} should stand: {AGAIN}")
+    return tuple(wnid for _, wnid in found)
+
+
+def breeds(folder: str | Path, task: str, seed: int = 2) -> Superclasses:
+    """Return the superclasses of a task, the classes of each divided at random into taught and tested.
+
+    Args:
+        folder: with ``class_hierarchy.txt``, ``node_names.txt`` and ``dataset_class_info.json``. task:
+        ``living-17``, ``nonliving-26``, ``entity-13`` or ``entity-30``. seed: of the division; 2 and numpy's
+        older generator give the division of the official code (its split "rand").
+
+    Raises:
+        HumalignError: an unknown task, a damaged file, a hierarchy with a loop, or without the nodes of the
+        task.
+
+    Source: ``imagenet_class_hierarchy/modified`` of github.com/MadryLab/BREEDS-Benchmarks.
+    """
+    if task not in TASKS:
+        raise HumalignError(f"unknown task {task!r}: {nearest(task, TASKS)}")
+    wanted, folder = TASKS[task], Path(folder)
+    leaves = frozenset(imagenet_classes(folder / "dataset_class_info.json"))
+    children: dict[str, list[str]] = defaultdict(list)
+    edges = folder / "class_hierarchy.txt"
+    for line, (parent, child) in lines(edges, None, 2):
+        children[of_kind(edges, line, parent, PLAIN)].append(of_kind(edges, line, child, PLAIN))
+    names = {wnid: name for _, (wnid, name) in lines(folder / "node_names.txt", "\t", 2)}
+    below, depth = _walk(edges, children, leaves)
+    inside = _descendants(wanted.ancestor, children)
+    nodes = sorted(n for n, d in depth.items() if d == wanted.depth and n in inside and len(below[n]) >= wanted.classes)
+    if not nodes:
+        raise HumalignError(f"{edges}: no node of the task {task}: is this the modified hierarchy of BREEDS?")
+    rng = np.random.RandomState(seed)
+    drawn = [rng.choice(sorted(below[node]), wanted.classes, replace=False).tolist() for node in nodes]
+    half = wanted.classes // 2
+    return Superclasses(
+        tuple(names.get(node, node) for node in nodes),
+        tuple(tuple(each[:half]) for each in drawn),
+        tuple(tuple(each[half:]) for each in drawn),
+    )
+
+
+def _walk(path: Path, children: dict[str, list[str]], leaves: frozenset[str]) -> tuple[dict[str, set[str]], dict[str, int]]:
+    """Return the classes below each node, and each node's depth: the longest way from the root that leads to a class."""
+    below: dict[str, set[str]] = {}
+    above: set[str] = set()
+
+    def visit(node: str) -> set[str]:
+        if node in above:
+            raise HumalignError(f"{path}: {node} lies below itself: {AGAIN}")
+        if node not in below:
+            above.add(node)
+            found = [visit(child) for child in children.get(node, ()) if node not in leaves]
+            above.discard(node)
+            below[node] = {node} if node in leaves else set().union(*found)
+        return below[node]
+
+    visit(ROOT)
+    depth: dict[str, int] = {}
+    todo = [(ROOT, 0)]
+    while todo:
+        node, steps = todo.pop()
+        if steps > depth.get(node, -1) and below.get(node):
+            depth[node] = steps
+            todo.extend((child, steps + 1) for child in children.get(node, ()))
+    return below, depth
+
+
+def _descendants(node: str, children: dict[str, list[str]]) -> set[str]:
+    found, todo = set(), [node]
+    while todo:
+        one = todo.pop()
+        if one not in found:
+            found.add(one)
+            todo.extend(children.get(one, ()))
+    return found
+
+
+# ---- pictures --------------------------------------------------------------------------------------------------------
+
+
+def imagenet_a(folder: str | Path, classes: Sequence[str]) -> tuple[FolderImages, Int64[np.ndarray, " images"], Int64[np.ndarray, " 200"]]:
+    """Find the pictures of ImageNet-A, in a folder for each of its 200 classes, named by WordNet id.
+
+    Args:
+        folder: ``imagenet-a`` as it is unpacked.
+        classes: WordNet ids of a classifier's 1,000 outputs, in order.
+
+    Returns:
+        The pictures, the output that is right for each, and the 200 outputs among which a classifier chooses.
+
+    Raises:
+        HumalignError: a folder that is no class, or another number of classes.
+
+    The pixels are as stored: the official evaluation regards neither orientation nor transparency.
+
+    Source: Hendrycks, Zhao, Basart, Steinhardt, Song (2021), Natural adversarial examples.
+    """
+    images = FolderImages(folder, stored=True)
+    held, labels = np.unique(images.labels["class"].to_numpy(dtype=str), return_inverse=True)
+    place = {wnid: output for output, wnid in enumerate(classes)}
+    unknown = [name for name in held.tolist() if name not in place]
+    if unknown:
+        raise HumalignError(f"{folder}: {unknown[0]!r} is no class of ImageNet: give the folder that holds n01498041 and the others")
+    if len(held) != IMAGENET_A_CLASSES:
+        raise HumalignError(f"{folder}: {len(held)} classes instead of {IMAGENET_A_CLASSES}: cut short, or of another set; {AGAIN}")
+    allowed = np.array([place[name] for name in held.tolist()], dtype=np.int64)
+    return images, allowed[labels], np.sort(allowed)
+
+
+# ---- nouns -------------------------------------------------------------------------------------------------
+
+
 def hypernyms(path: str | Path) -> Hypernyms:
-    """Read the hypernyms of every noun from pairs of a hypernym and a noun right below it, a line each; a root has none.
+    """Read the hypernyms of every noun: pairs of a hypernym and a noun right below it, a line each.
 
     Raises:
         HumalignError: not two words in a line, or a noun above itself.
@@ -37,14 +216,15 @@ def hypernyms(path: str | Path) -> Hypernyms:
 
 
 def things_ids(path: str | Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Read the WordNet id of each THINGS object, in the order of ``names``, their own ids; empty where it has none.
+    """Read the WordNet id of each THINGS object, in the order of ``names``, their own ids; empty without one.
 
-    Lines are matched by ``uniqueID``, whatever their order; those of objects that are not asked for are passed over.
+    Lines are matched by ``uniqueID``, whatever their order; those of other objects are passed over.
 
     Raises:
         HumalignError: no such column, an object twice, or one that is not listed.
 
-    Source: ``items1854names.tsv`` of osf.io/z2784, or ``things_concepts.tsv`` of osf.io/jum2f, which writes ``WordNet ID``.
+    Source: ``items1854names.tsv`` of osf.io/z2784, or ``things_concepts.tsv`` of osf.io/jum2f (``WordNet
+    ID``).
     """
     header = next(lines(path))[1]
     column = next((cell for cell in header if cell.lower() == "wordnet id"), "Wordnet ID")
@@ -53,12 +233,13 @@ def things_ids(path: str | Path, names: Sequence[str]) -> tuple[str, ...]:
     noun_of = {name: noun for _, name, noun in listed}
     missing = [name for name in names if name not in noun_of]
     if missing:
-        raise HumalignError(f"{path} does not list {missing[0]}, one of {len(missing):,} ids of unique_id.txt that it lacks: {AGAIN}")
+        among = f"one of {len(missing):,} ids of unique_id.txt that it lacks"
+        raise HumalignError(f"{path} does not list {missing[0]}, {among}: {AGAIN}")
     return tuple(noun_of[name] for name in names)
 
 
 def path_lengths(nouns: Sequence[str], above: Hypernyms) -> Float[np.ndarray, "nouns nouns"]:
-    """Return the steps on the shortest way up from two nouns to a common hypernym: infinite where either is not in the hierarchy.
+    """Return the steps on the shortest way up from two nouns to a common hypernym; infinite if unknown.
 
     Source: Rada, Mili, Bicknell, Blettner (1989), Development and application of a metric on semantic nets.
     """

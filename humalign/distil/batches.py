@@ -83,7 +83,8 @@ class FileRows:
         if self.labelled.indices.min() < 0:
             raise HumalignError(f"triplets name image {self.labelled.indices.min()}: images are counted from 0")
         if self.labelled.indices.max() >= images:
-            raise HumalignError(f"triplets name image {self.labelled.indices.max()}, but there are {images}: another image list?")
+            last = self.labelled.indices.max()
+            raise HumalignError(f"triplets name image {last}, but there are {images}: another image list?")
         if self.batch < world:
             raise HumalignError(f"{self.batch} rows a step for {world} processes: raise `batch_triplets`")
 
@@ -95,7 +96,7 @@ def rows_of_step(step: int, batch: int, total: int) -> Int[np.ndarray, " batch"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DenseTriplets:
-    """All triplets among a batch of images, labelled on the fly: one forward pass of b images serves b (b - 1) (b - 2) / 6 triplets.
+    """All triplets among a batch of images, labelled on the fly: b (b - 1) (b - 2) / 6 of b images.
 
     Attributes:
         embeddings: the teacher's, of every image; labels are their dot products.
@@ -134,17 +135,20 @@ class DenseTriplets:
         """Refuse a batch that the images cannot fill or processes cannot share, and more triplets than memory holds."""
         number("batch_images", self.batch_images), number("seed", self.seed, 0)
         if self.embeddings.ndim != 2 or self.embeddings.dtype.kind not in "iuf":
-            raise HumalignError(f"teacher embeddings of shape {self.embeddings.shape}: expected one row of numbers an image")
+            shape = self.embeddings.shape
+            raise HumalignError(f"teacher embeddings of shape {shape}: expected one row of numbers an image")
         if len(self.embeddings) != images:
-            raise HumalignError(f"{len(self.embeddings):,} teacher embeddings for {images:,} images: one for each, in the same order")
+            seen = f"{len(self.embeddings):,} teacher embeddings for {images:,} images"
+            raise HumalignError(f"{seen}: one for each, in the same order")
+        said = f"`batch_images` is {self.batch_images}"
         if not 3 <= self.batch_images <= images:
-            raise HumalignError(f"`batch_images` is {self.batch_images}: it must be 3 to {images:,}, the number of images")
+            raise HumalignError(f"{said}: it must be 3 to {images:,}, the number of images")
         if self.batch_images % world:
-            raise HumalignError(f"`batch_images` is {self.batch_images}: {world} processes need a multiple of {world}")
+            raise HumalignError(f"{said}: {world} processes need a multiple of {world}")
         triplets = math.comb(self.batch_images, 3)
         if not world <= triplets <= MOST_TRIPLETS:
             mend = "raise it" if triplets < world else "lower it"
-            raise HumalignError(f"`batch_images` is {self.batch_images}, with {triplets:,} triplets a step: {mend}")
+            raise HumalignError(f"{said}, with {triplets:,} triplets a step: {mend}")
 
 
 # A source of steps; ``gathered`` tells whether a process's triplets are among the outputs of all or of its own.

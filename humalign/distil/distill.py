@@ -38,12 +38,12 @@ class Distillation:
     """The numbers of one training run; the defaults are the official configuration's.
 
     Attributes:
-        objective: ``jsd``, ``kl`` or ``contrastive``, and each with ``-normalised`` behind it, on outputs of length 1.
-        temperature: τ, divides the student's dot products.
-        steps, warmup: gradient steps, of which the first raise the learning rate linearly.
-        learning_rate: at its peak; falls to 0 by a cosine.
-        decay_to_init: pull of every parameter to its initial value, times the learning rate; or one for each group of
-            parameters, as ``{"tail": 1.0, "head": 0.0}``.
+        objective: ``jsd``, ``kl`` or ``contrastive``, and each with ``-normalised`` behind it, on outputs of
+        length 1. temperature: τ, divides the student's dot products. steps, warmup: gradient steps, of which
+        the first raise the learning rate linearly. learning_rate: at its peak; falls to 0 by a cosine.
+        decay_to_init: pull of every parameter to its initial value, times the learning rate; or one for each
+        group
+            of them, as ``{"tail": 1.0, "head": 0.0}``.
         batch_triplets: rows of the triplet file a step, in their order, from the start again at the end.
         checkpoint_every: steps between checkpoints.
 
@@ -73,7 +73,8 @@ class Distillation:
                 raise HumalignError(f"`{name}` is {value!r}: it must be a number above 0")
         for group, pull in pulls.items():
             if not _finite(pull) or pull < 0:
-                raise HumalignError(f"`decay_to_init`{f' of {group}' if group else ''} is {pull!r}: it must be a number, 0 or more")
+                which = f" of {group}" if group else ""
+                raise HumalignError(f"`decay_to_init`{which} is {pull!r}: it must be a number, 0 or more")
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
@@ -135,13 +136,12 @@ def distill(
     """Train a student in place, on the engine's device, and leave it there.
 
     Args:
-        student: maps a batch of inputs to (batch, head) outputs.
-        inputs: what the student takes of each image: pixels, or activations of a frozen trunk.
-        labelled: rows of a triplet file over ``inputs``, or all triplets among batches of them.
-        settings: of the run.
-        checkpoint: written every ``checkpoint_every`` steps; where it exists, training goes on from it and
-            ends exactly as it would have without the stop. One of another training is refused; from a damaged one
-            training starts again, and says so: see `humalign.distil.checkpoint`. Several processes must see the same file.
+        student: maps a batch of inputs to (batch, head) outputs. inputs: what the student takes of each
+        image: pixels, or activations of a frozen trunk. labelled: rows of a triplet file over ``inputs``, or
+        all triplets among batches of them. checkpoint: written every ``checkpoint_every`` steps; where it
+        exists, training goes on from it and ends
+            exactly as it would have without the stop. One of another training is refused; from a damaged one
+            training starts again, and says so. Several processes must see the same file.
         progress: called with each finished step, and first with those that a resumed training finished before.
         engine: how to compute it.
         evaluate: called with the student every ``evaluate_every`` steps; what it returns is kept in the log.
@@ -149,19 +149,22 @@ def distill(
         unsound: train even on a triplet file whose audit fails.
 
     Raises:
-        HumalignError: a file that fails its audit, which compares its names with those of a ``PixelStore``; triplets, images and
-            student that don't fit; a checkpoint of another run; a divergence that is not finite.
+        HumalignError: a file that fails its audit, which compares its names with those of a ``PixelStore``;
+            triplets, images and student that don't fit; another run's checkpoint; a divergence that is not
+            finite.
     """
     expect("student", student, Student, "one, such as Student.of(backbone, frozen_stages)")
     expect("settings", settings, Distillation, "Distillation(...)")
-    expect("labelled", labelled, (LabelledTriplets, DenseTriplets), "labelled triplets, such as triplets.read(path), or DenseTriplets")
+    wanted = "labelled triplets, such as triplets.read(path), or DenseTriplets"
+    expect("labelled", labelled, (LabelledTriplets, DenseTriplets), wanted)
     inputs = _tensors(inputs)
     if evaluate and (not isinstance(evaluate_every, numbers.Integral) or evaluate_every < 1):
         raise HumalignError(f"`evaluate_every` is {evaluate_every!r}: it must be a whole number, 1 or more")
     plan: Plan = labelled if isinstance(labelled, DenseTriplets) else FileRows(labelled, settings.batch_triplets)
     ranks = join(engine.device)
     if engine.passes > 1 and plan.gathered:
-        raise HumalignError(f"{engine.passes} passes: only rows of a file can be taken in parts, dense triplets need all images of a step")
+        why = "only rows of a file can be taken in parts, dense triplets need all images of a step"
+        raise HumalignError(f"{engine.passes} passes: {why}")
     plan.check(len(inputs), ranks.world)
     if isinstance(labelled, LabelledTriplets) and not unsound:
         refuse_unsound(labelled, len(inputs), embeddings, getattr(inputs, "names", None))
@@ -275,17 +278,7 @@ def refuse_unsound(
     embeddings: Float[np.ndarray, "images dim"] | None = None,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Refuse to train on a triplet file whose audit fails.
-
-    Args:
-        labelled: the file's content.
-        images: how many there are.
-        embeddings: of the images; with them the order of the columns is audited too.
-        names: of the images in their order; with them the file's names are audited too.
-
-    Raises:
-        HumalignError: a check fails.
-    """
+    """Refuse to train on a triplet file whose audit fails; see `triplets.audit`."""
     listed = None if names is None else np.asarray(names, dtype=str)
     for finding in triplets.audit(labelled, images, embeddings, listed):
         if not finding.ok:

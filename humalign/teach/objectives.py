@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from humalign.data.judgments import Triplets, check_triplets
+from humalign.errors import HumalignError, expect
 
 PairSimilarities = Float[Tensor, "batch 3"]
 
@@ -103,3 +104,35 @@ def probabilities(places: Float[np.ndarray, "objects places"], triplets: Triplet
     similarities = pair_similarities(torch.from_numpy(places), torch.from_numpy(triplets))
     # Along the long rows of the transpose: over rows of three, a softmax costs several times as much.
     return torch.softmax(similarities.T, dim=0).T.numpy()
+
+
+# ---- solving -----------------------------------------------------------------------------------------------
+
+
+def named(device: str) -> torch.device:
+    """Return the device of a name such as ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        HumalignError: there is no such device on this machine.
+    """
+    expect("device", device, str, "cpu, cuda or cuda:N")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError):  # of an unknown name; of a PyTorch without CUDA
+        known = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        raise HumalignError(f"no device {device!r} on this machine: use one of {', '.join(known)}") from None
+
+
+def minimise(objective: Callable[[], Tensor], variables: list[Tensor], most: int, history: int = 100) -> None:
+    """Move variables to where an objective of them is least, by at most so many iterations of L-BFGS."""
+    optimiser = torch.optim.LBFGS(
+        variables, max_iter=most, history_size=history, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = objective()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)

@@ -25,7 +25,8 @@ def concept_folds(
     if folds < 2:
         raise HumalignError(f"folds = {folds}: concepts are held out in two folds or more")
     if folds * whole_subgroups >= len(names):
-        raise HumalignError(f"{folds} folds of {whole_subgroups} whole subgroups, but there are {len(names)}: lower `whole_subgroups`")
+        seen = f"{folds} folds of {whole_subgroups} whole subgroups, but there are {len(names)}"
+        raise HumalignError(f"{seen}: lower `whole_subgroups`")
     fold = np.full(len(taxonomy), -1)
     order = rng.permutation(len(names))
     for f in range(folds):
@@ -54,5 +55,6 @@ class ObjectFolds(BaseCrossValidator):
 
     def _iter_test_indices(self, X: Any = None, y: object = None, groups: object = None) -> Iterator[Int[np.ndarray, " m"]]:
         if not 2 <= number("n_splits", self.n_splits) <= len(X):
-            raise HumalignError(f"{self.n_splits} folds of {len(X)} objects: give two folds or more, and no more than objects")
+            mend = "give two folds or more, and no more than objects"
+            raise HumalignError(f"{self.n_splits} folds of {len(X)} objects: {mend}")
         yield from np.array_split(np.random.RandomState(self.seed).permutation(len(X)), self.n_splits)

@@ -21,19 +21,19 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from humalign.artefacts import replacing
-from humalign.data.judgments import (
-    Answered,
-    Triplets,
-    agreement,
-    cosine_similarities,
-    distributions,
-    floats,
-    number,
-)
+from humalign.data import judgments
+from humalign.data.arrays import first
+from humalign.data.judgments import Answered, Triplets, agreement, distributions, floats, number
 from humalign.errors import HumalignError, expect, real
 from humalign.models.weights import load_file, save_file
-from humalign.teach.devices import named
-from humalign.teach.objectives import cross_entropy, pair_similarities, probabilities, pull_to_scaled_identity
+from humalign.teach.objectives import (
+    cross_entropy,
+    minimise,
+    named,
+    pair_similarities,
+    probabilities,
+    pull_to_scaled_identity,
+)
 
 # A direction with less than this share of the largest singular value is noise of the arithmetic.
 NEGLIGIBLE = 1e-4
@@ -68,11 +68,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         self.device = device
 
     def fit(self, embeddings: Real[np.ndarray, "objects dim"], choices: Answered) -> AffineTeacher:
-        """Fit the map.
-
-        Args:
-            embeddings: one row an object.
-            choices: answers, or (triplets, distributions over the pairs ij, ik, jk).
+        """Fit the map to answers about objects, or to (triplets, distributions over the pairs ij, ik, jk).
 
         Raises:
             HumalignError: embeddings or choices that cannot be, or a setting out of its range.
@@ -85,8 +81,8 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         self.mean_, self.scale_, centred = standardised(embeddings)
 
         # Only the span of the training embeddings can change a similarity, and the pull does not feel a rotation:
-        # the problem is solved in the principal directions, and is the identity's multiple everywhere else. A part of the bias that
-        # lies outside them would add the same to all three pairs of every triplet.
+        # W is solved in the principal directions, and is the identity's multiple elsewhere; a bias outside
+        # them would add the same to all three pairs of every triplet.
         _, singular, directions = np.linalg.svd(centred, full_matrices=False)
         rank = min(number("rank", self.rank), int((singular > NEGLIGIBLE * singular[0]).sum()))
         basis = directions[:rank]
@@ -110,9 +106,6 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         variable = (2 * identity if free else torch.tensor(2.0, device=inputs.device)).requires_grad_()
         origin = torch.zeros(inputs.shape[1], device=inputs.device).requires_grad_()
         shift = origin if self.bias else None
-        optimiser = torch.optim.LBFGS(
-            [variable, origin] if self.bias else [variable], max_iter=self.iterations, line_search_fn="strong_wolfe"
-        )
 
         def objective() -> Tensor:
             matrix = variable if free else variable * identity
@@ -120,13 +113,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
             fit = cross_entropy(targets, pair_similarities(places, triplets)).mean()
             return fit + self.pull * pull_to_scaled_identity(matrix) if free else fit
 
-        def closure() -> Tensor:
-            optimiser.zero_grad()
-            loss = objective()
-            loss.backward()
-            return loss
-
-        optimiser.step(closure)
+        minimise(objective, [variable, origin] if self.bias else [variable], self.iterations)
         with torch.no_grad():
             matrix = variable if free else variable * identity
             return matrix.double().cpu().numpy(), origin.double().cpu().numpy(), objective().item()
@@ -142,7 +129,8 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         embeddings = rows_of(embeddings)
         if embeddings.shape[1] != len(self.mean_):
             raise HumalignError(
-                f"embeddings have {embeddings.shape[1]} features, the teacher was fitted to {len(self.mean_)}: are they of its backbone?"
+                f"embeddings have {embeddings.shape[1]} features, the teacher was fitted to {len(self.mean_)}: "
+                "are they of its backbone?"
             )
         return ((embeddings - self.mean_) / self.scale_ @ self.matrix_ + self.bias_).astype(np.float32)
 
@@ -155,7 +143,8 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
     def score(self, embeddings: Real[np.ndarray, "objects dim"], choices: Answered) -> float:
         """Return the odd-one-out accuracy: the mean share of answers that keep the pair of greatest cosine together."""
         triplets, shares = distributions(choices, len(embeddings))
-        return float(agreement(cosine_similarities(self.transform(embeddings), triplets), shares).mean())
+        similar = judgments.cosine_similarities(self.transform(embeddings), triplets)
+        return float(agreement(similar, shares).mean())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what defines the map, to be saved."""
@@ -181,11 +170,7 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
 
 
 def rows_of(embeddings: Any, what: str = "embeddings") -> Real[np.ndarray, "objects dim"]:
-    """Return embeddings in single or double precision, one row an object.
-
-    Raises:
-        HumalignError: they are no numbers, or of another shape.
-    """
+    """Return embeddings in single or double precision, after a check that they are one row an object."""
     found = floats(embeddings, what)
     if found.ndim != 2 or not found.size:
         raise HumalignError(f"{what} of shape {found.shape}: expected one row an object")
@@ -199,9 +184,10 @@ def standardised(embeddings: Real[np.ndarray, "objects dim"]) -> tuple[np.ndarra
         HumalignError: NaN, infinity, or nothing but one point.
     """
     embeddings = rows_of(embeddings)
-    faulty = np.flatnonzero(~np.isfinite(embeddings).all(1))
-    if len(faulty):
-        raise HumalignError(f"embeddings hold NaN or infinity, first in row {faulty[0]}: was the backbone's input normalised?")
+    if (row := first(~np.isfinite(embeddings))) is not None:
+        raise HumalignError(
+            f"embeddings hold NaN or infinity, first in row {row}: was the backbone's input normalised?"
+        )
     with np.errstate(over="ignore"):
         mean = embeddings.mean(0)
         centred = embeddings - mean
@@ -209,28 +195,30 @@ def standardised(embeddings: Real[np.ndarray, "objects dim"]) -> tuple[np.ndarra
     if not np.isfinite(scale) and embeddings.dtype == np.float32:
         return standardised(embeddings.astype(float))
     if not 0 < scale < np.inf:
-        raise HumalignError("all embeddings are equal: there is nothing to map" if scale == 0 else "embeddings are too large to be squared")
+        equal = "all embeddings are equal: there is nothing to map"
+        raise HumalignError("embeddings are too large to be squared" if scale else equal)
     return mean, scale, centred / scale
 
 
 def regressed(
     embeddings: Real[np.ndarray, "objects dim"], space: Real[np.ndarray, "rows places"], ridges: tuple[float, ...] = RIDGES
 ) -> AffineTeacher:
-    """Fit the map by ridge regression onto places that are known, such as the dimensions of VICE.
+    """Fit the map by ridge regression onto known places of the objects, such as the dimensions of VICE.
 
     Args:
-        embeddings: one row an object.
-        space: where each object lies.
-        ridges: penalties as shares of the embeddings' squared length, of which leave-one-out chooses (scikit-learn's ``RidgeCV``).
+        ridges: penalties as shares of the embeddings' squared length, of which leave-one-out chooses
+        (``RidgeCV``).
 
     Raises:
-        HumalignError: embeddings that cannot be mapped, places of other objects or not finite, or a ridge that is not above zero.
+        HumalignError: embeddings that cannot be mapped, places of other objects or not finite, or a ridge of
+        0.
     """
     teacher = AffineTeacher()
     teacher.mean_, teacher.scale_, centred = standardised(np.asarray(floats(embeddings, "embeddings"), dtype=float))
     places = np.asarray(rows_of(space, "places"), dtype=float)
     if len(places) != len(centred) or not np.isfinite(places).all():
-        raise HumalignError(f"places of {len(places)} objects for {len(centred)} embeddings, or not finite: give one row an object")
+        seen = f"places of {len(places)} objects for {len(centred)} embeddings, or not finite"
+        raise HumalignError(f"{seen}: give one row an object")
     if not ridges:
         raise HumalignError("ridges = (): give numbers above 0")
     for ridge in ridges:
@@ -254,27 +242,25 @@ def try_pulls(
 
     Args:
         embeddings: one row an object, or several images of it one below the other.
-        choices: to fit and to validate on, over rows of ``embeddings``; a triplet counts where all three fit or all three validate.
+        choices: over rows of ``embeddings``; a triplet counts where all three fit or all three validate.
         groups: which rows are hidden together.
-        pulls: candidates.
         teacher: whose other settings are used.
         progress: called after each fit.
 
     Returns:
-        Mean odd-one-out accuracy on hidden objects for each pull; take the largest. Accuracy and not likelihood, because
-        likelihood also asks how sure the map is where it errs, and buys that with a pull under which it errs more often.
+        Mean odd-one-out accuracy on hidden objects for each pull; take the largest. Likelihood also asks how
+        sure the map is where it errs, and buys that with a pull under which it errs more often.
 
     Raises:
-        HumalignError: groups of other rows, fewer than two of them, no pull, or a group without triplets to fit or to validate on.
+        HumalignError: groups of other rows, fewer than two of them, no pull, or a group without triplets.
     """
     embeddings = rows_of(embeddings)
     expect("teacher", teacher, AffineTeacher, "one such as AffineTeacher()")
     triplets, shares = distributions(choices, len(embeddings))
     groups = np.asarray(groups)
     if groups.shape != (len(embeddings),) or len(np.unique(groups)) < 2:
-        raise HumalignError(
-            f"groups of shape {groups.shape} for {len(embeddings)} rows of embeddings: give one a row, and two different ones at least"
-        )
+        seen = f"groups of shape {groups.shape} for {len(embeddings)} rows of embeddings"
+        raise HumalignError(f"{seen}: give one a row, and two different ones at least")
     if not len(pulls):
         raise HumalignError("no pull to try: give `pulls`, such as (1e-3, 1e-2)")
     found: dict[float, list[float]] = {pull: [] for pull in pulls}
@@ -283,10 +269,8 @@ def try_pulls(
         fitting = (groups[triplets] != hidden).all(1)
         validating = (groups[triplets] == hidden).all(1)
         if not (fitting.any() and validating.any()):
-            raise HumalignError(
-                f"group {hidden}: {fitting.sum()} triplets lie wholly outside it and {validating.sum()} wholly inside: "
-                "give fewer groups, or more answers"
-            )
+            seen = f"{fitting.sum()} triplets lie wholly outside it and {validating.sum()} wholly inside"
+            raise HumalignError(f"group {hidden}: {seen}: give fewer groups, or more answers")
         local = np.searchsorted(kept, triplets[fitting])
         for pull in pulls:
             trial = clone(teacher).set_params(pull=pull).fit(embeddings[kept], (local, shares[fitting]))

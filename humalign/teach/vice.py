@@ -24,8 +24,7 @@ from humalign.artefacts import fingerprint
 from humalign.data.judgments import Choices, Triplets, check_triplets, number
 from humalign.errors import HumalignError, expect, real
 from humalign.models import checkpoints
-from humalign.teach.devices import named
-from humalign.teach.objectives import cross_entropy, pair_similarities
+from humalign.teach.objectives import cross_entropy, named, pair_similarities
 
 # A dimension stays where so many objects are surely above zero on it: the published value, which is for 1,854 objects.
 SURE_OBJECTS = 5

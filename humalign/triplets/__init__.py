@@ -14,21 +14,7 @@ from humalign.triplets.layout import LabelledTriplets, file_name, read, write
 from humalign.triplets.sampling import SAMPLINGS, Groups, cluster_border, cluster_border_blocks, clusters, draw
 
 __all__ = [
-    "SAMPLINGS",
-    "Finding",
-    "Groups",
-    "LabelledTriplets",
-    "audit",
-    "audit_file",
-    "cluster_border",
-    "cluster_border_blocks",
-    "clusters",
-    "draw",
-    "file_name",
-    "label",
-    "label_file",
-    "mapped",
-    "read",
-    "similarities",
-    "write",
-]
+    "SAMPLINGS", "Finding", "Groups", "LabelledTriplets", "audit", "audit_file", "cluster_border",
+    "cluster_border_blocks", "clusters", "draw", "file_name", "label", "label_file", "mapped", "read",
+    "similarities", "write",
+]  # fmt: skip

@@ -1,19 +1,34 @@
-"""The audit of a triplet file before anything is trained on it: each check is a finding that names the fault it sees."""
+"""The audit of a triplet file before anything is trained on it: each check is a finding that names the fault.
+
+Do the similarities agree with the pictures? Any backbone tells, by rank correlation. Two questions are kept
+apart. *Columns*: which pair of a triplet is the more similar; similarities are centred in each row, and
+compared under the six orders of the columns. *Rows*: in which triplets a pair is more similar than in others;
+they are centred in each column too. A file whose similarities were shuffled against its indices still has its
+columns in order, since its rows are sorted, and has lost the rows.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Real
+from jaxtyping import Float, Int, Real
+from scipy.stats import spearmanr
 
+from humalign.data.judgments import PAIRS, floats
 from humalign.errors import HumalignError
-from humalign.triplets import agreement, naming
-from humalign.triplets.findings import Finding, none, rows_that
+from humalign.triplets import naming
 from humalign.triplets.layout import LabelledTriplets, Names, reading
+from humalign.triplets.naming import Finding, none, rows_that
 
 PAIR_NAMES = ("s01", "s02", "s12")
+ORDERS = tuple(itertools.permutations(range(3)))
+# Triplets that are compared with the pictures, and pictures that give the mean of the list.
+SAMPLE, SPREAD = 20_000, 2**15
+# Less is no agreement: in a sample of that size, chance gives a tenth of it.
+LEAST = 0.05
 # With so many draws an image on average, chance leaves one out once in 22,000 lists.
 DRAWS = 10
 
@@ -75,7 +90,7 @@ def _findings(
     findings += naming.check(indices, filenames, names)
     findings.append(_sorted_rows(similarities))
     if embeddings is not None and trusted:
-        findings.append(agreement.check(indices, similarities, embeddings))
+        findings.append(_agreement(indices, similarities, embeddings))
     return findings
 
 
@@ -84,9 +99,8 @@ def _listed(images: int | None, embeddings: np.ndarray | None, names: np.ndarray
     lengths = {what: len(rows) for what, rows in (("embeddings", embeddings), ("names", names)) if rows is not None}
     lengths |= {} if images is None else {"images": images}
     if len(set(lengths.values())) > 1:
-        raise HumalignError(
-            f"image lists of different lengths ({', '.join(f'{what}: {n:,}' for what, n in lengths.items())}): give those of one list"
-        )
+        said = ", ".join(f"{what}: {n:,}" for what, n in lengths.items())
+        raise HumalignError(f"image lists of different lengths ({said}): give those of one list")
     return next(iter(lengths.values()), None)
 
 
@@ -105,9 +119,8 @@ def _inside(indices: np.ndarray, listed: int | None) -> Finding:
     last = high if listed is None else listed - 1
     outside = np.any((indices < 0) | (indices > last), axis=1)
     if outside.any():
-        return Finding(
-            check, False, f"{rows_that('fail', outside)}: they run from {low:,} to {high:,}, the list from 0 to {last:,}: another list?"
-        )
+        runs = f"they run from {low:,} to {high:,}, the list from 0 to {last:,}"
+        return Finding(check, False, f"{rows_that('fail', outside)}: {runs}: another list?")
     # The list's length is not known: numbers that are all there, but for 0, count from 1.
     if listed is None and low == 1 and indices.size >= DRAWS * high and (np.bincount(indices.ravel(), minlength=high + 1)[1:] > 0).all():
         return Finding(check, False, f"indices look 1-based: every number from 1 to {high:,} occurs, 0 never does")
@@ -124,3 +137,66 @@ def _sorted_rows(similarities: np.ndarray) -> Finding:
             seen = f"column {column} is always the largest: [{' '.join(PAIR_NAMES)}] in another order, or image {odd} is the odd one"
             return Finding(check, False, seen)
     return none(check, failing)
+
+
+# ---- agreement with the pictures ---------------------------------------------------------------------------
+
+
+def _agreement(
+    indices: Int[np.ndarray, "n 3"],
+    similarities: Float[np.ndarray, "n 3"],
+    embeddings: Real[np.ndarray, "images dim"],
+) -> Finding:
+    """Check the columns, then the rows, on a random sample of triplets whose indices lie inside the list."""
+    what = "columns agree with the images"
+    sample = np.random.default_rng(0).permutation(len(indices))[:SAMPLE]
+    rows, written = indices[sample], _row_centred(similarities[sample].astype(float))
+    looked_at = np.unique(rows)
+    faulty = looked_at[~np.isfinite(embeddings[looked_at]).all(1)]
+    if len(faulty):
+        said = f"the embeddings of {len(faulty):,} images hold NaN or infinity, first is image {faulty[0]}"
+        return Finding(what, False, f"{said}: embed these again")
+    if (embeddings[looked_at] == embeddings[looked_at[0]]).all():
+        return Finding(what, False, f"the embeddings of all {len(looked_at):,} images are equal: they tell nothing apart")
+    seen = _row_centred(_cosines(embeddings, rows))
+    fit = {order: _rank_correlation(seen, written[:, order]) for order in ORDERS}
+    best = max(fit, key=lambda order: fit[order])
+    table = ", ".join(f"[{' '.join(PAIR_NAMES[c] for c in order)}] {value:.3f}" for order, value in fit.items())
+    if _counted_from_one(rows, written, seen, embeddings):
+        return Finding(what, False, f"indices look 1-based: lowered by one, they agree with the images better: {table}")
+    if not fit[best] >= LEAST:
+        return Finding(what, False, f"no order of the columns agrees with the images, are they another list's? {table}")
+    if best != (0, 1, 2):
+        return Finding(what, False, f"the columns hold [{' '.join(PAIR_NAMES[best.index(c)] for c in range(3))}]: {table}")
+    if not (of_rows := _rank_correlation(seen - seen.mean(0), written - written.mean(0))) >= LEAST:
+        said = "the columns are in order, but the rows agree with other images: similarities shuffled against indices, or another list?"
+        return Finding(what, False, f"{said} between rows {of_rows:.3f}; {table}")
+    return Finding(what, True, table)
+
+
+def _counted_from_one(rows: np.ndarray, written: np.ndarray, seen: np.ndarray, embeddings: np.ndarray) -> bool:
+    """Tell whether the rows agree better with each image's predecessor; in a list sorted by class, both may agree well."""
+    if rows.min() < 1:
+        return False
+    lowered = _row_centred(_cosines(embeddings, rows - 1))
+    written = written - written.mean(0)
+    here, there = (_rank_correlation(found - found.mean(0), written) for found in (seen, lowered))
+    return bool(there >= max(LEAST, here + 3 / np.sqrt(len(rows))))
+
+
+def _cosines(embeddings: np.ndarray, rows: np.ndarray) -> Float[np.ndarray, "n 3"]:
+    """Return cosines of the pairs, from the mean of the list: of images that occur and some evenly spread."""
+    images, places = np.unique(rows, return_inverse=True)
+    places = places.reshape(rows.shape)
+    spread = floats(embeddings[:: max(1, len(embeddings) // SPREAD)])
+    unit = floats(embeddings[images]) - spread[np.isfinite(spread).all(1)].mean(0)
+    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), np.finfo(unit.dtype).tiny)
+    return np.stack([np.vecdot(unit[places[:, a]], unit[places[:, b]]) for a, b in PAIRS], axis=1)
+
+
+def _row_centred(values: np.ndarray) -> np.ndarray:
+    return values - values.mean(1, keepdims=True)
+
+
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    return float(spearmanr(a.ravel(), b.ravel()).statistic)

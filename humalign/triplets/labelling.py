@@ -38,7 +38,6 @@ def mapped(
     """Apply a teacher to embeddings block by block, and return the memory map of the ``.npy`` file that it fills.
 
     Args:
-        path: of the file.
         embeddings: in memory, or a memory map.
         transform: a function of rows, such as ``AffineTeacher.transform``.
         dtype: of the file; by default that of the embeddings, or float32 where those are whole numbers.
@@ -77,11 +76,9 @@ def similarities(embeddings: Real[np.ndarray, "images dim"], triplets: Triplets,
     found = _of_all_pairs(embeddings, triplets) if len(embeddings) <= ALL_PAIRS else _of_blocks(embeddings, triplets, workers)
     broken = np.flatnonzero(~np.isfinite(found).all(1))
     if len(broken):
-        images = triplets[broken[0]].tolist()
-        raise HumalignError(
-            f"{len(broken):,} rows have similarities that are not finite, first row {broken[0]} of images {images}: "
-            "their embeddings hold NaN or infinity, or are too large to be multiplied"
-        )
+        first = f"first row {broken[0]} of images {triplets[broken[0]].tolist()}"
+        why = "their embeddings hold NaN or infinity, or are too large to be multiplied"
+        raise HumalignError(f"{len(broken):,} rows have similarities that are not finite, {first}: {why}")
     return found
 
 
@@ -160,8 +157,6 @@ def label(
     """Label triplets with dot-product similarities, and sort each row so that image 2 is the odd one out.
 
     Args:
-        embeddings: one row an image.
-        triplets: images of each row.
         names: file name of each image.
         workers: threads.
 
@@ -180,14 +175,11 @@ def label_file(
     names: Iterable[Any],
     workers: int = 1,
 ) -> None:
-    """Label triplets as ``label`` does, straight into a file: for millions of rows, whose file names memory need not hold.
+    """Label triplets as ``label`` does, straight into a file: memory need not hold millions of file names.
 
     Args:
-        path: of the file.
         embeddings: in memory, or a memory map as ``mapped`` gives it.
-        triplets: images of each row.
         names: file name of each image; as bytes (``names.astype("S")``) they take a quarter of the room.
-        workers: threads.
     """
     listed = as_names(names, len(embeddings))
     indices, ordered = odd_last(triplets, similarities(embeddings, triplets, workers))

@@ -1,4 +1,4 @@
-"""Do a triplet file's names fit its indices, and both the image list?
+"""What an audit finds, and the check of names: do a triplet file's fit its indices, and both the image list?
 
 A file of ten million triplets names thirty million images, a million different ones. Names are read in blocks of rows and compared
 with a table that holds, for each index, the name that it had first: nothing is sorted, and no block is kept.
@@ -6,20 +6,40 @@ with a table that holds, for each index, the name that it had first: nothing is 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from humalign.data.listing import plain
 from humalign.errors import HumalignError, expect
-from humalign.triplets.findings import Finding, none
 from humalign.triplets.layout import Names
 
 # A table of all numbers up to the largest index may be so many times as long as the indices; sparser ones are sorted first.
 SPARSEST = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One check of a file: what was looked at, whether it holds, and what was seen."""
+
+    check: str
+    ok: bool
+    seen: str
+
+
+def rows_that(fail: str, failing: Bool[np.ndarray, " n"]) -> str:
+    """Say how many rows fail, and which is the first; there is one."""
+    rows = np.flatnonzero(failing)
+    return f"{len(rows):,} rows {fail}, first is row {rows[0]}"
+
+
+def none(check: str, failing: Bool[np.ndarray, " n"], fail: str = "fail") -> Finding:
+    """Report a check that no row may fail."""
+    return Finding(check, False, rows_that(fail, failing)) if failing.any() else Finding(check, True, "all rows")
 
 
 def as_names(names: Iterable[Any], images: int | None = None) -> np.ndarray:

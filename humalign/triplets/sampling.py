@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Real
@@ -23,10 +22,10 @@ BLOCK_ROWS = 2**18
 
 
 def clusters(embeddings: Real[np.ndarray, "images dim"], k: int, seed: int) -> Int[np.ndarray, " images"]:
-    """Assign every image to one of k clusters (k-means of scikit-learn; in mini-batches where the embeddings are too many to hold).
+    """Assign every image to one of k clusters by k-means, in mini-batches where the embeddings are too many.
 
     Raises:
-        HumalignError: fewer than one cluster or two images a cluster; embeddings that are no rows of finite numbers.
+        HumalignError: fewer than one cluster or two images a cluster; no rows of finite numbers.
     """
     from sklearn.cluster import KMeans
 
@@ -165,9 +164,7 @@ def draw(sampling: str, labels: Labels, n: int, seed: int, workers: int = 1) -> 
     Args:
         sampling: a name in ``SAMPLINGS``.
         labels: the cluster or class of each image.
-        n: how many.
         seed: with the number of a block of rows, starts the block's own random stream.
-        workers: threads.
     """
     if sampling not in SAMPLINGS:
         raise HumalignError(f"unknown sampling {sampling!r}: {nearest(sampling, SAMPLINGS)}")
@@ -183,13 +180,9 @@ def draw(sampling: str, labels: Labels, n: int, seed: int, workers: int = 1) -> 
     return rows
 
 
-def _generator(rng: Any) -> None:
-    expect("rng", rng, np.random.Generator, "a random generator, np.random.default_rng(seed)")
-
-
 def cluster_border(labels: Labels, n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
     """Draw cluster-border triplets from one random stream."""
-    _generator(rng)
+    expect("rng", rng, np.random.Generator, "a random generator, np.random.default_rng(seed)")
     return two_and_one(Groups.of(labels), number("n", n, 0), rng)
 
 
@@ -201,7 +194,7 @@ def cluster_border_blocks(
     Every block of ``block_rows`` rows stays within ``block_images`` images drawn anew, so that a training step over
     one block runs each of its images once and learns from all the triplets among them.
     """
-    _generator(rng)
+    expect("rng", rng, np.random.Generator, "a random generator, np.random.default_rng(seed)")
     labels, rows = whole(labels, "labels"), []
     n, block_images, block_rows = number("n", n), number("block_images", block_images, 3), number("block_rows", block_rows)
     for _ in range(-(-n // block_rows)):

@@ -28,7 +28,7 @@ from humalign.chain import steps as stages
 from humalign.data import imagenet
 from humalign.errors import HumalignError
 from humalign.evaluation import baselines, scores
-from humalign.models import backbones, embedding
+from humalign.models import backbones, embeddings
 from humalign.show import notebooks, scale
 
 ROOT = Path(__file__).parents[2]
@@ -243,7 +243,7 @@ def test_imagenet_is_the_same_from_folders_as_from_the_tar_file(inputs, tmp_path
                 inner.extractall(tmp_path / "train" / member.name.removesuffix(".tar"), filter="data")
     monkeypatch.setenv(imagenet.FOLDER, str(tmp_path))
     unpacked = imagenet.training(PROFILE.data.imagenet_pictures)
-    assert isinstance(packed, imagenet.ClassTars) and isinstance(unpacked, imagenet.ClassFolders)
+    assert isinstance(packed, imagenet.InTar) and isinstance(unpacked, imagenet.ClassFolders)
     assert packed.labels.equals(unpacked.labels)
     for index in (0, 299, 599):
         assert np.array_equal(np.array(packed[index]), np.array(unpacked[index]))
@@ -365,11 +365,11 @@ def test_weights_are_read_from_the_folder_of_weights(inputs):
 def test_embeddings_that_were_stopped_are_gone_on_with(tmp_path, monkeypatch, block, pause):
     backbone, images = backbones.build("timm:test_vit"), pictures.SETS["things"](PROFILE)
     compute = profiles.changed(PROFILE, compute={"batch_images": 5}).compute
-    monkeypatch.setattr(embedding, "BLOCK", block)
-    monkeypatch.setattr(embedding, "PAUSE", pause)
+    monkeypatch.setattr(embeddings, "BLOCK", block)
+    monkeypatch.setattr(embeddings, "PAUSE", pause)
 
     def embed(name, key=KEY, progress=lambda pictures: None):
-        embedding.to_files(images, backbone, None, [tmp_path / name], key, torch.device("cpu"), compute, progress)
+        embeddings.to_files(images, backbone, None, [tmp_path / name], key, torch.device("cpu"), compute, progress)
 
     embed("whole.npy")
 
@@ -398,7 +398,7 @@ def test_embeddings_that_were_stopped_are_gone_on_with(tmp_path, monkeypatch, bl
 def test_activations_are_kept_beside_the_features_and_give_them_again(tmp_path):
     backbone, images = backbones.build("efficientnet-lite0", pretrained=False), pictures.SETS["things"](PROFILE)
     paths = [tmp_path / "features.npy", tmp_path / "activations.npy"]
-    embedding.to_files(images, backbone, 15, paths, KEY, torch.device("cpu"), PROFILE.compute)
+    embeddings.to_files(images, backbone, 15, paths, KEY, torch.device("cpu"), PROFILE.compute)
     kept, found = torch.from_numpy(np.load(paths[1])), np.load(paths[0])
     assert kept.dtype == torch.float16 and len(kept) == len(found) == len(images)
     with torch.no_grad():
@@ -411,7 +411,7 @@ def test_activations_that_half_precision_cannot_hold_are_one_line(tmp_path):
     backbone.stages[0].register_forward_hook(lambda module, inputs, output: output * 1e9)
     paths = [tmp_path / "features.npy", tmp_path / "activations.npy"]
     with pytest.raises(HumalignError, match="activations beyond 65,504"):
-        embedding.to_files(pictures.SETS["things"](PROFILE), backbone, 1, paths, KEY, torch.device("cpu"), PROFILE.compute)
+        embeddings.to_files(pictures.SETS["things"](PROFILE), backbone, 1, paths, KEY, torch.device("cpu"), PROFILE.compute)
 
 
 def test_a_forward_pass_that_fills_a_gpu_is_made_smaller_and_said(capsys):
@@ -425,7 +425,7 @@ def test_a_forward_pass_that_fills_a_gpu_is_made_smaller_and_said(capsys):
 
     store = torch.arange(12 * 3 * 4).reshape(12, 3, 2, 2).to(torch.uint8)
     compute = profiles.changed(PROFILE, compute={"batch_images": 12}).compute
-    parts = embedding.forward(lambda each: (model(each),), 2, Stored(store), range(12), torch.device("cpu"), compute)
+    parts = embeddings.forward(lambda each: (model(each),), 2, Stored(store), range(12), torch.device("cpu"), compute)
     found = np.concatenate([each for (each,) in parts])
     assert np.allclose(found, (store.float() / 255).mean((2, 3)).numpy())
     assert asked == [12, 6, 3, 3, 3, 3]

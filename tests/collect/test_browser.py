@@ -13,7 +13,7 @@ from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait as Wait
 
-from humalign.collect import agreement, pooling, reading
+from humalign.collect import pooling, reading
 from humalign.collect.study import COLUMNS
 from humalign.data.judgments import agreement as agreeing
 from humalign.data.judgments import cosine_similarities, random_triplets
@@ -89,8 +89,8 @@ def test_sixty_trials_with_a_reload_and_a_step_back_are_saved_read_and_fitted(pl
     person = reading.read(file, study)
     assert person.misses == 0 and person.caught == 1
     found = pooling.pool([person], study)
-    table = agreement.report(found).set_index(["level", "measure"])
-    assert table.loc[("all", agreement.WITHIN), "value"] == 1
+    table = pooling.report(found).set_index(["level", "measure"])
+    assert table.loc[("all", pooling.WITHIN), "value"] == 1
     # The teacher that is fitted to what was saved predicts the rule on triplets that were not asked.
     choices = found.choices()
     teacher = AffineTeacher(pull=1e-3).fit(looks, choices)

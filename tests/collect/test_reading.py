@@ -8,7 +8,7 @@ import pytest
 from made_answers import Participant, rows_of, save
 
 from humalign import cli
-from humalign.collect import agreement, page, pooling, reading
+from humalign.collect import page, pooling, reading
 from humalign.collect.study import COLUMNS
 from humalign.data import readers_own
 from humalign.data.images import FolderImages
@@ -105,7 +105,7 @@ def test_what_is_written_reads_as_the_same_choices(small, files, pictures, tmp_p
 def test_the_report_counts_agreement_as_by_hand(small, files):
     _, study = small
     found = pooling.pool([reading.read(path, study) for path in files], study)
-    table = agreement.report(found).set_index(["level", "measure"])
+    table = pooling.report(found).set_index(["level", "measure"])
     assert set(table.index.get_level_values(0)) == {"global-coarse", "class-boundary", "local-fine", "all"}
     rows = found.of("main")
     shown = rows[["image1", "image2", "image3"]].to_numpy()
@@ -121,7 +121,7 @@ def test_the_report_counts_agreement_as_by_hand(small, files):
     same = np.mean(
         [[odd[one, triplet] == odd[other, triplet] for one, other in pairs] for triplet in triplets]
     )
-    pair = table.loc[("all", agreement.PAIR)]
+    pair = table.loc[("all", pooling.PAIR)]
     assert pair["value"] == pytest.approx(same) and pair["low"] < same < pair["high"] and pair["n"] == 144
     # Of two other answers, one is as frequent as the other, or both are the same.
     ceiling = np.mean(
@@ -133,22 +133,22 @@ def test_the_report_counts_agreement_as_by_hand(small, files):
             for t in triplets
         ]
     )
-    assert table.loc[("all", agreement.CEILING), "value"] == pytest.approx(ceiling)
+    assert table.loc[("all", pooling.CEILING), "value"] == pytest.approx(ceiling)
     own = [
         rows.loc[(rows["person"] == who) & (rows["level"] == "local-fine"), "seconds"].median()
         for who in range(3)
     ]
-    assert table.loc[("local-fine", agreement.SECONDS), "value"] == pytest.approx(np.median(own))
+    assert table.loc[("local-fine", pooling.SECONDS), "value"] == pytest.approx(np.median(own))
     # Nobody slips in the first file, so that the same is chosen again.
     alone = pooling.pool([reading.read(files[0], study)], study)
-    single = agreement.report(alone).set_index(["level", "measure"])
+    single = pooling.report(alone).set_index(["level", "measure"])
     assert (
-        single.loc[("all", agreement.WITHIN), "value"] == 1
-        and single.loc[("all", agreement.WITHIN), "n"] == 4
+        single.loc[("all", pooling.WITHIN), "value"] == 1
+        and single.loc[("all", pooling.WITHIN), "n"] == 4
     )
-    assert np.isnan(single.loc[("all", agreement.PAIR), "value"])
-    assert "- " in agreement.table(agreement.report(alone)) and "100.0%" in agreement.table(
-        agreement.report(alone)
+    assert np.isnan(single.loc[("all", pooling.PAIR), "value"])
+    assert "- " in pooling.table(pooling.report(alone)) and "100.0%" in pooling.table(
+        pooling.report(alone)
     )
 
 
@@ -277,4 +277,4 @@ def test_a_person_who_is_given_a_part_has_no_other_triplets(pictures, looks, tmp
     ]
     found = pooling.pool(people, study)
     assert len(found.choices()) == 48 and 12 < found.of("main")["triplet"].nunique() <= 30
-    assert agreement.report(found).set_index(["level", "measure"]).loc[("all", agreement.PAIR), "value"] == 1
+    assert pooling.report(found).set_index(["level", "measure"]).loc[("all", pooling.PAIR), "value"] == 1

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from skimage.filters import gaussian
 
-from humalign.data.corruptions import CORRUPTIONS, SEVERITIES, Corrupted, corrupt
+from humalign.data.combined import CORRUPTIONS, SEVERITIES, Corrupted, corrupt
 from humalign.errors import HumalignError
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from humalign.data import imagenet, readers_imagenet
+from humalign.data import imagenet, wordnet
 from humalign.data.decoding import as_seen, open_image
 from humalign.data.images import Files, FolderImages, ZipImages, squash
 from humalign.data.torchvision_sets import TorchvisionImages
@@ -295,7 +295,7 @@ def test_imagenet_a_is_read_as_it_is_stored(tmp_path):
     for name in classes:
         (tmp_path / name).mkdir()
         oriented(tmp_path / name / "a.jpg", 8)
-    images, *_ = readers_imagenet.imagenet_a(tmp_path, classes)
+    images, *_ = wordnet.imagenet_a(tmp_path, classes)
     with pytest.warns(UserWarning, match=r"lie on their side or head, .* such as .*a\.jpg"):
         assert images[0].size == (40, 60)
 

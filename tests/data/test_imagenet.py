@@ -126,10 +126,10 @@ def without(root, *names):
 
 
 FORMS = {
-    "tar": (lambda root: None, imagenet.FlatTar),
-    "tar-beside-an-empty-folder": (lambda root: (root / "val").mkdir(), imagenet.FlatTar),
-    "tar-and-devkit-unpacked": (devkit_unpacked, imagenet.FlatTar),
-    "tar-and-devkit-of-version-7.3": (lambda root: devkit(root, save=write_hdf5), imagenet.FlatTar),
+    "tar": (lambda root: None, imagenet.InTar),
+    "tar-beside-an-empty-folder": (lambda root: (root / "val").mkdir(), imagenet.InTar),
+    "tar-and-devkit-unpacked": (devkit_unpacked, imagenet.InTar),
+    "tar-and-devkit-of-version-7.3": (lambda root: devkit(root, save=write_hdf5), imagenet.InTar),
     "class-folders": (
         lambda root: [in_class_folders(root), without(root, imagenet.FLAT_TAR, f"{user_copy.DEVKIT}.tar.gz")],
         imagenet.ClassFolders,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from humalign.data import readers_imagenet, registry
+from humalign.data import registry, wordnet
 from humalign.errors import HumalignError
 from humalign.evaluation import few_shot
 from humalign.evaluation.scores import resamples
@@ -17,7 +17,7 @@ def wnid(number):
     return f"n{number:08d}"
 
 
-ROOT, LIVING = readers_imagenet.ROOT, readers_imagenet.LIVING
+ROOT, LIVING = wordnet.ROOT, wordnet.LIVING
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def folder(tmp_path):
 
 
 def test_superclasses_have_so_many_classes_divided_in_two(folder):
-    found = readers_imagenet.breeds(folder, "living-17")
+    found = wordnet.breeds(folder, "living-17")
     assert found.names == ("first, one", "second")
     for group, (low, high) in zip(zip(found.source, found.target, strict=True), ((1, 5), (6, 9)), strict=True):
         assert [len(half) for half in group] == [2, 2] and len(set(group[0] + group[1])) == 4
         assert all(low <= int(one[1:]) <= high for half in group for one in half)
     table = found.of([found.target[1][0], found.source[0][1], "n99999999"])
     assert table.to_dict("list") == {"superclass": ["second", "first, one", ""], "domain": ["target", "source", ""]}
-    assert readers_imagenet.breeds(folder, "living-17") == found != readers_imagenet.breeds(folder, "living-17", seed=3)
+    assert wordnet.breeds(folder, "living-17") == found != wordnet.breeds(folder, "living-17", seed=3)
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_a_damaged_hierarchy_is_one_line(folder, file, change, said):
     path = folder / file
     path.write_text(change(path.read_text()))
     with pytest.raises(HumalignError, match=said) as caught:
-        readers_imagenet.breeds(folder, "living-17")
+        wordnet.breeds(folder, "living-17")
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
 def test_an_unknown_task_names_the_nearest(folder):
     with pytest.raises(HumalignError, match="unknown task 'living17': did you mean 'living-17'"):
-        readers_imagenet.breeds(folder, "living17")
+        wordnet.breeds(folder, "living17")
 
 
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the hierarchy is not on this machine")
@@ -79,11 +79,11 @@ def test_an_unknown_task_names_the_nearest(folder):
 )
 def test_the_real_tasks_have_the_published_superclasses(task, superclasses, classes):
     folder = registry.locate("breeds-hierarchy")
-    found = readers_imagenet.breeds(folder, task)
+    found = wordnet.breeds(folder, task)
     assert len(found.names) == len(set(found.names)) == superclasses
     every = [one for groups in (found.source, found.target) for group in groups for one in group]
     assert len(every) == len(set(every)) == superclasses * classes
-    assert set(every) <= set(readers_imagenet.imagenet_classes(folder / "dataset_class_info.json"))
+    assert set(every) <= set(wordnet.imagenet_classes(folder / "dataset_class_info.json"))
     assert all(len(group) == classes // 2 for groups in (found.source, found.target) for group in groups)
 
 
@@ -102,7 +102,7 @@ def test_imagenet_a_is_read_with_its_own_classes(tmp_path):
     held = range(3, 1000, 5)
     pictures(tmp_path, [f"{wnid(i)}/{j}.jpg" for i in held for j in range(1 + (i == 3))])
     (tmp_path / "README.txt").write_text("not a class")
-    images, labels, allowed = readers_imagenet.imagenet_a(tmp_path, CLASSES)
+    images, labels, allowed = wordnet.imagenet_a(tmp_path, CLASSES)
     assert len(images) == 201 and allowed.tolist() == list(held) and labels[:3].tolist() == [3, 3, 8]
 
 
@@ -113,7 +113,7 @@ def test_imagenet_a_is_read_with_its_own_classes(tmp_path):
 def test_another_folder_than_imagenet_a_is_one_line(tmp_path, names, said):
     pictures(tmp_path, names)
     with pytest.raises(HumalignError, match=said) as caught:
-        readers_imagenet.imagenet_a(tmp_path, CLASSES)
+        wordnet.imagenet_a(tmp_path, CLASSES)
     assert "\n" not in str(caught.value)
 
 

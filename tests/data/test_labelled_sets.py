@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from humalign.data import labelled_sets, readers_labels
+from humalign.data import labelled_sets, registered_sets
 from humalign.data.images import ImageSet
 from humalign.errors import HumalignError
 
@@ -193,18 +193,18 @@ def certain(classes):
 
 def read(folder, shares):
     np.save(folder / "probs.npy", shares)
-    return readers_labels.cifar10h(folder / "probs.npy")
+    return registered_sets.cifar10h(folder / "probs.npy")
 
 
 def test_shares_stand_beside_their_pictures_whatever_the_order_of_these(tmp_path):
     shares = read(tmp_path, certain(CLASS_OF).astype(np.float32))
     assert shares.shape == (10_000, 10) and shares.dtype == np.float64
     shown = labelled_sets.cifar10(class_folders(tmp_path / "test"))
-    found = readers_labels.of_pictures(shares, shown.labels)
+    found = registered_sets.of_pictures(shares, shown.labels)
     assert found.argmax(1).tolist() == [number for number in range(10) for _ in range(3)]
     turned = shown.labels[::-1]
-    assert np.array_equal(readers_labels.of_pictures(shares, turned), found[::-1])
-    by_name = labelled_sets.cifar10_labels(turned["file"].tolist(), "here")
+    assert np.array_equal(registered_sets.of_pictures(shares, turned), found[::-1])
+    by_name = registered_sets.cifar10_labels(turned["file"].tolist(), "here")
     assert by_name.equals(turned.reset_index(drop=True))
 
 
@@ -213,10 +213,10 @@ def test_pictures_that_people_call_otherwise_are_in_another_order(images, wrong,
     labels = pd.DataFrame({"index": range(images), "class": ["cat"] * images})
     shares = certain(["dog"] * wrong + ["cat"] * (images - wrong))
     if fits:
-        assert readers_labels.of_pictures(shares, labels).shape == (images, 10)
+        assert registered_sets.of_pictures(shares, labels).shape == (images, 10)
     else:
         said = f"these pictures are not in CIFAR-10's original test order: of {images}, .* the class of only {images - wrong}: name each"
-        one_line(said, readers_labels.of_pictures, shares, labels)
+        one_line(said, registered_sets.of_pictures, shares, labels)
 
 
 @pytest.mark.parametrize(
@@ -306,13 +306,13 @@ def located(path):
 def test_people_agree_with_the_real_labels_in_the_right_order_alone(path):
     labels = labelled_sets.cifar10(located(path)).labels
     assert sorted(labels["index"]) == list(range(10_000)) and labels["class"].value_counts().tolist() == [1000] * 10
-    shares = readers_labels.cifar10h(located("cifar10h/cifar10h-probs.npy"))
-    found = readers_labels.of_pictures(shares, labels)
+    shares = registered_sets.cifar10h(located("cifar10h/cifar10h-probs.npy"))
+    found = registered_sets.of_pictures(shares, labels)
     # Of pictures and labels, 99.2 % agree (CIFAR-10H).
     assert (np.array(CLASSES)[found.argmax(1)] == labels["class"]).mean() == pytest.approx(0.9921)
     # Off by one.
     shifted = labels.assign(index=(labels["index"] + 1) % 10_000)
-    one_line("not in CIFAR-10's original test order", readers_labels.of_pictures, shares, shifted)
+    one_line("not in CIFAR-10's original test order", registered_sets.of_pictures, shares, shifted)
 
 
 @pytest.mark.parametrize("source", SETS)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from humalign.data import labelled_sets, listing, readers, readers_ratings
+from humalign.data import labelled_sets, listing, readers, readers_similarity
 from humalign.data.images import Files, FolderImages, ZipImages
 from humalign.data.registry import imagenet
 from humalign.errors import HumalignError
@@ -104,7 +104,7 @@ def test_the_readers_of_photographs_pass_over_the_same(tmp_path, left):
     ]
     assert [path.name for path in listing.right_in(root)] == ["ant.png", "owl.png"]
     archive = packed(root / "ant", tmp_path / "animals.zip")
-    assert [file.name for file in readers_ratings._zipped(archive)] == ["ant_01b.png"]
+    assert [file.name for file in readers_similarity._zipped(archive)] == ["ant_01b.png"]
 
 
 @pytest.mark.parametrize("left", [".ipynb_checkpoints", "@eaDir", "__MACOSX", "._n01440764"])

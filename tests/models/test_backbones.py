@@ -21,7 +21,7 @@ from humalign import artefacts
 from humalign.data import registry
 from humalign.data.images import FolderImages
 from humalign.errors import HumalignError
-from humalign.models import backbones, embeddings, open_clip_models, recipes, timm_models
+from humalign.models import backbones, embeddings, libraries, recipes
 from humalign.models.student import Student
 
 PHOTOGRAPHS = {
@@ -301,10 +301,10 @@ def test_siglip_is_normalised_by_the_half_without_its_tag():
     """The only weights of the architecture say so; of ViT-B-32 the activation differs, of ViT-L-14 the mean too."""
     pytest.importorskip("open_clip")
     path = Path("s.pt")
-    assert open_clip_models._of_all("ViT-B-16-SigLIP", path)["mean"] == (0.5, 0.5, 0.5)
+    assert libraries._of_all("ViT-B-16-SigLIP", path)["mean"] == (0.5, 0.5, 0.5)
     for architecture in ("ViT-B-32", "ViT-L-14"):
         with pytest.raises(HumalignError, match=f"write open_clip:{architecture}/TAG@s.pt, for .*openai"):
-            open_clip_models._of_all(architecture, path)
+            libraries._of_all(architecture, path)
 
 
 def timm_folder(folder, net, args=None, **cfg):
@@ -384,14 +384,14 @@ def test_weights_of_clip_with_another_activation_are_warned_of(tmp_path):
     with torch.device("meta"):
         net = timm.create_model("vit_base_patch32_clip_224.openai")
         with pytest.warns(UserWarning, match="QuickGELU .*: write timm:vit_base_patch32_clip_quickgelu_224.openai"):
-            timm_models._warn_of_gelu("mine", net)
+            libraries._warn_of_gelu("mine", net)
         fine = ("vit_base_patch32_clip_224.laion2b", "vit_base_patch32_clip_quickgelu_224.openai", "test_vit", "test_resnet")
         nets = [timm.create_model(name) for name in fine] + [timm.create_model("vit_base_patch32_clip_224.openai", act_layer="quick_gelu")]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for each in nets:
-            timm_models._warn_of_gelu("mine", each)
-    assert {facts[-1] for facts in map(lambda tag: timm_models._facts("vit_base_patch32_clip_224", tag), ("openai", "laion2b"))} == {
+            libraries._warn_of_gelu("mine", each)
+    assert {facts[-1] for facts in map(lambda tag: libraries._facts("vit_base_patch32_clip_224", tag), ("openai", "laion2b"))} == {
         True, False}, "and a file without a tag is asked for one"
 
 

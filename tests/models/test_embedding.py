@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from humalign.data.images import FolderImages
-from humalign.models import embedding
+from humalign.models import embeddings
 from humalign.models.backbones import Backbone
 from humalign.profiles.schema import Compute
 
@@ -35,7 +35,7 @@ def world(tmp_path, monkeypatch):
     (tmp_path / "shown").mkdir()
     for number in range(9):
         Image.new("RGB", (8, 8), (25 * number, 90, 0)).save(tmp_path / "shown" / f"{number}.png")
-    monkeypatch.setattr(embedding, "PAUSE", 0.0)
+    monkeypatch.setattr(embeddings, "PAUSE", 0.0)
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     backbone = Backbone.of(net, 8, (0.5,) * 3, (0.5,) * 3, name="mine")
@@ -44,7 +44,7 @@ def world(tmp_path, monkeypatch):
         images = Counted(tmp_path / "shown")
         images.read, images.stop = [], stop
         try:
-            embedding.to_files(
+            embeddings.to_files(
                 images, backbone, 1, paths, key, torch.device("cpu"), Compute(batch_images=2), ([] if bar is None else bar).append
             )
         except Stopped:

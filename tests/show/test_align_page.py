@@ -16,7 +16,7 @@ import torch
 
 from humalign import cli
 from humalign.chain import own
-from humalign.data import own_answers, toy
+from humalign.data import readers_own, toy
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 from humalign.models import backbones
@@ -90,7 +90,7 @@ def test_each_format_is_read_with_the_options_that_stand_beside_it(options, line
     (tmp_path / name).write_text(content)
     given = "align --judged . --answers . --pool . --teacher x --student x out".split()
     read = parser(cli.COMMANDS).parse_args([*given, *shlex.split(options or "")])
-    found = own_answers.read(tmp_path / name, NAMES, read.columns, read.odd, read.first, read.numbered_from)
+    found = readers_own.read(tmp_path / name, NAMES, read.columns, read.odd, read.first, read.numbered_from)
     (triplet,), (kept,) = found.triplets.tolist(), found.counts.argmax(1).tolist()
     assert {NAMES[each] for each in triplet} == {"bar-00.png", "bar-01.png", "cross-05.png"}
     assert NAMES[triplet[2 - kept]] == "cross-05.png"
@@ -98,7 +98,7 @@ def test_each_format_is_read_with_the_options_that_stand_beside_it(options, line
 
 def test_an_array_is_read_as_the_text_of_its_rows(tmp_path):
     np.save(tmp_path / "odd_last.npy", np.array([[0, 1, 29]]))
-    assert own_answers.read(tmp_path / "odd_last.npy", NAMES).triplets.tolist() == [[0, 1, 29]]
+    assert readers_own.read(tmp_path / "odd_last.npy", NAMES).triplets.tolist() == [[0, 1, 29]]
 
 
 def test_the_numbers_that_the_page_names_are_those_of_the_command():

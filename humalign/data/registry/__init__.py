@@ -157,18 +157,18 @@ def digest_of(path: Path) -> str:
     A file is read again only when its size or its time has changed.
     """
     if path.is_dir():
-        listed = "".join(f"{digest_of(file)}  {file.relative_to(path).as_posix()}\n" for file in files_of(path))
-        return hashlib.sha256(listed.encode()).hexdigest()
+        return _digest_of_all(path, files_of(path))
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
 
 
 def contents_of(path: Path) -> str:
     """Return the digest of a file or folder, of a folder with linked ones below it that of what these hold too."""
-    every = everything_below(path) if path.is_dir() else [path]
-    if not path.is_dir() or every == files_of(path):
-        return digest_of(path)
-    listed = "".join(f"{digest_of(file)}  {file.relative_to(path).as_posix()}\n" for file in every)
+    return _digest_of_all(path, everything_below(path)) if path.is_dir() else digest_of(path)
+
+
+def _digest_of_all(folder: Path, every: list[Path]) -> str:
+    listed = "".join(f"{digest_of(file)}  {file.relative_to(folder).as_posix()}\n" for file in every)
     return hashlib.sha256(listed.encode()).hexdigest()
 
 

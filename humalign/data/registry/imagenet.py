@@ -106,17 +106,14 @@ def _check_md5(path: Path, name: str) -> None:
             with open(each, "rb") as file:
                 found = hashlib.file_digest(file, "md5").hexdigest()
             if found != MD5[each.name]:
-                raise HumalignError(
-                    f"{each} is not the released file (MD5 {found}, not {MD5[each.name]}): fetch it again"
-                )
+                why = f"MD5 {found}, not {MD5[each.name]}"
+                raise HumalignError(f"{each} is not the released file ({why}): fetch it again")
 
 
 def _names(path: Path, name: str, count: int) -> Iterator[str]:
     """Yield every picture as ``CLASS/PICTURE.JPEG``."""
     if name == VALIDATION and (path.is_file() or loose(path)):
-        classes = devkit_classes(path.parent, count)
-        flat = (each for each, *_ in in_flat_archive(path)) if path.is_file() else iter(loose(path))
-        yield from (f"{class_of(path, each, classes)}/{each}" for each in flat)
+        yield from (each for each, *_ in flat(path, count))
     else:
         yield from (each for each, *_ in in_archive(path)) if path.is_file() else in_folders(path)
 
@@ -163,12 +160,27 @@ def in_archive(path: Path) -> Iterator[tuple[str, int, int]]:
 # ---- validation pictures without class folders ------------------------------------------------------------------------
 
 
-def in_flat_archive(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Yield every picture of the archive of validation pictures: name, where it starts, and its bytes.
+def flat(path: Path, pictures: int) -> Iterator[tuple[str, int, int]]:
+    """Yield every validation picture of an archive or a folder without classes as `in_archive` does.
+
+    Args:
+        path: of the archive or folder, beside which the devkit lies.
+        pictures: how many there must be.
 
     Raises:
-        HumalignError: the archive is missing or damaged.
+        HumalignError: the archive or the devkit is missing or damaged, or a name has no class.
     """
+    classes = devkit_classes(path.parent, pictures)
+    found = _in_flat_archive(path) if path.is_file() else ((name, 0, 0) for name in loose(path))
+    for name, start, size in found:
+        number = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
+        if not number or not 1 <= int(number[1]) <= len(classes):
+            said = f"{name[:60]!r} in {path} is none of ILSVRC2012_val_00000001.JPEG to {len(classes):08}"
+            raise HumalignError(f"{said}: take it away, or fetch the archive again")
+        yield f"{classes[int(number[1]) - 1]}/{name}", start, size
+
+
+def _in_flat_archive(path: Path) -> Iterator[tuple[str, int, int]]:
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
             pictures = ((PurePosixPath(member.name).name, member) for member in archive if member.isfile())
@@ -187,19 +199,6 @@ def loose(folder: Path) -> list[str]:
     return [] if any(each.is_dir() for each in found) else sorted(each.name for each in found if _picture(each.name))
 
 
-def class_of(place: Path, name: str, classes: list[str]) -> str:
-    """Return the WordNet id of a validation picture by the number in its name.
-
-    Raises:
-        HumalignError: the name has no number, or one beyond the ground truth.
-    """
-    number = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
-    if not number or not 1 <= int(number.group(1)) <= len(classes):
-        said = f"{name[:60]!r} in {place} is none of ILSVRC2012_val_00000001.JPEG to {len(classes):08}"
-        raise HumalignError(f"{said}: take it away, or fetch the archive again")
-    return classes[int(number.group(1)) - 1]
-
-
 def devkit_classes(root: Path, pictures: int) -> list[str]:
     """Return the WordNet id of the class of each validation picture, in the order of their numbers.
 
@@ -216,15 +215,13 @@ def devkit_classes(root: Path, pictures: int) -> list[str]:
     place, read = _devkit(root)
     truth = read("ILSVRC2012_validation_ground_truth.txt").decode("utf-8-sig", "replace").split()
     if len(truth) != pictures:
-        raise HumalignError(
-            f"{place}: a ground truth of {len(truth):,} pictures instead of {pictures:,}: fetch it again"
-        )
+        what = f"a ground truth of {len(truth):,} pictures instead of {pictures:,}"
+        raise HumalignError(f"{place}: {what}: fetch it again")
     wnids = _synsets(place, read("meta.mat"))
     for line, number in enumerate(truth, 1):
         if number not in wnids:
-            raise HumalignError(
-                f"{place}: line {line} of its ground truth is {number[:20]!r}, no class of meta.mat: fetch it again"
-            )
+            what = f"line {line} of its ground truth is {number[:20]!r}, no class of meta.mat"
+            raise HumalignError(f"{place}: {what}: fetch it again")
     return [wnids[number] for number in truth]
 
 
@@ -236,9 +233,9 @@ def _devkit(root: Path) -> tuple[Path, Callable[[str], bytes]]:
         try:
             return (folder / "data" / name).read_bytes()
         except OSError as error:
-            raise HumalignError(
-                f"cannot read {folder / 'data' / name} ({error.strerror}): unpack {archive.name} again"
-            ) from None
+            file = folder / "data" / name
+            mend = f"unpack {archive.name} again"
+            raise HumalignError(f"cannot read {file} ({error.strerror}): {mend}") from None
 
     def packed(name: str) -> bytes:
         try:
@@ -266,17 +263,13 @@ def _synsets(place: Path, content: bytes) -> dict[str, str]:
             synsets = matlab(Path(folder) / "meta.mat")["synsets"].ravel()
             leaves = [synset for synset in synsets if int(synset["num_children"].item()) == 0]
             found = {str(int(synset["ILSVRC2012_ID"].item())): synset["WNID"] for synset in leaves}
-        if (
-            len(found) == len(leaves)
-            and found
-            and all(re.fullmatch(r"n\d{8}", wnid) for wnid in found.values())
-        ):
+        sound = all(re.fullmatch(r"n\d{8}", wnid) for wnid in found.values())
+        if found and len(found) == len(leaves) and sound:
             return found
     except (HumalignError, KeyError, TypeError, ValueError, AttributeError):
         pass
-    raise HumalignError(
-        f"{place}: its meta.mat gives no WordNet id (WNID) for each class (ILSVRC2012_ID): fetch it again"
-    )
+    what = "its meta.mat gives no WordNet id (WNID) for each class (ILSVRC2012_ID)"
+    raise HumalignError(f"{place}: {what}: fetch it again")
 
 
 def _picture(name: str) -> bool:
@@ -290,7 +283,6 @@ def _unreadable(path: Path, error: BaseException, what: str) -> HumalignError:
 def _listed(folder: Path) -> set[str]:
     for name in LISTS:
         if (folder / name).is_file():
-            return {
-                line.split()[0] for line in (folder / name).read_text("utf-8-sig").splitlines() if line.strip()
-            }
+            lines = (folder / name).read_text("utf-8-sig").splitlines()
+            return {line.split()[0] for line in lines if line.strip()}
     return set()

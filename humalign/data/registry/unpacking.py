@@ -21,6 +21,10 @@ from humalign.errors import HumalignError
 # The folder below its root where a set of torchvision looks for its archive.
 ARCHIVE_IN = {"CIFAR10": "", "DTD": "dtd", "Caltech101": "caltech101"}
 
+UNREADABLE = (
+    tarfile.TarError, zipfile.BadZipFile, shutil.ReadError, EOFError, FileNotFoundError, NotImplementedError,
+)  # fmt: skip
+
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -32,12 +36,10 @@ def writing(path: Path) -> Iterator[None]:
             raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             said = f" ({error.strerror})" if error.strerror and "GB" in error.strerror else ""
-            raise HumalignError(
-                f"no space left for {path}{said}: free some, then run the same command again, it continues"
-            ) from None
-        raise HumalignError(
-            f"cannot write {path} ({error.strerror or error}): set {registry.DATA} to a folder of your own"
-        ) from None
+            mend = "free some, then run the same command again, it continues"
+            raise HumalignError(f"no space left for {path}{said}: {mend}") from None
+        mend = f"set {registry.DATA} to a folder of your own"
+        raise HumalignError(f"cannot write {path} ({error.strerror or error}): {mend}") from None
 
 
 def unpack(entry: Source, archive: Path) -> None:
@@ -46,29 +48,16 @@ def unpack(entry: Source, archive: Path) -> None:
     with writing(target):
         try:
             (_by_torchvision if entry.torchvision else _by_hand)(entry, archive, target)
-        except (
-            tarfile.TarError,
-            zipfile.BadZipFile,
-            shutil.ReadError,
-            EOFError,
-            FileNotFoundError,
-            NotImplementedError,
-        ) as error:
-            raise HumalignError(
-                f"{archive} cannot be unpacked into {entry.path} ({error}): delete it, and {entry.command}"
-            ) from None
+        except UNREADABLE as error:
+            mend = f"delete it, and {entry.command}"
+            raise HumalignError(f"{archive} cannot be unpacked into {entry.path} ({error}): {mend}") from None
         except RuntimeError as error:  # zipfile's for a wrong password, torchvision's for another checksum
-            raise HumalignError(
-                f"{archive} cannot be unpacked into {entry.path} ({error}): {_after_a_refusal(entry, archive)}"
-            ) from None
+            mend = f"delete {archive}, and {entry.command}"
+            if entry.password:
+                mend = f"is {entry.password} the password? {entry.home} gives it"
+            raise HumalignError(f"{archive} cannot be unpacked into {entry.path} ({error}): {mend}") from None
         if archive.is_relative_to(registry.data_folder()):
             archive.unlink(missing_ok=True)
-
-
-def _after_a_refusal(entry: Source, archive: Path) -> str:
-    if entry.password:
-        return f"is {entry.password} the password? {entry.home} gives it"
-    return f"delete {archive}, and {entry.command}"
 
 
 @contextlib.contextmanager
@@ -94,11 +83,7 @@ def _by_torchvision(entry: Source, archive: Path, target: Path) -> None:
         with contextlib.redirect_stdout(sys.stderr):
             try:
                 getattr(datasets, entry.torchvision)(root, download=True)
-            except (
-                ValueError,
-                KeyError,
-                AttributeError,
-            ) as error:  # its words for an archive that holds something else
+            except (ValueError, KeyError, AttributeError) as error:  # of an archive that holds something else
                 raise RuntimeError(f"torchvision finds no {entry.torchvision} in it: {error}") from None
         expected.unlink(missing_ok=True)
         (root / target.name).rename(target)

@@ -1,8 +1,9 @@
 """The authors' released models in our tables: an archive is converted once, and is then a backbone like any other.
 
-An archive holds a TensorFlow SavedModel. Its variables are read here, no program in it is run, and TensorFlow is not needed. What
-comes out is a folder that timm loads in one line (`export.save`), with both heads beside it. See `catalogue` for how sure the layout
-of each model is; one that does not fit is refused with what is missing or left over, and never loaded in part.
+An archive holds a TensorFlow SavedModel. Its variables are read without TensorFlow, and no program in it is
+run. What comes out is a folder that timm loads in one line (`export.save`), with both heads beside it. A
+layout that does not fit is refused with what is missing or left over; see `catalogue` for how sure that of
+each model is.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from humalign.artefacts import sha256, write_error
 from humalign.errors import HumalignError, listed
 from humalign.models import backbones, export, tensor_bundle
 from humalign.models.backbones import Backbone
-from humalign.models.released import layout
+from humalign.models.released import catalogue
 from humalign.models.released.catalogue import HOME, MODELS, NETWORKS, STAGES, stage_of, students
 from humalign.models.weights import load_file, metadata
 
@@ -48,12 +49,9 @@ ABOUT = {
 
 
 def extract(archive: Path, folder: Path) -> Path:
-    """Unpack the variables of an archive's SavedModel, and nothing else of it.
+    """Unpack the variables of an archive's SavedModel, and return what the checkpoint's files begin with.
 
     Members are copied under names that are made here, so that none can leave the folder.
-
-    Returns:
-        What the files of the checkpoint begin with.
 
     Raises:
         HumalignError: no archive, cut short, without variables, or with a member that no released archive has.
@@ -62,8 +60,10 @@ def extract(archive: Path, folder: Path) -> Path:
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
-                _refuse_odd(archive, member)
                 name = PurePosixPath(member.name)
+                if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
+                    what = f"{member.name!r}, a link or a path that leads out of it"
+                    raise HumalignError(f"{archive} holds {what}, as no released archive does: {AGAIN}")
                 if name.parent.name == "variables" and re.fullmatch(FILES, name.name) and member.isfile():
                     source = tar.extractfile(member)
                     with open(folder / name.name, "xb") as target:
@@ -74,38 +74,26 @@ def extract(archive: Path, folder: Path) -> Path:
     except FileExistsError:
         raise HumalignError(f"{archive} holds more than one SavedModel: name an archive as it was released") from None
     except OSError as error:
-        raise _unreadable(archive, folder, error) from None
+        if error.filename == str(archive) or error.errno is None:  # gzip's own complaint has no number
+            said = error.strerror or error
+            raise HumalignError(f"{archive} is no archive that can be read ({said}): {AGAIN}") from None
+        raise write_error(folder, error) from None
     if not any(name.suffix == ".index" for name in found):
         raise HumalignError(f"{archive} holds no variables/variables.index: name an archive of a SavedModel, or {AGAIN}")
     return folder / "variables"
 
 
-def _refuse_odd(archive: Path, member: tarfile.TarInfo) -> None:
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
-        raise HumalignError(f"{archive} holds {member.name!r}, a link or a path that leads out of it, as no released archive does: {AGAIN}")
-
-
-def _unreadable(archive: Path, folder: Path, error: OSError) -> HumalignError:
-    """Tell a fault of the archive from one of the disk that it is unpacked to."""
-    if error.filename == str(archive) or error.errno is None:  # gzip's own complaint has no number
-        return HumalignError(f"{archive} is no archive that can be read ({error.strerror or error}): {AGAIN}")
-    return write_error(folder, error)
-
-
 def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
-    """Write a released checkpoint as a model of timm, with its heads; a folder that holds this archive's model is left as it is.
+    """Write a released checkpoint as a model of timm, with its heads, and return the folder.
 
     Args:
         archive: of the SavedModel.
-        folder: does not exist yet, is empty, or was written from this archive before.
+        folder: does not exist yet, is empty, or was written from this archive before: then it is left.
         name: of the checkpoint, as ``SigLIP-B-alignet``, where the archive is called otherwise.
 
-    Returns:
-        The folder.
-
     Raises:
-        HumalignError: an unknown name, a damaged archive, variables of another layout, or a folder that holds something else.
+        HumalignError: an unknown name, a damaged archive, another layout, or a folder that holds something
+        else.
     """
     model, stage = stage_of(name or archive.name)
     try:
@@ -143,7 +131,11 @@ def backbone(folder: Path) -> Backbone:
     found = backbones.of_library("timm", model, f"local-dir:{folder}", None, None, True)
     like = backbones.recipes()[MODELS[model].like]
     found.recipe = dataclasses.replace(found.recipe, trained_on=like.trained_on, source=about["layout"])
-    found.classifier = _classifier(load_file(folder / export.CLASSIFIER))
+    state = load_file(folder / export.CLASSIFIER)
+    classes, width = state["1.weight"].shape
+    head = nn.Sequential(nn.LayerNorm(width, eps=1e-6), nn.Linear(width, classes))
+    head.load_state_dict(state)
+    found.classifier = head.eval().requires_grad_(False)
     return found
 
 
@@ -151,7 +143,8 @@ def compare(folder: Path) -> tuple[str, int, list[str]]:
     """Compare a converted base model with the public weights of the same model: the test of an assumed layout.
 
     Returns:
-        The registered backbone, the number of tensors, and the names of those that differ by more than a hundredth of their spread.
+        The registered backbone, how many tensors, and those that differ by more than a hundredth of their
+        spread.
 
     Raises:
         HumalignError: the model is no base, there are no public weights of it, or they are not at hand.
@@ -178,13 +171,6 @@ def _about(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _classifier(state: dict[str, Tensor]) -> nn.Module:
-    classes, width = state["1.weight"].shape
-    head = nn.Sequential(nn.LayerNorm(width, eps=1e-6), nn.Linear(width, classes))
-    head.load_state_dict(state)
-    return head.eval().requires_grad_(False)
-
-
 def _built(
     archive: Path, model: str, stage: str, arrays: dict[str, np.ndarray], tower: Path
 ) -> tuple[Backbone, dict[str, dict[str, Tensor]]]:
@@ -198,8 +184,8 @@ def _built(
         recipe = dataclasses.replace(NETWORKS[network], licence=entry.licence, trained_on=like.trained_on)
         with torch.device("meta"):  # sizes without values
             net: Any = backbones.of_library("timm", model, recipe.model, recipe, None, False).net
-        for shapes in layout.layouts(net, stage):
-            named, wrong = layout.assign(arrays, shapes)
+        for shapes in catalogue.layouts(net, stage):
+            named, wrong = catalogue.assign(arrays, shapes)
             if not wrong:
                 named = {name: np.asarray(array, np.float32) for name, array in named.items()}
                 _write_tower(named, net.pos_embed.shape[1], tower)
@@ -211,7 +197,7 @@ def _built(
 
 def _write_tower(named: dict[str, np.ndarray], tokens: int, path: Path) -> None:
     """Save the image tower under big_vision's names, as timm's loader reads them."""
-    arrays = {name.removeprefix(layout.TOWER): array for name, array in named.items() if name.startswith(layout.TOWER)}
+    arrays = {name.removeprefix(catalogue.TOWER): array for name, array in named.items() if name.startswith(catalogue.TOWER)}
     # A class token without a position of its own is one whose position is zero.
     lacking = tokens - arrays["pos_embedding"].shape[1]
     arrays["pos_embedding"] = np.pad(arrays["pos_embedding"], ((0, 0), (lacking, 0), (0, 0)))
@@ -224,9 +210,9 @@ def _heads(named: dict[str, np.ndarray]) -> dict[str, dict[str, Tensor]]:
     def linear(place: str) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(named[f"{place}/kernel"].T.copy()), torch.from_numpy(named[f"{place}/bias"])
 
-    norm = [torch.from_numpy(named[f"{layout.CLASSIFIER}/norm/{part}"]) for part in ("scale", "bias")]
+    norm = [torch.from_numpy(named[f"{catalogue.CLASSIFIER}/norm/{part}"]) for part in ("scale", "bias")]
     names = ("0.weight", "0.bias", "1.weight", "1.bias")
-    heads = {export.CLASSIFIER: dict(zip(names, (*norm, *linear(f"{layout.CLASSIFIER}/dense")), strict=True))}
-    if f"{layout.TRIPLET_HEAD}/kernel" in named:
-        heads[export.HEAD] = dict(zip(("weight", "bias"), linear(layout.TRIPLET_HEAD), strict=True))
+    heads = {export.CLASSIFIER: dict(zip(names, (*norm, *linear(f"{catalogue.CLASSIFIER}/dense")), strict=True))}
+    if f"{catalogue.TRIPLET_HEAD}/kernel" in named:
+        heads[export.HEAD] = dict(zip(("weight", "bias"), linear(catalogue.TRIPLET_HEAD), strict=True))
     return heads
