@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,59 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def check_file(path: Path | None, *read: Path) -> None:
+    """Refuse a file that could not be written, before anything is computed; nothing is left behind.
+
+    Args:
+        path: of the file; nothing is asked where there is none.
+        read: files that the same command reads, which must not be written over.
+
+    Raises:
+        HumalignError: it is a folder, a device or one of the files that are read; it is protected, or its folder is.
+    """
+    if path is None:
+        return
+    try:
+        if path.is_dir():
+            raise HumalignError(f"{path} is a folder: name a file, such as {path / 'scores.csv'}")
+        if path.exists() and not path.is_file():
+            raise HumalignError(f"{path} is a device or a pipe: name a file")
+        if any(path.exists() and each.exists() and path.samefile(each) for each in read):
+            raise HumalignError(f"{path} is read and would be written over: name another file")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        _check_place(path, f".{path.stem}.part{path.suffix}")
+    except OSError as error:
+        raise write_error(path, error, "name another place") from None
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that could not be made or written to, before anything is computed; nothing is left behind.
+
+    Raises:
+        HumalignError: it is a file or a link to nothing, or what it lies in may not be written to or is full.
+    """
+    try:
+        if os.path.lexists(path) and not path.is_dir():
+            what = "a file" if path.exists() else "a link to nothing"
+            raise HumalignError(f"{path} is {what}: name a folder that is new or empty")
+        _check_place(path, f".{path.name}.part")
+    except OSError as error:
+        raise write_error(path, error, "name another place") from None
+
+
+def _check_place(path: Path, part: str) -> None:
+    """Write an empty file where ``path`` would come to lie, and take it away."""
+    above = next(each for each in path.absolute().parents if os.path.lexists(each))
+    if not above.is_dir():
+        what = "a file" if above.exists() else "a link to nothing"
+        raise HumalignError(f"cannot write {path}: {above} is {what} where a folder should be; name another place")
+    with tempfile.TemporaryDirectory(dir=above, prefix=".tried.") as tried:
+        (Path(tried) / part).touch()
+        if shutil.disk_usage(above).free < NO_ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def write_dataset(path: Path, dataset: Any) -> None:
     """Write an ``xarray.Dataset`` as netCDF, made in memory first: HDF5 brings the process down where the disk fills up below it."""
     whole = dataset.to_netcdf(engine="h5netcdf")
@@ -86,12 +140,12 @@ def _full(folder: Path, error: Exception) -> bool:
     return "No space left" in str(error) or shutil.disk_usage(folder).free < NO_ROOM
 
 
-def write_error(path: Path, error: OSError) -> HumalignError:
+def write_error(path: Path, error: OSError, other: str = "choose another folder with --build") -> HumalignError:
     """Return the one line for a file that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and path.parent.is_dir() and _full(path.parent, error)):
         return HumalignError(f"no space left for {path}: free some, then run the same command again; finished steps are kept")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return HumalignError(f"no permission to write {path}: choose another folder with --build, or change its owner")
+        return HumalignError(f"no permission to write {path}: {other}, or change its owner")
     return HumalignError(f"cannot write {path}: {' '.join(str(error.strerror or error).split())}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from humalign import profiles
-from humalign.artefacts import write_error
+from humalign.artefacts import check_file, check_folder, replacing, write_error
 from humalign.chain.processes import Stopped, stoppable
 from humalign.errors import HumalignError, listed, nearest
 from humalign.options import LAST, parser
@@ -193,20 +193,20 @@ def _audit(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> None:
     from humalign.chain import encoders
 
+    check_file(options.out, options.file)
     _show(encoders.score(options.file, options.name), ["task"], options.out)
 
 
 def _few_shot(options: argparse.Namespace) -> None:
     from humalign.chain import named_sets
 
+    check_file(options.out, Path(options.set))
     found = named_sets.score(options.set, options.models, options.shots, options.draws, options.images, options.seed)
     _show(found, ["model", "task"], options.out)
 
 
 def _show(table: Any, first: list[str], out: Path | None) -> None:
     """Print a table of scores, and write it where a file is named."""
-    from humalign.artefacts import replacing
-
     print(table[[*first, "split", "metric", "value", "low", "high", "n"]].to_string(index=False))
     if out:
         with replacing(out) as part:
@@ -216,6 +216,7 @@ def _show(table: Any, first: list[str], out: Path | None) -> None:
 def _export(options: argparse.Namespace) -> None:
     from humalign.chain import checked, exporting, pipeline
 
+    check_folder(options.folder)
     profile = profiles.load(options.profile)
     run = pipeline.Run(profile, checked.build_folder(options.build, profile))
     print(exporting.take_away(run, options.folder, options.student, options.stage, options.part, options.share))
@@ -224,6 +225,7 @@ def _export(options: argparse.Namespace) -> None:
 def _convert(options: argparse.Namespace) -> int:
     from humalign.models import released
 
+    check_folder(options.folder)
     print(released.convert(options.archive, options.folder, options.name))
     if not options.compare:
         return 0

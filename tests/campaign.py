@@ -1,6 +1,6 @@
 """Kill runs, damage what they left, change the number of cores: the same scores, or one line. Half an hour; no part of `make test`.
 
-    python tests/campaign.py [--kills 20] [--damaged 40] [--seed 0] [--folder FOLDER]
+    python tests/campaign.py [--kills 20] [--damaged 40] [--at-once 4] [--seed 0] [--folder FOLDER]
 
 The run is that of `tests/chain/test_chain.py`: the whole chain on 90 concepts. It ends with status 1 where anything differs.
 """
@@ -119,27 +119,44 @@ def kills(count: int, whole: Path, folder: Path, chance: random.Random) -> list[
     return faults
 
 
-def damages(count: int, whole: Path, folder: Path, chance: random.Random) -> list[str]:
-    """Damage one artefact after the other: its bytes, its end, or all of it; a run must make it again, or say one line and lose nothing."""
+def damages(count: int, whole: Path, folder: Path, chance: random.Random, at_once: int) -> list[str]:
+    """Damage artefacts: a byte of them, their end, or all; a run must make each again, or say one line and lose nothing.
+
+    Args:
+        at_once: artefacts that are damaged before a run; where it goes wrong, each of them is tried alone.
+    """
     faults, build = [], folder / "damaged"
-    shutil.rmtree(build, ignore_errors=True)
-    shutil.copytree(whole, build)
-    for number, path in enumerate(chance.sample(artefacts(build), count), 1):
-        sound = path.read_bytes() or b"\0"
-        place = chance.randrange(len(sound))
-        how, content = chance.choice([
-            ("a byte", sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :]),
-            ("cut short", sound[: len(sound) // 2]),
-            ("empty", b""),
-        ])
-        path.write_bytes(content)
+
+    def anew() -> None:
+        shutil.rmtree(build, ignore_errors=True)
+        shutil.copytree(whole, build)
+
+    anew()
+    chosen = [path.relative_to(build) for path in chance.sample(artefacts(build), count)]
+    groups = [chosen[first : first + at_once] for first in range(0, count, at_once)]
+    while groups:
+        group = groups.pop(0)
+        done = {str(name): _damaged(build / name, chance) for name in group}
         wrong = finish(build) or differs(build, whole)
-        print(f"damage {number}: {path.relative_to(build)}, {how}: {wrong or 'as before'}", flush=True)
-        faults += [f"{path.relative_to(build)}, {how}: {wrong}"] if wrong else []
+        print(*(f"damaged: {name}, {how}" for name, how in done.items()), sep="\n")
+        print(f"then: {wrong or 'as before'}; {sum(map(len, groups))} are left", flush=True)
         if wrong:
-            shutil.rmtree(build)
-            shutil.copytree(whole, build)
+            anew()
+            groups = [*([name] for name in group), *groups] if len(group) > 1 else groups
+            faults += [f"{done}: {wrong}"]
     return faults
+
+
+def _damaged(path: Path, chance: random.Random) -> str:
+    sound = path.read_bytes() or b"\0"
+    place = chance.randrange(len(sound))
+    how, content = chance.choice([
+        ("a byte", sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :]),
+        ("cut short", sound[: len(sound) // 2]),
+        ("empty", b""),
+    ])
+    path.write_bytes(content)
+    return how
 
 
 def main() -> int:
@@ -147,6 +164,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--damaged", type=int, default=40)
+    parser.add_argument("--at-once", type=int, default=4, help="artefacts that are damaged before a run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=None, help="kept afterwards; else a temporary one")
     given = parser.parse_args()
@@ -154,7 +172,7 @@ def main() -> int:
     wrong = finish(folder / "whole")
     print(f"a whole run: {wrong or 'done'}", flush=True)
     faults = [wrong] if wrong else kills(given.kills, folder / "whole", folder, chance)
-    faults += damages(given.damaged, folder / "whole", folder, chance)
+    faults += damages(given.damaged, folder / "whole", folder, chance, given.at_once)
     for cores in (1, 2):
         wrong = on_cores(folder / f"cores{cores}", cores) or differs(folder / f"cores{cores}", folder / "whole")
         print(f"{cores} core(s): {wrong or 'the same'}", flush=True)

@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from humalign import profiles
-from humalign.artefacts import replacing
+from humalign.artefacts import check_file, check_folder, replacing
 from humalign.chain import checked, exporting, own, pipeline, steps
 from humalign.chain.scoring import own as own_scores
 from humalign.chain.scoring.rows import OF_STUDENTS, OF_TEACHERS
@@ -73,8 +73,12 @@ def _classes(pictures: ImageSet) -> bool:
 
 def align(options: argparse.Namespace) -> None:
     """Check everything, run the chain, print the table, and leave the aligned model."""
-    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
+    check_folder(options.out)
+    if options.out.is_dir() and any(options.out.iterdir()):
         raise HumalignError(f"{options.out} is not empty: name a new folder for the model")
+    if options.write_profile and options.write_profile.suffix not in profiles.ENDINGS:
+        raise HumalignError(f"--write-profile {options.write_profile}: name a .yaml file")
+    check_file(options.write_profile, options.answers)
     for name in (options.teacher, options.student):
         backbones.build(name)  # an unknown one, or one without weights, is known before anything else is done
     written = settings(options)
@@ -90,8 +94,6 @@ def align(options: argparse.Namespace) -> None:
 
 
 def _write(path: Path, written: dict[str, Any]) -> None:
-    if path.suffix not in profiles.ENDINGS:
-        raise HumalignError(f"--write-profile {path}: name a .yaml file")
     with replacing(path) as part:
         head = f"# Written by humalign align; run it with: humalign run scores --profile {path}\n"
         part.write_text(head + yaml.safe_dump(written, sort_keys=False))

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from humalign.artefacts import check_folder
 from humalign.errors import HumalignError
 
 DESCRIPTION = (
@@ -72,6 +73,12 @@ def run(options: argparse.Namespace) -> int:
         raise HumalignError(f"{what}: `humalign collect FOLDER PAGE`")
     if options.page or options.out:
         raise HumalignError("--page and --out belong to --read: name the files of answers, or leave them out")
+    check_folder(options.target)
+    if options.target.resolve().is_relative_to(options.folder.resolve()):
+        raise HumalignError(
+            f"{options.target} lies in {options.folder}: name a place beside it, or the pictures of the page would"
+            " count as pictures of the folder"
+        )
     from humalign.collect import page
     from humalign.collect.study import MAIN
     from humalign.data.readers_levels import CLASSES
@@ -94,6 +101,8 @@ def _read(options: argparse.Namespace) -> int:
     from humalign.collect import pooling, reading
     from humalign.collect.study import Study
 
+    if options.out:
+        pooling.check_out(options.out, options.read)
     study = Study.read(options.page) if options.page else reading.find_page(options.read)
     people, faults = [], []
     for path in options.read:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
-from humalign.artefacts import replacing
+from humalign.artefacts import check_file, replacing
 from humalign.collect.reading import Person
 from humalign.collect.study import MAIN, REPEAT, Study
 from humalign.data.judgments import Choices
@@ -130,6 +130,18 @@ def doubled(people: Sequence[Person]) -> list[str]:
     return faults
 
 
+def check_out(out: Path, read: Sequence[Path] = ()) -> None:
+    """Refuse a file of answers that `write` could not write, or that is one of those that are read.
+
+    Raises:
+        HumalignError: another ending than ``.csv``, ``.npz`` or ``.txt``; or see `artefacts.check_file`.
+    """
+    if out.suffix not in (".csv", ".npz", ".txt"):
+        raise HumalignError(f"{out}: answers are written as .csv, .npz or .txt: choose one of these endings")
+    for path in (out, out.with_suffix(".names.txt")):
+        check_file(path, *read)
+
+
 def write(collected: Collected, out: Path) -> Path:
     """Write answers for a fit, and the list of pictures to which they refer beside them.
 
@@ -144,6 +156,7 @@ def write(collected: Collected, out: Path) -> Path:
     Raises:
         HumalignError: another ending.
     """
+    check_out(out)
     answers = collected.level_answers()
     names, triplets, odd = np.array(collected.names), answers.triplets, answers.odd
     if out.suffix == ".csv":
@@ -169,12 +182,10 @@ def write(collected: Collected, out: Path) -> Path:
                 level=answers.level,
                 seconds=answers.seconds,
             )
-    elif out.suffix == ".txt":
+    else:
         last = np.arange(3) != odd[:, None]
         with replacing(out) as part:
             np.savetxt(part, np.column_stack([triplets[last].reshape(-1, 2), triplets[~last]]), fmt="%d")
-    else:
-        raise HumalignError(f"{out}: answers are written as .csv, .npz or .txt: choose one of these endings")
     listed = out.with_suffix(".names.txt")
     with replacing(listed) as part:
         part.write_text("".join(f"{name}\n" for name in collected.names), "utf-8")

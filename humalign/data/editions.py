@@ -14,6 +14,7 @@ from pathlib import Path
 from humalign.data import (
     datafiles,
     labelled_sets,
+    listing,
     named,
     object_order,
     readers,
@@ -87,7 +88,7 @@ def _read(name: str, path: Path, digest: str, folder: Path) -> Edition:
     entry = _entry(registry.source(name), path)
     unit, count = COUNTS.get(name, ("", lambda path: 0))
     held = count(path)
-    files = registry.files_of(path) if path.is_dir() else [path]
+    files = listing.everything(path) if path.is_dir() else [path]
     place = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else entry.path
     size = sum(file.stat().st_size for file in files)
     return Edition(entry, place, size, digest, held, unit, _edition(entry, path, digest, held, bool(unit)))

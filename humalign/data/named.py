@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +93,9 @@ def identity(name: str) -> Any:
         return sha256(path)
     if library == "torchvision" or (library == "hf" and hub_sets.cached(path)):
         return name, len(pictures(name))
-    found = [(path_of.stat(), "/".join(parts)) for parts, path_of in _files(path)]
-    return hashlib.sha256(
-        "".join(f"{at.st_size} {at.st_mtime_ns} {of}\n" for at, of in found).encode()
-    ).hexdigest()
-
-
-def _files(folder: Path) -> Iterator[tuple[listing.Parts, Path]]:
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(map(listing.hidden, parts)):
-            yield parts, path
+    found = [(file.stat(), file.relative_to(path).as_posix()) for file in listing.everything(path)]
+    lines = (f"{at.st_size} {at.st_mtime_ns} {of}\n" for at, of in found)
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def file_name(name: str) -> str:

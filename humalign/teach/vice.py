@@ -11,8 +11,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,17 +22,11 @@ from humalign.artefacts import fingerprint
 from humalign.data.judgments import Choices, Triplets, check_triplets, number
 from humalign.errors import HumalignError, expect, real
 from humalign.models import checkpoints
+from humalign.teach import pruning
 from humalign.teach.objectives import cross_entropy, named, pair_similarities
+from humalign.teach.pruning import SURE, SURE_OBJECTS
 
-# A dimension stays where so many objects are surely above zero on it: the published value, which is for 1,854 objects.
-SURE_OBJECTS = 5
-# In a small set a dimension of few objects is a larger part: so many objects in all ask for one sure object.
-OBJECTS_EACH = 40
-# Surely above zero: the posterior puts 95 % there.
-SURE = 1.645
-# By how much more, in nats an answer, the answers may cost without the dimensions that are dropped by default.
-NEGLIGIBLE = 0.005
-# Answers on which that is measured, at most.
+# Answers on which their cost is measured, at most.
 SAMPLE = 100_000
 # Answers that VICE needs for each object, as a rule of thumb: what its prior costs is shared among them.
 ANSWERS_EACH = 50
@@ -145,9 +137,9 @@ def fit(
         checkpoint_every: steps between checkpoints.
 
     Warns:
-        UserWarning: every dimension of the start is in use, so that a group of objects may have found none left; or a dimension was
-            dropped on which two objects or more are surely above zero: triplets of them are predicted as if nothing was known. Where
-            ``sure_objects`` is given, the second is said only if the answers cost ``NEGLIGIBLE`` more.
+        UserWarning: objects that people keep together have no dimension, as others took them all; every dimension of the start is in
+            use; or a dimension was dropped on which two objects or more are surely above zero: triplets of them are predicted as if
+            nothing was known. Where ``sure_objects`` is given, the last is said only if the answers cost ``NEGLIGIBLE`` more.
 
     Raises:
         HumalignError: a setting out of its range; a fit that diverged; no dimension is left; a checkpoint of another fit, which is kept.
@@ -181,7 +173,7 @@ def fit(
     whole = ViceEmbedding(mean.detach().cpu(), log_std.detach().exp().cpu())
     if not (torch.isfinite(whole.mean).all() and torch.isfinite(whole.std).all()):
         raise HumalignError(f"VICE diverged at learning_rate = {learning_rate}: lower it")
-    found = _pruned(whole, choices, sure_objects)
+    found = pruning.pruned(whole, choices, sure_objects, learning_rate)
     if not found.mean.shape[1]:
         raise HumalignError(
             f"VICE found no dimension that the {answers:,.0f} answers need, in {steps:,} steps: are they about these {objects:,} objects, "
@@ -189,34 +181,6 @@ def fit(
             "fewer answers, fit the teacher to them directly: AffineTeacher().fit(features, choices)"
         )
     return found
-
-
-def _pruned(whole: ViceEmbedding, choices: Choices, sure_objects: int | None) -> ViceEmbedding:
-    """Drop the dimensions that the answers do not need, and warn where some objects lose by it."""
-    cost = whole.surprise(choices) + NEGLIGIBLE
-    for least in _candidates(len(whole.mean)) if sure_objects is None else (sure_objects,):
-        found = whole.pruned(least)
-        dear = found.surprise(choices) > cost
-        if not dear:
-            break
-    if whole.sure.all():
-        warnings.warn(
-            f"VICE uses all {len(whole.sure)} dimensions that it started from, and some objects may have found none left: raise `dim`",
-            stacklevel=3,
-        )
-    lost = [sure for sure in found.dropped.tolist() if sure >= 2]
-    if lost and (dear or sure_objects is None):
-        warnings.warn(
-            f"VICE dropped {len(lost)} dimensions of few objects (surely above zero on {min(lost)} to {max(lost)}, fewer than {least}): "
-            "triplets of those objects are predicted as if nothing was known; `sure_objects=2` keeps them",
-            stacklevel=3,
-        )
-    return found
-
-
-def _candidates(objects: int) -> Iterator[int]:
-    """Yield how many sure objects a dimension may be asked for, the most first."""
-    yield from range(min(SURE_OBJECTS, max(2, objects // OBJECTS_EACH)), 1, -1)
 
 
 def negative_bound(

@@ -1,8 +1,11 @@
 """What a folder of data holds is what readers read of it: linked folders count too, and a change below one makes steps stale."""
 
-import pytest
+import os
 
-from humalign.data import listing, registry
+import pytest
+from PIL import Image
+
+from humalign.data import editions, listing, registry
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def test_linked_folders_are_listed_once_and_loops_are_left(linked):
     assert found == ["other/deep/b.txt", "own/a.txt"]
 
 
-@pytest.mark.parametrize("of", [registry.contents_of, lambda path: registry.identity(f"folder:{path}")])
+@pytest.mark.parametrize("of", [registry.digest_of, lambda path: registry.identity(f"folder:{path}")])
 def test_a_change_below_a_link_is_a_change(linked, of):
     before = of(linked)
     (linked.parent / "elsewhere" / "deep" / "b.txt").write_text("changed")
@@ -38,4 +41,24 @@ def test_a_change_below_a_link_is_a_change(linked, of):
 def test_a_folder_without_links_has_the_digest_that_sha256sum_gives(linked):
     (linked / "other").unlink()
     (linked / "own" / "up").unlink()
-    assert registry.contents_of(linked) == registry.digest_of(linked)
+    assert registry.digest_of(linked) == registry.digest_of(linked)
+
+
+def test_a_linked_picture_that_is_replaced_is_another_edition(tmp_path):
+    for folder, colour in (("pets/cats", "red"), ("dogs", "blue")):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.new("RGB", (8, 8), colour).save(tmp_path / folder / "1.png")
+    (tmp_path / "pets" / "dogs").symlink_to(tmp_path / "dogs")
+    name = f"folder:{tmp_path / 'pets'}"
+    before = editions.of(name)
+    assert (before.count, before.unit) == (2, "pictures")
+    Image.new("RGB", (8, 8), "green").save(tmp_path / "dogs" / "1.png")
+    after = editions.of(name)
+    assert (after.count, after.sha256 == before.sha256) == (2, False)
+
+
+@pytest.mark.parametrize("of", [registry.digest_of, lambda path: registry.identity(f"folder:{path}")])
+def test_a_file_name_that_is_not_utf_8_is_hashed(tmp_path, of):
+    before = of(tmp_path)
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_text("")
+    assert of(tmp_path) != before

@@ -15,7 +15,7 @@ from humalign.chain import judged, observe, pipeline
 from humalign.data.judgments import Choices, random_triplets
 from humalign.errors import HumalignError
 from humalign.evaluation.people import pair_values
-from humalign.teach import vice
+from humalign.teach import pruning, vice
 
 OBJECTS = 24
 SETTINGS = {"dim": 6, "steps": 60, "batch": 256, "learning_rate": 0.1, "seed": 5, "checkpoint_every": 20}
@@ -192,13 +192,34 @@ def test_which_dimensions_are_dropped_is_a_parameter_and_what_was_is_said():
     asked = np.array([[36, 37, other] for other in range(36)])
     assert strict.predict(asked)[:, 0].mean() < 0.5 < 0.9 < kept.predict(asked)[:, 0].mean()
     # Among many objects the published number of sure objects stays, and is not asked for more strictly.
-    assert [list(vice._candidates(objects)) for objects in (1854, 200, 40)] == [[5, 4, 3, 2], [5, 4, 3, 2], [2]]
+    assert [list(pruning.candidates(objects)) for objects in (1854, 200, 40)] == [[5, 4, 3, 2], [5, 4, 3, 2], [2]]
 
 
 def test_a_set_that_uses_every_dimension_is_warned_of():
-    _, choices = grouped((12, 12, 12, 4), 20_000, 1)
-    with pytest.warns(UserWarning, match="VICE uses all 3 dimensions that it started from.* raise `dim`"):
-        vice.fit(choices, 40, dim=3, steps=600, batch=1024, seed=0)
+    _, choices = grouped((12, 12, 12, 4), 20_000, 0)
+    with pytest.warns(UserWarning, match="VICE uses all 6 dimensions that it started from.* raise `dim` from 6 to 12$"):
+        vice.fit(choices, 40, dim=6, steps=600, batch=512, seed=0, learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "dim", "lost"), [((36, 4), 30, 4), ((30, 5, 5), 12, 10), ((12, 12, 12, 4), 3, 4), ((4,) * 10, 8, 8)], ids=str
+)
+def test_a_group_for_which_others_left_no_dimension_is_said_and_the_mend_helps(sizes, dim, lost):
+    """A large group may take every dimension, even of those that are dropped for want of sure objects."""
+    group, choices = grouped(sizes, 20_000, 0)
+
+    def least(dim, rate):
+        found = vice.fit(choices, len(group), dim=dim, steps=600, batch=512, seed=0, learning_rate=rate)
+        pairs = [np.flatnonzero(group == number)[:2] for number in range(len(sizes))]
+        asked = [np.array([[*pair, other] for other in np.flatnonzero(group != number)]) for number, pair in enumerate(pairs)]
+        return min(found.predict(each)[:, 0].mean() for each in asked)
+
+    mend = f"VICE found no dimension for {lost} of {len(group)} .*raise `learning_rate` from 0.02 to 0.1 and `dim` from {dim} to {2 * dim}$"
+    with pytest.warns(UserWarning, match=mend):
+        assert least(dim, 0.02) < 0.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert least(2 * dim, 0.1) > 0.9
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ import yaml
 
 from humalign.artefacts import sha256
 from humalign.data.listing import everything as everything_below
-from humalign.data.listing import hidden
 from humalign.data.registry.entries import DATA, IMAGENET, NAMED, File, Source, data_folder, is_named
 from humalign.errors import HumalignError, nearest
 
@@ -145,31 +144,17 @@ LOCATE: dict[str, Callable[[Source], Path]] = {
 # ---- checksums -----------------------------------------------------------------------------------------------------------------------
 
 
-def files_of(path: Path) -> list[Path]:
-    """Return the files below a folder by path, without hidden ones and those that systems leave beside the data."""
-    below = sorted(file for file in path.rglob("*") if file.is_file())
-    return [file for file in below if not any(map(hidden, file.relative_to(path).parts))]
-
-
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file; of a folder, that of the list which ``sha256sum`` makes of the files below it (`files_of`).
+    """Return the SHA-256 of a file; of a folder, that of the list which ``sha256sum`` makes of the files below it.
 
-    A file is read again only when its size or its time has changed.
+    Links to folders are followed, and hidden files are left out. A file is read again only when its size or its time
+    has changed.
     """
     if path.is_dir():
-        return _digest_of_all(path, files_of(path))
+        lines = (f"{digest_of(file)}  {file.relative_to(path).as_posix()}\n" for file in everything_below(path))
+        return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
-
-
-def contents_of(path: Path) -> str:
-    """Return the digest of a file or folder, of a folder with linked ones below it that of what these hold too."""
-    return _digest_of_all(path, everything_below(path)) if path.is_dir() else digest_of(path)
-
-
-def _digest_of_all(folder: Path, every: list[Path]) -> str:
-    listed = "".join(f"{digest_of(file)}  {file.relative_to(folder).as_posix()}\n" for file in every)
-    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 @functools.cache
@@ -190,12 +175,10 @@ def identity(name: str) -> Any:
         if entry.kind == "named":
             from humalign.data import named
 
-            found = named.identity(name)
-            # Its sizes and times leave out what lies below a link.
-            return [found, contents_of(path)] if path.is_dir() and everything_below(path) != files_of(path) else found
+            return named.identity(name)
     except HumalignError:
         return None
-    return entry.path if entry.kind == "imagenet" else contents_of(path)
+    return entry.path if entry.kind == "imagenet" else digest_of(path)
 
 
 def pins() -> dict[str, str]:
