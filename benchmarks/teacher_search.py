@@ -38,7 +38,7 @@ from humalign.chain.scoring.rows import of_fold, weights
 from humalign.data import object_order, readers, registry
 from humalign.data.judgments import ByObject, agreement, cosine_similarities
 from humalign.errors import HumalignError, nearest
-from humalign.evaluation import people
+from humalign.evaluation import left_out, people
 from humalign.evaluation.scores import Estimate, mean_of_folds
 from humalign.teach.splits import ObjectFolds
 from humalign.teach.teacher import regressed
@@ -161,7 +161,7 @@ def photographs(recipe: dict[str, Any], run: Run) -> dict[str, dict[str, Estimat
             return regressed(far[kept], published[kept])
 
         drawn = weights(run.profile, len(far))
-        right = people.leave_three_out(far, answers, fit, recipe["groups"], drawn, run.profile.seed)
+        right = left_out.leave_three_out(far, answers, fit, recipe["groups"], drawn, run.profile.seed)
         found[model] = {"accuracy-dot": right["teacher-dot"], "accuracy": right["teacher"]}
     return found
 

@@ -238,10 +238,12 @@ def _sums(run: Run, names: Sequence[str]) -> dict[str, str | None]:
 
 def _drop_altered(stamp: Path, run: Run) -> None:
     """Remove what is no longer as it was written, so that a step which keeps finished parts does not keep these."""
-    with contextlib.suppress(KeyError, TypeError, AttributeError):  # a stamp that is none
-        for name, wanted in _read(stamp)["files"].items():
-            if run.path(name).is_file() and checksum(run.path(name)) != wanted:
-                run.path(name).unlink()
+    altered: list[Path] = []
+    with contextlib.suppress(OSError, KeyError, TypeError, AttributeError):  # a stamp that is none
+        files = {run.path(name): wanted for name, wanted in _read(stamp)["files"].items()}
+        altered = [path for path, wanted in files.items() if path.is_file() and checksum(path) != wanted]
+    for path in altered:
+        path.unlink()
 
 
 def _tell(steps: Mapping[str, Step], name: str, run: Run) -> None:

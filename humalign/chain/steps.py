@@ -213,7 +213,7 @@ STEPS: dict[str, Step] = {
         tables=lambda profile: {
             **_sets(profile),
             **_learners(profile),
-            ("humalign.chain.evaluate", "EVALUATIONS"): profile.evaluation.names,
+            ("humalign.chain.steps", "EVALUATIONS"): profile.evaluation.names,
         },
         sources=lambda profile: [*_said(profile), *sets.scored(profile)],
     ),

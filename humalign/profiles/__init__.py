@@ -157,7 +157,7 @@ def _build(kind: Any, given: Any, where: str, place: str) -> Any:
     for key in given:
         if key not in wanted:
             known = set(wanted) - ({"name", "source"} if kind is Profile else set())
-            raise HumalignError(f"{where}: unknown key {f'{prefix}{key}'!r}: {nearest(key, known)}")
+            raise HumalignError(f"{where}: unknown key {f'{prefix}{key}'!r}: {nearest(str(key), known)}")
     fields = {field.name: field for field in dataclasses.fields(kind)}
     missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in given]
     if missing:
