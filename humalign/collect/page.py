@@ -80,10 +80,7 @@ class Settings:
 
 
 def write(folder: str | Path, page: str | Path, settings: Settings | None = None) -> Study:
-    """Write a page that asks about the pictures of a folder.
-
-    Returns:
-        What the page holds.
+    """Write a page that asks about the pictures of a folder, and return what it holds.
 
     Raises:
         HumalignError: pictures that cannot be used, too few of them, a setting out of its range, or a folder
@@ -134,7 +131,6 @@ def compared(
         choices: by name of who chose: for each triplet the place of the odd one out (0 to 2), or the share of
             people who chose each of the three. All others are compared with the first, usually people.
         page: a new or empty folder.
-        size: pixels of the longer side of a picture.
 
     Raises:
         HumalignError: triplets or choices that cannot be, or a folder that is not new or empty.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int64
 
 from humalign.artefacts import replacing
 from humalign.collect.reading import Person
@@ -70,9 +69,7 @@ class Collected:
         return LevelAnswers(self.names, people, triplets, person, level, odd, seconds)
 
     @staticmethod
-    def _arrays(
-        rows: pd.DataFrame,
-    ) -> tuple[Int64[np.ndarray, "n 3"], Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    def _arrays(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         triplets = rows[list(SHOWN)].to_numpy(dtype=np.int64)
         return triplets, rows["odd"].to_numpy(dtype=np.int64), rows["person"].to_numpy(dtype=np.int64)
 
@@ -81,8 +78,6 @@ def pool(people: Sequence[Person], study: Study, misses: int = MISSES, caught: f
     """Pool the files of several participants, without those who missed too much.
 
     Args:
-        people: from `read`.
-        study: of all of them.
         misses: of one person, at most.
         caught: share of the catch trials of one person that are right, at least.
 
@@ -131,15 +126,11 @@ def doubled(people: Sequence[Person]) -> list[str]:
 
 
 def write(collected: Collected, out: Path) -> Path:
-    """Write answers for a fit, and the list of pictures to which they refer beside them.
+    """Write answers for a fit, and return the list of pictures to which they refer, beside them.
 
     Args:
-        collected: the answers.
         out: ``.csv``, as `readers_own.table` reads it; ``.npz`` of arrays for `Choices`; or ``.txt``, three
             numbers a line, the odd one last.
-
-    Returns:
-        The list of pictures.
 
     Raises:
         HumalignError: another ending.
@@ -157,18 +148,11 @@ def write(collected: Collected, out: Path) -> Path:
             table.to_csv(part, index=False, lineterminator="\n", float_format="%.0f")
     elif out.suffix == ".npz":
         choices = collected.choices()
+        arrays = {"triplets": choices.triplets, "counts": choices.counts, "odd": odd, "names": names}
+        arrays |= {"person": answers.person, "people": np.array(answers.people)}
+        arrays |= {"level": answers.level, "seconds": answers.seconds}
         with replacing(out) as part:
-            np.savez_compressed(
-                part,
-                triplets=choices.triplets,
-                counts=choices.counts,
-                odd=odd,
-                names=names,
-                person=answers.person,
-                people=np.array(answers.people),
-                level=answers.level,
-                seconds=answers.seconds,
-            )
+            np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
     elif out.suffix == ".txt":
         last = np.arange(3) != odd[:, None]
         with replacing(out) as part:

@@ -31,7 +31,6 @@ class HubImages:
 
     Args:
         name: in messages.
-        rows: a ``datasets.Dataset``.
         labelled: whether the classes are needed; without them pictures are named by their places.
 
     Raises:

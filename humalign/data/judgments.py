@@ -54,12 +54,9 @@ def whole(values: Any, what: str) -> Int[np.ndarray, "*shape"]:
 
 
 def number(name: str, value: Any, least: int = 1) -> int:
-    """Return a setting as a whole number.
-
-    Raises:
-        HumalignError: it is none, or below ``least``; the setting is named.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or value != value // 1 or value < least:
+    """Return a setting as a whole number, ``least`` or more; any other is refused by its name."""
+    sound = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not sound or value != value // 1 or value < least:
         raise HumalignError(f"{name} = {value!r}: expected a whole number, {least} or more")
     return int(value)
 

@@ -69,7 +69,6 @@ def spread(images: ImageSet, most: int, seed: int) -> Subset:
 
     Args:
         images: labelled by ``class``.
-        most: pictures to keep.
         seed: of which pictures of a class are kept.
     """
     shuffled = np.random.default_rng(seed).permutation(len(images))

@@ -124,9 +124,7 @@ def check_embedding(
     moved objects.
 
     Args:
-        path: of the file, for the message.
         rows: as read, in the order of ``unique_id.txt`` if the file was in the expected order.
-        answers: each of which counts once.
         expected: the order in which the file was read.
         mend: what to do about a file in another order.
         cosine: compare by cosine, as features are; else by dot product, as people's dimensions are.
@@ -154,11 +152,8 @@ def check_answers(
     """Check that a file of answers refers to the objects in the order in which it was read.
 
     Args:
-        path: of the file of answers.
         rows: people's dimensions of the objects, checked before, in the order of ``unique_id.txt``.
         answers: as read, converted from the expected order.
-        expected: the order in which the file was read.
-        mend: what to do about a file in another order.
 
     Raises:
         HumalignError: another order fits clearly better.

@@ -41,7 +41,7 @@ class PixelStore:
         names: of the pictures that are expected, in their order; without them any.
 
     Raises:
-        HumalignError: no store, an unfinished one, a file of another size than when written, or other names.
+        HumalignError: no store, an unfinished one, one of another size than when written, or other names.
     """
 
     def __init__(self, folder: str | Path, names: Names | None = None) -> None:

@@ -101,7 +101,6 @@ class DenseTriplets:
     Attributes:
         embeddings: the teacher's, of every image; labels are their dot products.
         batch_images: images a step, drawn without replacement until an epoch has no full batch left.
-        seed: of the images.
     """
 
     embeddings: Float[np.ndarray, "images dim"]

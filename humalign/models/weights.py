@@ -37,8 +37,7 @@ def find(names: Iterable[str]) -> Path | None:
     """Return a model's file in the folder that HUMALIGN_WEIGHTS names, or None where there is none.
 
     Args:
-        names: what the file may be called without its suffix; a folder of that name has the layout of the
-        hub.
+        names: what the file may be called without its suffix; a folder of that name is laid out as the hub's.
     """
     if not os.environ.get(FOLDER):
         return None

@@ -27,6 +27,8 @@ BLOCK_VALUES = 2**27
 GATHERED = 512
 # Rows to which a map is applied at a time. Fixed, since a product may round otherwise where it has another number of rows.
 MAPPED_ROWS = 2**13
+# Vectors, the image of each pair, and the image of the first vector.
+Side = tuple[np.ndarray, np.ndarray, int]
 
 
 def mapped(
@@ -122,14 +124,9 @@ def _held(embeddings: np.ndarray, start: int, block: int, workers: int, pool: Ex
 
 
 def _dots(
-    found: np.ndarray,
-    pairs: np.ndarray,
-    left: tuple[np.ndarray, np.ndarray, int],
-    right: tuple[np.ndarray, np.ndarray, int],
-    workers: int,
-    pool: Executor,
+    found: np.ndarray, pairs: np.ndarray, left: Side, right: Side, workers: int, pool: Executor
 ) -> None:
-    """Fill in the dot products of some pairs; a side is vectors, the image of each pair, and the image of its first vector."""
+    """Fill in the dot products of some pairs."""
 
     def run(part: np.ndarray) -> None:
         gathered = np.empty((2, GATHERED, left[0].shape[1]), np.float32)

@@ -92,8 +92,7 @@ def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
         name: of the checkpoint, as ``SigLIP-B-alignet``, where the archive is called otherwise.
 
     Raises:
-        HumalignError: an unknown name, a damaged archive, another layout, or a folder that holds something
-        else.
+        HumalignError: an unknown name, a damaged archive, another layout, or a folder that is not empty.
     """
     model, stage = stage_of(name or archive.name)
     try:
@@ -143,8 +142,7 @@ def compare(folder: Path) -> tuple[str, int, list[str]]:
     """Compare a converted base model with the public weights of the same model: the test of an assumed layout.
 
     Returns:
-        The registered backbone, how many tensors, and those that differ by more than a hundredth of their
-        spread.
+        The registered backbone, how many tensors, and those that differ by over a hundredth of their spread.
 
     Raises:
         HumalignError: the model is no base, there are no public weights of it, or they are not at hand.
