@@ -57,11 +57,7 @@ class Settings:
     words: Path | None = None
 
     def checked(self) -> Settings:
-        """Return the settings with ``each`` filled in.
-
-        Raises:
-            HumalignError: one that is out of its range.
-        """
+        """Return the settings, each in its range, with ``each`` filled in."""
         least = {"triplets": 1, "each": 0, "repeats": 0, "catches": 0, "practice": 0, "size": 64, "seed": 0}
         for name in least:
             number(name, getattr(self, name), least[name])

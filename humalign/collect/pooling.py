@@ -32,9 +32,7 @@ class Collected:
     """The answers of the participants who count.
 
     Attributes:
-        study: what they were asked.
-        people: those who count.
-        left_out: why each other one does not.
+        people, left_out: those who count, and why each other one does not.
         rows: those of all people who count, misses included, with ``person``, their place in ``people``.
     """
 
@@ -213,11 +211,7 @@ def _measures(
 
 
 def pairwise(asked: levels.Asked, people: np.ndarray, triplets: np.ndarray) -> Estimate:
-    """Return how often two answers to a triplet are the same: a mean over triplets (units: person, triplet).
-
-    Raises:
-        HumalignError: no triplet was answered twice.
-    """
+    """Return how often two answers to a triplet are the same: a mean over triplets (units: both)."""
     number = asked.counts.sum(1)[asked.row]
     if not (number > 1).any():
         raise HumalignError("no triplet was answered twice: people's agreement cannot be told")

@@ -175,7 +175,6 @@ def copies(
 
     Args:
         looks: gives a few numbers that say how a picture looks.
-        pictures: how many there are.
     """
     order = itertools.chain.from_iterable(rng.permutation(pictures) for _ in itertools.count())
     found = []

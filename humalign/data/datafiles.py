@@ -133,10 +133,9 @@ def _cells(path: Path, separator: str | None) -> Iterator[tuple[int, list[str]]]
 
 
 def name_list(path: str | Path) -> tuple[str, ...]:
-    """Read a list of names, one a line: a byte order mark, blanks around a name and blank lines at the end are no part of it.
+    """Read a list of names, one a line, without byte order mark, blanks around them and blank lines behind.
 
-    Raises:
-        HumalignError: it is missing or empty, is no UTF-8, or has a blank line between names, which would move the numbers behind it.
+    A blank line between names is refused: it would move the numbers behind it.
     """
     try:
         names = _unpacked(checked(path)).read_text("utf-8-sig").rstrip().splitlines()

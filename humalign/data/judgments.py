@@ -28,21 +28,13 @@ Triplets = Real[np.ndarray, "_ 3"] | Sequence[Sequence[int]]
 
 
 def floats(values: Any, what: str = "features") -> Real[np.ndarray, "*shape"]:
-    """Return numbers in single or double precision; half precision and whole numbers are widened.
-
-    Raises:
-        HumalignError: text, complex or masked values, or rows of different lengths.
-    """
+    """Return real numbers in single or double precision; half precision and whole numbers are widened."""
     found = _numbers(values, what)
     return found.astype(np.float64 if found.dtype.itemsize > 8 else np.result_type(found.dtype, np.float32), copy=False)
 
 
 def whole(values: Any, what: str) -> Int[np.ndarray, "*shape"]:
-    """Return whole numbers as int64, in one piece of memory.
-
-    Raises:
-        HumalignError: what ``floats`` refuses, and a value that is no whole number, with its row.
-    """
+    """Return whole numbers as int64, in one piece of memory; the row of any other is named."""
     found = _numbers(values, what)
     if found.dtype.kind in "fu":
         broken = ~np.isfinite(found) | (found != np.trunc(found)) | (found >= 2.0**63)

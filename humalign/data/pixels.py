@@ -83,7 +83,6 @@ def write(
     """Squash a set into a store, and return it; a finished one is only opened, and its sources are checked.
 
     Args:
-        images: decoded once each.
         folder: to be made or continued.
         size: side in pixels.
         names: of the pictures, else ``file`` in the labels of the set; a folder with others is refused.

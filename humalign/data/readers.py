@@ -230,12 +230,7 @@ def things_photographs(
 
 @dataclasses.dataclass(frozen=True)
 class ReferencePhotographs:
-    """One photograph of each object: the one that people judged, or another where that is not public.
-
-    Attributes:
-        paths: of the photographs, in the order of the objects.
-        judged: whether it is the one that people judged.
-    """
+    """One photograph of each object, in order: the judged one, or another where that is not public."""
 
     paths: list[Path]
     judged: Bool[np.ndarray, " objects"]

@@ -97,8 +97,6 @@ def calibrated(space: Float[np.ndarray, "concepts dim"], people: int, individual
     triplets answered by 20 persons each, so that both figures match the real ones.
 
     Args:
-        space: the shared similarity space.
-        people: size of the population.
         individuality: standard deviation of the logarithm of a person's dimension weights.
     """
     weights = np.exp(individuality * rng.standard_normal((people, space.shape[1])) - individuality**2)

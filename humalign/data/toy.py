@@ -49,9 +49,6 @@ def make(folder: str | Path = ".", answers: int = 2500, pool: int = 96, seed: in
     """Make ``judged``, ``pool`` and ``answers.csv``, and return the folder.
 
     Observers keep the nearest two in colour together, unless they slip. The pool lies in class folders, by shape.
-
-    Raises:
-        HumalignError: something of these is there already.
     """
     folder, rng = Path(folder), np.random.default_rng(seed)
     if taken := [name for name in ("judged", "pool", "answers.csv") if (folder / name).exists()]:

@@ -50,8 +50,7 @@ class Superclasses:
 
     Attributes:
         names: of the superclasses.
-        source: classes that are taught, a tuple a superclass.
-        target: other classes of the same superclasses.
+        source, target: classes that are taught, a tuple a superclass, and others of the same superclasses.
     """
 
     names: tuple[str, ...]
@@ -188,9 +187,6 @@ def imagenet_a(folder: str | Path, classes: Sequence[str]) -> tuple[FolderImages
 
 def hypernyms(path: str | Path) -> Hypernyms:
     """Read the hypernyms of every noun: pairs of a hypernym and a noun right below it, a line each.
-
-    Raises:
-        HumalignError: not two words in a line, or a noun above itself.
 
     Source: ``imagenet_class_hierarchy/wordnet/class_hierarchy.txt`` of github.com/MadryLab/BREEDS-Benchmarks.
     """

@@ -46,8 +46,7 @@ class Step:
 
     Attributes:
         images: to run through the student, each once.
-        triplets: places among the outputs; the pair kept together is (0, 1).
-        similarities: the teacher's, of the pairs of each triplet.
+        triplets: places among the outputs, sorted; ``similarities`` are the teacher's, of their pairs.
         total: triplets of the step in all processes.
     """
 

@@ -153,11 +153,7 @@ class Student(nn.Module):
             save_file(self.state_dict(), part, metadata)
 
     def load(self, path: str | Path) -> Student:
-        """Read what ``save`` wrote into this student.
-
-        Raises:
-            HumalignError: missing, truncated, or another student's.
-        """
+        """Read what ``save`` wrote into this student."""
         try:
             self.load_state_dict(load_file(path))
         except (OSError, SafetensorError, RuntimeError) as error:

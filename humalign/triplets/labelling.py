@@ -68,8 +68,8 @@ def mapped(
 def similarities(embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, workers: int = 1) -> Float[np.ndarray, "n 3"]:
     """Return dot products of the pairs (ij, ik, jk), float32, the same bits whatever the number of workers (threads).
 
-    Beyond a few thousand images, pairs are sorted by the blocks in which their two images lie, and two blocks are held at a time:
-    a file larger than memory is read front to back a few times, instead of one row at random for each image of each triplet.
+    Beyond a few thousand images, pairs are sorted by the blocks in which their two images lie, and two blocks
+    are held at a time: a file larger than memory is read front to back a few times, not at random.
 
     Raises:
         HumalignError: triplets that ``check_triplets`` refuses; a similarity that is not finite.
@@ -152,10 +152,6 @@ def label(
     embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, names: Iterable[Any], workers: int = 1
 ) -> LabelledTriplets:
     """Label triplets with dot-product similarities, and sort each row so that image 2 is the odd one out.
-
-    Args:
-        names: file name of each image.
-        workers: threads.
 
     Raises:
         HumalignError: what ``similarities`` refuses; names of another number of images, or a missing one.

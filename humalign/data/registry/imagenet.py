@@ -56,13 +56,11 @@ def check(entry: Source, inside: bool = True, pictures: int | None = None) -> Pa
     """Return where ImageNet's training or validation pictures lie, after counting them.
 
     Args:
-        inside: read an archive, to count its pictures and to compare its checksum; False is quick, and compares its
-            size only.
-        pictures: how many there must be; another number than ImageNet's is that of a rehearsal, in classes of its own.
+        inside: read an archive, to count its pictures and compare its checksum; False compares its size only.
+        pictures: how many there must be; another number than ImageNet's is that of a rehearsal.
 
     Raises:
-        HumalignError: no copy is named, one that is cut short, or another number of pictures or classes; the first
-            missing are named.
+        HumalignError: no copy is named, one that is cut short, or of other pictures or classes.
     """
     path = registry.locate(entry.name)
     count = pictures or PICTURES[entry.name]

@@ -87,7 +87,6 @@ def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
     """Write a released checkpoint as a model of timm, with its heads, and return the folder.
 
     Args:
-        archive: of the SavedModel.
         folder: does not exist yet, is empty, or was written from this archive before: then it is left.
         name: of the checkpoint, as ``SigLIP-B-alignet``, where the archive is called otherwise.
 
@@ -118,11 +117,7 @@ def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
 
 
 def backbone(folder: Path) -> Backbone:
-    """Return a converted checkpoint as a backbone: pictures in [0, 1] to ``pre_logits``, with its ImageNet classifier.
-
-    Raises:
-        HumalignError: the folder holds no converted checkpoint, or lacks a file.
-    """
+    """Return a converted checkpoint as a backbone: pictures to ``pre_logits``, with its ImageNet classifier."""
     about = _about(folder)
     if "model" not in about:
         raise HumalignError(f"{folder} holds no released model: run `humalign convert ARCHIVE {folder}` first")
