@@ -57,11 +57,7 @@ class Settings:
     words: Path | None = None
 
     def checked(self) -> Settings:
-        """Return the settings with ``each`` filled in.
-
-        Raises:
-            HumalignError: one that is out of its range.
-        """
+        """Return the settings, each in its range, with ``each`` filled in."""
         least = {"triplets": 1, "each": 0, "repeats": 0, "catches": 0, "practice": 0, "size": 64, "seed": 0}
         for name in least:
             number(name, getattr(self, name), least[name])
@@ -80,10 +76,7 @@ class Settings:
 
 
 def write(folder: str | Path, page: str | Path, settings: Settings | None = None) -> Study:
-    """Write a page that asks about the pictures of a folder.
-
-    Returns:
-        What the page holds.
+    """Write a page that asks about the pictures of a folder, and return what it holds.
 
     Raises:
         HumalignError: pictures that cannot be used, too few of them, a setting out of its range, or a folder
@@ -134,7 +127,6 @@ def compared(
         choices: by name of who chose: for each triplet the place of the odd one out (0 to 2), or the share of
             people who chose each of the three. All others are compared with the first, usually people.
         page: a new or empty folder.
-        size: pixels of the longer side of a picture.
 
     Raises:
         HumalignError: triplets or choices that cannot be, or a folder that is not new or empty.

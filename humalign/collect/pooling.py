@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int64
 
 from humalign.artefacts import check_file, replacing
 from humalign.collect.reading import Person
@@ -33,9 +32,7 @@ class Collected:
     """The answers of the participants who count.
 
     Attributes:
-        study: what they were asked.
-        people: those who count.
-        left_out: why each other one does not.
+        people, left_out: those who count, and why each other one does not.
         rows: those of all people who count, misses included, with ``person``, their place in ``people``.
     """
 
@@ -70,9 +67,7 @@ class Collected:
         return LevelAnswers(self.names, people, triplets, person, level, odd, seconds)
 
     @staticmethod
-    def _arrays(
-        rows: pd.DataFrame,
-    ) -> tuple[Int64[np.ndarray, "n 3"], Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    def _arrays(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         triplets = rows[list(SHOWN)].to_numpy(dtype=np.int64)
         return triplets, rows["odd"].to_numpy(dtype=np.int64), rows["person"].to_numpy(dtype=np.int64)
 
@@ -81,8 +76,6 @@ def pool(people: Sequence[Person], study: Study, misses: int = MISSES, caught: f
     """Pool the files of several participants, without those who missed too much.
 
     Args:
-        people: from `read`.
-        study: of all of them.
         misses: of one person, at most.
         caught: share of the catch trials of one person that are right, at least.
 
@@ -143,15 +136,11 @@ def check_out(out: Path, read: Sequence[Path] = ()) -> None:
 
 
 def write(collected: Collected, out: Path) -> Path:
-    """Write answers for a fit, and the list of pictures to which they refer beside them.
+    """Write answers for a fit, and return the list of pictures to which they refer, beside them.
 
     Args:
-        collected: the answers.
         out: ``.csv``, as `readers_own.table` reads it; ``.npz`` of arrays for `Choices`; or ``.txt``, three
             numbers a line, the odd one last.
-
-    Returns:
-        The list of pictures.
 
     Raises:
         HumalignError: another ending.
@@ -170,18 +159,11 @@ def write(collected: Collected, out: Path) -> Path:
             table.to_csv(part, index=False, lineterminator="\n", float_format="%.0f")
     elif out.suffix == ".npz":
         choices = collected.choices()
+        arrays = {"triplets": choices.triplets, "counts": choices.counts, "odd": odd, "names": names}
+        arrays |= {"person": answers.person, "people": np.array(answers.people)}
+        arrays |= {"level": answers.level, "seconds": answers.seconds}
         with replacing(out) as part:
-            np.savez_compressed(
-                part,
-                triplets=choices.triplets,
-                counts=choices.counts,
-                odd=odd,
-                names=names,
-                person=answers.person,
-                people=np.array(answers.people),
-                level=answers.level,
-                seconds=answers.seconds,
-            )
+            np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
     else:
         last = np.arange(3) != odd[:, None]
         with replacing(out) as part:
@@ -240,11 +222,7 @@ def _measures(
 
 
 def pairwise(asked: levels.Asked, people: np.ndarray, triplets: np.ndarray) -> Estimate:
-    """Return how often two answers to a triplet are the same: a mean over triplets (units: person, triplet).
-
-    Raises:
-        HumalignError: no triplet was answered twice.
-    """
+    """Return how often two answers to a triplet are the same: a mean over triplets (units: both)."""
     number = asked.counts.sum(1)[asked.row]
     if not (number > 1).any():
         raise HumalignError("no triplet was answered twice: people's agreement cannot be told")

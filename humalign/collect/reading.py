@@ -45,11 +45,7 @@ class Person:
 
 
 def read(path: str | Path, study: Study) -> Person:
-    """Read the file of one participant.
-
-    Raises:
-        HumalignError: another file, one of another page, one that was cut short or edited, with the line.
-    """
+    """Read the file of one participant; one of another page, cut short or edited is refused."""
     path = Path(path)
     lines = _lines(path)
     if lines[0] != COLUMNS:
@@ -157,11 +153,7 @@ def _whole(path: Path, rows: Sequence[dict[str, Any]], study: Study) -> None:
 
 
 def find_page(paths: Sequence[Path]) -> Study:
-    """Return the page of a file of answers: beside it, in the folder above, or in the working folder.
-
-    Raises:
-        HumalignError: it is in none of them.
-    """
+    """Return the page of a file of answers: beside it, in the folder above, or in the working folder."""
     lines = _lines(paths[0])
     own = lines[1][0] if len(lines) > 1 and lines[1] else ""
     for place in dict.fromkeys(each.resolve() for each in (paths[0].parent, paths[0].parent / "..", Path())):

@@ -49,11 +49,7 @@ class Study:
 
     @classmethod
     def read(cls, place: Path) -> Study:
-        """Read the file beside a page.
-
-        Raises:
-            HumalignError: there is none, or it was edited.
-        """
+        """Read the file beside a page; one that was edited is refused."""
         path = place if place.suffix == ".json" else place / FILE
         try:
             held = json.loads(path.read_text("utf-8"))

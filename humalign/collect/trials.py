@@ -44,11 +44,7 @@ class Folders:
 
     @classmethod
     def of(cls, names: Sequence[str], where: object) -> Folders:
-        """Read classes off paths: ``group/class/picture`` or ``class/picture``; none where they are loose.
-
-        Raises:
-            HumalignError: pictures at different depths, or folders that are called like splits.
-        """
+        """Read classes off paths: ``group/class/picture`` or ``class/picture``; none where they are loose."""
         files = [PurePosixPath(name).parts for name in names]
         if split := listing.splits(files):
             what = f"{' and '.join(split[:2])} look like splits, not classes"
@@ -141,9 +137,6 @@ def draw(
 
     Returns:
         By pictures in ascending order: the level, and the pictures as drawn.
-
-    Raises:
-        HumalignError: there are fewer different triplets than that.
     """
     besides = besides or {}
     free = possible(folders, pictures, besides)
@@ -182,7 +175,6 @@ def copies(
 
     Args:
         looks: gives a few numbers that say how a picture looks.
-        pictures: how many there are.
     """
     order = itertools.chain.from_iterable(rng.permutation(pictures) for _ in itertools.count())
     found = []

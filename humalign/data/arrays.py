@@ -94,11 +94,7 @@ def check_dissimilarities(
 
 
 def whole_numbers(path: str | Path, columns: int) -> Int64[np.ndarray, "rows columns"]:
-    """Return rows of whole numbers of an ``.npy``, of whatever type they are there.
-
-    Raises:
-        HumalignError: another shape, or a number that is not whole.
-    """
+    """Return rows of whole numbers of an ``.npy``, of whatever type they are there."""
     found = _array(path)
     if found.dtype.kind not in "fiu" or found.ndim != 2 or found.shape[1] != columns or not found.size:
         what = f"{found.dtype} of shape {found.shape}"

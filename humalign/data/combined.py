@@ -135,13 +135,8 @@ def corrupt(picture: Image.Image, corruption: str, severity: int, rng: np.random
     """Return a picture of the same size, corrupted.
 
     Args:
-        picture: RGB.
         corruption: one of ``CORRUPTIONS``.
         severity: 1 to 5; the strengths are meant for pictures of 32 pixels.
-        rng: of the noise.
-
-    Raises:
-        HumalignError: an unknown corruption or severity.
     """
     if corruption not in CORRUPTIONS:
         raise HumalignError(f"unknown corruption {corruption!r}: {nearest(corruption, CORRUPTIONS)}")
@@ -161,13 +156,7 @@ def _picture(pixels: Pixels) -> Image.Image:
 
 
 class Corrupted:
-    """The pictures of an image set, each corrupted in its own way; the same pixels on every run.
-
-    Args:
-        whole: the image set.
-        ways: (corruption, severity) of each of its pictures.
-        seed: of the noise.
-    """
+    """The pictures of an image set, each with its own (corruption, severity), the same on every run."""
 
     def __init__(self, whole: ImageSet, ways: Sequence[tuple[str, int]], seed: int) -> None:
         self.whole, self.ways, self.seed = whole, ways, seed

@@ -29,10 +29,7 @@ MAGIC = (
     (b"\x1f\x8b", "a gzip archive", (".gz", ".tgz")),
     (b"\x89HDF", "a file of HDF5 (.h5, .nc, .mat of version 7.3)", (".h5", ".hdf5", ".nc", MAT)),
     (b"MATLAB", "a file of MATLAB (.mat)", (MAT,)),
-    (b"\x80\x02", "a pickle", (".pkl", ".pickle")),
-    (b"\x80\x03", "a pickle", (".pkl", ".pickle")),
-    (b"\x80\x04", "a pickle", (".pkl", ".pickle")),
-    (b"\x80\x05", "a pickle", (".pkl", ".pickle")),
+    *((bytes([0x80, protocol]), "a pickle", (".pkl", ".pickle")) for protocol in (2, 3, 4, 5)),
     (b"\x89PNG", "a picture", ()),
     (b"\xff\xd8\xff", "a picture", ()),
     (b"%PDF", "a PDF", ()),
@@ -136,10 +133,9 @@ def _cells(path: Path, separator: str | None) -> Iterator[tuple[int, list[str]]]
 
 
 def name_list(path: str | Path) -> tuple[str, ...]:
-    """Read a list of names, one a line: a byte order mark, blanks around a name and blank lines at the end are no part of it.
+    """Read a list of names, one a line, without byte order mark, blanks around them and blank lines behind.
 
-    Raises:
-        HumalignError: it is missing or empty, is no UTF-8, or has a blank line between names, which would move the numbers behind it.
+    A blank line between names is refused: it would move the numbers behind it.
     """
     try:
         names = _unpacked(checked(path)).read_text("utf-8-sig").rstrip().splitlines()

@@ -93,10 +93,6 @@ def as_seen(image: Image.Image, ground: str = "white") -> Image.Image:
 
     Grey values of 16 bits keep their upper eight, as colours do in Pillow; in floating point they are 0 to 1.
 
-    Args:
-        image: of any mode of Pillow.
-        ground: colour behind transparent pixels, as Pillow names colours.
-
     Raises:
         HumalignError: grey values of 32 bits, or in floating point outside 0 to 1; no such colour.
     """

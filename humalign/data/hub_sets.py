@@ -31,7 +31,6 @@ class HubImages:
 
     Args:
         name: in messages.
-        rows: a ``datasets.Dataset``.
         labelled: whether the classes are needed; without them pictures are named by their places.
 
     Raises:
@@ -101,10 +100,8 @@ def find(name: str, rest: str, fetch: bool = True, labelled: bool = True) -> Ima
     """Return a set of the hub: from the folder ``hf/OWNER/NAME`` of the data folder, else from its library.
 
     Args:
-        name: in messages.
         rest: ``OWNER/NAME``, ``OWNER/NAME/SPLIT``, or a folder in place of ``OWNER/NAME``.
-        fetch: download it where it is not here.
-        labelled: whether its pictures must have classes.
+        fetch, labelled: download it where it is not here; whether its pictures must have classes.
     """
     try:
         import datasets

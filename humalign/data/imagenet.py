@@ -32,11 +32,7 @@ TRAINING, VALIDATION = PICTURES["imagenet-2012-training"], PICTURES["imagenet-20
 
 
 def folder() -> Path:
-    """Return the folder of ImageNet.
-
-    Raises:
-        HumalignError: HUMALIGN_IMAGENET is not set, or names no folder.
-    """
+    """Return the folder of ImageNet, which HUMALIGN_IMAGENET must name."""
     named = os.environ.get(FOLDER)
     holds = f"train (or {TAR}) and val (or {FLAT_TAR})"
     if not named:
@@ -50,12 +46,15 @@ def folder() -> Path:
 class ClassFolders:
     """Pictures in class folders, labelled ``file`` (``n01440764/n01440764_10026.JPEG``) and ``class``.
 
-    Names only are kept in memory.
+    Args:
+        root: the folder.
+        loose: how many validation pictures lie right in it, beside the devkit that tells their classes.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-        self.labels = labelled(self.root, in_folders(self.root))
+    def __init__(self, root: str | Path, loose: int | None = None) -> None:
+        self.root, self.loose = Path(root), loose
+        names = in_folders(self.root) if loose is None else (name for name, *_ in flat(self.root, loose))
+        self.labels = labelled(self.root, names)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,26 +67,8 @@ class ClassFolders:
         return file_stamp(self._path(index))
 
     def _path(self, index: int) -> Path:
-        return self.root / self._place(self.labels["file"].iloc[index])
-
-    def _place(self, file: str) -> str:
-        return file
-
-
-class LooseFolder(ClassFolders):
-    """Validation pictures that were unpacked into one folder, labelled as if they were in class folders.
-
-    Args:
-        root: the folder, beside which the devkit lies.
-        pictures: how many there must be.
-    """
-
-    def __init__(self, root: str | Path, pictures: int) -> None:
-        self.root = Path(root)
-        self.labels = labelled(self.root, (name for name, *_ in flat(self.root, pictures)))
-
-    def _place(self, file: str) -> str:
-        return file.split("/")[1]
+        file = self.labels["file"].iloc[index]
+        return self.root / (file if self.loose is None else file.split("/")[1])
 
 
 class InTar:
@@ -129,11 +110,7 @@ Pictures = ClassFolders | InTar
 
 
 def labelled(place: Path, files: Iterable[str]) -> pd.DataFrame:
-    """Return the labels of pictures that are named ``CLASS/PICTURE``, in the order of their classes and names.
-
-    Raises:
-        HumalignError: there is none, or a class is no WordNet id.
-    """
+    """Return labels of pictures that are named ``CLASS/PICTURE``, in the order of their classes and names."""
     ordered = sorted(file.split("/") for file in files)
     if not ordered:
         raise HumalignError(f"no pictures in the class folders of {place}: is this ImageNet?")
@@ -146,9 +123,6 @@ def labelled(place: Path, files: Iterable[str]) -> pd.DataFrame:
 
 def training(pictures: int = TRAINING) -> Pictures:
     """Return the training pictures, from folders where there are some, else from the tar file.
-
-    Args:
-        pictures: how many there must be.
 
     Raises:
         HumalignError: neither is there, or another number of pictures.
@@ -164,10 +138,7 @@ def training(pictures: int = TRAINING) -> Pictures:
 
 
 def validation(pictures: int = VALIDATION) -> Pictures:
-    """Return the validation pictures, from class folders where there are some, else with the classes of the devkit.
-
-    Args:
-        pictures: how many there must be.
+    """Return the validation pictures, from class folders, or with the devkit's classes.
 
     Raises:
         HumalignError: there are none, nothing tells their classes, or another number of pictures.
@@ -181,7 +152,7 @@ def validation(pictures: int = VALIDATION) -> Pictures:
     if packed.is_file() and _empty(unpacked):
         found = InTar(packed, flat(packed, pictures))
     else:
-        found = LooseFolder(unpacked, pictures) if loose(unpacked) else ClassFolders(unpacked)
+        found = ClassFolders(unpacked, pictures if loose(unpacked) else None)
     return _counted(root, "validation", found, pictures)
 
 

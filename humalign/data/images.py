@@ -49,7 +49,6 @@ class FolderImages:
     not hold all pictures.
 
     Args:
-        root: of the pictures.
         order: names of all pictures, or the path of a list of them, one a line; see `listing.in_order`.
         ground: colour behind transparent pixels.
         stored: give the pixels as they are stored; see `decoding.open_image`.
@@ -82,7 +81,6 @@ class ZipImages:
     """Pictures read straight out of a zip archive, as a folder of them; see `FolderImages`.
 
     Args:
-        path: of the archive.
         inside: the folder of the archive to be read; without one all.
         order, ground: as of a folder.
 
@@ -172,13 +170,7 @@ def file_stamp(path: Path) -> str:
 
 
 class Subset:
-    """Some pictures of an image set, in the order given.
-
-    Args:
-        whole: the image set.
-        rows: which of its pictures.
-        labels: one row a picture of the subset; without them the whole's own.
-    """
+    """Some pictures of an image set (``rows``, in this order), with labels of their own or the whole's."""
 
     def __init__(
         self, whole: ImageSet, rows: Int[np.ndarray, " m"], labels: pd.DataFrame | None = None
@@ -204,12 +196,7 @@ def stamp_of(images: ImageSet, index: int) -> str:
 
 
 class Files:
-    """Pictures named one by one.
-
-    Args:
-        paths: of the pictures, in their order.
-        ground: colour behind transparent pixels.
-    """
+    """Pictures named one by one, in the order of ``paths``."""
 
     def __init__(self, paths: Sequence[Path], ground: str = "white") -> None:
         self.paths, self.ground = list(paths), ground

@@ -28,21 +28,13 @@ Triplets = Real[np.ndarray, "_ 3"] | Sequence[Sequence[int]]
 
 
 def floats(values: Any, what: str = "features") -> Real[np.ndarray, "*shape"]:
-    """Return numbers in single or double precision; half precision and whole numbers are widened.
-
-    Raises:
-        HumalignError: text, complex or masked values, or rows of different lengths.
-    """
+    """Return real numbers in single or double precision; half precision and whole numbers are widened."""
     found = _numbers(values, what)
     return found.astype(np.float64 if found.dtype.itemsize > 8 else np.result_type(found.dtype, np.float32), copy=False)
 
 
 def whole(values: Any, what: str) -> Int[np.ndarray, "*shape"]:
-    """Return whole numbers as int64, in one piece of memory.
-
-    Raises:
-        HumalignError: what ``floats`` refuses, and a value that is no whole number, with its row.
-    """
+    """Return whole numbers as int64, in one piece of memory; the row of any other is named."""
     found = _numbers(values, what)
     if found.dtype.kind in "fu":
         broken = ~np.isfinite(found) | (found != np.trunc(found)) | (found >= 2.0**63)
@@ -54,12 +46,9 @@ def whole(values: Any, what: str) -> Int[np.ndarray, "*shape"]:
 
 
 def number(name: str, value: Any, least: int = 1) -> int:
-    """Return a setting as a whole number.
-
-    Raises:
-        HumalignError: it is none, or below ``least``; the setting is named.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or value != value // 1 or value < least:
+    """Return a setting as a whole number, ``least`` or more; any other is refused by its name."""
+    sound = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not sound or value != value // 1 or value < least:
         raise HumalignError(f"{name} = {value!r}: expected a whole number, {least} or more")
     return int(value)
 

@@ -65,13 +65,7 @@ def short(name: str) -> str:
 
 
 def spread(images: ImageSet, most: int, seed: int) -> Subset:
-    """Return at most so many pictures of a set, spread evenly over its classes, which keep their shares.
-
-    Args:
-        images: labelled by ``class``.
-        most: pictures to keep.
-        seed: of which pictures of a class are kept.
-    """
+    """Return at most so many pictures of a labelled set, evenly over its classes, at random in each."""
     shuffled = np.random.default_rng(seed).permutation(len(images))
     by_class = shuffled[np.argsort(images.labels["class"].to_numpy(dtype=str)[shuffled], kind="stable")]
     return Subset(images, np.sort(by_class[evenly(images, most).rows]))

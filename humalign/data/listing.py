@@ -66,15 +66,7 @@ def parts_of(name: str) -> Parts:
 
 
 def is_picture(parts: Parts, where: object) -> bool:
-    """Return whether a file is a picture that is read.
-
-    Args:
-        parts: of its path.
-        where: the folder or archive, for the message.
-
-    Raises:
-        HumalignError: it is a picture of a kind that is not read.
-    """
+    """Return whether a file is a picture that is read; one of a kind that is not read is refused."""
     if any(map(hidden, parts)):
         return False
     suffix = PurePosixPath(parts[-1]).suffix.lower()
@@ -192,11 +184,7 @@ def _around(files: Sequence[Parts]) -> Parts:
 
 
 class Named:
-    """Files by their names: a whole path, or its last part, each with the ending or without.
-
-    Args:
-        files: parts of their paths.
-    """
+    """Files by their names: a whole path, or its last part, each with the ending or without."""
 
     def __init__(self, files: Sequence[Parts]) -> None:
         self._tables: list[dict[str, list[int]]] = [{}, {}, {}, {}]
@@ -216,9 +204,7 @@ def in_order(files: Sequence[Parts], order: Iterable[Any], where: object) -> Int
     """Return which file each name means, in the order of the names.
 
     Args:
-        files: parts of their paths.
         order: a name for every file, as `Named` takes it.
-        where: the folder or archive, for messages.
 
     Raises:
         HumalignError: a name of no file or of several, a name twice, or a file without a name.

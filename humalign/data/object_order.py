@@ -33,12 +33,7 @@ Move = Int[np.ndarray, " objects"]
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """An order of the objects.
-
-    Attributes:
-        name: as messages call it.
-        key: what the ids are sorted by.
-    """
+    """An order of the objects: its name in messages, and what the ids are sorted by."""
 
     name: str
     key: Callable[[str], str]
@@ -62,11 +57,7 @@ def rows_in(names: Sequence[str], order: Order) -> Move:
 
 
 def check_names(path: object, names: Sequence[str]) -> None:
-    """Check that the ids are in the order of ``unique_id.txt``, which other files refer to by row.
-
-    Raises:
-        HumalignError: two ids the other way round, and the order in which they are, where it is known.
-    """
+    """Check that the ids are in the order of ``unique_id.txt``, which other files refer to by row."""
     keys = [UNIQUE.key(name) for name in names]
     wrong = next((row for row in range(1, len(keys)) if keys[row] < keys[row - 1]), None)
     if wrong is not None:
@@ -85,9 +76,7 @@ class Fit:
     """How a file's rows, taken in one order, fit answers about objects which the orders place differently.
 
     Attributes:
-        order: in which the file would be.
-        agreement: share of these answers that the rows reproduce.
-        as_read: the same in the order in which the file was read.
+        agreement, as_read: share of these answers that the rows reproduce in this order, and in that as read.
         z: how much likelier the answers are in this order than as read, in standard errors.
         answers: how many there are.
     """
@@ -124,9 +113,7 @@ def check_embedding(
     moved objects.
 
     Args:
-        path: of the file, for the message.
         rows: as read, in the order of ``unique_id.txt`` if the file was in the expected order.
-        answers: each of which counts once.
         expected: the order in which the file was read.
         mend: what to do about a file in another order.
         cosine: compare by cosine, as features are; else by dot product, as people's dimensions are.
@@ -154,11 +141,8 @@ def check_answers(
     """Check that a file of answers refers to the objects in the order in which it was read.
 
     Args:
-        path: of the file of answers.
         rows: people's dimensions of the objects, checked before, in the order of ``unique_id.txt``.
         answers: as read, converted from the expected order.
-        expected: the order in which the file was read.
-        mend: what to do about a file in another order.
 
     Raises:
         HumalignError: another order fits clearly better.
@@ -170,11 +154,7 @@ def check_answers(
 
 
 def check_odd_last(path: object, rows: Rows, answers: Choices) -> None:
-    """Check that the odd one stands last in answers that were read so, by people's dimensions of the objects.
-
-    Raises:
-        HumalignError: another pair than the first two is the most similar one clearly more often.
-    """
+    """Check that the odd one stands last in answers, by which pair is most similar in people's dimensions."""
     checker = _Checker.of(rows, answers)
     most = np.bincount(checker.values(checker.answers).argmax(0), minlength=3)
     chosen = int(most.argmax())

@@ -41,7 +41,7 @@ class PixelStore:
         names: of the pictures that are expected, in their order; without them any.
 
     Raises:
-        HumalignError: no store, an unfinished one, a file of another size than when written, or other names.
+        HumalignError: no store, an unfinished one, one of another size than when written, or other names.
     """
 
     def __init__(self, folder: str | Path, names: Names | None = None) -> None:
@@ -83,7 +83,6 @@ def write(
     """Squash a set into a store, and return it; a finished one is only opened, and its sources are checked.
 
     Args:
-        images: decoded once each.
         folder: to be made or continued.
         size: side in pixels.
         names: of the pictures, else ``file`` in the labels of the set; a folder with others is refused.

@@ -1,6 +1,6 @@
 """Readers of the public files of human judgments, each in its official layout.
 
-Indices are 0-based wherever they leave this module; files that count from 1 are converted here and nowhere else.
+Indices are 0-based wherever they leave this module. ``names`` are the ids of the objects, in row order.
 Every reader raises `HumalignError` for a file that is missing, empty, cut short, damaged or a web page, and for what its
 docstring names besides; the one line gives the file, the line (text) or row (arrays), both counted from 1, and the mend.
 """
@@ -37,15 +37,10 @@ FORTY_EIGHT = tuple(
 )
 # Members of categories that no person would dispute, among the objects that the public orders place differently.
 BEYOND_DOUBT = {
-    "camera2": "electronic device",
-    "chicken2": "animal",
-    "hot_chocolate": "drink",
-    "hot-air_balloon": "vehicle",
-    "ice_cream": "dessert",
-    "pepper2": "vegetable",
-    "aardvark": "animal",
+    "camera2": "electronic device", "chicken2": "animal", "hot_chocolate": "drink",
+    "hot-air_balloon": "vehicle", "ice_cream": "dessert", "pepper2": "vegetable", "aardvark": "animal",
     "zucchini": "vegetable",
-}
+}  # fmt: skip
 # SPoSE's weights were kept from falling below zero by a penalty, not by a bound: a few stand at -0.001.
 LEAST_WEIGHT = -0.01
 
@@ -71,7 +66,6 @@ def embedding(path: str | Path, names: Sequence[str], order: Order) -> Float32[n
     """Read the objects' weights on people's dimensions, as published: VICE (``.npy``) or SPoSE (text).
 
     Args:
-        names: ids of the objects.
         order: of the file; rows are returned in that of ``unique_id.txt``: `OLD` for the published VICE, `UNIQUE` for SPoSE.
 
     Raises:
@@ -87,11 +81,10 @@ def embedding(path: str | Path, names: Sequence[str], order: Order) -> Float32[n
 
 
 def features(path: str | Path, names: Sequence[str], order: Order) -> Float32[np.ndarray, "objects dim"]:
-    """Read a backbone's embeddings of the objects (``.npy``).
+    """Read a backbone's embeddings of the objects (``.npy``), in the order of ``unique_id.txt``.
 
     Args:
-        names: ids of the objects.
-        order: of the rows in the file, which are returned in the order of ``unique_id.txt``: `SORTED` for the public CLIP file.
+        order: of the rows in the file, `SORTED` for the public CLIP file.
 
     Raises:
         HumalignError: not one row an object, or a value that is not finite.
@@ -182,12 +175,9 @@ def object_ids(path: str | Path) -> tuple[str, ...]:
 
 
 def categories(path: str | Path, names: Sequence[str]) -> pd.DataFrame:
-    """Read ``category27_manual.tsv``: one line an object in row order (``names``: their ids), a 0 or 1 for each category.
+    """Read ``category27_manual.tsv``: one row an object (index: its id), one yes-or-no column a category.
 
     The file names no object, so that a few whose category is beyond doubt are looked up.
-
-    Returns:
-        One row an object (index: its id), one yes-or-no column a category.
 
     Raises:
         HumalignError: a cell that is neither 0 nor 1, not one line a name, or lines in another order.
@@ -215,13 +205,8 @@ def things_photographs(
     """Find the photographs that a folder holds, one an object: ``aardvark.jpg`` is of the object of that id.
 
     What systems leave beside pictures, and files that are no pictures, are passed over. A folder inside of
-    the same name, which some programs make when they unpack, is looked into.
-
-    Args:
-        names: ids of the objects.
-
-    Returns:
-        Paths and 0-based rows among ``names``, ascending by row.
+    the same name, which some programs make when they unpack, is looked into. Returned are paths and 0-based
+    rows among ``names``, ascending by row.
 
     Raises:
         HumalignError: no photograph, one that is named after no object, or two of one object.
@@ -245,12 +230,7 @@ def things_photographs(
 
 @dataclasses.dataclass(frozen=True)
 class ReferencePhotographs:
-    """One photograph of each object: the one that people judged, or another where that is not public.
-
-    Attributes:
-        paths: of the photographs, in the order of the objects.
-        judged: whether it is the one that people judged.
-    """
+    """One photograph of each object, in order: the judged one, or another where that is not public."""
 
     paths: list[Path]
     judged: Bool[np.ndarray, " objects"]
@@ -260,9 +240,6 @@ def reference_photographs(folder: str | Path, names: Sequence[str]) -> Reference
     """Find the photographs that people judged, ``ID/ID_01b.jpg``; 191 of 1,854 were withheld.
 
     In place of a withheld one stands the first other photograph of the object by name.
-
-    Args:
-        names: ids of the objects.
 
     Raises:
         HumalignError: no judged photograph at all, or an object without any photograph.

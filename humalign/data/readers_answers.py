@@ -57,15 +57,10 @@ class Answers:
         return Choices(self.triplets[rows], _kept(self.odd[rows]))
 
     def repeated(self, least: int = 2) -> Choices:
-        """Pool the answers to the same three objects, in whatever order they were shown.
+        """Pool the answers to the same three objects, one row a triplet of ``least`` answers or more.
 
-        Somebody who answered a triplet more than once counts each time, as in the published noise ceiling.
-
-        Returns:
-            One row a triplet with at least ``least`` answers: its objects ascending, and how often each pair was kept.
-
-        Raises:
-            HumalignError: no triplet has as many answers.
+        Objects stand ascending. Somebody who answered a triplet more than once counts each time, as in the
+        published noise ceiling.
         """
         ascending = np.sort(self.triplets, axis=1)
         odd_one = np.take_along_axis(self.triplets, self.odd[:, None], axis=1)
@@ -93,11 +88,7 @@ def training(path: str | Path, names: Sequence[str]) -> Choices:
 
 
 def validation(path: str | Path, names: Sequence[str]) -> Choices:
-    """Read the answers to validate with: ``validationset.txt``, or a tenth of the triplets of the table, as `training` splits it.
-
-    Raises:
-        HumalignError: as `training`.
-    """
+    """Read the answers to validate with: ``validationset.txt``, or the tenth that `training` leaves."""
     return _asked_once(path, names, validating=True)
 
 
@@ -208,12 +199,9 @@ def answers(path: str | Path, names: Sequence[str], people: bool = True) -> Answ
             raise HumalignError(f"{line_of(path, row, int(not listed))}: {column} {found[row, 0]}; expected {wanted}")
     person = pd.factorize(table["subject_id"])[0].astype(np.int64) if "subject_id" in table else None
     part = table[PART].to_numpy() if PART in table else None
-    return Answers(_in_place(path, shown - 1, names), choice[:, 0] - 1, person, part)
-
-
-def _in_place(path: str | Path, shown: Int64[np.ndarray, "n 3"], names: Sequence[str]) -> Int64[np.ndarray, "n 3"]:
     # The file's row of each object, inverted: which object stands in the file's row.
-    return np.argsort(rows_in(names, order(path)))[shown]
+    objects = np.argsort(rows_in(names, order(path)))
+    return Answers(objects[shown - 1], choice[:, 0] - 1, person, part)
 
 
 def _layout(path: str | Path) -> str:
@@ -236,8 +224,12 @@ def _table(path: str | Path, listed: bool, people: bool) -> pd.DataFrame:
     header = [*SHOWN, "choice", "subject_id"] if listed else _first(path)
     kinds = dict.fromkeys((*SHOWN, "choice"), np.int64) | {PART: np.int64} | ({"subject_id": str} if people or listed else {})
     wanted = {name: WHOLE if kind is np.int64 else NAME for name, kind in kinds.items() if name in (*SHOWN, "choice") or name in header}
-    if separator != "\t":
-        return _quoted(path, separator, listed, wanted)
+    if separator != "\t":  # cells may be quoted: line by line
+        below = (row for _, row in named(path, wanted, separator))
+        rows = _cells(path, separator, wanted) if listed else list(below)
+        check_ended(path)
+        table = pd.DataFrame(rows, columns=list(wanted), dtype=object)
+        return table.astype({name: np.int64 for name, kind in wanted.items() if kind == WHOLE})
     # Identifiers are text: 7, 07 and 007 are three people.
     table, sound = pd.DataFrame(), False
     with contextlib.suppress(ValueError, OverflowError):
@@ -251,14 +243,6 @@ def _table(path: str | Path, listed: bool, people: bool) -> pd.DataFrame:
     if "subject_id" in table:
         table["subject_id"] = table["subject_id"].str.strip(" ")
     return table
-
-
-def _quoted(path: str | Path, separator: str | None, listed: bool, wanted: dict[str, str]) -> pd.DataFrame:
-    """Read a table whose cells may be quoted, line by line."""
-    rows = _cells(path, separator, wanted) if listed else [cells for _, cells in named(path, wanted, separator)]
-    check_ended(path)
-    table = pd.DataFrame(rows, columns=list(wanted), dtype=object)
-    return table.astype({name: np.int64 for name, kind in wanted.items() if kind == WHOLE})
 
 
 def _cells(path: str | Path, separator: str | None, kinds: dict[str, str]) -> list[list[str]]:

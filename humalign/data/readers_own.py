@@ -40,13 +40,7 @@ def read(
         path: of a table with a header (see `table`), of three numbers a line, the odd one last (see
             `readers_answers.triplets`), or of five columns without a header (see `readers_answers.answers`).
         names: of the pictures, in their order.
-        shown: the columns of the three pictures, or the one that lists them.
-        odd: the column of the odd one out.
-        first: the number of the first place in it, 0 or 1; without it the answers tell.
-        numbered_from: the number of the first picture; without it the answers tell.
-
-    Raises:
-        HumalignError: what these readers refuse.
+        shown, odd, first, numbered_from: see `table`.
     """
     if Path(path).suffix == ".npy":
         return readers_answers.triplets(path, len(names))

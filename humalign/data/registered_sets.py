@@ -165,20 +165,12 @@ def of_pictures(
 
 
 def dtd(path: Path) -> ImageSet:
-    """Return the describable textures by class and name; torchvision's lists of splits are not read.
-
-    Args:
-        path: holds ``dtd/images/CLASS/*.jpg``.
-    """
+    """Return the describable textures (``dtd/images/CLASS/*.jpg``) by class and name, of all splits."""
     return _class_folders(path, "dtd/images", "dtd")
 
 
 def caltech101(path: Path) -> ImageSet:
-    """Return Caltech-101 by class and name, without its background class; torchvision counts the files.
-
-    Args:
-        path: holds ``101_ObjectCategories/CLASS/image_NNNN.jpg``.
-    """
+    """Return Caltech-101 (``101_ObjectCategories/CLASS/image_NNNN.jpg``) without its background class."""
     return _class_folders(path, "101_ObjectCategories", "caltech101", without="BACKGROUND_Google")
 
 

@@ -80,11 +80,11 @@ def tree_space(taxonomy: pd.DataFrame, shares: dict[str, float], dim: int, rng: 
         taxonomy: one row a concept, one column a level (``group``, ``subgroup``, ``concept``).
         shares: how much of a concept's squared length each level contributes.
         dim: number of dimensions; few make unrelated branches resemble each other by degrees.
-        rng: source of the vectors, gamma-distributed, so that each is high on a few dimensions only.
     """
     space = np.zeros((len(taxonomy), dim))
     for level, share in shares.items():
         codes, names = pd.factorize(taxonomy[level])
+        # Gamma-distributed, so that each is high on a few dimensions only.
         vectors = rng.gamma(0.2, size=(len(names), dim))
         space += np.sqrt(share) * (vectors / np.linalg.norm(vectors, axis=1, keepdims=True))[codes]
     return space
@@ -97,10 +97,7 @@ def calibrated(space: Float[np.ndarray, "concepts dim"], people: int, individual
     triplets answered by 20 persons each, so that both figures match the real ones.
 
     Args:
-        space: the shared similarity space.
-        people: size of the population.
         individuality: standard deviation of the logarithm of a person's dimension weights.
-        rng: source of individuals, and of the triplets and answers used for calibration.
     """
     weights = np.exp(individuality * rng.standard_normal((people, space.shape[1])) - individuality**2)
     triplets = random_triplets(np.arange(len(space)), 2000, rng)

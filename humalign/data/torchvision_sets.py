@@ -56,9 +56,8 @@ class TorchvisionImages:
     """Pictures of a set of torchvision as people see them; most sets have dropped transparency by then.
 
     Args:
-        name: in messages.
+        name, mend: in messages; how damaged files are mended.
         whole: of ``torchvision.datasets``, without transforms.
-        mend: of damaged files, in messages.
 
     Raises:
         HumalignError: its targets are no one class a picture; a damaged picture is refused when it is read.
@@ -89,13 +88,11 @@ class TorchvisionImages:
 
 
 def find(name: str, rest: str, fetch: bool = True, labelled: bool = True) -> ImageSet:
-    """Return a set of torchvision.
+    """Return a set of torchvision, ``NAME`` or ``NAME/SPLIT``; every one has classes.
 
     Args:
         name: in messages.
-        rest: ``NAME`` or ``NAME/SPLIT``.
         fetch: download it where it is not here.
-        labelled: every one of these sets has classes.
     """
     from torchvision import datasets
 

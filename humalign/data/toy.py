@@ -49,23 +49,20 @@ def make(folder: str | Path = ".", answers: int = 2500, pool: int = 96, seed: in
     """Make ``judged``, ``pool`` and ``answers.csv``, and return the folder.
 
     Observers keep the nearest two in colour together, unless they slip. The pool lies in class folders, by shape.
-
-    Raises:
-        HumalignError: something of these is there already.
     """
     folder, rng = Path(folder), np.random.default_rng(seed)
     if taken := [name for name in ("judged", "pool", "answers.csv") if (folder / name).exists()]:
         raise HumalignError(f"{folder.resolve()} has {' and '.join(taken)} already: make the toy in an empty folder")
     things = [(shape, hue) for shape in SHAPES for hue in range(HUES)]
+    names = [f"{shape}-{hue:02}.png" for shape, hue in things]
     (folder / "judged").mkdir(parents=True)
-    for shape, hue in things:
-        draw(shape, hue, rng, 0.7).save(folder / "judged" / f"{shape}-{hue:02}.png")
+    for name, (shape, hue) in zip(names, things, strict=True):
+        draw(shape, hue, rng, 0.7).save(folder / "judged" / name)
     for number in range(pool):
         shape = list(SHAPES)[number % len(SHAPES)]
         below = folder / "pool" / shape
         below.mkdir(parents=True, exist_ok=True)
         draw(shape, rng.uniform(0, HUES), rng, 0.9).save(below / f"{number:04}.png")
-    names = [f"{shape}-{hue:02}.png" for shape, hue in things]
     angles = 2 * np.pi * np.array([hue for _, hue in things]) / HUES
     lines = ["image1,image2,image3,choice,person"]
     for triplet in random_triplets(np.arange(len(things)), answers, rng):

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +50,7 @@ class Superclasses:
 
     Attributes:
         names: of the superclasses.
-        source: classes that are taught, a tuple a superclass.
-        target: other classes of the same superclasses.
+        source, target: classes that are taught, a tuple a superclass, and others of the same superclasses.
     """
 
     names: tuple[str, ...]
@@ -59,7 +58,7 @@ class Superclasses:
     target: tuple[tuple[str, ...], ...]
 
     def of(self, classes: Sequence[str]) -> pd.DataFrame:
-        """Return the ``superclass`` (empty where there is none) and the ``domain`` (source, target) of each picture's class."""
+        """Return ``superclass`` (empty where there is none) and ``domain`` (source, target) of classes."""
         place = {
             one: (name, domain)
             for domain, groups in (("source", self.source), ("target", self.target))
@@ -92,13 +91,12 @@ def breeds(folder: str | Path, task: str, seed: int = 2) -> Superclasses:
     """Return the superclasses of a task, the classes of each divided at random into taught and tested.
 
     Args:
-        folder: with ``class_hierarchy.txt``, ``node_names.txt`` and ``dataset_class_info.json``. task:
-        ``living-17``, ``nonliving-26``, ``entity-13`` or ``entity-30``. seed: of the division; 2 and numpy's
-        older generator give the division of the official code (its split "rand").
+        folder: with ``class_hierarchy.txt``, ``node_names.txt`` and ``dataset_class_info.json``.
+        task: ``living-17``, ``nonliving-26``, ``entity-13`` or ``entity-30``.
+        seed: of the division; 2 gives that of the official code (its split "rand").
 
     Raises:
-        HumalignError: an unknown task, a damaged file, a hierarchy with a loop, or without the nodes of the
-        task.
+        HumalignError: an unknown task, a damaged file, a hierarchy with a loop, or without the task's nodes.
 
     Source: ``imagenet_class_hierarchy/modified`` of github.com/MadryLab/BREEDS-Benchmarks.
     """
@@ -112,7 +110,7 @@ def breeds(folder: str | Path, task: str, seed: int = 2) -> Superclasses:
         children[of_kind(edges, line, parent, PLAIN)].append(of_kind(edges, line, child, PLAIN))
     names = {wnid: name for _, (wnid, name) in lines(folder / "node_names.txt", "\t", 2)}
     below, depth = _walk(edges, children, leaves)
-    inside = _descendants(wanted.ancestor, children)
+    inside = _reached(wanted.ancestor, children)
     nodes = sorted(n for n, d in depth.items() if d == wanted.depth and n in inside and len(below[n]) >= wanted.classes)
     if not nodes:
         raise HumalignError(f"{edges}: no node of the task {task}: is this the modified hierarchy of BREEDS?")
@@ -150,16 +148,6 @@ def _walk(path: Path, children: dict[str, list[str]], leaves: frozenset[str]) ->
             depth[node] = steps
             todo.extend((child, steps + 1) for child in children.get(node, ()))
     return below, depth
-
-
-def _descendants(node: str, children: dict[str, list[str]]) -> set[str]:
-    found, todo = set(), [node]
-    while todo:
-        one = todo.pop()
-        if one not in found:
-            found.add(one)
-            todo.extend(children.get(one, ()))
-    return found
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------------
@@ -200,9 +188,6 @@ def imagenet_a(folder: str | Path, classes: Sequence[str]) -> tuple[FolderImages
 def hypernyms(path: str | Path) -> Hypernyms:
     """Read the hypernyms of every noun: pairs of a hypernym and a noun right below it, a line each.
 
-    Raises:
-        HumalignError: not two words in a line, or a noun above itself.
-
     Source: ``imagenet_class_hierarchy/wordnet/class_hierarchy.txt`` of github.com/MadryLab/BREEDS-Benchmarks.
     """
     above: defaultdict[str, list[str]] = defaultdict(list)
@@ -223,8 +208,7 @@ def things_ids(path: str | Path, names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         HumalignError: no such column, an object twice, or one that is not listed.
 
-    Source: ``items1854names.tsv`` of osf.io/z2784, or ``things_concepts.tsv`` of osf.io/jum2f (``WordNet
-    ID``).
+    Source: ``items1854names.tsv`` of osf.io/z2784, or ``things_concepts.tsv`` of osf.io/jum2f.
     """
     header = next(lines(path))[1]
     column = next((cell for cell in header if cell.lower() == "wordnet id"), "Wordnet ID")
@@ -245,7 +229,7 @@ def path_lengths(nouns: Sequence[str], above: Hypernyms) -> Float[np.ndarray, "n
     """
     below: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for place, noun in enumerate(nouns):
-        for hypernym, steps in _upwards(noun, above).items():
+        for hypernym, steps in (_reached(noun, above) if noun in above else {}).items():
             below[hypernym].append((place, steps))
     found = np.full((len(nouns), len(nouns)), np.inf)
     for reached in below.values():
@@ -255,13 +239,11 @@ def path_lengths(nouns: Sequence[str], above: Hypernyms) -> Float[np.ndarray, "n
     return found
 
 
-def _upwards(noun: str, above: Hypernyms) -> dict[str, int]:
-    """Return everything above a noun, and itself, with the fewest steps to it."""
-    if noun not in above:
-        return {}
-    steps, level, depth = {noun: 0}, [noun], 0
+def _reached(start: str, edges: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Return everything that edges lead to, and the start itself, with the fewest steps to it."""
+    steps, level, depth = {start: 0}, [start], 0
     while level:
         depth += 1
-        level = list({hypernym for one in level for hypernym in above[one]} - steps.keys())
+        level = list({end for one in level for end in edges.get(one, ())} - steps.keys())
         steps |= dict.fromkeys(level, depth)
     return steps

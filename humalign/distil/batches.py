@@ -46,8 +46,7 @@ class Step:
 
     Attributes:
         images: to run through the student, each once.
-        triplets: places among the outputs; the pair kept together is (0, 1).
-        similarities: the teacher's, of the pairs of each triplet.
+        triplets: places among the outputs, sorted; ``similarities`` are the teacher's, of their pairs.
         total: triplets of the step in all processes.
     """
 
@@ -101,7 +100,6 @@ class DenseTriplets:
     Attributes:
         embeddings: the teacher's, of every image; labels are their dot products.
         batch_images: images a step, drawn without replacement until an epoch has no full batch left.
-        seed: of the images.
     """
 
     embeddings: Float[np.ndarray, "images dim"]

@@ -31,12 +31,7 @@ MOST = 2**28
 
 @dataclasses.dataclass
 class Log:
-    """What a run leaves beside its student.
-
-    Attributes:
-        divergence: mean of every step (nats), before its update.
-        evaluations: by finished steps.
-    """
+    """What a run leaves beside its student: each step's divergence (nats), evaluations by finished steps."""
 
     divergence: list[float] = dataclasses.field(default_factory=list)
     evaluations: dict[int, dict[str, float]] = dataclasses.field(default_factory=dict)
@@ -44,13 +39,9 @@ class Log:
 
 @dataclasses.dataclass
 class Checkpoint:
-    """A file of one training; without a path nothing is written.
+    """A file of one training, of its settings, student and optimiser; without a path nothing is written.
 
-    Attributes:
-        path: of the file.
-        settings: of the training, by name.
-        student, optimiser: at their start.
-        made_of: fingerprints of triplets, inputs and initial weights.
+    ``made_of`` holds fingerprints of triplets, inputs and initial weights.
     """
 
     path: Path | None
@@ -98,19 +89,19 @@ class Checkpoint:
         checkpoints.write(self.path, state)
 
     def resume(self) -> Log:
-        """Bring student and optimiser to where the file left them, and return its log; an empty one without a file.
+        """Bring student and optimiser to where the file left them, and return its log; else an empty one.
 
-        A damaged file is warned of, and the training starts from the beginning.
-
-        Raises:
-            HumalignError: a file of another training, or none at all, which is kept.
+        A damaged file is warned of, and the training starts from the beginning; another's is refused.
         """
         state = checkpoints.read(self.path) if self.path else None
         if state is None:
             return Log()
         if other := self._other(state):
             raise HumalignError(f"the checkpoint {self.path} {other}: {checkpoints.OTHER}")
-        self._restore(state)
+        with torch.no_grad():
+            for name, parameter in self._trained.items():
+                parameter.copy_(state["parameters"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
         return Log(**state["log"])
 
     def _other(self, state: dict[str, Any]) -> str:
@@ -126,12 +117,6 @@ class Checkpoint:
             self.made_of["initial weights"] = state["made of"]["initial weights"]
         other = (name for name, seen in self.made_of.items() if state["made of"][name] != seen)
         return next((f"is of a run with other {name}" for name in other), "")
-
-    @torch.no_grad()
-    def _restore(self, state: dict[str, Any]) -> None:
-        for name, parameter in self._trained.items():
-            parameter.copy_(state["parameters"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
 
     def leave(self) -> None:
         """Note on the student where it began, so that the same call can go on with it."""

@@ -38,12 +38,12 @@ class Distillation:
     """The numbers of one training run; the defaults are the official configuration's.
 
     Attributes:
-        objective: ``jsd``, ``kl`` or ``contrastive``, and each with ``-normalised`` behind it, on outputs of
-        length 1. temperature: τ, divides the student's dot products. steps, warmup: gradient steps, of which
-        the first raise the learning rate linearly. learning_rate: at its peak; falls to 0 by a cosine.
+        objective: ``jsd``, ``kl`` or ``contrastive``; with ``-normalised`` behind it on outputs of length 1.
+        temperature: τ, divides the student's dot products.
+        steps, warmup: gradient steps, of which the first raise the learning rate linearly.
+        learning_rate: at its peak; falls to 0 by a cosine.
         decay_to_init: pull of every parameter to its initial value, times the learning rate; or one for each
-        group
-            of them, as ``{"tail": 1.0, "head": 0.0}``.
+            group of them, as ``{"tail": 1.0, "head": 0.0}``.
         batch_triplets: rows of the triplet file a step, in their order, from the start again at the end.
         checkpoint_every: steps between checkpoints.
 
@@ -136,21 +136,21 @@ def distill(
     """Train a student in place, on the engine's device, and leave it there.
 
     Args:
-        student: maps a batch of inputs to (batch, head) outputs. inputs: what the student takes of each
-        image: pixels, or activations of a frozen trunk. labelled: rows of a triplet file over ``inputs``, or
-        all triplets among batches of them. checkpoint: written every ``checkpoint_every`` steps; where it
-        exists, training goes on from it and ends
-            exactly as it would have without the stop. One of another training is refused; from a damaged one
-            training starts again, and says so. Several processes must see the same file.
-        progress: called with each finished step, and first with those that a resumed training finished before.
+        student: maps a batch of inputs to (batch, head) outputs.
+        inputs: what the student takes of each image: pixels, or activations of a frozen trunk.
+        labelled: rows of a triplet file over ``inputs``, or all triplets among batches of them.
+        checkpoint: written every ``checkpoint_every`` steps; where it exists, training goes on from it and
+            ends exactly as it would have without the stop. One of another training is refused; from a damaged
+            one training starts again, and says so. Several processes must see the same file.
+        progress: called with each finished step, and first with those that a resumed training finished.
         engine: how to compute it.
-        evaluate: called with the student every ``evaluate_every`` steps; what it returns is kept in the log.
+        evaluate: called with the student every ``evaluate_every`` steps; the log keeps what it returns.
         embeddings: any backbone's, of the images: with them the audit tests the order of the file's columns.
         unsound: train even on a triplet file whose audit fails.
 
     Raises:
         HumalignError: a file that fails its audit, which compares its names with those of a ``PixelStore``;
-            triplets, images and student that don't fit; another run's checkpoint; a divergence that is not
+            triplets, images and student that don't fit; a checkpoint of another run; a divergence that is not
             finite.
     """
     expect("student", student, Student, "one, such as Student.of(backbone, frozen_stages)")

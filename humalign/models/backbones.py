@@ -71,19 +71,13 @@ class Backbone(nn.Module):
 
     @classmethod
     def of(
-        cls,
-        module: nn.Module,
-        size: int,
-        mean: Sequence[float],
-        std: Sequence[float],
-        name: str = "module",
+        cls, module: nn.Module, size: int, mean: Sequence[float], std: Sequence[float], name: str = "module"
     ) -> Backbone:
         """Return a backbone made of a copy of any module from normalised pictures to (batch, dim) features.
 
         Args:
-            module: an ``nn.Sequential`` is split into its children, a ViT of timm or OpenCLIP into its blocks, without its classifier.
-            size: input side in pixels.
-            mean, std: of the normalisation of values in [0, 1].
+            module: an ``nn.Sequential`` is split into its children, a ViT into its blocks without classifier.
+            size, mean, std: input side in pixels, and normalisation of values in [0, 1].
             name: in tables and messages.
 
         Raises:
@@ -104,11 +98,7 @@ class Backbone(nn.Module):
         return self._net[0]
 
     def refuse_cut(self, frozen_stages: int) -> None:
-        """Raise unless so many stages can be frozen and something is left to train.
-
-        Raises:
-            HumalignError: fewer than none, or all.
-        """
+        """Raise unless so many stages can be frozen and something is left to train."""
         stages = len(self.stages)
         whole = isinstance(frozen_stages, numbers.Integral) and not isinstance(frozen_stages, bool)
         if not whole or not 0 <= frozen_stages < stages:
@@ -216,7 +206,6 @@ def of_library(library: str, name: str, model: str, recipe: Recipe | None, path:
     """Build a model of a library (``timm``, ``open_clip``), or say in one line why it cannot be built.
 
     Args:
-        name: in tables and messages.
         model: the library's own name for it, or its place.
         recipe: what is registered of it; else the library is asked.
         path: of its weights; else from the hub.

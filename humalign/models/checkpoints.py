@@ -22,11 +22,7 @@ OTHER = "delete it, or give this run its own"
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Write a state whole or not at all.
-
-    Raises:
-        HumalignError: no permission, or no space.
-    """
+    """Write a state whole or not at all."""
     with replacing(path) as part, open(part, "w+b") as file:
         file.write(HEAD + b"0" * DIGITS + b"\n")
         torch.save(state, file)

@@ -46,19 +46,16 @@ def embed(
 
     Args:
         images: an image set, or several of like labels.
-        backbone: in evaluation mode.
-        frozen_stages: also keep the activations after that many stages, in half precision; after none, they are the pictures in
+        frozen_stages: also keep the activations after that many stages; after none, they are the pictures in
             [0, 1], which a student with no frozen stage normalises itself.
         progress: called with the number of pictures just done.
 
     Returns:
-        ``features`` (image, feature) float32, and ``activations`` float16 where asked for: (image, channel, y, x), of a
-        transformer (image, token, channel), behind the pooling (image, channel); every column of the labels is a coordinate
-        along ``image``.
+        ``features`` (image, feature) float32, and ``activations`` float16 where asked for, with axes as in
+        `AXES`; every column of the labels is a coordinate along ``image``.
 
     Raises:
-        HumalignError: no pictures, more frozen stages than there are, or values that are not finite or too large
-            to be kept.
+        HumalignError: no pictures, more frozen stages than there are, or values not finite or too large.
     """
     sets = [images] if isinstance(images, ImageSet) else images
     for one_set in sets:
@@ -148,8 +145,6 @@ def to_files(
     """Embed pictures into ``.npy`` files, block by block; a stopped run under the same key is continued.
 
     Args:
-        images: of one set.
-        backbone: in evaluation mode.
         cut: blocks after which the activations are kept.
         paths: of the features (float32) and, where there is a cut, of the activations (float16).
         key: of what makes them; a file that was begun under another is begun anew.

@@ -78,7 +78,6 @@ def save_pretrained(folder: str | Path, backbone: Backbone, student: Student, ca
     Args:
         folder: does not exist yet, or is empty.
         backbone: that the student was made of.
-        card: what ``README.md`` says.
 
     Raises:
         HumalignError: the folder holds something, cannot be written, or the student is of another backbone.

@@ -15,11 +15,9 @@ from torch import Tensor, nn
 
 
 class Part(nn.Module):
-    """Some modules and parameters of a network, under their own names, and what is done with them.
+    """Some modules and parameters of a network, shared under their own names, and what is done with them.
 
     Args:
-        net: is left as it is; its parameters are shared, not copied.
-        names: of the modules and parameters that are kept.
         run: takes this part, as a network that has nothing else, and an input.
     """
 

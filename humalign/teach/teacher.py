@@ -129,8 +129,8 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         embeddings = rows_of(embeddings)
         if embeddings.shape[1] != len(self.mean_):
             raise HumalignError(
-                f"embeddings have {embeddings.shape[1]} features, the teacher was fitted to {len(self.mean_)}: "
-                "are they of its backbone?"
+                f"embeddings have {embeddings.shape[1]} features, "
+                f"the teacher was fitted to {len(self.mean_)}: are they of its backbone?"
             )
         return ((embeddings - self.mean_) / self.scale_ @ self.matrix_ + self.bias_).astype(np.float32)
 
@@ -206,12 +206,11 @@ def regressed(
     """Fit the map by ridge regression onto known places of the objects, such as the dimensions of VICE.
 
     Args:
-        ridges: penalties as shares of the embeddings' squared length, of which leave-one-out chooses
-        (``RidgeCV``).
+        ridges: shares of the embeddings' squared length, of which leave-one-out chooses (``RidgeCV``).
 
     Raises:
-        HumalignError: embeddings that cannot be mapped, places of other objects or not finite, or a ridge of
-        0.
+        HumalignError: embeddings that cannot be mapped, places of other objects or not finite, or a ridge
+            that is not above 0.
     """
     teacher = AffineTeacher()
     teacher.mean_, teacher.scale_, centred = standardised(np.asarray(floats(embeddings, "embeddings"), dtype=float))

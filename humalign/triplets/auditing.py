@@ -42,10 +42,8 @@ def audit(
     """Check triplets before anything is trained on them.
 
     Args:
-        triplets: a file's content.
         images: how many images the indices point into, where known.
-        embeddings: any backbone's embeddings of those images; with them the order of the columns, and whether the rows are these
-            images', is tested against the pictures.
+        embeddings: any backbone's, of those images; with them columns and rows are tested against these.
         names: file names of the image list, in its order.
 
     Raises:

@@ -27,6 +27,8 @@ BLOCK_VALUES = 2**27
 GATHERED = 512
 # Rows to which a map is applied at a time. Fixed, since a product may round otherwise where it has another number of rows.
 MAPPED_ROWS = 2**13
+# Vectors, the image of each pair, and the image of the first vector.
+Side = tuple[np.ndarray, np.ndarray, int]
 
 
 def mapped(
@@ -66,8 +68,8 @@ def mapped(
 def similarities(embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, workers: int = 1) -> Float[np.ndarray, "n 3"]:
     """Return dot products of the pairs (ij, ik, jk), float32, the same bits whatever the number of workers (threads).
 
-    Beyond a few thousand images, pairs are sorted by the blocks in which their two images lie, and two blocks are held at a time:
-    a file larger than memory is read front to back a few times, instead of one row at random for each image of each triplet.
+    Beyond a few thousand images, pairs are sorted by the blocks in which their two images lie, and two blocks
+    are held at a time: a file larger than memory is read front to back a few times, not at random.
 
     Raises:
         HumalignError: triplets that ``check_triplets`` refuses; a similarity that is not finite.
@@ -122,14 +124,9 @@ def _held(embeddings: np.ndarray, start: int, block: int, workers: int, pool: Ex
 
 
 def _dots(
-    found: np.ndarray,
-    pairs: np.ndarray,
-    left: tuple[np.ndarray, np.ndarray, int],
-    right: tuple[np.ndarray, np.ndarray, int],
-    workers: int,
-    pool: Executor,
+    found: np.ndarray, pairs: np.ndarray, left: Side, right: Side, workers: int, pool: Executor
 ) -> None:
-    """Fill in the dot products of some pairs; a side is vectors, the image of each pair, and the image of its first vector."""
+    """Fill in the dot products of some pairs."""
 
     def run(part: np.ndarray) -> None:
         gathered = np.empty((2, GATHERED, left[0].shape[1]), np.float32)
@@ -155,10 +152,6 @@ def label(
     embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, names: Iterable[Any], workers: int = 1
 ) -> LabelledTriplets:
     """Label triplets with dot-product similarities, and sort each row so that image 2 is the odd one out.
-
-    Args:
-        names: file name of each image.
-        workers: threads.
 
     Raises:
         HumalignError: what ``similarities`` refuses; names of another number of images, or a missing one.

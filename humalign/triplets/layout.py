@@ -60,11 +60,7 @@ def write_blocks(
 
 
 def read(path: str | Path) -> LabelledTriplets:
-    """Read the AligNet layout whole; each array keeps the type that it has in the file.
-
-    Raises:
-        HumalignError: missing, truncated, or not of this layout.
-    """
+    """Read the AligNet layout whole; each array keeps the type that it has in the file."""
     with _opened(path) as file:
         return LabelledTriplets(*(file[name] for name in ARRAYS))
 

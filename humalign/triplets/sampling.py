@@ -71,7 +71,6 @@ class Groups:
     """Images by cluster or class, arranged so that drawing a mate or an outsider is arithmetic on places.
 
     Attributes:
-        labels: the group of each image.
         order: images, group after group; ``place`` is where each stands in it.
         sizes, starts: of each group, in that order.
     """
@@ -84,11 +83,7 @@ class Groups:
 
     @classmethod
     def of(cls, labels: Labels) -> Groups:
-        """Arrange images by their labels, whole numbers from 0.
-
-        Raises:
-            HumalignError: labels that are text, negative or no whole numbers, or none at all.
-        """
+        """Arrange images by their labels, whole numbers from 0."""
         labels = whole(labels, "labels")
         if labels.ndim != 1 or not len(labels) or labels.min() < 0:
             raise HumalignError("labels: give the number of its group, from 0, for each image; `numpy.unique(names, return_inverse=True)`")
@@ -162,7 +157,6 @@ def draw(sampling: str, labels: Labels, n: int, seed: int, workers: int = 1) -> 
     """Draw n triplets, the same ones for a seed whatever the number of workers (threads).
 
     Args:
-        sampling: a name in ``SAMPLINGS``.
         labels: the cluster or class of each image.
         seed: with the number of a block of rows, starts the block's own random stream.
     """

@@ -134,7 +134,7 @@ FORMS = {
         lambda root: [in_class_folders(root), without(root, imagenet.FLAT_TAR, f"{user_copy.DEVKIT}.tar.gz")],
         imagenet.ClassFolders,
     ),
-    "loose": (lambda root: [unpacked(root), without(root, imagenet.FLAT_TAR)], imagenet.LooseFolder),
+    "loose": (lambda root: [unpacked(root), without(root, imagenet.FLAT_TAR)], imagenet.ClassFolders),
 }
 
 

@@ -113,11 +113,7 @@ def _hub(entry: Source) -> Path:
 
 
 def download(entry: Source, file: File) -> Path:
-    """Download one file into the data folder; a download that was stopped is continued.
-
-    Raises:
-        HumalignError: it cannot be had, is no data, is cut short, has another checksum, or there is no space for it.
-    """
+    """Download one file into the data folder, whole or not at all; one that was stopped is continued."""
     path = registry.data_folder() / file.path
     wanted = file.sha256 or registry.pins().get(file.path)
     pooch.get_logger().setLevel("ERROR")

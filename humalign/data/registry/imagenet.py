@@ -56,13 +56,11 @@ def check(entry: Source, inside: bool = True, pictures: int | None = None) -> Pa
     """Return where ImageNet's training or validation pictures lie, after counting them.
 
     Args:
-        inside: read an archive, to count its pictures and to compare its checksum; False is quick, and compares its
-            size only.
-        pictures: how many there must be; another number than ImageNet's is that of a rehearsal, in classes of its own.
+        inside: read an archive, to count its pictures and compare its checksum; False compares its size only.
+        pictures: how many there must be; another number than ImageNet's is that of a rehearsal.
 
     Raises:
-        HumalignError: no copy is named, one that is cut short, or another number of pictures or classes; the first
-            missing are named.
+        HumalignError: no copy is named, one that is cut short, or of other pictures or classes.
     """
     path = registry.locate(entry.name)
     count = pictures or PICTURES[entry.name]
@@ -122,11 +120,7 @@ def _names(path: Path, name: str, count: int) -> Iterator[str]:
 
 
 def in_folders(root: Path) -> Iterator[str]:
-    """Yield every picture of class folders as ``CLASS/PICTURE.JPEG``.
-
-    Raises:
-        HumalignError: the folder cannot be read.
-    """
+    """Yield every picture of class folders as ``CLASS/PICTURE.JPEG``."""
     try:
         with os.scandir(root) as folders:
             for folder in folders:
@@ -138,11 +132,7 @@ def in_folders(root: Path) -> Iterator[str]:
 
 
 def in_archive(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Yield every picture of the archive as released, one archive a class: name, where it starts, and its bytes.
-
-    Raises:
-        HumalignError: the archive is missing or damaged.
-    """
+    """Yield every picture of the archive of one archive a class: name, where it starts, and its bytes."""
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as outer:
             for archive in outer:
@@ -161,14 +151,11 @@ def in_archive(path: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def flat(path: Path, pictures: int) -> Iterator[tuple[str, int, int]]:
-    """Yield every validation picture of an archive or a folder without classes as `in_archive` does.
+    """Yield every validation picture of an archive or a folder without classes, as `in_archive` does.
 
     Args:
         path: of the archive or folder, beside which the devkit lies.
         pictures: how many there must be.
-
-    Raises:
-        HumalignError: the archive or the devkit is missing or damaged, or a name has no class.
     """
     classes = devkit_classes(path.parent, pictures)
     found = _in_flat_archive(path) if path.is_file() else ((name, 0, 0) for name in loose(path))
@@ -200,14 +187,14 @@ def loose(folder: Path) -> list[str]:
 
 
 def devkit_classes(root: Path, pictures: int) -> list[str]:
-    """Return the WordNet id of the class of each validation picture, in the order of their numbers.
+    """Return the WordNet id of each validation picture's class, in the order of their numbers.
 
     Args:
         root: the folder that holds the devkit, as released or unpacked.
         pictures: how many there must be.
 
     Raises:
-        HumalignError: the devkit is missing or damaged, is of other pictures, or does not name a class that it uses.
+        HumalignError: a devkit that is missing, damaged, of other pictures, or does not name a class it uses.
 
     Source: ``data/ILSVRC2012_validation_ground_truth.txt`` and ``data/meta.mat`` (``synsets``: ``ILSVRC2012_ID``,
     ``WNID``, ``num_children``) of the devkit; readme.txt in it: the ids of low-level synsets are 1 to 1000.

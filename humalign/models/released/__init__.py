@@ -87,13 +87,11 @@ def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
     """Write a released checkpoint as a model of timm, with its heads, and return the folder.
 
     Args:
-        archive: of the SavedModel.
         folder: does not exist yet, is empty, or was written from this archive before: then it is left.
         name: of the checkpoint, as ``SigLIP-B-alignet``, where the archive is called otherwise.
 
     Raises:
-        HumalignError: an unknown name, a damaged archive, another layout, or a folder that holds something
-        else.
+        HumalignError: an unknown name, a damaged archive, another layout, or a folder that is not empty.
     """
     model, stage = stage_of(name or archive.name)
     try:
@@ -119,11 +117,7 @@ def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
 
 
 def backbone(folder: Path) -> Backbone:
-    """Return a converted checkpoint as a backbone: pictures in [0, 1] to ``pre_logits``, with its ImageNet classifier.
-
-    Raises:
-        HumalignError: the folder holds no converted checkpoint, or lacks a file.
-    """
+    """Return a converted checkpoint as a backbone: pictures to ``pre_logits``, with its ImageNet classifier."""
     about = _about(folder)
     if "model" not in about:
         raise HumalignError(f"{folder} holds no released model: run `humalign convert ARCHIVE {folder}` first")
@@ -143,8 +137,7 @@ def compare(folder: Path) -> tuple[str, int, list[str]]:
     """Compare a converted base model with the public weights of the same model: the test of an assumed layout.
 
     Returns:
-        The registered backbone, how many tensors, and those that differ by more than a hundredth of their
-        spread.
+        The registered backbone, how many tensors, and those that differ by over a hundredth of their spread.
 
     Raises:
         HumalignError: the model is no base, there are no public weights of it, or they are not at hand.

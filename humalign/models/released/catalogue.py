@@ -93,11 +93,7 @@ def students() -> Iterator[tuple[str, str, str]]:
 
 
 def stage_of(archive: str) -> tuple[str, str]:
-    """Return model and stage of an archive by its name, which may have ``.tar.gz`` behind it.
-
-    Raises:
-        HumalignError: it is none of the 24.
-    """
+    """Return model and stage of one of the 24 archives by its name, which may have ``.tar.gz`` behind it."""
     name = re.sub(r"\.(tar\.gz|tgz)$", "", archive)
     # The official README and the address of the archive differ in the case of CLIP's letters.
     known = {each.lower(): (model, stage) for model, stage, each in students()}
@@ -120,9 +116,7 @@ Shapes = dict[str, tuple[int, ...]]
 def layouts(net: Any, stage: str) -> list[Shapes]:
     """Return the layouts that an archive may have: names and shapes of all parameters, in the order of their numbers.
 
-    Args:
-        net: timm's network of these sizes.
-        stage: a ``base`` may lack the triplet head, which alignment put there.
+    That of a ``base`` may lack the triplet head, which alignment put there.
     """
     towers = [_tower(net)]
     if net.cls_token is not None:
