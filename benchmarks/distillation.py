@@ -187,6 +187,11 @@ def dense(images: int) -> DenseTriplets:
 
 
 def dense_step(images: int = 24, rows: int = 8) -> None:
+    """Compare a step of triplets that share pictures with one of triplets that share none.
+
+    The first ratio counts triplets: all among some pictures, against as many of three pictures each. The
+    second one counts pictures: as many in both steps.
+    """
     student, plan = Student.of(build(VIT_TINY, pretrained=False), 0), dense(images)
     shown, step = torch.rand(3 * rows + images, 3, 224, 224), plan.step(0)
     few = torch.arange(3 * rows).reshape(-1, 3)
@@ -199,8 +204,10 @@ def dense_step(images: int = 24, rows: int = 8) -> None:
         similar = pair_similarities(student(shown[: 3 * rows]), few)
         jensen_shannon(torch.zeros(rows, 3), similar, 100.0).mean().backward()
 
-    what = f"{step.total:,} triplets through ViT-Ti/16: all among {images} pictures / of three pictures each"
+    what = f"{step.total:,} triplets through ViT-Ti/16: all among the same {images} pictures / of three each"
     compare(what, ours, plain, plain_runs=step.total / rows, repeats=3)
+    what = f"{images} pictures through ViT-Ti/16: all {step.total:,} triplets among them / {rows} triplets"
+    compare(what, ours, plain, repeats=3)
 
 
 def dense_objective(part: int = 32) -> None:
@@ -216,7 +223,7 @@ def dense_objective(part: int = 32) -> None:
         similar = torch.stack([(columns[a] * columns[b]).sum(1) for a, b in PAIRS], dim=1)
         jensen_shannon(targets, similar, 100.0).mean().backward()
 
-    what = f"objective and gradient of {step.total:,} triplets: matrix and gather / row by row"
+    what = f"objective and gradient of {step.total:,} triplets among {DENSE_IMAGES} pictures: matrix / rows"
     compare(what, ours, plain, plain_runs=part)
 
 

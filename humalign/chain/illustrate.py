@@ -16,7 +16,7 @@ from humalign.artefacts import Provenance, replacing
 from humalign.chain import features, judged, matrices, sets, unseen
 from humalign.chain.judged import Things
 from humalign.chain.pipeline import Rows, Run, stream
-from humalign.chain.scoring import objects
+from humalign.chain.scoring import objects, taxonomies
 from humalign.chain.scoring.objects import Fold
 from humalign.chain.unseen import PHOTOGRAPHS, Half, Json, entry, rounded
 from humalign.data.judgments import Choices, entropy
@@ -24,8 +24,8 @@ from humalign.evaluation import people
 from humalign.profiles import Profile
 
 FILE, LARGEST = "illustrations.json", 1_000_000
-# How many triplets are played, and how many run from clear to open.
-GAME, SPREAD = 10, 6
+# How many triplets are played, how many run from clear to open, and how many quantiles draw a density.
+GAME, SPREAD, QUANTILES = 10, 6, 201
 LEVELS = {"global-coarse": 3, "class-boundary": 2, "local-fine": 1}  # categories among the three
 UNSEEN = "answers about three photographs that the student's teacher did not see"
 SURE = "on which the published VICE is surest"
@@ -47,6 +47,8 @@ RULES = {
     "matrices": "of the objects of one category that the teacher did not see: the largest categories, and as"
     " many objects of each, drawn at random",
     "followed": f"of the {UNSEEN}: the one {SURE}",
+    "changes": "of all pairs of objects or photographs that the model's teacher did not see, by steps of"
+    " WordNet: quantiles of the change of their distance, at even steps",
     "pseudo-labelled": "three pictures of the pool, of three classes, drawn at random",
 }
 
@@ -63,7 +65,8 @@ def sources(profile: Profile) -> list[str]:
     """Name the registered sources that the step reads."""
     near = sets.OF_92 if matrices.NEAR in profile.data.judged else ()
     pool = sets.sources_of(profile, profile.data.pool)
-    return [*sets.DESCRIBED, PHOTOGRAPHS, *near, *pool] if files(profile) else []
+    wordnet = sets.WORDNET if "taxonomies" in profile.evaluation.names else ()
+    return [*sets.DESCRIBED, PHOTOGRAPHS, *near, *pool, *wordnet] if files(profile) else []
 
 
 def summary(run: Run) -> Rows:
@@ -106,6 +109,8 @@ def illustrate(run: Run, provenance: Provenance) -> None:
         found["game"] = unseen.spaced(unseen.shown(asked, first), GAME)
         found["flipped"] = {model: unseen.flipped(asked, model) for model in found["students"]}
         found["followed"] = unseen.followed(run, halves, asked, first)
+    if "taxonomies" in run.profile.evaluation.names:
+        found["changes"] = [_quantiles(each) for each in taxonomies.along_wordnet(run)]
     if run.profile.teachers and (pseudo := _pseudo_labelled(run)):
         found["pseudo-labelled"] = pseudo
     found["matrices"] = [*matrices.of_objects(run, known, folds), *matrices.of_92(run)]
@@ -219,6 +224,12 @@ def _of_folds(known: Things, shown: Int[np.ndarray, " images"], folds: Sequence[
         vice = known.published[rows]
         found.append(Half(fold.part.name, fold.part.train, rows, names, None, vice, spaces))
     return found
+
+
+def _quantiles(change: Json) -> Json:
+    """Return quantiles in place of the changes of all pairs in each relation."""
+    at, pairs = np.linspace(0, 1, QUANTILES), change["pairs"]
+    return change | {"pairs": {name: rounded(np.quantile(each, at)) for name, each in pairs.items()}}
 
 
 def _pseudo_labelled(run: Run) -> Json:

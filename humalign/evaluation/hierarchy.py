@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Real
+from scipy.stats import binomtest
 
 from humalign.errors import HumalignError
 from humalign.evaluation.checks import check_features, check_labels
@@ -15,10 +16,60 @@ from humalign.evaluation.scores import Estimate
 RELATIONS = ("same-subgroup", "same-group", "different-group")
 # Steps between two nouns of WordNet: the fewest, and one more than the most.
 PATHS = {"path 0-5": (0, 6), "path 6-9": (6, 10), "path 10-13": (10, 14), "path 14+": (14, np.inf)}
+# Which pairs stand in each relation, by its name.
+Related = dict[str, Bool[np.ndarray, "n n"]]
+
+
+# ---- relations ---------------------------------------------------------------------------------------------
+
+
+def by_taxonomy(taxonomy: pd.DataFrame) -> Related:
+    """Return the relations of concepts with a ``group`` and a ``subgroup``."""
+    levels = (taxonomy[level].to_numpy() for level in ("subgroup", "group"))
+    subgroup, group = (np.equal.outer(level, level) for level in levels)
+    return dict(zip(RELATIONS, (subgroup, group & ~subgroup, ~group), strict=True))
+
+
+def by_categories(categories: Bool[np.ndarray, "things categories"]) -> Related:
+    """Return which things share a category and which share none; one without any is in no pair."""
+    shared = categories.astype(np.int64) @ categories.T.astype(np.int64) > 0
+    known = np.logical_and.outer(categories.any(1), categories.any(1))
+    return {"same-category": shared, "other-category": known & ~shared}
+
+
+def by_classes(labels: np.ndarray, superclasses: np.ndarray | None = None) -> Related:
+    """Return which pictures are of one class and of other ones; with superclasses, of both kinds of those."""
+    same = np.equal.outer(labels, labels)
+    if superclasses is None:
+        return {"same-class": same, "other-class": ~same}
+    near = np.equal.outer(superclasses, superclasses)
+    return {"same-class": same, "same-superclass": near & ~same, "other-superclass": ~near}
+
+
+def by_paths(steps: Real[np.ndarray, "n n"]) -> Related:
+    """Return which things are so many steps apart, by the names of ``PATHS``."""
+    return {name: (first <= steps) & (steps < last) for name, (first, last) in PATHS.items()}
+
+
+# ---- distances by relation ---------------------------------------------------------------------------------
+
+
+def standardised(distance: Real[np.ndarray, "n n"], related: Related) -> Float[np.ndarray, "n n"]:
+    """Return distances in standard deviations from the mean of all related pairs.
+
+    Raises:
+        HumalignError: no pair stands in a relation, or all distances are equal.
+    """
+    i, j = np.triu_indices(len(distance), k=1)
+    pairs = distance[i, j][np.any([relation[i, j] for relation in related.values()], axis=0)]
+    # What is left of equal distances is rounding.
+    if not pairs.size or not pairs.std() > 1e-9 * np.abs(pairs).max():
+        raise HumalignError("distances that are all equal, or not finite: does the model tell anything apart?")
+    return np.asarray((distance - pairs.mean()) / pairs.std())
 
 
 def distances_by_relation(
-    distance: Real[np.ndarray, "n n"], related: dict[str, Bool[np.ndarray, "n n"]], weights: Float[np.ndarray, "draws n"]
+    distance: Real[np.ndarray, "n n"], related: Related, weights: Float[np.ndarray, "draws n"]
 ) -> dict[str, Estimate]:
     """Return the mean distance of pairs in each relation, in standard deviations from the mean of all related pairs.
 
@@ -33,13 +84,7 @@ def distances_by_relation(
     Raises:
         HumalignError: no pair stands in a relation, or all distances are equal.
     """
-    i, j = np.triu_indices(len(distance), k=1)
-    pairs = distance[i, j][np.any([relation[i, j] for relation in related.values()], axis=0)]
-    # What is left of equal distances is rounding.
-    if not pairs.size or not pairs.std() > 1e-9 * np.abs(pairs).max():
-        raise HumalignError("distances that are all equal, or not finite: does the model tell anything apart?")
-    standard = (distance - pairs.mean()) / pairs.std()
-    estimates = {}
+    standard, estimates = standardised(distance, related), {}
     for name, relation in related.items():
         rows = np.triu(relation, k=1)
         if not rows.any():
@@ -48,6 +93,51 @@ def distances_by_relation(
         total, weight = (((weights @ matrix) * weights).sum(1) for matrix in (standard * rows, rows.astype(float)))
         estimates[name] = Estimate.of(total / weight, int(rows.sum()))
     return estimates
+
+
+def changes(
+    before: Real[np.ndarray, "n n"], after: Real[np.ndarray, "n n"], related: Related
+) -> Float[np.ndarray, "n n"]:
+    """Return how far the standardised distance of every two things has changed."""
+    return standardised(after, related) - standardised(before, related)
+
+
+def permuted(
+    change: Real[np.ndarray, "n n"], related: Related, draws: int, rng: np.random.Generator
+) -> dict[str, Estimate]:
+    """Return the mean change of pairs in each relation; its draws are the same with the things permuted.
+
+    Under the null hypothesis the relations of a thing say nothing of how its distances change: every order of
+    the things is then as likely. Things are permuted and not pairs, for pairs that share a thing depend on
+    each other. The mean change of all related pairs is zero, so the draws lie about zero.
+
+    Args:
+        change: from ``changes``.
+        related: which pairs stand in each relation. Things that are in no pair keep their place.
+        draws: of permutations.
+        rng: that draws them.
+
+    Source: Mantel (1967), The detection of disease clustering and a generalized regression approach.
+    """
+    known = np.flatnonzero(np.any(list(related.values()), axis=0).any(1))
+    inside, among = change[np.ix_(known, known)], [each[np.ix_(known, known)] for each in related.values()]
+    pairs = np.array([np.triu(relation, k=1).ravel() for relation in among], dtype=float)
+    orders = [np.arange(len(known)), *(rng.permutation(len(known)) for _ in range(draws))]
+    means = np.array([pairs @ inside[order][:, order].ravel() for order in orders]) / pairs.sum(1)
+    counts = pairs.sum(1).astype(int).tolist()
+    return {name: Estimate.of(each, n) for name, each, n in zip(related, means.T, counts, strict=True)}
+
+
+def permutation_p(found: Estimate) -> tuple[float, float, float]:
+    """Return the two-sided p of a mean whose draws are permutations, and an interval of it.
+
+    p = (1 + draws at least as far from zero) / (1 + draws). The interval, of 95 %, is of the share of all
+    permutations that are at least as far from zero.
+    """
+    # A permutation that changes nothing gives the same mean but for rounding.
+    exceed = int((np.abs(found.draws) >= abs(found.value) * (1 - 1e-9)).sum())
+    interval = binomtest(exceed, len(found.draws)).proportion_ci()
+    return (1 + exceed) / (1 + len(found.draws)), float(interval.low), float(interval.high)
 
 
 def standardised_distances(
@@ -60,27 +150,36 @@ def standardised_distances(
         taxonomy: one row a concept, with ``group`` and ``subgroup``.
         weights: of the concepts, from ``resamples``.
     """
-    distance = np.mean([dissimilarities(style) for style in features], axis=0)
-    subgroup, group = (np.equal.outer(taxonomy[level].to_numpy(), taxonomy[level].to_numpy()) for level in ("subgroup", "group"))
-    related = dict(zip(RELATIONS, (subgroup, group & ~subgroup, ~group), strict=True))
-    return distances_by_relation(distance, related, weights)
+    return distances_by_relation(over_styles(features), by_taxonomy(taxonomy), weights)
 
 
-def of_categories(
-    features: Real[np.ndarray, "rows dim"], categories: Bool[np.ndarray, "things categories"], weights: Float[np.ndarray, "draws things"]
+def over_styles(features: Real[np.ndarray, "styles concepts dim"]) -> Float[np.ndarray, "concepts concepts"]:
+    """Return the distances of concepts, 1 - Pearson averaged over styles."""
+    return np.asarray(np.mean([dissimilarities(style) for style in features], axis=0))
+
+
+def of_relations(
+    features: Real[np.ndarray, "rows dim"], related: Related, weights: Float[np.ndarray, "draws things"]
 ) -> dict[str, Estimate]:
-    """Return the mean standardised distance of things that share a category, and of those that share none (unit: thing).
-
-    A thing may have several categories (as in THINGS); one without any is in no pair.
+    """Return the mean standardised distance, 1 - Pearson, of things in each relation (unit: thing).
 
     Raises:
         HumalignError: features that cannot be compared, or a relation without pairs.
     """
-    check_features(features, len(categories))
-    shared = categories.astype(np.int64) @ categories.T.astype(np.int64) > 0
-    known = np.logical_and.outer(categories.any(1), categories.any(1))
-    related = {"same-category": shared, "other-category": known & ~shared}
+    check_features(features, weights.shape[1])
     return distances_by_relation(dissimilarities(features), related, weights)
+
+
+def of_categories(
+    features: Real[np.ndarray, "rows dim"],
+    categories: Bool[np.ndarray, "things categories"],
+    weights: Float[np.ndarray, "draws things"],
+) -> dict[str, Estimate]:
+    """Return ``of_relations`` of things that share a category, and of those that share none (unit: thing).
+
+    A thing may have several categories, as in THINGS.
+    """
+    return of_relations(features, by_categories(categories), weights)
 
 
 def of_classes(
@@ -89,7 +188,7 @@ def of_classes(
     weights: Float[np.ndarray, "draws images"],
     superclasses: np.ndarray | None = None,
 ) -> dict[str, Estimate]:
-    """Return the mean standardised distance of pictures of one class, of other classes, and (given superclasses) of both kinds of those.
+    """Return ``of_relations`` of pictures of one class, of other classes, and, given superclasses, of both kinds.
 
     Returns:
         ``same-class`` and ``other-class``; with superclasses ``same-class``, ``same-superclass`` and ``other-superclass``
@@ -98,14 +197,8 @@ def of_classes(
     Raises:
         HumalignError: features that cannot be compared, fewer than two classes, or a relation without pairs.
     """
-    check_features(features, len(labels))
     check_labels(labels)
-    same = np.equal.outer(labels, labels)
-    related = {"same-class": same, "other-class": ~same}
-    if superclasses is not None:
-        near = np.equal.outer(superclasses, superclasses)
-        related = {"same-class": same, "same-superclass": near & ~same, "other-superclass": ~near}
-    return distances_by_relation(dissimilarities(features), related, weights)
+    return of_relations(features, by_classes(labels, superclasses), weights)
 
 
 # ---- WordNet ---------------------------------------------------------------------------------------------------------
@@ -132,9 +225,9 @@ def of_paths(
     if not np.isfinite(steps).all():
         raise HumalignError("things between which no path is known: leave out those that are not in the hierarchy")
     distance = dissimilarities(features)
-    related = {name: (first <= steps) & (steps < last) for name, (first, last) in PATHS.items()}
     i, j = np.triu_indices(len(steps), k=1)
     drawn = spearman(Ranked(distance[i, j]), Ranked(steps[i, j]), (w[i] * w[j] for w in weights))
+    related = by_paths(steps)
     return {"path-spearman": Estimate.of(drawn, len(steps))} | distances_by_relation(distance, related, weights)
 
 

@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from humalign import profiles
 from humalign.chain import illustrate, judged, matrices, origins, sets, steps, unseen
 from humalign.data.judgments import Choices
+from humalign.evaluation import scores
 
 RECORDED = origins.RECORDED / "things" / illustrate.FILE
 
@@ -244,6 +245,25 @@ def test_the_recorded_file_is_small_and_whole(recorded):
     assert {
         one["answers"] for each in ("spread", "clear", "open") for one in recorded["triplets"][each]
     } <= set(range(15, 30))
+
+
+def test_recorded_changes_are_those_of_the_scores(recorded):
+    table = scores.read(RECORDED.with_name("scores.csv"))
+    assert {(each["model"], each["stage"]) for each in recorded["changes"]} == {
+        ("clip-vit-b32", "teacher"),
+        *((f"efficientnet-lite{n}", stage) for n in (0, 1) for stage in ("unaligned", "aligned")),
+    }
+    for each in recorded["changes"]:
+        where = {key: each[key] for key in ("set", "model", "stage")} | {"task": "hierarchy"}
+        tested = scores.pick(table, metric="permutation-p", item=list(each["pairs"]), **where)
+        assert len(each["pairs"]) == len(tested) == 4 and tested["value"].between(0, 1).all()
+        for name, quantiles in each["pairs"].items():
+            metric = scores.above("standardised-distance", each["reference"])
+            row = scores.one(table, metric=metric, item=name, **where)
+            assert len(quantiles) == illustrate.QUANTILES and (np.diff(quantiles) >= 0).all()
+            # The mean of all pairs; that of the scores is a mean over folds, which are of one size or nearly.
+            assert np.trapezoid(quantiles, dx=1 / (len(quantiles) - 1)) == pytest.approx(row["value"], abs=0.02)
+            assert row["n"] == scores.one(tested, item=name)["n"]
 
 
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")

@@ -143,7 +143,7 @@ def test_every_evaluation_has_rows_and_none_is_said_to_be_of_people(run):
             assert set(zip(rows["model"], rows["stage"], strict=True)) == {m for m in everyone if m[1] in ("aligned", "unaligned")}
         else:
             assert everyone <= set(zip(rows["model"], rows["stage"], strict=True)), task
-    for task in ("odd-one-out", "similarity-judgments", "uncertainty"):  # what costs no judgment stands beside the judgments
+    for task in ("odd-one-out", "similarity-judgments", "uncertainty", "soft-labels"):  # what costs no judgment stands beside the judgments
         for kind in baselines.KINDS:
             having = set(scores.pick(table, task=task, stage=[f"base-{kind}", f"teacher-{kind}"])["model"])
             assert having == {PROFILE.labeller.backbones[0], *PROFILE.backbones}, (task, kind)
@@ -152,6 +152,8 @@ def test_every_evaluation_has_rows_and_none_is_said_to_be_of_people(run):
     assert len(scores.pick(table, task="between-models", metric="cka"))
     related = set(scores.pick(table, task="hierarchy", metric="standardised-distance")["split"])
     assert {"THINGS/same-category", "ImageNet/other-superclass", "THINGS/path 0-5", "ImageNet/path 14+"} <= related
+    tested = scores.pick(table, task="hierarchy", metric="permutation-p")
+    assert set(tested["split"]) == related and set(tested["stage"]) == {"teacher", "unaligned", "aligned"}
     similar = set(scores.pick(table, task="similarity-judgments", metric="rsa-spearman")["split"])
     here = {f"peterson-{category}" for category in rehearsal_inputs.PETERSON}
     assert similar == {"92 photographs", *here, *pictures.CICHY, "king", "48 THINGS objects"}

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from humalign.errors import HumalignError
 from humalign.evaluation import hierarchy
 from humalign.evaluation.rsa import dissimilarities
-from humalign.evaluation.scores import COLUMNS, complete, resamples
+from humalign.evaluation.scores import COLUMNS, Estimate, complete, resamples
 from humalign.show import sentences, tables
 
 THINGS = 30
@@ -72,6 +72,71 @@ def test_things_outside_the_hierarchy_are_refused(features, steps, weights):
     unknown[3, :] = unknown[:, 3] = np.inf
     with pytest.raises(HumalignError, match="leave out those that are not in the hierarchy"):
         hierarchy.of_paths(features, unknown, weights)
+
+
+# ---- the test of a change ---------------------------------------------------------------------------------
+
+def test_a_change_by_relation_and_its_p_are_those_worked_by_hand():
+    # Two pairs of things, (0, 1) and (2, 3), each of one class: the two distances within fall by 2, of the four between rise by 1.
+    change = np.array([[0, -2, 1, 1], [-2, 0, 1, 1], [1, 1, 0, -2], [1, 1, -2, 0]], dtype=float)
+    related = hierarchy.by_classes(np.array(["a", "a", "b", "b"]))
+    found = hierarchy.permuted(change, related, 3000, np.random.default_rng(0))
+    assert {name: (each.value, each.n) for name, each in found.items()} == {"same-class": (-2, 2), "other-class": (1, 4)}
+    # Of the 24 orders 8 keep the pairs together; the other 16 give distances within of 1 and between of (2 · 1 - 2 · 2) / 4.
+    assert set(found["same-class"].draws) == {-2, 1} and set(found["other-class"].draws) == {1, -0.5}
+    for each in found.values():
+        exceed = int((np.abs(each.draws) >= abs(each.value)).sum())
+        p, low, high = hierarchy.permutation_p(each)
+        assert p == (1 + exceed) / 3001 and low < p < high
+        assert p == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_p_is_two_sided_and_never_zero():
+    draws = np.array([-0.4, 0.3, -0.3, 0.1, 0.0, 0.2, -0.1, 0.0, 0.1])
+    assert hierarchy.permutation_p(Estimate(0.3, draws, 5))[0] == pytest.approx(4 / 10)
+    assert hierarchy.permutation_p(Estimate(-0.35, draws, 5))[0] == pytest.approx(2 / 10)
+    p, low, high = hierarchy.permutation_p(Estimate(0.5, draws, 5))
+    assert p == pytest.approx(1 / 10) and low == 0 and high == pytest.approx(1 - 0.025 ** (1 / 9))
+
+
+def test_p_is_even_where_things_move_all_their_pairs_and_relations_say_nothing():
+    # Pairs of one thing depend on each other: a permutation of pairs takes far too many such changes for real.
+    rng, by_things, by_pairs = np.random.default_rng(0), [], []
+    related = hierarchy.by_classes(np.repeat(np.arange(3), (12, 4, 2)))
+    pairs = np.triu_indices(18, 1)
+    for _ in range(300):
+        change = np.add.outer(*[rng.standard_normal(18)] * 2)
+        by_things.append(hierarchy.permutation_p(hierarchy.permuted(change, related, 99, rng)["same-class"])[0])
+        moved, same = change[pairs] - change[pairs].mean(), related["same-class"][pairs]
+        draws = np.array([moved[rng.permutation(same)].mean() for _ in range(99)])
+        by_pairs.append(hierarchy.permutation_p(Estimate(moved[same].mean(), draws, int(same.sum())))[0])
+    assert 0.02 < np.mean(np.array(by_things) <= 0.05) < 0.09 and np.mean(np.array(by_pairs) <= 0.05) > 0.2
+    assert np.mean(by_things) == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_mean_change_is_the_difference_of_distances_by_relation(features, weights):
+    labels, after = np.arange(THINGS) // 10, features + 2 * np.eye(3, 12)[np.arange(THINGS) // 10]
+    related = hierarchy.by_classes(labels)
+    moved = hierarchy.changes(dissimilarities(features), dissimilarities(after), related)
+    found = hierarchy.permuted(moved, related, 199, np.random.default_rng(0))
+    for name, each in found.items():
+        wanted = hierarchy.of_relations(after, related, weights)[name] - hierarchy.of_relations(features, related, weights)[name]
+        assert each.value == pytest.approx(wanted.value, abs=1e-6) and each.n == wanted.n == (135 if name == "same-class" else 300)
+    assert found["same-class"].value < 0 and hierarchy.permutation_p(found["same-class"])[0] == 1 / 200
+
+
+def test_a_thing_in_no_pair_is_not_permuted(features):
+    categories = np.eye(3, dtype=bool)[np.arange(THINGS) % 3]
+    categories[5] = False
+    whole = hierarchy.changes(*map(dissimilarities, (features, features**3)), hierarchy.by_categories(categories))
+    kept = np.delete(np.arange(THINGS), 5)
+    some = whole[np.ix_(kept, kept)]
+    one, other = (
+        hierarchy.permuted(change, hierarchy.by_categories(member), 9, np.random.default_rng(0))
+        for change, member in ((whole, categories), (some, categories[kept]))
+    )
+    for name in one:
+        np.testing.assert_allclose(one[name].draws, other[name].draws)
 
 
 # ---- maps ------------------------------------------------------------------------------------------------------------

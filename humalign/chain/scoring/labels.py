@@ -11,17 +11,19 @@ from jaxtyping import Float
 
 from humalign.chain import features, sets, teach
 from humalign.chain.pipeline import Run, stream
-from humalign.chain.scoring.rows import Model, Row, Spread, compared, everyone, measures, weights
-from humalign.evaluation import few_shot, soft_labels
+from humalign.chain.scoring.rows import EVIDENCE, Model, Row, Spread, compared, everyone, measures, weights
+from humalign.evaluation import baselines, few_shot, soft_labels
 from humalign.evaluation.scores import Estimate
 
 Measures = dict[tuple[str, str], Estimate]  # task, metric
 
 
-def labelled(run: Run, which: str) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
-    """Yield students, and the model that labelled their triplets, with their features of a set."""
+def labelled(
+    run: Run, which: str, beside: bool = False
+) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
+    """Yield students, and the model that labelled their triplets, with their features; see ``everyone``."""
     others = set(teach.models(run.profile.labeller)) - {teach.labels_with(run.profile.labeller)} if run.profile.teachers else set()
-    for (model, stage), x in everyone(run, which, beside=False):
+    for (model, stage), x in everyone(run, which, beside):
         if not (stage in features.TEACHERS and model in others):
             yield (model, stage), x
 
@@ -43,9 +45,14 @@ def labels(run: Run) -> Iterator[Row]:
             for classifier in ("logistic", "nearest-mean"):
                 beside = shares if classifier == "logistic" else None
                 score = functools.partial(classified, known, support, drawn, of_draws, classifier, beside)
-                found = {model: score(x) for model, x in labelled(run, name)}
+                found = {model: score(x) for model, x in labelled(run, name, beside is not None)}
                 for task in dict.fromkeys(task for each in found.values() for task, _ in each):
-                    each = {model: {m: e for (t, m), e in scored.items() if t == task} for model, scored in found.items()}
+                    each = {
+                        model: {m: e for (t, m), e in scored.items() if t == task}
+                        for model, scored in found.items()
+                        # Beside every number on people, not beside one on classes.
+                        if model[1] not in baselines.STAGES or task not in EVIDENCE
+                    }  # fmt: skip
                     yield from measures(each, task, f"{name}/{shots}-shot")
         if profile.evaluation.few_shot_validation:
             yield from _least_squares(run, number, name, known, drawn, of_draws)

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from humalign.chain import features, judged, teach
 from humalign.chain.judged import Simulated
 from humalign.chain.pipeline import Run, stream
+from humalign.chain.scoring import taxonomies
 from humalign.chain.scoring.rows import Model, Row, Spread, compared, measures, of_fold, over_folds, weights
 from humalign.data.emoji import concepts
 from humalign.data.judgments import Choices, cosine_similarities, entropy, majority_share, random_triplets
@@ -73,7 +74,7 @@ def simulated(run: Run) -> Iterator[Row]:
     parts = judged.parts(run, run.profile.labeller)
     benches = [_Bench(run.profile, truth, number, part, _features(run, part)) for number, part in enumerate(parts)]
     for measure in (_levels, _similarity, _classification, _distillation):
-        yield from over_folds(measure(bench) for bench in benches)
+        yield from taxonomies.with_p(over_folds(measure(bench) for bench in benches))
     nothing = Spread(np.nan, np.nan, np.nan, 0)
     yield from (Row(*model, "odd-one-out", NOT_IN_THE_PICTURE, "accuracy", nothing) for model in benches[0].features)
     yield from _calibration(run, truth)
@@ -135,6 +136,8 @@ def _similarity(bench: _Bench) -> Iterator[Row]:
     for relation in next(iter(distances.values())):
         each = {model: found[relation] for model, found in distances.items()}
         yield from compared(each, "hierarchy", relation, "standardised-distance")
+    related = hierarchy.by_taxonomy(bench.taxonomy)
+    yield from taxonomies.tested(bench.profile, shown, related, "", bench.number, hierarchy.over_styles)
 
 
 def _classification(bench: _Bench) -> Iterator[Row]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,39 +14,84 @@ from humalign.chain.judged import halves, things
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring import objects
 from humalign.chain.scoring.labels import classes
-from humalign.chain.scoring.rows import THINGS, Model, Row, compared, everyone, of_fold, of_students, over_folds, weights
+from humalign.chain.scoring.rows import THINGS, Model, Row, Spread, compared, everyone, of_fold, of_students, over_folds, weights
 from humalign.data import wordnet
 from humalign.evaluation import baselines, hierarchy
+from humalign.evaluation.rsa import dissimilarities
 from humalign.evaluation.scores import Estimate
+from humalign.profiles import Profile
 
 # What every English speaker calls the classes of CIFAR-10 together; the rest are vehicles.
 ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
-PATH = "path-spearman"
+PATH, DISTANCE, PERMUTATION_P = "path-spearman", "standardised-distance", "permutation-p"
+# The stage from which a change of distances is tested.
+BEFORE = {"unaligned": "base", "aligned": "base", "teacher": "teacher-base"}
 # Of which task of BREEDS the superclasses are whose distances are compared: the one with the most classes.
 RELATED = "entity-13"
-Relations = Mapping[str, Estimate]
+Shown = Mapping[Model, Float[np.ndarray, "things dim"]]
+Distances = Callable[[Any], np.ndarray]
 
 
 def taxonomies(run: Run) -> Iterator[Row]:
-    """Distances by relation on every set that has a taxonomy."""
+    """Distances by relation on every set that has a taxonomy, and tests of their changes."""
     teacher, looked_at = objects.of_objects(run), [*sets.asked(run.profile), *sets.judged_pictures(run.profile)]
     if teacher is not None:
         yield from _unseen_objects(run)
     if THINGS in looked_at:
-        yield from over_folds(_photographs(run, number) for number in range(2))
+        yield from with_p(over_folds(_photographs(run, number) for number in range(2)))
     if "things" in looked_at:
-        yield from _objects(run)
+        yield from with_p(_objects(run))
     if "cifar10" in run.profile.data.labelled:
-        yield from _cifar10(run)
+        yield from with_p(_cifar10(run))
     if sets.VALIDATION in looked_at:
-        yield from _imagenet(run)
+        yield from with_p(_imagenet(run))
 
 
-def _rows(found: Mapping[Model, Relations], where: str) -> Iterator[Row]:
-    """Yield each model's distance in each relation, and how distances follow a path, compared between stages."""
+def _rows(
+    run: Run, shown: Shown, where: str, drawn: np.ndarray, by: hierarchy.Related | np.ndarray, fold: int = 0
+) -> Iterator[Row]:
+    """Yield distances by relations, or by steps and how they follow these, and the tests of their changes."""
+    if isinstance(by, dict):
+        related, found = by, {model: hierarchy.of_relations(x, by, drawn) for model, x in shown.items()}
+    else:
+        related = hierarchy.by_paths(by)
+        found = {model: hierarchy.of_paths(x, by, drawn) for model, x in shown.items()}
     for relation in next(iter(found.values())):
-        split, metric = (f"{where}/WordNet", PATH) if relation == PATH else (f"{where}/{relation}", "standardised-distance")
+        split, metric = (f"{where}/WordNet", PATH) if relation == PATH else (f"{where}/{relation}", DISTANCE)
         yield from compared({model: each[relation] for model, each in found.items()}, "hierarchy", split, metric)
+    yield from tested(run.profile, shown, related, f"{where}/", fold)
+
+
+# ---- the test of a change ---------------------------------------------------------------------------------
+
+
+def changed(
+    shown: Mapping[Model, Any], related: hierarchy.Related, distances: Distances = dissimilarities
+) -> Iterator[tuple[Model, Float[np.ndarray, "n n"]]]:
+    """Yield how far each stage of ``BEFORE`` has changed a model's distances."""
+    for (model, stage), x in shown.items():
+        if (before := (model, BEFORE.get(stage, ""))) in shown:
+            yield (model, stage), hierarchy.changes(distances(shown[before]), distances(x), related)
+
+
+def tested(
+    profile: Profile, shown: Mapping[Model, Any], related: hierarchy.Related, where: str, fold: int,
+    distances: Distances = dissimilarities,
+) -> Iterator[Row]:  # fmt: skip
+    """Yield the mean change in each relation with its permutations, the same for all models; see ``with_p``."""
+    for model, change in changed(shown, related, distances):
+        draws, rng = profile.evaluation.bootstrap_draws, stream(profile, 26, fold)
+        for relation, found in hierarchy.permuted(change, related, draws, rng).items():
+            yield Row(*model, "hierarchy", f"{where}{relation}", PERMUTATION_P, found)
+
+
+def with_p(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows with p in place of a mean and its permutations, which ``over_folds`` has put together."""
+    for row in rows:
+        if row.metric == PERMUTATION_P and isinstance(row.estimate, Estimate):
+            p = Spread(*hierarchy.permutation_p(row.estimate), row.estimate.n)
+            row = dataclasses.replace(row, estimate=p)
+        yield row
 
 
 def _along(nouns: list[str]) -> tuple[Int[np.ndarray, " known"], Float[np.ndarray, "known known"]]:
@@ -65,68 +112,100 @@ def _map(
                 yield Row(model, stage, "map", f"{where}/{name}", axis, estimate)
 
 
+def _unseen(run: Run, fold: objects.Fold) -> tuple[np.ndarray, np.ndarray, dict[Model, Any]]:
+    """Return which test objects of a fold WordNet knows, the steps between them, and their features."""
+    test, nouns = fold.part.test, sets.nouns(things(run.profile.evidence).names)
+    named, steps = _along([nouns[row] for row in test])
+    shown = {stage: x[named] for stage, x in fold.space(test).items() if stage in ("teacher-base", "teacher")}
+    return named, steps, {(fold.model, stage): x for stage, x in shown.items()}
+
+
 def _unseen_objects(run: Run) -> Iterator[Row]:
     """Objects that the teacher was not fitted to, along WordNet; of the first fold's, a map of categories (unit: object)."""
     known, teacher = things(run.profile.evidence), objects.of_objects(run)
     assert teacher is not None
-    all_folds, nouns = objects.folds(run, teacher), sets.nouns(things(run.profile.evidence).names)
+    all_folds = objects.folds(run, teacher)
 
     def of_fold_(fold: objects.Fold) -> Iterator[Row]:
-        test = fold.part.test
-        named, steps = _along([nouns[row] for row in test])
-        drawn = of_fold(run.profile, len(test), fold.number)[:, named]
-        found: dict[Model, Relations] = {
-            (fold.model, stage): hierarchy.of_paths(x[named], steps, drawn)
-            for stage, x in fold.space(test).items() if stage in ("teacher-base", "teacher")
-        }  # fmt: skip
+        (named, steps, shown), test = _unseen(run, fold), fold.part.test
         if teacher.learner == "answers":
-            found["vice-published", "observer"] = hierarchy.of_paths(known.published[test][named], steps, drawn)
-        yield from _rows(found, objects.UNSEEN)
+            shown["vice-published", "observer"] = known.published[test][named]
+        drawn = of_fold(run.profile, len(test), fold.number)[:, named]
+        yield from _rows(run, shown, objects.UNSEEN, drawn, steps, fold.number)
 
-    yield from over_folds(of_fold_(fold) for fold in all_folds)
+    yield from with_p(over_folds(of_fold_(fold) for fold in all_folds))
     test, first = all_folds[0].part.test, all_folds[0]
     member = known.categories.iloc[test]
     some = {stage: x for stage, x in first.space(test).items() if stage in ("teacher-base", "teacher")}
     yield from _map(some, member.to_numpy(dtype=bool), list(member.columns), run, first.model, "objects")
 
 
+def _half(run: Run, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Shown]:
+    """Return the objects of a half, which of them WordNet knows, the steps between these, and features."""
+    shown, nouns = sets.photographs()[1], sets.nouns(things(run.profile.evidence).names)
+    inside = np.flatnonzero(halves(run.profile, len(shown)) == half)
+    seen = {model: x[inside] for model, x in of_students(run, half) if model[1] not in baselines.STAGES}
+    return shown[inside], *_along([nouns[row] for row in shown[inside]]), seen
+
+
 def _photographs(run: Run, half: int) -> Iterator[Row]:
     """THINGS photographs by category and along WordNet, in the half that no teacher was fitted to (unit: image)."""
-    shown = sets.photographs()[1]
-    inside = np.flatnonzero(halves(run.profile, len(shown)) == half)
-    member, drawn = things(run.profile.evidence).categories.to_numpy(dtype=bool)[shown[inside]], of_fold(run.profile, len(inside), half)
-    nouns = sets.nouns(things(run.profile.evidence).names)
-    named, steps = _along([nouns[row] for row in shown[inside]])
-
-    def relations(x: Float[np.ndarray, "images dim"]) -> Relations:
-        of_paths = hierarchy.of_paths(x[inside][named], steps, drawn[:, named])
-        return hierarchy.of_categories(x[inside], member, drawn) | of_paths
-
-    yield from _rows({model: relations(x) for model, x in of_students(run, half) if model[1] not in baselines.STAGES}, THINGS)
+    rows, named, steps, shown = _half(run, half)
+    member = things(run.profile.evidence).categories.to_numpy(dtype=bool)[rows]
+    drawn = of_fold(run.profile, len(rows), half)
+    yield from _rows(run, shown, THINGS, drawn, hierarchy.by_categories(member), half)
+    along = {model: x[named] for model, x in shown.items()}
+    yield from _rows(run, along, THINGS, drawn[:, named], steps, half)
 
 
-def _of_everyone(run: Run, which: str, relations: Callable[[np.ndarray], Relations], where: str) -> Iterator[Row]:
-    yield from _rows({model: relations(x) for model, x in everyone(run, which, beside=False)}, where)
+def along_wordnet(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield, by steps of WordNet, how each pair's distance has changed in a set by a model; folds together.
+
+    Yields:
+        ``set``, ``model``, ``stage``, ``reference``, the stage before, and ``pairs``, changes by relation.
+    """
+    teacher, groups = objects.of_objects(run), dict[str, list[tuple[np.ndarray, Shown]]]()
+    if teacher is not None:
+        groups[objects.UNSEEN] = [_unseen(run, fold)[1:] for fold in objects.folds(run, teacher)]
+    if THINGS in sets.judged_pictures(run.profile):
+        both = (_half(run, number)[1:] for number in range(2))
+        groups[THINGS] = [(steps, {model: x[named] for model, x in of.items()}) for named, steps, of in both]
+    for where, folds in groups.items():
+        made = [(by := hierarchy.by_paths(steps), dict(changed(shown, by))) for steps, shown in folds]
+        for model, stage in made[0][1]:
+            pairs = {
+                name: np.concatenate([change[model, stage][np.triu(by[name], 1)] for by, change in made])
+                for name in hierarchy.PATHS
+            }
+            yield {"set": where, "model": model, "stage": stage, "reference": BEFORE[stage], "pairs": pairs}
+
+
+def _of_everyone(
+    run: Run, which: str, rows: slice | np.ndarray, where: str, drawn: np.ndarray,
+    by: hierarchy.Related | np.ndarray,
+) -> Iterator[Row]:  # fmt: skip
+    shown = {model: x[rows] for model, x in everyone(run, which, beside=False)}
+    yield from _rows(run, shown, where, drawn, by)
 
 
 def _objects(run: Run) -> Iterator[Row]:
     """All THINGS objects by category, and some of them along WordNet (unit: object)."""
     known = things(run.profile.evidence)
     member, drawn = known.categories.to_numpy(dtype=bool), weights(run.profile, len(known.names))
-    yield from _of_everyone(run, "things", lambda x: hierarchy.of_categories(x, member, drawn), "THINGS")
+    yield from _of_everyone(run, "things", slice(None), "THINGS", drawn, hierarchy.by_categories(member))
     nouns, above = sets.nouns(things(run.profile.evidence).names), sets.hypernyms()
     named = np.flatnonzero([noun in above for noun in nouns])
     some = np.sort(stream(run.profile, 16).permutation(named)[: run.profile.evaluation.compared_images])
     _, steps = _along([nouns[row] for row in some])
-    of_some = weights(run.profile, len(some))
-    yield from _of_everyone(run, "things", lambda x: hierarchy.of_paths(x[some], steps, of_some), "THINGS")
+    yield from _of_everyone(run, "things", some, "THINGS", weights(run.profile, len(some)), steps)
 
 
 def _cifar10(run: Run) -> Iterator[Row]:
     """CIFAR-10 photographs of one class, of other animals or other vehicles, and of both; and a map (unit: image)."""
     labels = classes(sets.names(run, "cifar10"))
     drawn, animals = weights(run.profile, len(labels)), np.isin(labels, ANIMALS)
-    yield from _of_everyone(run, "cifar10", lambda x: hierarchy.of_classes(x, labels, drawn, animals), "cifar10")
+    by_classes = hierarchy.by_classes(labels, animals)
+    yield from _of_everyone(run, "cifar10", slice(None), "cifar10", drawn, by_classes)
     student, names = run.profile.backbones[0], np.unique(labels)
     shown = {
         stage: x for (model, stage), x in everyone(run, "cifar10", beside=False)
@@ -150,9 +229,9 @@ def _imagenet(run: Run) -> Iterator[Row]:
     """ImageNet's pictures of one class, one superclass and others, and one picture of each class along WordNet (units: image, class)."""
     used, known, above = related(run)
     drawn = weights(run.profile, len(used))
-    yield from _of_everyone(run, sets.VALIDATION, lambda x: hierarchy.of_classes(x[used], known, drawn, above), "ImageNet")
+    yield from _of_everyone(run, sets.VALIDATION, used, "ImageNet", drawn, hierarchy.by_classes(known, above))
     names, pictured = np.unique(classes(sets.names(run, sets.VALIDATION)), return_index=True)
     some = np.sort(stream(run.profile, 17).permutation(len(names))[: run.profile.evaluation.compared_images])
     named, steps = _along(names[some].tolist())
-    rows, of_rows = pictured[some][named], weights(run.profile, len(named))
-    yield from _of_everyone(run, sets.VALIDATION, lambda x: hierarchy.of_paths(x[rows], steps, of_rows), "ImageNet")
+    of_rows = weights(run.profile, len(named))
+    yield from _of_everyone(run, sets.VALIDATION, pictured[some][named], "ImageNet", of_rows, steps)
