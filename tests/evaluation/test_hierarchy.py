@@ -77,12 +77,12 @@ def test_things_outside_the_hierarchy_are_refused(features, steps, weights):
 # ---- the test of a change ---------------------------------------------------------------------------------
 
 def test_a_change_by_relation_and_its_p_are_those_worked_by_hand():
-    # Two pairs of things, (0, 1) and (2, 3), each of one class: the two distances within fall by 2, of the four between rise by 1.
+    # Two classes of two things: the two distances within fall by 2, the four between rise by 1.
     change = np.array([[0, -2, 1, 1], [-2, 0, 1, 1], [1, 1, 0, -2], [1, 1, -2, 0]], dtype=float)
     related = hierarchy.by_classes(np.array(["a", "a", "b", "b"]))
     found = hierarchy.permuted(change, related, 3000, np.random.default_rng(0))
     assert {name: (each.value, each.n) for name, each in found.items()} == {"same-class": (-2, 2), "other-class": (1, 4)}
-    # Of the 24 orders 8 keep the pairs together; the other 16 give distances within of 1 and between of (2 · 1 - 2 · 2) / 4.
+    # Of the 24 orders 8 keep the classes together; the other 16 give 1 within and (2 · 1 - 2 · 2) / 4 between.
     assert set(found["same-class"].draws) == {-2, 1} and set(found["other-class"].draws) == {1, -0.5}
     for each in found.values():
         exceed = int((np.abs(each.draws) >= abs(each.value)).sum())
@@ -120,8 +120,9 @@ def test_the_mean_change_is_the_difference_of_distances_by_relation(features, we
     moved = hierarchy.changes(dissimilarities(features), dissimilarities(after), related)
     found = hierarchy.permuted(moved, related, 199, np.random.default_rng(0))
     for name, each in found.items():
-        wanted = hierarchy.of_relations(after, related, weights)[name] - hierarchy.of_relations(features, related, weights)[name]
-        assert each.value == pytest.approx(wanted.value, abs=1e-6) and each.n == wanted.n == (135 if name == "same-class" else 300)
+        stages = (hierarchy.of_relations(x, related, weights)[name] for x in (after, features))
+        wanted, count = next(stages) - next(stages), {"same-class": 135, "other-class": 300}[name]
+        assert each.value == pytest.approx(wanted.value, abs=1e-6) and each.n == wanted.n == count
     assert found["same-class"].value < 0 and hierarchy.permutation_p(found["same-class"])[0] == 1 / 200
 
 
