@@ -12,11 +12,17 @@ from humalign.models import backbones
 TABLE = pd.read_csv(Path(__file__).parent.parent.parent / "book" / "recorded" / "architectures.csv")
 
 
-def test_every_recorded_architecture_is_aligned_or_refused_in_a_line():
+def test_every_recorded_architecture_is_aligned_builds_or_is_refused_in_a_line():
     assert set(TABLE["outcome"]) <= {"aligned", "refused", "builds"} and not TABLE["model"].duplicated().any()
-    assert not TABLE.duplicated(["library", "family"])[TABLE["outcome"] == "aligned"].any()
     refused = TABLE[TABLE["outcome"] == "refused"]
     assert all(row.model in row.line and "\n" not in row.line for row in refused.itertuples())
+    assert TABLE.loc[TABLE["outcome"] != "refused", ["parameters", "size", "stages"]].notna().all(axis=None)
+
+
+def test_what_was_aligned_moved_and_is_the_same_read_back_and_by_its_own_library():
+    aligned = TABLE[TABLE["outcome"] == "aligned"]
+    assert len(aligned) and not aligned.duplicated(["library", "family"]).any()
+    assert (aligned["moved"] > 0).all() and (aligned[["read back", "by its library"]] < 1e-5).all(axis=None)
 
 
 def test_an_encoder_of_timm_without_a_classifier_is_one_line():
