@@ -149,7 +149,7 @@ def alone(function, name):
 
 
 def table(chosen: str = "", file: Path | None = None, seconds: float = float("inf")) -> pd.DataFrame:
-    """Return a row for every model: the smallest of a family that builds is trained, families of few models first.
+    """Return a row for every model: the smallest of a family that builds is trained, small ones first.
 
     Args:
         chosen: part of the names of the models.
@@ -163,7 +163,12 @@ def table(chosen: str = "", file: Path | None = None, seconds: float = float("in
     rows, models = _kept(file), collections.defaultdict(list)
     for name, family in known.items():
         models[name.partition(":")[0], family].append(name)
-    for (library, family), names in sorted(models.items(), key=lambda item: len(item[1])):
+
+    def effort(names: list[str]) -> tuple[bool, float]:
+        sizes = [rows[name]["parameters"] for name in names if name in rows and pd.notna(rows[name].get("parameters"))]
+        return not all(name in rows for name in names), min(sizes, default=0)
+
+    for (library, family), names in sorted(models.items(), key=lambda item: effort(item[1])):
         for name in names:
             if time.monotonic() < until and name not in rows:
                 rows[name] = {"library": library, "family": family, "model": name} | built(name)
