@@ -26,7 +26,7 @@ def build(name: str, model: str, recipe: Recipe | None, path: Path | None, pretr
     config = _config(name, known, path)
     if path is not None and not config and recipe is None and model == known and ":" not in model:
         ask(f"timm:{known}.TAG", path, {tag: _facts(known, tag) for tag in _tags(known)})
-    options = (recipe.options if recipe else {}) | config.get("model_args", {})
+    options = OF_WEIGHTS.get(known, {}) | (recipe.options if recipe else {}) | config.get("model_args", {})
     overlay = {key: value for key, value in config.get("pretrained_cfg", {}).items() if key in INPUT}
     net: Any
     net = timm.create_model(model, pretrained=hub, pretrained_cfg_overlay=overlay or None, **options)
@@ -45,6 +45,8 @@ def build(name: str, model: str, recipe: Recipe | None, path: Path | None, pretr
     return Built(recipe, net, stages, classifier if classes == 1000 else None)
 
 
+# What timm gives a network only where it fetches its weights itself, and any weights of it need.
+OF_WEIGHTS: dict[str, dict[str, Any]] = {"fbnetc_100": {"bn_eps": 1e-3}}
 # What timm's configuration says of the pictures.
 INPUT = ("mean", "std", "interpolation", "input_size")
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import timm
 import torch
 
 from humalign.errors import HumalignError
@@ -30,3 +31,14 @@ def test_an_encoder_of_timm_without_a_classifier_is_one_line():
     said = r"timm:deepseek_vit_412m_enc gives \(1, 169, 5120\) for a picture instead of \(1, features\): end it in"
     with torch.device("meta"), pytest.raises(HumalignError, match=said):
         backbones.build("timm:deepseek_vit_412m_enc", pretrained=False)
+
+
+def test_weights_in_a_file_get_the_network_that_timm_builds_for_its_own(tmp_path):
+    """The sweep found it: with weights of its own timm builds this one with another epsilon."""
+    torch.manual_seed(0)
+    mine = backbones.build("timm:fbnetc_100", pretrained=False)
+    timm.models.save_for_hf(mine.net, tmp_path, model_config={"num_classes": 1000})
+    pictures = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        for again in (backbones.build(f"timm:local-dir:{tmp_path}"), backbones.build(f"timm:fbnetc_100@{tmp_path}")):
+            torch.testing.assert_close(again(pictures), mine(pictures))
