@@ -3,19 +3,21 @@
     python benchmarks/architectures.py                      prints the table
     python benchmarks/architectures.py --record book/recorded       and goes on where it was stopped
 
-Every model is built on PyTorch's meta device, which holds no values. The smallest of each family then takes two
-training steps, is exported and read back, by humalign and by its own library; all must give the same features.
+Every model is built on PyTorch's meta device, which holds no values. The smallest of each family that builds then takes
+two training steps, is exported and read back, by humalign and by its own library; all must give the same features.
 A family is a module of timm and the first word of the name, or an architecture of OpenCLIP's towers. Each
 training is a process of its own: one that dies, or needs too much memory, is a row of the table.
 """
 
 import argparse
+import collections
 import functools
 import logging
 import multiprocessing
 import re
 import resource
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from unittest import mock
@@ -34,10 +36,12 @@ from humalign.models.student import Student
 
 # Beyond so many parameters a family's smallest model is only built; a process may hold so many bytes.
 LARGEST, MEMORY = 120e6, 9e9
-SECONDS = 600
-PICTURES = 4
+SECONDS = 300
+PICTURES = 3
 SAME = 1e-5
-COLUMNS = ["library", "family", "in family", "refused", "model", "parameters", "size", "stages", "outcome"]
+# Features of initial values that are smaller or larger leave no gradient in single precision.
+SOUND = (1e-3, 30)
+COLUMNS = ["library", "family", "model", "parameters", "size", "stages", "outcome"]
 COLUMNS += ["moved", "read back", "by its library", "line"]
 
 
@@ -73,7 +77,8 @@ def built(name: str) -> dict[str, object]:
     try:
         with torch.device("meta"), on_meta:
             backbone = backbones.build(name, pretrained=False)
-        parameters = sum(parameter.numel() for parameter in backbone.stages.parameters())
+        # Rounded as the table has them, so that a run that goes on takes the same model for the smallest.
+        parameters = float(f"{sum(parameter.numel() for parameter in backbone.stages.parameters()):.3g}")
         return {"parameters": parameters, "size": backbone.size, "stages": len(backbone.stages), "outcome": "builds"}
     except HumalignError as error:
         return {"outcome": "refused", "line": str(error)}
@@ -89,10 +94,12 @@ def trained(name: str) -> dict[str, object]:
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.random((PICTURES, 3, backbone.size, backbone.size), dtype=np.float32))
     teacher = rng.standard_normal((PICTURES, 5)).astype(np.float32)
-    rows = triplets.label(teacher, [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]], [f"{i}.png" for i in range(PICTURES)])
+    rows = triplets.label(teacher, [[0, 1, 2]], [f"{i}.png" for i in range(PICTURES)])
+    if not SOUND[0] < backbone(pixels).abs().max() < SOUND[1]:
+        _normalised(backbone, pixels)
     student = Student.of(backbone, 0)
     before = student.features(pixels)
-    steps = Distillation(steps=2, warmup=1, temperature=1.0, learning_rate=1e-3, batch_triplets=4)
+    steps = Distillation(steps=2, warmup=1, temperature=1.0, learning_rate=1e-3, batch_triplets=1)
     distill(student, pixels, rows, steps, engine=Engine(device="cpu"))
     after = student.features(pixels)
     with tempfile.TemporaryDirectory() as place:
@@ -107,6 +114,19 @@ def trained(name: str) -> dict[str, object]:
     moved = float((after - before).abs().max() / size)
     sound = moved > 0 and differs < SAME and library < SAME
     return {"outcome": "aligned" if sound else "differs", "moved": moved, "read back": differs, "by its library": library}
+
+
+def _normalised(backbone: backbones.Backbone, pixels: torch.Tensor) -> None:
+    """Give batch norms the statistics of the pictures: through those of initial values signal and gradient vanish."""
+    norms = [module for module in backbone.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    with torch.no_grad():
+        backbone.stages(backbone.normalise(pixels))
+    for norm in norms:
+        norm.eval()
 
 
 def _of_library(name: str, folder: Path) -> torch.nn.Module:
@@ -145,39 +165,63 @@ def alone(function, name):
     return found
 
 
-def table(chosen: str = "", file: Path | None = None) -> pd.DataFrame:
-    """Return a row for the smallest model of every family, and for every other one that is refused.
+def table(chosen: str = "", file: Path | None = None, seconds: float = float("inf")) -> pd.DataFrame:
+    """Return a row for every model: the smallest of a family that builds is trained, small ones first.
 
     Args:
         chosen: part of the names of the models.
-        file: which is written after each row; rows that it has are not made again.
+        file: which is written as rows are made; rows that it has are not made again.
+        seconds: after which no further model is begun.
     """
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    known = {name: family for name, family in families().items() if chosen in name}
-    rows = pd.read_csv(file).to_dict("records") if file and file.is_file() else []
-    every = pd.DataFrame([{"model": name, "family": family} | built(name) for name, family in known.items()])
-    every["library"] = every["model"].str.partition(":")[0]
-    every = every.reindex(columns=[*dict.fromkeys([*every.columns, *COLUMNS])])
-    of = every.groupby(["library", "family"])
-    every["in family"], every["refused"] = of["model"].transform("size"), of["outcome"].transform(lambda o: (o == "refused").sum())
-    order = every.sort_values(["parameters", "model"]).drop_duplicates(["library", "family"]).sort_values(["library", "family"])
-    others = every[every["outcome"].isin(["refused", "failed"]) & ~every["model"].isin(order["model"])]
-    for row in [*order.to_dict("records"), *others.to_dict("records")]:
-        if row["model"] in {each["model"] for each in rows}:
-            continue
-        if row["outcome"] == "builds":
-            if row["parameters"] <= LARGEST:
-                row |= alone(trained, row["model"])
-            else:
-                row["line"] = f"more than {LARGEST / 1e6:.0f} million parameters: built without values only"
-        rows.append(row)
-        print(row["model"], row["outcome"], row["line"] if row["outcome"] != "aligned" else "", flush=True)
-        if file:
-            with replacing(file) as part:
-                pd.DataFrame(rows).reindex(columns=COLUMNS).to_csv(part, index=False, float_format="%.3g")
-    return pd.DataFrame(rows).reindex(columns=COLUMNS)
+    until, known = time.monotonic() + seconds, {name: family for name, family in families().items() if chosen in name}
+    rows, models = _kept(file), collections.defaultdict(list)
+    for name, family in known.items():
+        models[name.partition(":")[0], family].append(name)
+
+    def effort(names: list[str]) -> tuple[bool, float]:
+        sizes = [rows[name]["parameters"] for name in names if name in rows and pd.notna(rows[name].get("parameters"))]
+        return not all(name in rows for name in names), min(sizes, default=0)
+
+    for (library, family), names in sorted(models.items(), key=lambda item: effort(item[1])):
+        for name in names:
+            if time.monotonic() < until and name not in rows:
+                rows[name] = {"library": library, "family": family, "model": name} | built(name)
+        if time.monotonic() < until:
+            _try_smallest([rows[name] for name in names])
+        _write(file, rows)
+    return _framed(rows)
+
+
+def _try_smallest(family: list[dict[str, object]]) -> None:
+    """Train the smallest model of a family that builds, and add what came of it to its row."""
+    built = [row for row in family if row["outcome"] != "refused" and pd.notna(row.get("parameters"))]
+    row = min(built, key=lambda row: (row["parameters"], row["model"]), default=None)
+    if row is None or row["outcome"] != "builds" or pd.notna(row.get("line")):
+        return
+    if row["parameters"] > LARGEST:
+        row["line"] = f"more than {LARGEST / 1e6:.0f} million parameters: not trained"
+        return
+    begun = time.monotonic()
+    row |= alone(trained, row["model"])
+    print(f"{time.monotonic() - begun:.0f} s", row["model"], row["outcome"], row.get("line", ""), flush=True)
+
+
+def _kept(file: Path | None) -> dict[str, dict[str, object]]:
+    found = pd.read_csv(file).to_dict("records") if file and file.is_file() else []
+    return {row["model"]: row for row in found}
+
+
+def _framed(rows: dict[str, dict[str, object]]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows.values())).reindex(columns=COLUMNS).sort_values(["library", "family", "parameters", "model"])
+
+
+def _write(file: Path | None, rows: dict[str, dict[str, object]]) -> None:
+    if file:
+        with replacing(file) as part:
+            _framed(rows).to_csv(part, index=False, float_format="%.3g")
 
 
 def main() -> None:
@@ -185,8 +229,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", type=Path)
     parser.add_argument("--only", default="", help="models whose name holds this")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no model is begun")
     given = parser.parse_args()
-    found = table(given.only, given.record / "architectures.csv" if given.record else None)
+    found = table(given.only, given.record / "architectures.csv" if given.record else None, given.seconds)
     print(found["outcome"].value_counts().to_string())
 
 

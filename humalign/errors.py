@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-# Names that a line gives of a longer list.
-SHOWN = 3
+# Names that a line gives of a longer list, and of how many it gives all where one is unknown.
+SHOWN, MANY = 3, 100
 
 
 class HumalignError(Exception):
@@ -22,10 +22,14 @@ class HumalignError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'x'?``, or the whole list where nothing is near."""
-    known, name = sorted(known), str(name)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}"
+    """Return ``did you mean 'x'?``, in capitals or not, or the list where nothing is near, of many names the first."""
+    known = sorted(set(known))
+    lower = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(str(name), known, n=1)
+    close = close or [lower[each] for each in difflib.get_close_matches(str(name).casefold(), lower, n=1)]
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known are {listed('names', known)}" if len(known) > MANY else f"known are: {', '.join(known)}"
 
 
 def complaint(error: BaseException) -> str:

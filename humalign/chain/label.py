@@ -78,7 +78,13 @@ def triplet_files(profile: Profile) -> list[str]:
 
 def _files(profile: Profile, part: str) -> list[str]:
     several = [_file(profile, part, stage, split) for stage in LABELLINGS for split in splits(profile)]
-    return [*several, f"triplets/{part}/summary.json"]
+    clustered = profile.triplets.source == "own" and profile.triplets.sampling == "cluster-border"
+    groups = [_cluster_file(profile, part, split) for split in splits(profile)] if clustered else []
+    return [*several, *groups, f"triplets/{part}/summary.json"]
+
+
+def _cluster_file(profile: Profile, part: str, split: str) -> str:
+    return f"triplets/{part}/clusters-{file_name(pictures_of(profile, split))}.npy"
 
 
 def picture_names(run: Run, name: str) -> np.ndarray:
@@ -111,9 +117,8 @@ def summary(run: Run) -> Rows:
         for split in splits(profile):
             with reading(triplet_path(run, part, "aligned", split)) as (indices, _, _):
                 row = {"part": part, "split": split, "triplets": len(indices)}
-            clusters = run.path(f"triplets/{part}/clusters-{pictures_of(profile, split)}.npy")
-            if clusters.is_file():
-                groups = np.load(clusters, mmap_mode="r")
+            if (clusters := _cluster_file(profile, part, split)) in _files(profile, part):
+                groups = np.load(run.path(clusters), mmap_mode="r")
                 row |= {"pictures": len(groups), "clusters": int(groups.max()) + 1}
             found.append(row | ({"same pair as the control": told.get("same-choice")} if split == "train" else {}))
     return found
@@ -145,10 +150,8 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Ca
     counts = {"train": profile.triplets.number, "val": profile.triplets.validation}
     for place, split in enumerate(splits(profile)):
         name = pictures_of(profile, split)
-        number_of = len(_embeddings(run, name))
-        # All pictures, or where the pool is the judged set those of the part's training things.
-        rows = part.pictures(number_of) if name == profile.labeller.judged else np.arange(number_of)
-        groups = _clusters(run, part, name, rows, provenance.key)
+        rows = _rows(run, part, name)
+        groups = _clusters(run, part, name, rows, provenance.key, _cluster_file(profile, part.name, split))
         progress()
         if profile.triplets.block_images:
             size, block = profile.triplets.block_images, profile.distillation.batch_triplets
@@ -165,13 +168,20 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Ca
             progress()
 
 
-def _clusters(run: Run, part: Part, name: str, rows: Int[np.ndarray, " m"], key: str) -> Int[np.ndarray, " m"]:
+def _rows(run: Run, part: Part, name: str) -> Int[np.ndarray, " images"]:
+    """Return the pictures that triplets of a part are of: all, or where the pool is the judged set those of its training things."""
+    number = len(_embeddings(run, name))
+    return part.pictures(number) if name == run.profile.labeller.judged else np.arange(number)
+
+
+def _clusters(
+    run: Run, part: Part, name: str, rows: Int[np.ndarray, " m"], key: str, file: str
+) -> Int[np.ndarray, " m"]:
     """Return the cluster (or, where classes are sampled, the class) of each picture; clusters are kept when the step is stopped."""
     settings = run.profile.triplets
     if settings.sampling != "cluster-border":
         folders = [str(PurePosixPath(file.decode()).parent) for file in picture_names(run, name)[rows]]
         return np.unique(np.array(folders), return_inverse=True)[1]
-    file = f"triplets/{part.name}/clusters-{file_name(name)}.npy"
 
     def make() -> None:
         vectors = _embeddings(run, name)

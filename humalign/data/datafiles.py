@@ -208,7 +208,7 @@ def check_ended(path: str | Path) -> None:
         if file.read(1) not in b"\r\n":
             with open(path, "rb") as again:
                 last = sum(1 for _ in again)
-            raise HumalignError(f"{path}, line {last}: the last line has no end: cut short; {AGAIN}")
+            raise HumalignError(f"{path}, line {last}: the last line has no end: cut short; {AGAIN}, or add an end where it is whole")
 
 
 def at_fault(path: str | Path, found: Iterable[Any]) -> HumalignError:

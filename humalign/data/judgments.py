@@ -56,6 +56,10 @@ def number(name: str, value: Any, least: int = 1) -> int:
 def _numbers(values: Any, what: str) -> Num[np.ndarray, "*shape"]:
     if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
         raise HumalignError(f"{what} hold masked values: leave them out, or fill them in")
+    if hasattr(values, "tocsr"):
+        raise HumalignError(f"{what} are a sparse matrix: give {what}.toarray()")
+    if "bfloat16" in str(getattr(values, "dtype", "")):  # which numpy has not
+        values = values.detach().float() if hasattr(values, "detach") else values.astype(np.float32)
     try:
         found = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:

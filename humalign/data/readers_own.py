@@ -89,8 +89,9 @@ def table(
     below = lines(path, separator_of(path))
     number, header = next(below)
     for name in wanted:
-        if (times := header.count(name)) != 1:
-            raise HumalignError(f"{path}, line {number}: {times} columns {name!r}: {nearest(name, header)}")
+        if (count := header.count(name)) != 1:
+            mend = "leave one of them" if count else nearest(name, header)
+            raise HumalignError(f"{path}, line {number}: {count} columns {name!r}: {mend}")
     at = _Places(names, numbered_from)
     rows: list[_Row] = []
     for number, cells in below:

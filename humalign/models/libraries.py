@@ -16,6 +16,8 @@ from humalign.models.recipes import HUB, Built, Recipe, ask, known_filter, refus
 
 # What timm's configuration says of the pictures.
 INPUT = ("mean", "std", "interpolation", "input_size")
+# What timm gives a network only where it fetches its weights itself, and any weights of it need.
+OF_WEIGHTS: dict[str, dict[str, Any]] = {"fbnetc_100": {"bn_eps": 1e-3}}
 
 
 def timm_model(name: str, model: str, recipe: Recipe | None, path: Path | None, pretrained: bool) -> Built:
@@ -29,7 +31,7 @@ def timm_model(name: str, model: str, recipe: Recipe | None, path: Path | None, 
     config = _config(name, known, path)
     if path is not None and not config and recipe is None and model == known and ":" not in model:
         ask(f"timm:{known}.TAG", path, {tag: _facts(known, tag) for tag in _tags(known)})
-    options = (recipe.options if recipe else {}) | config.get("model_args", {})
+    options = OF_WEIGHTS.get(known, {}) | (recipe.options if recipe else {}) | config.get("model_args", {})
     overlay = {key: value for key, value in config.get("pretrained_cfg", {}).items() if key in INPUT}
     net: Any
     net = timm.create_model(model, pretrained=hub, pretrained_cfg_overlay=overlay or None, **options)
