@@ -9,23 +9,30 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def template(node):
-    """Return a message with ``…`` for each value that is filled in."""
+def template(node, texts):
+    """Return a message with ``…`` for each value that is filled in, but the texts that have a name."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
-        return "".join(map(template, node.values))
+        return "".join(template(part, texts) for part in node.values)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return template(node.left) + template(node.right)
-    return "…"
+        return template(node.left, texts) + template(node.right, texts)
+    value = getattr(node, "value", node)
+    return texts.get(value.id, "…") if isinstance(value, ast.Name) else "…"
 
 
 def raised():
-    """Return the templates of all errors that a user can meet."""
+    """Return the templates of all errors that a user can meet: texts that have a name in a function are read there, or left open."""
     for path in (ROOT / "humalign").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "HumalignError" and node.args:
-                yield template(node.args[0])
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            within = list(ast.walk(function))
+            named = [node for node in within if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+            texts = {node.targets[0].id: template(node.value, {}) for node in named}
+            for node in within:
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "HumalignError" and node.args:
+                    yield from (template(node.args[0], {}), template(node.args[0], texts))
 
 
 RAISED = set(raised())
