@@ -144,9 +144,10 @@ def time(profile: Any) -> str:
         origin = origins.read(origins.recorded(profile.name))
     except HumalignError:
         origin = None
-    if origin is None:
+    seconds: list[Any] = [stage["seconds"] for stage in origin.stages.values()] if origin else [None]
+    if origin is None or None in seconds:
         return "time: no whole run was timed yet"
-    minutes = sum(stage["seconds"] for stage in origin.stages.values()) / 60
+    minutes = sum(seconds) / 60
     return f"time: the recorded run took {minutes:.0f} minutes to its scores, on {origin.machine} ({origin.date})"
 
 

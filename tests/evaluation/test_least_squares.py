@@ -96,7 +96,7 @@ def test_a_profile_may_ask_for_it_beside_the_other_classifiers(features, monkeyp
     monkeypatch.setattr(labels.sets, "names", lambda run, name: files)
     worse = features + 3 * np.random.default_rng(3).standard_normal(features.shape)
     stages = [(("m", "base"), worse), (("m", "aligned"), features)]
-    monkeypatch.setattr(labels, "labelled", lambda run, name: iter(stages))
+    monkeypatch.setattr(labels, "labelled", lambda run, name, beside=False: iter(stages))
 
     def scored(number):
         own = dataclasses.replace(settings, few_shot_validation=number)
