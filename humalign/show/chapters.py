@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import html
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from humalign.chain import open as opened
 from humalign.chain import origins, steps
 from humalign.chain.opened import Opened
 from humalign.chain.pipeline import Run, Step
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError, listed, nearest
 from humalign.evaluation import scores
 from humalign.profiles import Profile
 from humalign.show import notebooks
@@ -126,12 +127,22 @@ def at_scale(run: Opened) -> Shown:
 
 
 def _shown(run: Opened, kind: str) -> Shown:
-    if _kind(run.profile) != kind or not run.scored():
+    if _kind(run.profile) != kind or not run.scored() or lacking(run):
         run = opened(RECORDED[kind])
         if kind != PAPER:  # of which there need be none
             origins.recorded(RECORDED[kind])
     empty = scores.table({}, run.profile.name, run.profile.seed)
     return Shown(run, scores.read(run.table) if run.scored() else empty)
+
+
+def lacking(run: Opened) -> list[str]:
+    """Name the scores, by task and set, that the chapters show of the recorded run and that a run does not have."""
+    kind = _kind(run.profile)
+    if kind == PAPER or not run.scored() or run.table == (kept := origins.recorded(RECORDED[kind])):
+        return []
+    has, asked = (scores.read(table)[["task", "set"]].drop_duplicates().itertuples(index=False, name=None) for table in (run.table, kept))
+    known = set(has)
+    return [f"{task} of {of}" for task, of in asked if (task, of) not in known]
 
 
 def _kind(profile: Profile) -> str:
@@ -161,8 +172,17 @@ def render(run: Run) -> Path:
     """Render the book from executed notebooks, with the scores of the runs that they show, and return its first page."""
     from humalign.show import book
 
-    simulated, people = tables(opened(run.profile.source, run.build))
-    runs = {each.settings.name: each.path.parent for each in (people, simulated) if each.run.scored()}
+    ours = opened(run.profile.source, run.build)
+    if absent := lacking(ours):
+        recorded = RECORDED[_kind(run.profile)]
+        print(
+            f"    the chapters show the recorded run of {recorded}: {run.profile.name} lacks {listed('kinds of scores', absent)};"
+            " its own stand on the page of scores",
+            file=sys.stderr,
+        )
+    simulated, people = tables(ours)
+    runs = {run.profile.name: run.folder} if ours.scored() else {}
+    runs |= {each.settings.name: each.path.parent for each in (people, simulated) if each.run.scored()}
     for path in sorted(origins.RECORDED.glob("*/scores.csv")):
         runs.setdefault(path.parent.name, path.parent)
     return book.render(ROOT, run.folder, run.path("notebooks"), runs)

@@ -2,16 +2,21 @@
 
 import ast
 import re
+import shutil
 import sys
 from pathlib import Path
+from unittest import mock
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from humalign.chain import steps
+from humalign import profiles
+from humalign.chain import origins, steps
+from humalign.chain.opened import Opened
 from humalign.errors import HumalignError
-from humalign.show import notebooks
+from humalign.evaluation import scores
+from humalign.show import chapters, notebooks
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 # The simulated check, and what stands beside it, have a profile of their own.
@@ -252,3 +257,22 @@ def test_cells_skipped_or_out_of_order_are_found(tmp_path):
     made = [new_code_cell("1", execution_count=1), new_markdown_cell("# x"), new_code_cell("3", execution_count=3), new_code_cell("2")]
     nbformat.write(new_notebook(cells=made), tmp_path / "x.ipynb")
     assert unexecuted(tmp_path / "x.ipynb") == [2, 3]
+
+
+def test_a_run_without_what_the_chapters_show_is_left_to_the_page_of_scores(tmp_path):
+    recorded = origins.recorded("things")
+    table = scores.read(recorded)
+    few = table[table["task"].isin(["similarity-judgments", "few-shot"])]
+    few.drop(columns=list(scores.DERIVED)).to_csv(tmp_path / "scores.csv", index=False)
+
+    def run(path, scored=True):
+        found = mock.Mock(spec=Opened, profile=profiles.load("things"), table=path)
+        found.scored.return_value = scored
+        return found
+
+    absent = chapters.lacking(run(tmp_path / "scores.csv"))
+    assert "odd-one-out of unseen objects" in absent and not any(each.startswith("few-shot") for each in absent)
+    assert chapters.tables(run(tmp_path / "scores.csv"))[1].path == recorded
+    assert chapters.lacking(run(recorded)) == [] == chapters.lacking(run(tmp_path / "none.csv", scored=False))
+    shutil.copy(recorded, tmp_path / "scores.csv")
+    assert chapters.lacking(run(tmp_path / "scores.csv")) == []
