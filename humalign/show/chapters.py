@@ -122,8 +122,18 @@ def footer(shown: Shown) -> Footer:
 
 
 def at_scale(run: Opened) -> Shown:
-    """Return the run at the paper's scale: the open one if it is that, or a recorded one, if there is any."""
+    """Return the run at the paper's scale: the open one if it is that, or a recorded one, if there is any.
+
+    An open run that the other chapters leave to a recorded one is shown here too, whatever its scale.
+    """
+    if run.scored() and lacking(run):
+        return Shown(run, scores.read(run.table))
     return _shown(run, PAPER)
+
+
+def is_at_scale(shown: Shown) -> bool:
+    """Say whether a run is at the paper's scale."""
+    return _kind(shown.settings) == PAPER
 
 
 def _shown(run: Opened, kind: str) -> Shown:
@@ -177,7 +187,7 @@ def render(run: Run) -> Path:
         recorded = RECORDED[_kind(run.profile)]
         print(
             f"    the chapters show the recorded run of {recorded}: {run.profile.name} lacks {listed('kinds of scores', absent)};"
-            " its own stand on the page of scores",
+            " its own stand on the page paper_scale and on the page of scores",
             file=sys.stderr,
         )
     simulated, people = tables(ours)

@@ -8,7 +8,7 @@ from typing import Any
 
 from humalign.evaluation.scores import pick
 from humalign.show import figures, stages, tables
-from humalign.show.chapters import Shown
+from humalign.show.chapters import Shown, is_at_scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +49,12 @@ MEASURES = (
 
 def answer(shown: Shown) -> str:
     """Say whether there is a run, and where its numbers are from."""
+    none = "There is no run at the paper's scale yet."
     if shown.scores.empty:
-        return "There is no run at the paper's scale yet."
-    return f"This is {shown.said}."
+        return none
+    if is_at_scale(shown):
+        return f"This is {shown.said}."
+    return f"{none} Below are the scores of the profile {shown.settings.name}, which the other chapters do not show: {shown.said}."
 
 
 def at_scale(shown: Shown) -> Iterator[Any]:
@@ -61,7 +64,8 @@ def at_scale(shown: Shown) -> Iterator[Any]:
         return
     trusted = ("paper", "note", "issue", "code")
     asked = {"task": "odd-one-out", "metric": "accuracy", "trust": trusted}
-    yield tables.beside_published(found, caption="The paper's numbers, and those of this run", **asked)
+    if not pick(found, **MEASURES[0].where).empty:
+        yield tables.beside_published(found, caption="The paper's numbers, and those of this run", **asked)
     for measure in MEASURES:
         if pick(found, **measure.where).empty:
             continue

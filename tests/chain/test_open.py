@@ -9,12 +9,13 @@ import pytest
 import rehearsal_inputs
 import torch
 
-from humalign import profiles
+from humalign import chain, profiles
 from humalign.artefacts import PACKAGE
 from humalign.chain import doctor, features, pipeline, registered, sets, steps
 from humalign.data import registry
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
+from humalign.show import chapters, scale
 
 PROFILE = profiles.load("rehearsal-open")
 
@@ -69,6 +70,15 @@ def test_the_chain_of_open_runs_to_its_scores_and_then_reuses_all(ran):
         assert everyone <= set(zip(rows["model"], rows["stage"], strict=True)), task
     # No photograph is one that people judged, and the pool has no classes.
     assert "THINGS, photographs judged" not in set(table["split"]) and "pair-in-one-class" not in set(table["metric"])
+
+
+def test_the_page_at_scale_shows_what_open_has_scored(ran):
+    shown = chapters.at_scale(chain.open("rehearsal-open", ran[0].build))
+    assert "no run at the paper's scale yet. Below are the scores of the profile rehearsal-open" in scale.answer(shown)
+    said = "\n".join(map(repr, scale.at_scale(shown)))
+    assert "The paper's numbers, and those of this run" in said and "ImageNet-A" not in said
+    for caption in ("Odd one out, THINGS", "Judged similarity", "Classes from k pictures"):
+        assert said.count(f"{caption}. ") == 2
 
 
 def test_the_photographs_of_the_objects_are_those_that_the_profile_names(inputs):

@@ -259,7 +259,7 @@ def test_cells_skipped_or_out_of_order_are_found(tmp_path):
     assert unexecuted(tmp_path / "x.ipynb") == [2, 3]
 
 
-def test_a_run_without_what_the_chapters_show_is_left_to_the_page_of_scores(tmp_path):
+def test_a_run_without_what_the_chapters_show_is_left_to_the_page_at_scale(tmp_path):
     recorded = origins.recorded("things")
     table = scores.read(recorded)
     few = table[table["task"].isin(["similarity-judgments", "few-shot"])]
@@ -273,6 +273,9 @@ def test_a_run_without_what_the_chapters_show_is_left_to_the_page_of_scores(tmp_
     absent = chapters.lacking(run(tmp_path / "scores.csv"))
     assert "odd-one-out of unseen objects" in absent and not any(each.startswith("few-shot") for each in absent)
     assert chapters.tables(run(tmp_path / "scores.csv"))[1].path == recorded
+    shown = chapters.at_scale(run(tmp_path / "scores.csv"))
+    assert shown.path == tmp_path / "scores.csv" and not chapters.is_at_scale(shown)
+    assert not chapters.at_scale(run(recorded)).run.scored()
     assert chapters.lacking(run(recorded)) == [] == chapters.lacking(run(tmp_path / "none.csv", scored=False))
     shutil.copy(recorded, tmp_path / "scores.csv")
     assert chapters.lacking(run(tmp_path / "scores.csv")) == []
