@@ -25,12 +25,15 @@ from torch.nn.parallel import DistributedDataParallel
 from humalign import triplets
 from humalign.distil.batches import DenseTriplets, FileRows, Inputs, Plan, Step, ahead, load_step
 from humalign.distil.checkpoint import Checkpoint, Log
-from humalign.distil.optimiser import AdamTowardsInit, Pull, warmup_cosine
+from humalign.distil.optimiser import AdamTowardsInit, Pull, standstill, warmup_cosine
 from humalign.distil.ranks import Ranks, join
 from humalign.errors import HumalignError, complaint, expect, nearest
 from humalign.models.student import Student
 from humalign.teach.objectives import OBJECTIVES
 from humalign.triplets import LabelledTriplets
+
+# A divergence below which a student's choices are its teacher's.
+AGREES = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +154,7 @@ def distill(
     Raises:
         HumalignError: a file that fails its audit, which compares its names with those of a ``PixelStore``;
             triplets, images and student that don't fit; a checkpoint of another run; a divergence that is not
-            finite.
+            finite; a first step without a gradient.
     """
     expect("student", student, Student, "one, such as Student.of(backbone, frozen_stages)")
     expect("settings", settings, Distillation, "Distillation(...)")
@@ -189,6 +192,11 @@ def distill(
             seen = ranks.mean(_backward(model, pixels, batch, plan.gathered, settings, engine, ranks))
             if not np.isfinite(seen):
                 raise HumalignError(f"the objective is {seen} at step {number}: {_mend(pixels, batch)}")
+            # A student that agrees with its teacher has nothing to learn; any other must move.
+            if not number and seen > AGREES:
+                with torch.no_grad():
+                    if stands := standstill(student(pixels[:64]).float(), settings.temperature, optimiser.moves()):
+                        raise HumalignError(stands)
             optimiser.step(settings.learning_rate_at(number))
             log.divergence.append(seen)
             if ranks.rank == 0:

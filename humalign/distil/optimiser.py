@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from humalign.errors import HumalignError, nearest
 
@@ -63,12 +64,37 @@ class AdamTowardsInit(torch.optim.Adam):
                 parameter.lerp_(initial, learning_rate * group["pull"])
         super().step()
 
+    def moves(self) -> bool:
+        """Say whether a gradient is large enough to move its parameter: Adam divides those below its epsilon away."""
+        return any(
+            p.grad is not None and bool((p.grad.abs() > group["eps"]).any()) for group in self.param_groups for p in group["params"]
+        )
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a saved state, on the parameters' device."""
         super().load_state_dict(state_dict)
         for group in self.param_groups:
             # PyTorch moves what belongs to a parameter, but not what belongs to a group.
             group["initial"] = [start.to(p.device) for start, p in zip(group["initial"], group["params"], strict=True)]
+
+
+def standstill(outputs: Float[Tensor, "images head"], temperature: float, moves: bool) -> str:
+    """Say why a student with these outputs learns nothing: they are alike, or its choices certain; nothing where it learns.
+
+    Args:
+        outputs: before the first step.
+        temperature: τ, divides their dot products.
+        moves: whether a gradient reaches a parameter.
+    """
+    products = (outputs @ outputs.T)[~torch.eye(len(outputs), dtype=torch.bool, device=outputs.device)]
+    spread = float(products.max() - products.min())
+    # Of outputs that are alike the gradients cancel each other, but for rounding, which Adam makes as large as any.
+    if spread <= 1e-6 * float(products.abs().max()):
+        return "the student's outputs are alike for all images, so that it learns nothing: are its weights and pictures right?"
+    if moves:
+        return ""
+    far = f"its dot products differ by up to {spread:.3g}, so that at `temperature` {temperature:g} its choices are certain"
+    return f"no gradient reaches the student: {far}; raise `temperature`, to about {spread / 3:.2g}, or take an objective '-normalised'"
 
 
 def _group_of(name: str, pulls: Mapping[str, float]) -> str:

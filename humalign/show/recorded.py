@@ -182,6 +182,19 @@ def photographs() -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.concat([scores.read(origins.recorded(name)) for name in runs.index]), runs
 
 
+def architectures() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what ``benchmarks/architectures.py`` has recorded: families by library and outcome, and the models refused."""
+    rows = pd.read_csv(origins.RECORDED / "architectures.csv", keep_default_na=False)
+    # Of a family one model was trained; where none was, they were too large, or all were refused.
+    order = ["aligned", "differs", "failed", "builds", "refused"]
+    best = rows.assign(outcome=pd.Categorical(rows["outcome"], order, ordered=True)).sort_values("outcome", kind="stable")
+    best = best.drop_duplicates(["library", "family"])
+    found = pd.crosstab(best["library"], best["outcome"]).reindex(columns=order, fill_value=0)
+    counts = rows.groupby("library").agg(models=("model", "size"), families=("family", "nunique"))
+    shown = counts.join(found).rename(columns={"builds": "too large"}).reset_index()
+    return shown, rows[rows["outcome"] == "refused"][["model", "line"]]
+
+
 def enough() -> pd.DataFrame:
     """Return what ``benchmarks/answers.py`` has recorded: agreement by the number of answers a picture, in percent."""
     return pd.read_csv(origins.RECORDED / "answers.csv").round(1)

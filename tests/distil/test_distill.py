@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import itertools
 import os
+import re
 import types
 import warnings
 
@@ -487,6 +488,33 @@ def test_an_objective_that_is_not_a_number_stops_the_run_at_its_step(world):
     with pytest.raises(HumalignError, match="the objective is nan at step 2: the teacher's similarities hold NaN") as caught:
         distill(student(), inputs, broken, SETTINGS, unsound=True)
     assert "\n" not in str(caught.value)
+
+
+def test_a_student_that_no_gradient_reaches_is_one_line_and_trains_as_the_line_says(world):
+    inputs, _, labelled = world
+    certain, same = student(), student()
+    with torch.no_grad():
+        certain.tail[2].weight.mul_(1e4)
+        for parameter in same.tail[2].parameters():
+            parameter.zero_()
+    said = r"no gradient .* at `temperature` 1 its choices are certain; raise .* to about [\d.e+]+, or"
+    with pytest.raises(HumalignError, match=said) as caught:
+        distill(certain, inputs, labelled["one"], SETTINGS)
+    raised = float(re.search(r"to about ([\d.e+]+),", str(caught.value))[1])
+    for mend in ({"temperature": raised}, {"objective": "jsd-normalised"}):
+        log = distill(copy.deepcopy(certain), inputs, labelled["one"], dataclasses.replace(SETTINGS, steps=6, **mend))
+        assert len(set(log.divergence)) > 1
+    with pytest.raises(HumalignError, match="outputs are alike for all images") as caught:
+        distill(same, inputs, labelled["one"], SETTINGS)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_student_that_agrees_with_its_teacher_need_not_move(world):
+    inputs, _, _ = world
+    found = student()
+    rows = label(outputs(found, inputs), random_triplets(np.arange(SEEN), 400, np.random.default_rng(2)), NAMES)
+    log = distill(found, inputs, rows, dataclasses.replace(SETTINGS, steps=6, batch_triplets=100))
+    assert max(log.divergence) < 1e-3
 
 
 def test_a_file_that_fails_its_audit_is_refused_unless_told_otherwise(world):
