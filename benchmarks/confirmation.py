@@ -31,7 +31,7 @@ from sklearn.model_selection import GridSearchCV
 
 from humalign import chain
 from humalign.artefacts import commit, replacing, sha256, versions
-from humalign.chain import features, judged, origins, sets
+from humalign.chain import features, judged, origins, registered
 from humalign.chain.judged import things
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring.objects import of_objects
@@ -112,7 +112,7 @@ class Study:
 
 def persons(study: Study) -> Iterator[dict[str, Any]]:
     """Score each person alone: over the base, the baseline best for the others, and each one's own best."""
-    matrices = sets.similarity_92().matrices
+    matrices = registered.similarity_92().matrices
     images, drawn = study.weights(matrices.shape[1], 0), study.weights(len(matrices), 1)
     last = study.recipe["aligned"]
     for model in study.recipe["students"]:
@@ -159,7 +159,7 @@ def _halves(
 
 def photographs(study: Study) -> Iterator[dict[str, Any]]:
     """Score students on each half of the 92 photographs, by the people's mean (units: person, photograph)."""
-    matrices = sets.similarity_92().matrices
+    matrices = registered.similarity_92().matrices
     for model in study.recipe["students"]:
         space = study.features(model, OF_92, "all")
         found = [
@@ -177,7 +177,7 @@ def photographs(study: Study) -> Iterator[dict[str, Any]]:
 
 def answers(study: Study) -> Iterator[dict[str, Any]]:
     """Score students on answers about photographs that their teacher was not fitted to (unit: photograph)."""
-    known, (_, shown) = things(study.run.profile.evidence), sets.photographs()
+    known, (_, shown) = things(study.run.profile.evidence), registered.photographs()
     given, half = known.answers[shown], judged.halves(study.run.profile, len(shown))
     for model in study.recipe["students"]:
         found: list[Found] = []

@@ -29,7 +29,7 @@ from maps import MAPS, Known, Setting
 
 from humalign import chain
 from humalign.artefacts import commit, replacing, versions
-from humalign.chain import features, judged, origins, sets, teach
+from humalign.chain import features, judged, origins, registered, teach
 from humalign.chain.judged import Things, things
 from humalign.chain.observe import observer
 from humalign.chain.pipeline import Run
@@ -152,7 +152,7 @@ def one_fold(
 
 def photographs(recipe: dict[str, Any], run: Run) -> dict[str, dict[str, Estimate]]:
     """Score ridges on VICE, of one backbone or two side by side, on photographs left out (unit: image)."""
-    all_of, (_, shown) = things(run.profile.evidence), sets.photographs()
+    all_of, (_, shown) = things(run.profile.evidence), registered.photographs()
     published, answers, found = all_of.published[shown], all_of.answers[shown], {}
     for model in recipe["photographs"]:
         far = features.read(run, model, "teacher-base", "things-photographs")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from humalign import profiles
-from humalign.chain import origins, pipeline
+from humalign.chain import origins, pipeline, registered
 from humalign.chain import sets as pictures
 from humalign.chain import steps as stages
 from humalign.chain.judged import things
@@ -121,7 +121,7 @@ def report(profile: Any, found: list[Input]) -> Iterator[str]:
     for each in found:
         yield f"{each.state:8} {size(each.size):>10}  {each.entry.name}: {each.said}"
     # Sources of sets that a profile leaves out where they are not at hand.
-    for name in dict.fromkeys(name for absent in pictures.left_out(profile) for name in pictures.sources_of(profile, absent)):
+    for name in dict.fromkeys(name for absent in pictures.left_out(profile) for name in registered.sources_of(profile, absent)):
         entry = registry.source(name)
         yield f"{'left out':8} {size(entry.bytes):>10}  {name}: {entry.what} are not here, and are not asked for: {entry.command}"
     yield f"verdict: {answer(profile, found)}"

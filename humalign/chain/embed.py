@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from humalign.artefacts import Provenance
-from humalign.chain import sets
+from humalign.chain import registered, sets
 from humalign.chain.pipeline import Rows, Run, progress_bar
 from humalign.data.images import ImageSet
 from humalign.data.named import file_name
@@ -59,7 +59,7 @@ def embed(run: Run, provenance: Provenance) -> None:
             if run.path(f"pixels/{file_name(which)}-{backbone.size}/pixels.json").is_file():
                 images: ImageSet | PixelStore = sets.store(run, which, backbone.size)
             else:
-                images = shown.setdefault(which, sets.load(profile, which))
+                images = shown.setdefault(which, registered.load(profile, which))
             paths = [run.path(file) for file in _files(profile, name, which)]
             with progress_bar(len(images), f"{name}, {which}, pictures") as bar:
 

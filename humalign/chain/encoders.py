@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from humalign.chain import sets
+from humalign.chain import registered
 from humalign.chain.judged import forty_eight, things
 from humalign.data import object_order, readers, registry
 from humalign.data.datafiles import parsed
@@ -126,7 +126,7 @@ def _objects(given: _Given, draws: int, seed: int) -> Iterator[Row]:
 
 def _photographs(given: _Given, draws: int, seed: int) -> Iterator[Row]:
     """Answers about the objects of the photographs, and what the published VICE makes of all answers (unit: image)."""
-    known, objects = things(), sets.photographs()[1]
+    known, objects = things(), registered.photographs()[1]
     if given.ids is None:
         raise HumalignError(
             f"{given.where}: no names of its {len(given.features):,} rows: save them too, "

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from safetensors import safe_open
 
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import distil, embed, features, judged, sets, teach
+from humalign.chain import distil, embed, features, judged, registered, sets, teach
 from humalign.chain.embed import label
 from humalign.chain.features import feature_file
 from humalign.chain.judged import CLIP, Things, object_folds, things
@@ -174,7 +174,7 @@ def image_folds(profile: Profile, images: int) -> list[tuple[np.ndarray, np.ndar
 
 def said(run: Run) -> dict[str, ByObject]:
     """Return answers about the photographs of each set: of its people together, and of the published VICE."""
-    matrices, (_, shown) = sets.similarity_92().matrices, sets.photographs()
+    matrices, (_, shown) = registered.similarity_92().matrices, registered.photographs()
     published = things(run.profile.evidence).published[shown]
     return {
         NEAR: ByObject.of(people.group_choices(matrices), matrices.shape[1]),
@@ -184,7 +184,7 @@ def said(run: Run) -> dict[str, ByObject]:
 
 def _photographs(run: Run, model: str) -> Places:
     """Yield the places of each fold's test photographs by teachers of the others, and of all by teachers that left three groups out."""
-    profile, known, (_, shown) = run.profile, things(run.profile.evidence), sets.photographs()
+    profile, known, (_, shown) = run.profile, things(run.profile.evidence), registered.photographs()
     tuned = functools.partial(teach.tuned, profile, profile.labeller)
     for which, answers in said(run).items():
         x = features.read(run, model, "teacher-base", which)

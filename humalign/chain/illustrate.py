@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from scipy.special import softmax
 
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import features, judged, matrices, sets, unseen
+from humalign.chain import features, judged, matrices, registered, sets, unseen
 from humalign.chain.judged import Things
 from humalign.chain.pipeline import Rows, Run, stream
 from humalign.chain.scoring import objects, taxonomies
@@ -64,7 +64,7 @@ def files(profile: Profile) -> list[str]:
 def sources(profile: Profile) -> list[str]:
     """Name the registered sources that the step reads."""
     near = sets.OF_92 if matrices.NEAR in profile.data.judged else ()
-    pool = sets.sources_of(profile, profile.data.pool)
+    pool = registered.sources_of(profile, profile.data.pool)
     wordnet = sets.WORDNET if "taxonomies" in profile.evaluation.names else ()
     return [*sets.DESCRIBED, PHOTOGRAPHS, *near, *pool, *wordnet] if files(profile) else []
 
@@ -86,7 +86,7 @@ def illustrate(run: Run, provenance: Provenance) -> None:
     """
     if not files(run.profile):
         return
-    known, (_, shown) = judged.things(run.profile.evidence), sets.photographs()
+    known, (_, shown) = judged.things(run.profile.evidence), registered.photographs()
     at_hand = np.isin(np.arange(len(known.names)), shown)
     teacher, halves = objects.of_objects(run), unseen.halves(run, known)
     folds = objects.folds(run, teacher) if teacher is not None else []
@@ -234,7 +234,7 @@ def _quantiles(change: Json) -> Json:
 
 def _pseudo_labelled(run: Run) -> Json:
     """Return a triplet of the pool, by class names, with the teacher's shares of each as the odd one out."""
-    classes = sets.load(run.profile, run.profile.data.pool).labels.get("class")
+    classes = registered.load(run.profile, run.profile.data.pool).labels.get("class")
     if classes is None or classes.nunique() < 3:
         return {}
     rng = stream(run.profile, 21)

@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from humalign.artefacts import Provenance, write_dataset
-from humalign.chain import own, sets
+from humalign.chain import own, registered
 from humalign.chain.answers import SOURCES, AnswerSets, answer_sets, check_orders
 from humalign.chain.pipeline import Run, stream
 from humalign.data import editions, object_order, readers, registry, simulate
@@ -88,7 +88,7 @@ def things(evidence: str = "human") -> Things:
 def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray, " m"]]:
     """Read the judged dissimilarities of 48 objects, and the objects' rows, which are checked by the published dimensions."""
     path = registry.locate("things-48")
-    judged, rows = sets.things_48(known.names)
+    judged, rows = registered.things_48(known.names)
     own = rsa.choice_dissimilarities(people.dot_similarity(known.published[rows]))
     pairs = np.triu_indices(len(rows), 1)
     if (alike := float(np.corrcoef(own[pairs], judged[pairs])[0, 1])) < LEAST_ALIKE:
@@ -186,7 +186,7 @@ def _things(run: Run) -> Judged:
 
 
 def _photographs(run: Run) -> Judged:
-    rows = sets.photographs()[1]
+    rows = registered.photographs()[1]
     answers = things(run.profile.evidence).answers[rows]
     training = Choices(answers.triplets, answers.shares.astype(np.int64))
     return Judged(answers, training, lambda teacher: object_folds(len(rows), teacher.parts.folds))

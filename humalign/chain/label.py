@@ -20,7 +20,7 @@ from humalign.artefacts import Provenance, replacing
 from humalign.chain import embed, judged, sets, teach
 from humalign.chain.judged import Part
 from humalign.chain.pipeline import Rows, Run, progress_bar, stream
-from humalign.chain.sets import TRAIN, VALIDATION
+from humalign.chain.registered import TRAIN, VALIDATION
 from humalign.data import registry
 from humalign.data.emoji import STYLES, concepts
 from humalign.data.judgments import entropy

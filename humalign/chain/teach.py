@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 
 from humalign import triplets
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import features, judged, sets
+from humalign.chain import features, judged, registered
 from humalign.chain.embed import label
 from humalign.chain.judged import CLIP, Part
 from humalign.chain.observe import observer
@@ -204,7 +204,8 @@ def _answers(run: Run, teacher: Teacher, model: str, part: Part, number: int) ->
 
 def _photographs(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
     """Learn what the published VICE says of photographs of objects that it knows."""
-    (shown,), published = features.judged_views(run, teacher, model), judged.things(run.profile.evidence).published[sets.photographs()[1]]
+    (shown,), known = features.judged_views(run, teacher, model), judged.things(run.profile.evidence)
+    published = known.published[registered.photographs()[1]]
     answers = vice_says(run.profile, teacher, published)
     yield "teacher", tuned(run.profile, teacher, shown[part.train], answers[part.train]), {}
     whole = answers if part.name == "all" else answers[part.train]

@@ -17,7 +17,7 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 
-from humalign.chain import features, judged, sets, teach
+from humalign.chain import features, judged, registered, teach
 from humalign.chain.judged import Things
 from humalign.chain.pipeline import Run
 from humalign.data.judgments import Choices, agreement, cosine_similarities, unit_rows
@@ -91,7 +91,7 @@ def halves(run: Run, known: Things) -> list[Half]:
     students = [student.backbone for student in run.profile.students if "halves" in student.parts]
     if not students or run.profile.labeller.judged != PHOTOGRAPHS:
         return []
-    (_, here), choices, found = sets.photographs(), everything(known), []
+    (_, here), choices, found = registered.photographs(), everything(known), []
     for part in judged.parts(run, run.profile.labeller):
         if judged.kind(part.name) == "halves":
             rows, spaces = here[part.test], {}
@@ -244,7 +244,7 @@ def followed(run: Run, halves: Sequence[Half], asked: Sequence[Json], model: str
     for stage, recipe in (("teacher-base", "untransformed"), ("teacher", "teacher")):
         fitted = teach.fitted(run, labeller, half.part, recipe)
         chances[stage] = rounded(fitted.choice_probabilities(views[half.unseen], triplet)[0][::-1])
-    known, rows = judged.things(run.profile.evidence), sets.photographs()[1]
+    known, rows = judged.things(run.profile.evidence), registered.photographs()[1]
     other = within(everything(known), rows[half.seen])
     for stage in STAGES if other is not None else ():
         whole = features.read(run, model, stage, PHOTOGRAPHS, half.part)

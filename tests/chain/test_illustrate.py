@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from humalign import profiles
-from humalign.chain import illustrate, judged, matrices, origins, sets, steps, unseen
+from humalign.chain import illustrate, judged, matrices, origins, registered, steps, unseen
 from humalign.data.judgments import Choices
 from humalign.evaluation import scores
 
@@ -269,7 +269,7 @@ def test_recorded_changes_are_those_of_the_scores(recorded):
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")
 def test_recorded_votes_are_peoples_and_no_teacher_of_the_student_saw_the_photographs(recorded):
     known, profile = judged.things(), profiles.load("things")
-    shown = sets.photographs()[1]
+    shown = registered.photographs()[1]
     assert recorded["photographs"] == [known.names[row] for row in shown]
     half = dict(zip(recorded["photographs"], judged.halves(profile, len(shown)).tolist(), strict=True))
     said = {}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from humalign.chain import features, sets, teach
+from humalign.chain import features, registered, sets, teach
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.rows import EVIDENCE, Model, Row, Spread, compared, everyone, measures, weights
 from humalign.evaluation import baselines, few_shot, soft_labels
@@ -38,7 +38,7 @@ def labels(run: Run) -> Iterator[Row]:
     profile = run.profile
     for number, name in enumerate(profile.data.labelled):
         files = sets.names(run, name)
-        known, shares = classes(files), sets.cifar10_shares(files) if name == "cifar10" else None
+        known, shares = classes(files), registered.cifar10_shares(files) if name == "cifar10" else None
         drawn, of_draws = weights(profile, len(known)), weights(profile, profile.evaluation.few_shot_draws, 1)
         for shots in profile.evaluation.shots:
             support = few_shot.supports(known, shots, profile.evaluation.few_shot_draws, stream(profile, 12, number, shots))
@@ -100,7 +100,7 @@ def corruptions(run: Run) -> Iterator[Row]:
     The corrupted photographs are others than the clean ones. The two are resampled apart, the support sets together.
     """
     profile, shots = run.profile, max(run.profile.evaluation.shots)
-    shown = sets.corrupted(profile).labels
+    shown = registered.corrupted(profile).labels
     known, others = classes(sets.names(run, "cifar10")), shown["class"].to_numpy(dtype=str)
     support = few_shot.supports(known, shots, profile.evaluation.few_shot_draws, stream(profile, 14))
     drawn, other_drawn = weights(profile, len(known)), weights(profile, len(others), 1)
@@ -127,10 +127,10 @@ def corruptions(run: Run) -> Iterator[Row]:
 def breeds(run: Run) -> Iterator[Row]:
     """Superclasses of the four tasks, counted; where ImageNet is at hand, learned on some classes and tested on others (unit: image)."""
     profile, shots = run.profile, max(run.profile.evaluation.shots)
-    pictured = sets.VALIDATION in sets.asked(profile)
-    found = classes(sets.names(run, sets.VALIDATION)) if pictured else np.array([])
-    for number, task in enumerate(sets.BREEDS):
-        hierarchy = sets.breeds(task)
+    pictured = registered.VALIDATION in sets.asked(profile)
+    found = classes(sets.names(run, registered.VALIDATION)) if pictured else np.array([])
+    for number, task in enumerate(registered.BREEDS):
+        hierarchy = registered.breeds(task)
         source, target = ({name for group in groups for name in group} for groups in (hierarchy.source, hierarchy.target))
         counts = {
             "superclasses": len(hierarchy.names), "classes-taught": len(source), "classes-tested": len(target),
@@ -147,7 +147,7 @@ def breeds(run: Run) -> Iterator[Row]:
         support = few_shot.supports(names, shots, draws, stream(profile, 13, number), among=inside)
         drawn, of_draws = weights(profile, len(used)), weights(profile, draws, 1)
         score = functools.partial(few_shot.to_other_classes, weights=drawn, taught_weights=of_draws)
-        each = {model: score(x[used], names, inside, support) for model, x in labelled(run, sets.VALIDATION)}
+        each = {model: score(x[used], names, inside, support) for model, x in labelled(run, registered.VALIDATION)}
         for domain in ("source", "target", "drop"):
             of_domain = {model: estimates[domain] for model, estimates in each.items()}
             yield from compared(of_domain, "subpopulation-shift", f"{task}/{shots}-shot, {domain}", "accuracy")
@@ -156,7 +156,7 @@ def breeds(run: Run) -> Iterator[Row]:
 def imagenet_a(run: Run) -> Iterator[Row]:
     """ImageNet-A, named by classifiers that learn its 200 classes on ImageNet's validation pictures (units: image and support set)."""
     profile, shots = run.profile, max(run.profile.evaluation.shots)
-    names, known = (classes(sets.names(run, which)) for which in ("imagenet-a", sets.VALIDATION))
+    names, known = (classes(sets.names(run, which)) for which in ("imagenet-a", registered.VALIDATION))
     used = np.flatnonzero(np.isin(known, names))
     # No picture of the validation set is tested: of so few as there may be, all but one of a class may be in the support set.
     shots = min(shots, int(pd.Series(known[used]).value_counts().min()) - 1)
@@ -164,7 +164,7 @@ def imagenet_a(run: Run) -> Iterator[Row]:
     support = few_shot.supports(known[used], shots, draws, stream(profile, 14))
     drawn, tested = weights(profile, len(names)), np.ones((draws, len(names)), dtype=bool)
     found = {}
-    for (model, stage), x in labelled(run, sets.VALIDATION):
+    for (model, stage), x in labelled(run, registered.VALIDATION):
         classifiers = few_shot.teach(x[used], known[used], support)
         hits = few_shot.correct(classifiers, features.read(run, model, stage, "imagenet-a"), names)
         found[model, stage] = few_shot.image_mean(hits, tested, drawn, weights(profile, draws, 1))

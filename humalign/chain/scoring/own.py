@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from humalign.chain import features, judged, sets
+from humalign.chain import features, judged, registered
 from humalign.chain.judged import Part
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.rows import Model, Row, compared
@@ -120,7 +120,7 @@ def pairs_kept(
 def _few_shot(run: Run, part: Part, name: str) -> Iterator[Row]:
     """k-shot classification of labelled pictures, where classes have enough of them (units: image, and draw of the support set)."""
     settings, seed = run.profile.evaluation, run.profile.seed
-    labels = sets.labelled(run.profile, name).labels["class"].to_numpy(dtype=str)
+    labels = registered.labelled(run.profile, name).labels["class"].to_numpy(dtype=str)
     models = dict(_models(run, part, name))
     smallest = np.unique(labels, return_counts=True)[1].min()
     weights = resamples(len(labels), settings.bootstrap_draws, seed)

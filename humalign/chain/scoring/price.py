@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from humalign.artefacts import fingerprint, replacing, versions
-from humalign.chain import keys, price, sets
+from humalign.chain import keys, price, registered, sets
 from humalign.chain.further import NEAR
 from humalign.chain.pipeline import progress_bar, stream
 from humalign.chain.price import SIDE, WEIGHTS, Setting, Study
@@ -49,7 +49,7 @@ def measured(study: Study, setting: Setting | None, seed: int, kind: str) -> Mea
         each = [dataclasses.replace(setting.training, backbone=backbone) for backbone in trained]
         made_of += [setting.knob, setting.share, *(price.key_of(study, training, seed) for training in each)]
     made_of += [study.read_sum(recipe.student, which) for which in shown]
-    made_of += [registry.identity(name) for which in shown for name in sets.sources_of(study.profile, which)]
+    made_of += [registry.identity(name) for which in shown for name in registered.sources_of(study.profile, which)]
     key = fingerprint(*made_of, keys.code(make_measures), versions())
     name = f"{setting.knob}-{setting.x:g}-seed{seed}" if setting else "base"
     file = f"{kind}/{name.replace(' ', '-')}.npz"
@@ -103,7 +103,7 @@ KINDS = {"scores": measure, "alike": alike}
 
 def _agreement(study: Study, plain: price.Features, centred: price.Features) -> Named:
     """Yield the RSA with people on the 92 photographs and on their halves (units: photograph and person)."""
-    profile, matrices = study.profile, sets.similarity_92().matrices
+    profile, matrices = study.profile, registered.similarity_92().matrices
     draws, seed = profile.evaluation.bootstrap_draws, profile.seed
     half = stream(profile, 20, study.recipe.halves).permutation(len(plain)) % 2
     for part, rows in _parts(half):
@@ -148,7 +148,7 @@ def halves_of_classes(known: np.ndarray, rng: np.random.Generator) -> Int[np.nda
 def _corrupted(study: Study, clean: price.Features, x: price.Features) -> Estimate:
     """Return the accuracy on corrupted photographs of classifiers fitted to clean ones."""
     profile, told = study.profile, study.profile.evaluation
-    known, others = classes(sets.names(study.run, "cifar10")), sets.corrupted(profile).labels["class"]
+    known, others = classes(sets.names(study.run, "cifar10")), registered.corrupted(profile).labels["class"]
     support = few_shot.supports(known, max(told.shots), told.few_shot_draws, stream(profile, 14))
     right = few_shot.correct(few_shot.teach(clean, known, support), x, others.to_numpy(dtype=str))
     drawn, of_draws = weights(profile, len(others), 1), weights(profile, len(support), 2)

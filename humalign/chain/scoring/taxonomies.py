@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from humalign.chain import features, sets
+from humalign.chain import features, registered, sets
 from humalign.chain.judged import halves, things
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring import objects
@@ -43,7 +43,7 @@ def taxonomies(run: Run) -> Iterator[Row]:
         yield from with_p(_objects(run))
     if "cifar10" in run.profile.data.labelled:
         yield from with_p(_cifar10(run))
-    if sets.VALIDATION in looked_at:
+    if registered.VALIDATION in looked_at:
         yield from with_p(_imagenet(run))
 
 
@@ -96,7 +96,7 @@ def with_p(rows: Iterable[Row]) -> Iterator[Row]:
 
 def _along(nouns: list[str]) -> tuple[Int[np.ndarray, " known"], Float[np.ndarray, "known known"]]:
     """Return which nouns WordNet knows, and the steps between every two of these."""
-    above = sets.hypernyms()
+    above = registered.hypernyms()
     known = np.flatnonzero([noun in above for noun in nouns])
     return known, wordnet.path_lengths([nouns[row] for row in known], above)
 
@@ -114,7 +114,7 @@ def _map(
 
 def _unseen(run: Run, fold: objects.Fold) -> tuple[np.ndarray, np.ndarray, dict[Model, Any]]:
     """Return which test objects of a fold WordNet knows, the steps between them, and their features."""
-    test, nouns = fold.part.test, sets.nouns(things(run.profile.evidence).names)
+    test, nouns = fold.part.test, registered.nouns(things(run.profile.evidence).names)
     named, steps = _along([nouns[row] for row in test])
     shown = {stage: x[named] for stage, x in fold.space(test).items() if stage in ("teacher-base", "teacher")}
     return named, steps, {(fold.model, stage): x for stage, x in shown.items()}
@@ -142,7 +142,7 @@ def _unseen_objects(run: Run) -> Iterator[Row]:
 
 def _half(run: Run, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Shown]:
     """Return the objects of a half, which of them WordNet knows, the steps between these, and features."""
-    shown, nouns = sets.photographs()[1], sets.nouns(things(run.profile.evidence).names)
+    shown, nouns = registered.photographs()[1], registered.nouns(things(run.profile.evidence).names)
     inside = np.flatnonzero(halves(run.profile, len(shown)) == half)
     seen = {model: x[inside] for model, x in of_students(run, half) if model[1] not in baselines.STAGES}
     return shown[inside], *_along([nouns[row] for row in shown[inside]]), seen
@@ -193,7 +193,7 @@ def _objects(run: Run) -> Iterator[Row]:
     known = things(run.profile.evidence)
     member, drawn = known.categories.to_numpy(dtype=bool), weights(run.profile, len(known.names))
     yield from _of_everyone(run, "things", slice(None), "THINGS", drawn, hierarchy.by_categories(member))
-    nouns, above = sets.nouns(things(run.profile.evidence).names), sets.hypernyms()
+    nouns, above = registered.nouns(things(run.profile.evidence).names), registered.hypernyms()
     named = np.flatnonzero([noun in above for noun in nouns])
     some = np.sort(stream(run.profile, 16).permutation(named)[: run.profile.evaluation.compared_images])
     _, steps = _along([nouns[row] for row in some])
@@ -216,8 +216,8 @@ def _cifar10(run: Run) -> Iterator[Row]:
 
 def related(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return some validation pictures of ImageNet, whole classes of them, with their classes and superclasses."""
-    known = classes(sets.names(run, sets.VALIDATION))
-    table = sets.breeds(RELATED).of(known.tolist())
+    known = classes(sets.names(run, registered.VALIDATION))
+    table = registered.breeds(RELATED).of(known.tolist())
     inside = known[table["superclass"] != ""]
     order = stream(run.profile, 15).permutation(np.unique(inside))
     ends = np.cumsum([int((inside == name).sum()) for name in order])
@@ -229,9 +229,9 @@ def _imagenet(run: Run) -> Iterator[Row]:
     """ImageNet's pictures of one class, one superclass and others, and one picture of each class along WordNet (units: image, class)."""
     used, known, above = related(run)
     drawn = weights(run.profile, len(used))
-    yield from _of_everyone(run, sets.VALIDATION, used, "ImageNet", drawn, hierarchy.by_classes(known, above))
-    names, pictured = np.unique(classes(sets.names(run, sets.VALIDATION)), return_index=True)
+    yield from _of_everyone(run, registered.VALIDATION, used, "ImageNet", drawn, hierarchy.by_classes(known, above))
+    names, pictured = np.unique(classes(sets.names(run, registered.VALIDATION)), return_index=True)
     some = np.sort(stream(run.profile, 17).permutation(len(names))[: run.profile.evaluation.compared_images])
     named, steps = _along(names[some].tolist())
     of_rows = weights(run.profile, len(named))
-    yield from _of_everyone(run, sets.VALIDATION, pictured[some][named], "ImageNet", of_rows, steps)
+    yield from _of_everyone(run, registered.VALIDATION, pictured[some][named], "ImageNet", of_rows, steps)
