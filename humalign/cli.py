@@ -198,10 +198,11 @@ def _score(options: argparse.Namespace) -> None:
 
 
 def _few_shot(options: argparse.Namespace) -> None:
-    from humalign.chain import named_sets
+    from humalign.chain import encoders
 
     check_file(options.out, Path(options.set))
-    found = named_sets.score(options.set, options.models, options.shots, options.draws, options.images, options.seed)
+    given = options.models, options.shots, options.draws, options.images, options.seed
+    found = encoders.classify(options.set, *given)
     _show(found, ["model", "task"], options.out)
 
 
@@ -213,13 +214,19 @@ def _show(table: Any, first: list[str], out: Path | None) -> None:
             table.to_csv(part, index=False, lineterminator="\n")
 
 
+def _align(options: argparse.Namespace) -> None:
+    from humalign.chain import aligning
+
+    aligning.align(options)
+
+
 def _export(options: argparse.Namespace) -> None:
-    from humalign.chain import checked, exporting, pipeline
+    from humalign.chain import aligning, checked, pipeline
 
     check_folder(options.folder)
     profile = profiles.load(options.profile)
     run = pipeline.Run(profile, checked.build_folder(options.build, profile))
-    print(exporting.take_away(run, options.folder, options.student, options.stage, options.part, options.share))
+    print(aligning.take_away(run, options.folder, options.student, options.stage, options.part, options.share))
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -235,8 +242,8 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "run": _run, "doctor": _doctor, "fetch": _fetch, "audit": _audit, "score": _score, "few-shot": _few_shot, "export": _export,
-    "convert": _convert,
+    "run": _run, "doctor": _doctor, "fetch": _fetch, "audit": _audit, "score": _score, "few-shot": _few_shot,
+    "align": _align, "export": _export, "convert": _convert,
 }  # fmt: skip
 
 if __name__ == "__main__":

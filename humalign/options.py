@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from humalign import profiles
-from humalign.chain import align_command as aligning
 from humalign.collect import command as collect
 
 Command = Callable[[argparse.Namespace], int | None]
@@ -44,6 +43,8 @@ EXAMPLES = {
     "few-shot": """\
   humalign few-shot flowers timm:resnet50 timm:vit_base_patch16_224 --shots 1 5
   humalign few-shot torchvision:Flowers102/test efficientnet-lite0 --out scores.csv""",
+    "align": """\
+  humalign align --judged judged --answers answers.csv --pool pool --teacher clip-b16 --student vit-b16 out""",
     "export": """\
   humalign export aligned-lite0 --part fold0
   humalign export control --profile things --stage unaligned --student efficientnet-lite1
@@ -164,6 +165,33 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         )
     written(few_shot)
 
+    align = command("align", "align a model with odd-one-out answers about pictures of your own")
+    align.add_argument("out", type=Path, metavar="OUT", help="where the aligned model goes; new or empty")
+    for name, kind, what in (
+        ("judged", Path, "folder of the pictures that were judged"),
+        ("answers", Path, "a table with a header, or three numbers a line, the odd one last"),
+        ("pool", str, "folder of pictures without answers, or torchvision:NAME/SPLIT, hf:OWNER/NAME/SPLIT"),
+        ("teacher", str, "backbone that the answers are fitted to, such as siglip-b16"),
+        ("student", str, "backbone that is aligned, such as dinov2-b14"),
+    ):
+        align.add_argument(f"--{name}", type=kind, required=True, help=what)
+    shown = {"nargs": "+", "default": ["image1", "image2", "image3"]}
+    place = {"type": int, "choices": (0, 1), "metavar": "NUMBER"}
+    file = {"type": Path, "metavar": "FILE"}
+    further: dict[str, tuple[str, dict[str, Any]]] = {
+        "columns": ("of the three pictures, or one that lists them", shown),
+        "odd": ("column of the odd one out (default: choice)", {"default": "choice"}),
+        "first": ("number of the first of the three places in it", place),
+        "numbered-from": ("number of the first picture, where pictures are numbers", place),
+        "trained": ("last blocks of the student to train; 0: all, on a GPU (5)", {"type": int, "default": 5}),
+        "steps": ("of training (default: 60)", {"type": int, "default": 60}),
+        "simulated": ("the answers are not people's: say so wherever a number stands", {"action": "store_true"}),
+        "write-profile": ("write the settings as a profile of your own, mine.yaml", file),
+    }
+    for name, (what, how) in further.items():
+        align.add_argument(f"--{name}", help=what, **how)
+    in_folder(align, "where the run's artefacts go")
+
     export = command("export", "write a trained student as a model that timm or open_clip loads")
     export.add_argument("folder", metavar="FOLDER", type=Path, help="new or empty")
     of_profile(export, "whose run it is")
@@ -205,7 +233,6 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         help="of a base_model: compare it with the public weights of that model",
     )
     collect.register(commands)
-    aligning.register(commands)
     return found
 
 
