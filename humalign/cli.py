@@ -57,17 +57,17 @@ def _run(options: argparse.Namespace) -> None:
         raise HumalignError(f"unknown step {options.step!r}: {nearest(options.step, LAST)}")
     profile = profiles.load(options.profile) if options.profile else _default_profile()
 
-    from humalign.chain import checked, pipeline, processes
+    from humalign.chain import doctor, pipeline, processes
     from humalign.show import chapters
 
-    checked.check_settings(profile)
-    run = pipeline.Run(profile, checked.build_folder(options.build, profile))
+    doctor.check_settings(profile)
+    run = pipeline.Run(profile, doctor.build_folder(options.build, profile))
     # A folder that cannot be used, or is in use, is known before anything is fetched or computed.
     with processes.held(run.folder):
         if options.step == "all":
             _ask_doctor(profile)
         if options.step != "book":
-            checked.check(profile, "scores" if options.step in ("all", "notebooks") else options.step)
+            doctor.check(profile, "scores" if options.step in ("all", "notebooks") else options.step)
         processes.settle(profile)
         if options.step != "book":
             pipeline.execute(chapters.STEPS, "notebooks" if options.step == "all" else options.step, run)
@@ -113,10 +113,10 @@ def _bring(entries: list[Any], to_stderr: bool = False) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from humalign.chain import checked, doctor
+    from humalign.chain import doctor
 
     profile = profiles.load(options.profile)
-    checked.check_settings(profile)
+    doctor.check_settings(profile)
     found = doctor.inputs(profile)
     for line in doctor.report(profile, found):
         print(line)
@@ -221,11 +221,11 @@ def _align(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from humalign.chain import aligning, checked, pipeline
+    from humalign.chain import aligning, doctor, pipeline
 
     check_folder(options.folder)
     profile = profiles.load(options.profile)
-    run = pipeline.Run(profile, checked.build_folder(options.build, profile))
+    run = pipeline.Run(profile, doctor.build_folder(options.build, profile))
     print(aligning.take_away(run, options.folder, options.student, options.stage, options.part, options.share))
 
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from humalign import profiles
 from humalign.artefacts import check_file, check_folder, replacing
-from humalign.chain import checked, features, own, pipeline, steps
+from humalign.chain import doctor, features, own, pipeline, steps
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring import own as own_scores
 from humalign.chain.scoring.rows import OF_STUDENTS, OF_TEACHERS
@@ -93,7 +93,7 @@ def align(options: argparse.Namespace) -> None:
     own.check(profile)
     if options.write_profile:
         _write(options.write_profile, written)
-    run = Run(profile, checked.build_folder(options.build, profile))
+    run = Run(profile, doctor.build_folder(options.build, profile))
     pipeline.execute(steps.STEPS, "scores", run)
     print(report(scores.read(run.path("scores.csv"))))
     print(f"\nthe model: {take_away(run, options.out, part=own_scores.HELD)}")

@@ -18,7 +18,7 @@ import pandas as pd
 
 from humalign import profiles
 from humalign.artefacts import Provenance
-from humalign.chain import checked, origins, pipeline, processes, sets, steps
+from humalign.chain import doctor, origins, pipeline, processes, sets, steps
 from humalign.chain.pipeline import Rows, Run
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
@@ -147,7 +147,7 @@ def of(profile: str, build: str | Path) -> Opened:
     found = profiles.load(profile)
     if not str(build):
         return _Recorded(found)
-    checked.check_settings(found)
+    doctor.check_settings(found)
     return _Fresh(found, Path(build))
 
 
@@ -158,7 +158,7 @@ class _Fresh(Opened):
     """A run whose artefacts lie in a build folder: what is stale is made, what is good is reused."""
 
     def __init__(self, profile: Profile, build: Path) -> None:
-        self.profile, self.run = profile, Run(profile, checked.build_folder(build.expanduser(), profile))
+        self.profile, self.run = profile, Run(profile, doctor.build_folder(build.expanduser(), profile))
         self.table = self.path(origins.TABLE)
         if not build.is_absolute() and not os.environ.get(processes.SHARED):
             _say(f"the build folder {build} is {self.run.build}, from the current folder")

@@ -240,13 +240,18 @@ SETS: dict[str, Registered] = {
 }
 
 
+def forms(name: str) -> str:
+    """Say of the name of no set which are like it, and how others are named."""
+    return f"{nearest(name, SETS)}; or {labelled_sets.FORMS}, or folder:PATH"
+
+
 def load(profile: Profile, name: str) -> ImageSet:
     """Return the pictures of a set: a registered one, or one that is named by where it is from."""
     if registry.is_named(name):
         registry.locate(name)
         return labelled(profile, name) if name in profile.data.labelled else named.pictures(name)
     if name not in SETS:
-        raise HumalignError(f"profile {profile.name}: no set {name!r}: {nearest(name, SETS)}; or {labelled_sets.FORMS}, or folder:PATH")
+        raise HumalignError(f"profile {profile.name}: no set {name!r}: {forms(name)}")
     return SETS[name](profile)
 
 
