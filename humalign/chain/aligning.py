@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 
 from humalign import profiles
 from humalign.artefacts import check_file, check_folder, replacing
-from humalign.chain import doctor, features, own, pipeline, steps
+from humalign.chain import doctor, features, pipeline, steps
+from humalign.chain.answers import check_own
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring import own as own_scores
 from humalign.chain.scoring.rows import OF_STUDENTS, OF_TEACHERS
@@ -90,7 +91,7 @@ def align(options: argparse.Namespace) -> None:
         backbones.build(name)  # an unknown one, or one without weights, is known before anything else is done
     written = settings(options)
     profile = profiles.parse(options.out.resolve().name, written, str(options.write_profile or ""))
-    own.check(profile)
+    check_own(profile)
     if options.write_profile:
         _write(options.write_profile, written)
     run = Run(profile, doctor.build_folder(options.build, profile))

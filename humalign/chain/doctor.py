@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from humalign import profiles
-from humalign.chain import origins, own, pipeline, registered, sets, steps
+from humalign.chain import origins, pipeline, registered, sets, steps
+from humalign.chain.answers import own_choices
 from humalign.chain.judged import things
 from humalign.data import editions, registry
 from humalign.data.emoji import concepts
@@ -65,7 +66,7 @@ def check(profile: Profile, last: str) -> None:
         if name not in backbones.recipes():  # of these the weights are inputs, looked for above
             _tried(profile, place, name, functools.partial(backbones.build, name))
     if "own" in profile.data.judged:
-        own.choices(profile)
+        own_choices(profile)
     curves = profile.curves
     if curves.seeds and "students" in made:
         left = len(registered.load(profile, profile.data.pool)) - curves.held_out

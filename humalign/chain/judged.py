@@ -12,8 +12,8 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from humalign.artefacts import Provenance, write_dataset
-from humalign.chain import own, registered
-from humalign.chain.answers import SOURCES, AnswerSets, answer_sets, check_orders
+from humalign.chain import registered
+from humalign.chain.answers import SOURCES, AnswerSets, answer_sets, check_orders, own_choices, own_pictures
 from humalign.chain.pipeline import Run, stream
 from humalign.data import editions, object_order, readers, registry, simulate
 from humalign.data.emoji import concepts
@@ -193,7 +193,7 @@ def _photographs(run: Run) -> Judged:
 
 
 def _own(run: Run) -> Judged:
-    choices, things = own.choices(run.profile), len(own.pictures(run.profile))
+    choices, things = own_choices(run.profile), len(own_pictures(run.profile))
     return Judged(ByObject.of(choices, things), choices, lambda teacher: object_folds(things, teacher.parts.folds))
 
 

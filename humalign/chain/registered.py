@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from humalign.chain import own
+from humalign.chain.answers import own_pictures, pictures_source
 from humalign.chain.pipeline import stream
 from humalign.data import (
     imagenet,
@@ -235,7 +235,7 @@ SETS: dict[str, Registered] = {
     "cifar10": Registered(lambda profile: labelled(profile, "cifar10"), ("cifar10",)),
     "textures": Registered(lambda profile: labelled(profile, "textures"), ("dtd",)),
     **{name: Registered(functools.partial(_judged, name), (f"{name.partition('-')[0]}-judgments",)) for name in GATED},
-    "own": Registered(lambda profile: _seen(profile, own.pictures(profile)), (own.pictures_source,)),
+    "own": Registered(lambda profile: _seen(profile, own_pictures(profile)), (pictures_source,)),
     "pool-classes": Registered(lambda profile: labelled(profile, "pool-classes"), ()),
 }
 

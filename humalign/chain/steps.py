@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pandas as pd
 
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import distil, embed, further, illustrate, judged, keys, label, observe, own, sets, teach
+from humalign.chain import distil, embed, further, illustrate, judged, keys, label, observe, sets, teach
+from humalign.chain.answers import answers_source, pictures_source
 from humalign.chain.pipeline import Rows, Run, Step
 from humalign.chain.scoring import labels, learning, objects, photographs, simulated, taxonomies
 from humalign.chain.scoring import own as own_answers
@@ -86,7 +87,7 @@ def _said(profile: Profile) -> list[str]:
         "emoji": [name for name in registry.packages() if not name.endswith("-weights")],
         "things": judged.ANSWERS,
         "things-photographs": [*judged.OBJECTS, "things-photographs"],
-        "own": [own.pictures_source(profile), own.answers_source(profile), profile.data.pool],
+        "own": [pictures_source(profile), answers_source(profile), profile.data.pool],
     }
     described = judged.OBJECTS if any(teacher.learner == "answers" for teacher in profile.teachers) else []
     return list(dict.fromkeys([*described, *(name for teacher in profile.teachers for name in sources[teacher.judged])]))
