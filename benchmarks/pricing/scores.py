@@ -14,18 +14,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
+from pricing import students as price
+from pricing.students import Setting, Study
 
 from humalign.artefacts import fingerprint, replacing, versions
-from humalign.chain import keys, price, registered, sets
+from humalign.chain import keys, registered, sets
 from humalign.chain.further import NEAR
 from humalign.chain.pipeline import progress_bar, stream
-from humalign.chain.price import SIDE, WEIGHTS, Setting, Study
 from humalign.chain.scoring.labels import classes
 from humalign.chain.scoring.rows import weights
 from humalign.chain.scoring.similarity import SPLIT
 from humalign.data import registry
 from humalign.evaluation import between_models, few_shot, people, scores
 from humalign.evaluation.scores import Estimate, Score, above, few, mean_of_folds, resamples
+from humalign.show.figures_price import CENTRED_TOO, CHOSEN, SIDE, WEIGHTS
 
 Measures = dict[str, Estimate]
 Named = Iterator[tuple[str, Estimate]]
@@ -204,9 +206,6 @@ def over_all_seeds(study: Study, alone: Mapping[Setting | None, Sequence[Measure
 
 # ---- what is chosen, and the table -------------------------------------------------------------------------
 
-CHOSEN, CENTRED_TOO = "chosen on the other half", "less the base's mean"
-
-
 class Chosen(NamedTuple):
     """A setting, none for the base, and whether its features are centred, which says the RSA that counts."""
 
@@ -236,11 +235,6 @@ def table(study: Study, found: Found) -> pd.DataFrame:
 
 def _split(where: str, setting: Setting | None, centred: bool = False) -> str:
     return f"{where}/{setting.knob}{f', {CENTRED_TOO}' * centred}/{setting.x:g}" if setting else where
-
-
-def place_of(item: str) -> tuple[str, bool]:
-    """Return the knob that an item of the table names, and whether features are less the base's mean."""
-    return item.partition(", ")[0], item.endswith(f", {CENTRED_TOO}")
 
 
 def _score(stage: str, split: str, metric: str, estimate: Estimate) -> tuple[str, Score]:
