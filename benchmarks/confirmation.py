@@ -32,9 +32,9 @@ from sklearn.model_selection import GridSearchCV
 from humalign import chain
 from humalign.artefacts import commit, replacing, sha256, versions
 from humalign.chain import features, judged, origins, registered
+from humalign.chain.further import of_objects
 from humalign.chain.judged import things
 from humalign.chain.pipeline import Run
-from humalign.chain.scoring.objects import of_objects
 from humalign.data.judgments import agreement, cosine_similarities
 from humalign.errors import HumalignError
 from humalign.evaluation import baselines, people, rsa
@@ -200,7 +200,7 @@ def answers(study: Study) -> Iterator[dict[str, Any]]:
 
 def objects(study: Study) -> Iterator[dict[str, Any]]:
     """Score a teacher of other objects on each half of the 48 whose triplets were all asked (unit: object)."""
-    known, teacher = things(study.run.profile.evidence), of_objects(study.run)
+    known, teacher = things(study.run.profile.evidence), of_objects(study.run.profile)
     if teacher is None:
         raise HumalignError(f"profile {study.run.profile.name} has no teacher of the THINGS objects")
     told, rows = judged.forty_eight(known)

@@ -22,11 +22,11 @@ import torch
 from tqdm import tqdm
 
 from humalign import triplets
-from humalign.artefacts import PACKAGE, Provenance, replacing
+from humalign.artefacts import PACKAGE, Provenance
 from humalign.chain import curves, embed
 from humalign.chain import label as labels
 from humalign.chain.features import start, student_file, taught, teacher_labels
-from humalign.chain.pipeline import Rows, Run, progress_bar, schedule
+from humalign.chain.pipeline import Rows, Run, progress_bar, schedule, write
 from humalign.chain.processes import child
 from humalign.chain.sets import size_of, store
 from humalign.data import registry
@@ -121,8 +121,7 @@ def _together(run: Run, processes: int, passes: int, recompute: bool, full: Path
     """Start processes that teach all students together, and wait for them."""
     command = [sys.executable, "-m", "humalign.chain.together", "--start", "--standalone", f"--nproc-per-node={processes}"]
     settings = run.path("students/profile.yaml")  # JSON is YAML: the very settings of this run, however they were made
-    with replacing(settings) as part:
-        part.write_text(json.dumps(as_settings(run.profile), indent=1))
+    write(settings, as_settings(run.profile))
     command += ["-m", "humalign.chain.together", str(run.build), str(settings), str(passes), str(int(recompute)), run.profile.name]
     # They run this very code, wherever they are started; and OMP's threads are shared out among them.
     threads = str(max(1, run.profile.threads // processes))
@@ -184,8 +183,7 @@ def _teach_one(
         embeddings=audited,
     )  # fmt: skip
     if ranks.rank == 0:
-        with replacing(run.path(file).with_suffix(".json")) as path:
-            path.write_text(json.dumps(provenance.attrs() | dataclasses.asdict(log), indent=1))
+        write(run.path(file).with_suffix(".json"), provenance.attrs() | dataclasses.asdict(log))
         student.save(run.path(file), provenance.attrs())
 
 

@@ -88,8 +88,7 @@ def illustrate(run: Run, provenance: Provenance) -> None:
         return
     known, (_, shown) = judged.things(run.profile.evidence), registered.photographs()
     at_hand = np.isin(np.arange(len(known.names)), shown)
-    teacher, halves = objects.of_objects(run), unseen.halves(run, known)
-    folds = objects.folds(run, teacher) if teacher is not None else []
+    folds, halves = objects.folds(run), unseen.halves(run, known)
     found: Json = {
         "provenance": provenance.attrs(),
         "evidence": run.profile.evidence,

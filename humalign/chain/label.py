@@ -19,7 +19,7 @@ from humalign import triplets
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import embed, judged, sets, teach
 from humalign.chain.judged import Part
-from humalign.chain.pipeline import Rows, Run, progress_bar, stream
+from humalign.chain.pipeline import Rows, Run, progress_bar, stream, write
 from humalign.chain.registered import TRAIN, VALIDATION
 from humalign.data import registry
 from humalign.data.emoji import STYLES, concepts
@@ -103,8 +103,7 @@ def label(run: Run, provenance: Provenance) -> None:
                 def make(part: Part = part, number: int = number) -> None:
                     source(run, provenance, part, number, bar.update)
                     _check(run, part)
-                    with replacing(run.path(f"triplets/{part.name}/summary.json")) as file:
-                        file.write_text(json.dumps(_summary(run, part), indent=1))
+                    write(run.path(f"triplets/{part.name}/summary.json"), _summary(run, part))
 
                 run.kept(provenance.key, _files(profile, part.name), make)
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from humalign.artefacts import Provenance, replacing
+from humalign.artefacts import Provenance
 from humalign.chain import distil, embed, further, illustrate, judged, keys, label, observe, sets, teach
 from humalign.chain.answers import answers_source, pictures_source
-from humalign.chain.pipeline import Rows, Run, Step
+from humalign.chain.pipeline import Rows, Run, Step, write
 from humalign.chain.scoring import labels, learning, objects, photographs, simulated, taxonomies
 from humalign.chain.scoring import own as own_answers
 from humalign.chain.scoring import similarity as judgments
@@ -72,8 +72,7 @@ def some(run: Run, provenance: Provenance, names: Sequence[str]) -> pd.DataFrame
 
 def _score(run: Run, name: str, file: str) -> None:
     rows = [(row.model, row.stage, dataclasses.asdict(row.score(run.profile))) for row in EVALUATIONS[name](run)]
-    with replacing(run.path(file)) as part:
-        part.write_text(json.dumps(rows))
+    write(run.path(file), rows)
 
 
 # How a backbone is built and its pictures prepared. Of the other files of the registry only the checksums are part of a key: an edit of

@@ -17,12 +17,12 @@ from scipy.special import softmax
 from sklearn.model_selection import GridSearchCV
 
 from humalign import triplets
-from humalign.artefacts import Provenance, replacing
+from humalign.artefacts import Provenance
 from humalign.chain import features, judged, registered
 from humalign.chain.embed import label
 from humalign.chain.judged import CLIP, Part
 from humalign.chain.observe import observer
-from humalign.chain.pipeline import Rows, Run, stream
+from humalign.chain.pipeline import Rows, Run, stream, write
 from humalign.data.judgments import ByObject, random_triplets
 from humalign.distil.ranks import join
 from humalign.errors import HumalignError
@@ -104,8 +104,7 @@ def teach(run: Run, provenance: Provenance) -> None:
         for teacher, model, part in fits
     }
     if told:
-        with replacing(run.path("teachers/fit.json")) as file:
-            file.write_text(json.dumps(provenance.attrs() | {"teachers": told}, indent=1))
+        write(run.path("teachers/fit.json"), provenance.attrs() | {"teachers": told})
 
 
 def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: Part, number: int) -> None:
@@ -115,8 +114,7 @@ def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: P
     for recipe, found, told in LEARNERS[teacher.learner](run, teacher, model, part, number):
         found.save(run.path(f"{stem}-{recipe}.safetensors"), provenance.attrs())
         chosen |= told
-    with replacing(run.path(note)) as path:
-        path.write_text(json.dumps(chosen, indent=1))
+    write(run.path(note), chosen)
 
 
 def summary(run: Run) -> Rows:

@@ -34,9 +34,9 @@ Distances = Callable[[Any], np.ndarray]
 
 def taxonomies(run: Run) -> Iterator[Row]:
     """Distances by relation on every set that has a taxonomy, and tests of their changes."""
-    teacher, looked_at = objects.of_objects(run), [*sets.asked(run.profile), *sets.judged_pictures(run.profile)]
-    if teacher is not None:
-        yield from _unseen_objects(run)
+    looked_at = [*sets.asked(run.profile), *sets.judged_pictures(run.profile)]
+    if all_folds := objects.folds(run):
+        yield from _unseen_objects(run, all_folds)
     if THINGS in looked_at:
         yield from with_p(over_folds(_photographs(run, number) for number in range(2)))
     if "things" in looked_at:
@@ -120,15 +120,13 @@ def _unseen(run: Run, fold: objects.Fold) -> tuple[np.ndarray, np.ndarray, dict[
     return named, steps, {(fold.model, stage): x for stage, x in shown.items()}
 
 
-def _unseen_objects(run: Run) -> Iterator[Row]:
+def _unseen_objects(run: Run, all_folds: list[objects.Fold]) -> Iterator[Row]:
     """Objects that the teacher was not fitted to, along WordNet; of the first fold's, a map of categories (unit: object)."""
-    known, teacher = things(run.profile.evidence), objects.of_objects(run)
-    assert teacher is not None
-    all_folds = objects.folds(run, teacher)
+    known = things(run.profile.evidence)
 
     def of_fold_(fold: objects.Fold) -> Iterator[Row]:
         (named, steps, shown), test = _unseen(run, fold), fold.part.test
-        if teacher.learner == "answers":
+        if fold.answers:
             shown["vice-published", "observer"] = known.published[test][named]
         drawn = of_fold(run.profile, len(test), fold.number)[:, named]
         yield from _rows(run, shown, objects.UNSEEN, drawn, steps, fold.number)
@@ -164,9 +162,9 @@ def along_wordnet(run: Run) -> Iterator[dict[str, Any]]:
     Yields:
         ``set``, ``model``, ``stage``, ``reference``, the stage before, and ``pairs``, changes by relation.
     """
-    teacher, groups = objects.of_objects(run), dict[str, list[tuple[np.ndarray, Shown]]]()
-    if teacher is not None:
-        groups[objects.UNSEEN] = [_unseen(run, fold)[1:] for fold in objects.folds(run, teacher)]
+    groups = dict[str, list[tuple[np.ndarray, Shown]]]()
+    if all_folds := objects.folds(run):
+        groups[objects.UNSEEN] = [_unseen(run, fold)[1:] for fold in all_folds]
     if THINGS in sets.judged_pictures(run.profile):
         both = (_half(run, number)[1:] for number in range(2))
         groups[THINGS] = [(steps, {model: x[named] for model, x in of.items()}) for named, steps, of in both]
