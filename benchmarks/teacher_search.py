@@ -126,7 +126,7 @@ def one_fold(
     x, answers, drawn = all_of.features[test], all_of.answers[test], of_fold(run.profile, len(test), number)
     teacher, chosen = of_objects(run.profile), dict[str, Any]()
     assert teacher is not None
-    found = {PRESENT: teach.fitted(run, teacher, part.name).transform(x), SEEN: all_of.published[test]}
+    found = {PRESENT: features.fitted(run, teacher, part.name).transform(x), SEEN: all_of.published[test]}
     for name, candidate in recipe["candidates"].items():
         started = time.perf_counter()
         setting, score = search(recipe, known, candidate)

@@ -200,7 +200,7 @@ FURTHER = {
     "learning-curves": Further(_curves),
     "recovery": Further(_recovered),
     "judged-matrix": Further(_forty_eight),
-    "photographs": Further(_photographs, lambda profile: teach.models(profile.labeller)),
+    "photographs": Further(_photographs, lambda profile: judged.mapped(profile.labeller)),
 }
 
 

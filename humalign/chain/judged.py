@@ -205,6 +205,19 @@ def of(run: Run, teacher: Teacher) -> Judged:
     return JUDGED[teacher.judged](run)
 
 
+def mapped(teacher: Teacher) -> list[str]:
+    """Name what a teacher is a map of: each backbone, several side by side, or what comes with the judgments."""
+    if teacher.learner == "photographs":
+        beside = ["+".join(teacher.backbones)] if len(teacher.backbones) > 1 else []
+        return [*teacher.backbones, *teacher.further, *beside]
+    return [labels_with(teacher)]
+
+
+def labels_with(teacher: Teacher) -> str:
+    """Name the model whose map labels triplets."""
+    return "+".join(teacher.backbones) or CLIP
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
     """A named split: the things that a teacher is fitted to, and those that it is scored on; of ``all`` there are none."""

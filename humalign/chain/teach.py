@@ -20,7 +20,8 @@ from humalign import triplets
 from humalign.artefacts import Provenance
 from humalign.chain import features, judged, registered
 from humalign.chain.embed import label
-from humalign.chain.judged import CLIP, Part
+from humalign.chain.features import fitted
+from humalign.chain.judged import Part, labels_with, mapped
 from humalign.chain.observe import observer
 from humalign.chain.pipeline import Rows, Run, stream, write
 from humalign.data.judgments import ByObject, random_triplets
@@ -43,24 +44,11 @@ Fitted = Iterator[tuple[str, AffineTeacher, dict[str, Any]]]  # recipe, what was
 # ---- files -------------------------------------------------------------------------------------------------------------------------------
 
 
-def models(teacher: Teacher) -> list[str]:
-    """Name what a teacher is a map of: each backbone, several side by side, or the embeddings that come with the judgments."""
-    if teacher.learner == "photographs":
-        beside = ["+".join(teacher.backbones)] if len(teacher.backbones) > 1 else []
-        return [*teacher.backbones, *teacher.further, *beside]
-    return ["+".join(teacher.backbones) or CLIP]
-
-
-def labels_with(teacher: Teacher) -> str:
-    """Name the model whose map labels triplets."""
-    return "+".join(teacher.backbones) or CLIP
-
-
 def _fits(teacher: Teacher) -> list[tuple[str, str]]:
     """Name model and part of every fit."""
     names = judged.part_names(teacher)
     # Of one backbone alone there is one fit, to all photographs: halves are for students.
-    return [(model, part) for model in models(teacher) for part in names if part == "all" or model == labels_with(teacher)]
+    return [(model, part) for model in mapped(teacher) for part in names if part == "all" or model == labels_with(teacher)]
 
 
 def teacher_files(profile: Profile) -> list[str]:
@@ -74,11 +62,6 @@ def _files(teacher: Teacher, model: str, part: str) -> list[str]:
     two = ("teacher", "untransformed")
     recipes = {"affine": two, "direct": two, "answers": ANSWERS, "photographs": (*two, "ridge")}
     return [*(f"{stem}-{recipe}.safetensors" for recipe in recipes[teacher.learner]), f"{stem}.json"]
-
-
-def fitted(run: Run, teacher: Teacher, part: str = "all", recipe: str = "teacher", model: str = "") -> AffineTeacher:
-    """Return one of the maps of a teacher: of a part, by a recipe."""
-    return AffineTeacher.load(run.path(f"teachers/{teacher.judged}/{label(model or labels_with(teacher))}/{part}-{recipe}.safetensors"))
 
 
 def notes(run: Run, teacher: Teacher, part: str) -> dict[str, Any]:

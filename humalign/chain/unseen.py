@@ -17,7 +17,7 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 
-from humalign.chain import features, judged, registered, teach
+from humalign.chain import features, judged, registered
 from humalign.chain.judged import Things
 from humalign.chain.pipeline import Run
 from humalign.data.judgments import Choices, agreement, cosine_similarities, unit_rows
@@ -240,9 +240,9 @@ def followed(run: Run, halves: Sequence[Half], asked: Sequence[Json], model: str
     half, labeller = next(half for half in halves if half.part == one["half"]), run.profile.labeller
     triplet = np.array([[half.names.index(name) for name in one["names"]]])
     chances: dict[str, Any] = {}
-    (views,) = features.judged_views(run, labeller, teach.labels_with(labeller))
+    (views,) = features.judged_views(run, labeller, judged.labels_with(labeller))
     for stage, recipe in (("teacher-base", "untransformed"), ("teacher", "teacher")):
-        fitted = teach.fitted(run, labeller, half.part, recipe)
+        fitted = features.fitted(run, labeller, half.part, recipe)
         chances[stage] = rounded(fitted.choice_probabilities(views[half.unseen], triplet)[0][::-1])
     known, rows = judged.things(run.profile.evidence), registered.photographs()[1]
     other = within(everything(known), rows[half.seen])
@@ -252,4 +252,4 @@ def followed(run: Run, halves: Sequence[Half], asked: Sequence[Json], model: str
         heat = odd_one_out.fit_temperature(whole[half.seen][None], other)
         cosines = cosine_similarities(whole[half.unseen], triplet)
         chances[stage] = rounded(softmax(cosines[0] / heat)[::-1])
-    return one | {"student": model, "teacher": teach.labels_with(labeller), "chances": chances}
+    return one | {"student": model, "teacher": judged.labels_with(labeller), "chances": chances}

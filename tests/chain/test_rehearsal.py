@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 
 from humalign import profiles, triplets
 from humalign.artefacts import PACKAGE, Provenance, sha256
-from humalign.chain import distil, doctor, features, judged, label, pipeline, registered, teach
+from humalign.chain import distil, doctor, features, judged, label, pipeline, registered
 from humalign.chain import sets as pictures
 from humalign.chain import steps as stages
 from humalign.data import imagenet
@@ -181,7 +181,7 @@ def test_a_whitened_stage_has_the_identity_as_covariance_on_pictures_that_nobody
 
 def test_a_random_stage_has_the_rank_of_the_teachers_map_and_is_another_for_each_part(run):
     model = PROFILE.labeller.backbones[0]
-    rank = min(teach.fitted(run, PROFILE.labeller).matrix_.shape)
+    rank = min(features.fitted(run, PROFILE.labeller).matrix_.shape)
     shown = features.read(run, model, "teacher-random", "things")
     assert shown.shape[1] == rank
     assert (shown == features.read(run, model, "teacher-random", "things")).all()

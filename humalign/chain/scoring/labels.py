@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from humalign.chain import features, registered, sets, teach
+from humalign.chain import features, judged, registered, sets
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.rows import EVIDENCE, Model, Row, Spread, compared, everyone, measures, weights
 from humalign.evaluation import baselines, few_shot, soft_labels
@@ -22,7 +22,7 @@ def labelled(
     run: Run, which: str, beside: bool = False
 ) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
     """Yield students, and the model that labelled their triplets, with their features; see ``everyone``."""
-    others = set(teach.models(run.profile.labeller)) - {teach.labels_with(run.profile.labeller)} if run.profile.teachers else set()
+    others = set(judged.mapped(run.profile.labeller)) - {judged.labels_with(run.profile.labeller)} if run.profile.teachers else set()
     for (model, stage), x in everyone(run, which, beside):
         if not (stage in features.TEACHERS and model in others):
             yield (model, stage), x

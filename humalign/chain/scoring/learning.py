@@ -104,7 +104,7 @@ def training(run: Run) -> Iterator[Row]:
     if not profile.teachers:
         return
     teacher, parts = profile.labeller, judged.part_names(profile.labeller)
-    model = teach.labels_with(teacher)
+    model = judged.labels_with(teacher)
     notes = [teach.notes(run, teacher, part) for part in parts]
     for name in ("vice_dimensions", "vice_correlation", "pull"):
         if name in notes[0]:

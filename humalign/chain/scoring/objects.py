@@ -55,13 +55,13 @@ def folds(run: Run, teacher: Teacher | None = None) -> list[Fold]:
     """Return every fold of a teacher of objects, the profile's first; none of a profile that has no such teacher."""
     if (teacher := teacher or further.of_objects(run.profile)) is None:
         return []
-    known, model = things(run.profile.evidence), teach.labels_with(teacher)
+    known, model = things(run.profile.evidence), judged.labels_with(teacher)
     x = known.features if model == judged.CLIP else features.teacher_base(run, teacher, model, "things")
     recipes = teach.ANSWERS if teacher.learner == "answers" else ("teacher",)
     parts = [part for part in judged.parts(run, teacher) if judged.kind(part.name) == "folds"]
     found = []
     for number, part in enumerate(parts):
-        fitted = {recipe: teach.fitted(run, teacher, part.name, recipe) for recipe in recipes}
+        fitted = {recipe: features.fitted(run, teacher, part.name, recipe) for recipe in recipes}
         base = {"teacher-base": x} | _beside(run, x, part.train, baselines.rank_of(fitted["teacher"]), number)
         answers = known.answers[part.train]
         temperature = {stage: odd_one_out.fit_temperature(each[part.train][None], answers) for stage, each in base.items()}

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from humalign.chain import features, further, registered, sets, teach
+from humalign.chain import features, further, registered, sets
 from humalign.chain.further import NEAR, THINGS
-from humalign.chain.judged import halves, things
+from humalign.chain.judged import halves, labels_with, mapped, things
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring.rows import PEOPLE, Model, Row, compared, everyone, measures, of_fold, of_students, over_folds, weights
 from humalign.chain.scoring.similarity import SPLIT
@@ -32,7 +32,7 @@ def photographs(run: Run) -> Iterator[Row]:
     for metric, estimate in people.left_out(judged.matrices, tests, draws, seed).items():
         task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
         yield Row(*PEOPLE, task, "92 photographs, unseen", metric, estimate)
-    for model in teach.models(profile.labeller):
+    for model in mapped(profile.labeller):
         # Whitened on the pool: a few photographs do not tell more than a few directions.
         free = [stage for stage in ("teacher-whitened", "teacher-random") if features.possible(profile, model, stage)]
         places = further.read(run, "photographs", model)
@@ -115,7 +115,7 @@ def _alike(shown: dict[Model, Features], run: Run, where: str) -> Iterator[Row]:
     student = run.profile.backbones[0]
     others = {f"{model} as it is": x for model, x in by_stage.get("teacher-base", {}).items() if model != student}
     if run.profile.teachers:
-        others |= {"its teacher": shown[teach.labels_with(run.profile.labeller), "teacher"]}
+        others |= {"its teacher": shown[labels_with(run.profile.labeller), "teacher"]}
     for name, other in others.items():
         for (model, stage), x in shown.items():
             if model == student and stage not in features.TEACHERS:
