@@ -6,6 +6,7 @@ blocks end, in half precision.
 
 from __future__ import annotations
 
+import functools
 import json
 
 import numpy as np
@@ -62,12 +63,8 @@ def embed(run: Run, provenance: Provenance) -> None:
                 images = shown.setdefault(which, registered.load(profile, which))
             paths = [run.path(file) for file in _files(profile, name, which)]
             with progress_bar(len(images), f"{name}, {which}, pictures") as bar:
-
-                def make(images=images, paths=paths, backbone=backbone, bar=bar) -> None:  # type: ignore[no-untyped-def]
-                    cut = frozen(profile, backbone)
-                    key, compute = provenance.key, profile.compute
-                    embeddings.to_files(images, backbone, cut, paths, key, device, compute, bar.update)
-
+                given = images, backbone, frozen(profile, backbone), paths, provenance.key, device, profile.compute
+                make = functools.partial(embeddings.to_files, *given, bar.update)
                 run.kept(provenance.key, _files(profile, name, which), make)
 
 

@@ -244,13 +244,14 @@ def _compared(
 ) -> Iterator[tuple[str, Row]]:
     """Yield each model's accuracy by one kind of classifier, and its paired difference from the first model's."""
     say = functools.partial(classified, labels, support, weights, of_draws, classifier, None)
-    found = {model: say(values) for model, values in features.items()}
+    found = {model: say(values)["few-shot"] for model, values in features.items()}
     first = next(iter(found))
     for model, estimates in found.items():
-        for (task, metric), estimate in estimates.items():
-            yield model, ((task, split, metric), estimate)
+        for metric, estimate in estimates.items():
+            yield model, (("few-shot", split, metric), estimate)
             if model != first:
-                yield model, ((task, split, f"{metric}-above-{first}"), estimate - found[first][task, metric])
+                named = "few-shot", split, scores.above(metric, first)
+                yield model, (named, estimate - found[first][metric])
 
 
 def _embedded(shown: Subset, models: Sequence[str]) -> dict[str, Float[np.ndarray, "images _"]]:

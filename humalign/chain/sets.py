@@ -120,11 +120,6 @@ def embedded(profile: Profile) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(several)) for name, several in found.items()}
 
 
-def prepared(profile: Profile) -> list[str]:
-    """Name the sources that `prepare` reads."""
-    return sources(profile) if from_pixels(profile) else []
-
-
 def sources(profile: Profile) -> list[str]:
     """Name the registered sources whose pictures are shown to models."""
     shown = [name for several in embedded(profile).values() for name in several]

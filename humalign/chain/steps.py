@@ -142,7 +142,7 @@ STEPS: dict[str, Step] = {
         make=sets.prepare,
         tables=_sets,
         files=RECIPES,
-        sources=sets.prepared,
+        sources=lambda profile: sets.sources(profile) if sets.from_pixels(profile) else [],
     ),
     "embeddings": Step(
         needs=("pixels",),

@@ -15,7 +15,7 @@ from humalign.chain.scoring.rows import EVIDENCE, Model, Row, Spread, compared, 
 from humalign.evaluation import baselines, few_shot, soft_labels
 from humalign.evaluation.scores import Estimate
 
-Measures = dict[tuple[str, str], Estimate]  # task, metric
+Measures = dict[str, dict[str, Estimate]]  # by task and metric
 
 
 def labelled(
@@ -46,13 +46,10 @@ def labels(run: Run) -> Iterator[Row]:
                 beside = shares if classifier == "logistic" else None
                 score = functools.partial(classified, known, support, drawn, of_draws, classifier, beside)
                 found = {model: score(x) for model, x in labelled(run, name, beside is not None)}
-                for task in dict.fromkeys(task for each in found.values() for task, _ in each):
-                    each = {
-                        model: {m: e for (t, m), e in scored.items() if t == task}
-                        for model, scored in found.items()
-                        # Beside every number on people, not beside one on classes.
-                        if model[1] not in baselines.STAGES or task not in EVIDENCE
-                    }  # fmt: skip
+                for task in next(iter(found.values()), {}):
+                    # Baselines stand beside every number on people, not beside one on classes.
+                    free = baselines.STAGES if task in EVIDENCE else ()
+                    each = {model: scored[task] for model, scored in found.items() if model[1] not in free}
                     yield from measures(each, task, f"{name}/{shots}-shot")
         if profile.evaluation.few_shot_validation:
             yield from _least_squares(run, number, name, known, drawn, of_draws)
@@ -80,17 +77,18 @@ def classified(
     shares: np.ndarray | None,
     x: Float[np.ndarray, "images dim"],
 ) -> Measures:
-    """Return the scores of one kind of classifier, fitted to every support set, by (task, metric)."""
+    """Return the scores of one kind of classifier, fitted to every support set, by task and metric."""
     models = few_shot.teach(x, known, support, classifier)
     suffix = "" if classifier == "logistic" else f"-{classifier}"
-    found: Measures = {
-        ("few-shot", f"accuracy{suffix}"): few_shot.image_mean(few_shot.correct(models, x, known), ~support, drawn, of_draws)
-    }
+    right = few_shot.image_mean(few_shot.correct(models, x, known), ~support, drawn, of_draws)
+    found: Measures = {"few-shot": {f"accuracy{suffix}": right}}
     if shares is not None:
         beside = few_shot.probabilities(models, x), shares, ~support, drawn, of_draws
-        found["soft-labels", "cross-entropy"] = soft_labels.cross_entropy(*beside)
-        found["soft-labels", "expected-calibration-error"] = soft_labels.calibration_error(*beside)
-        found["soft-labels", "entropy-spearman"] = soft_labels.entropy_agreement(*beside)
+        found["soft-labels"] = {
+            "cross-entropy": soft_labels.cross_entropy(*beside),
+            "expected-calibration-error": soft_labels.calibration_error(*beside),
+            "entropy-spearman": soft_labels.entropy_agreement(*beside),
+        }
     return found
 
 
