@@ -226,7 +226,8 @@ def _export(options: argparse.Namespace) -> None:
     check_folder(options.folder)
     profile = profiles.load(options.profile)
     run = pipeline.Run(profile, doctor.build_folder(options.build, profile))
-    print(aligning.take_away(run, options.folder, options.student, options.stage, options.part, options.share))
+    asked = options.student, options.stage, options.part, options.share
+    print(aligning.take_away(run, options.folder, *asked))
 
 
 def _convert(options: argparse.Namespace) -> int:

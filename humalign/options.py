@@ -185,7 +185,7 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         "numbered-from": ("number of the first picture, where pictures are numbers", place),
         "trained": ("last blocks of the student to train; 0: all, on a GPU (5)", {"type": int, "default": 5}),
         "steps": ("of training (default: 60)", {"type": int, "default": 60}),
-        "simulated": ("the answers are not people's: say so wherever a number stands", {"action": "store_true"}),
+        "simulated": ("the answers are not people's: say so by every number", {"action": "store_true"}),
         "write-profile": ("write the settings as a profile of your own, mine.yaml", file),
     }
     for name, (what, how) in further.items():

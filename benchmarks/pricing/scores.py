@@ -51,7 +51,8 @@ def measured(study: Study, setting: Setting | None, seed: int, kind: str) -> Mea
         each = [dataclasses.replace(setting.training, backbone=backbone) for backbone in trained]
         made_of += [setting.knob, setting.share, *(price.key_of(study, training, seed) for training in each)]
     made_of += [study.read_sum(recipe.student, which) for which in shown]
-    made_of += [registry.identity(name) for which in shown for name in registered.sources_of(study.profile, which)]
+    read = (name for which in shown for name in registered.sources_of(study.profile, which))
+    made_of += map(registry.identity, read)
     key = fingerprint(*made_of, keys.code(make_measures), versions())
     name = f"{setting.knob}-{setting.x:g}-seed{seed}" if setting else "base"
     file = f"{kind}/{name.replace(' ', '-')}.npz"

@@ -52,7 +52,7 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
         "judged": "own", "backbones": [options.teacher], "learner": "direct", "parts": {"held": 0.25},
         "pulls": list(PULLS), "rank": 300, "iterations": 60,
     }  # fmt: skip
-    # Of a whole network nothing is run once and kept: there is no mean to take from its features before it trains.
+    # Of a whole network nothing is run once and kept: its features have no mean to take before it trains.
     head = "centre" if options.trained else "official"
     student = {
         "backbone": options.student, "trained": options.trained, "parts": [own_scores.HELD], "head": head,
@@ -156,8 +156,8 @@ def _cell(row: pd.Series, form: str, unit: str = "") -> str:
 # ---- a student of a run ------------------------------------------------------------------------------------
 
 ABOUT = {
-    "aligned": "Distilled from a teacher that was fitted to odd-one-out choices, while its weights stayed near"
-    " where they began.",
+    "aligned": "Distilled from a teacher that was fitted to odd-one-out choices, while its weights stayed"
+    " near where they began.",
     "unaligned": "A control: distilled in the same way from a teacher that was not fitted to any choice.",
     features.HEAD: "Distilled through the official head, and otherwise as the aligned one.",
 }
@@ -215,10 +215,11 @@ def _card(run: Run, backbone: Backbone, stage: str, part: str, share: float, pat
     sources = [registry.source(name) for name in pipeline.sources(steps.STEPS, profile)]
     about = f"{ABOUT[stage]} {WHOSE[profile.evidence]}"
     if part != "all":
-        about += f" The model is the student of the part {part}: neither it nor its teacher saw what that part holds"
-        about += " out. The scores are means over the parts, each on what it holds out."
+        about += f" The model is the student of the part {part}: neither it nor its teacher saw what that part"
+        about += " holds out. The scores are means over the parts, each on what it holds out."
     if share != 1:
-        about += f" Its weights are those of the base and a share of {share:g} of what training changed in them."
+        about += f" Its weights are those of the base and a share of {share:g} of what training changed in"
+        about += " them."
     return export.Card(
         title=f"{backbone.name}, {stage}" + f", share {share:g}" * (share != 1),
         about=about,

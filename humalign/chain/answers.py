@@ -1,6 +1,6 @@
 """Answers that teachers learn of: people's about the THINGS objects, and about judged pictures of one's own.
 
-Of THINGS no triplet that is scored is trained on. What is wrong with pictures of one's own is said in one line.
+Of THINGS no triplet that is scored is trained on. What is wrong with one's own pictures is one line each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from humalign.profiles import Profile
 
 Find = Callable[[str], Path]
 SOURCES = ("things-answers", "things-validation-answers", "things-repeated-answers")
-# Agreement with people below which the public files are not what their names say: VICE has .64, CLIP's cosines .48.
+# Agreement with people below which a public file is not what its name says: VICE has .64, CLIP's cosines .48.
 LEAST_VICE, LEAST_CLIP = 0.55, 0.42
 FETCH = "move it away, and `humalign fetch {}` brings the public file"
 
@@ -68,8 +68,8 @@ def check_orders(
         ("things-vice", published, object_order.OLD, LEAST_VICE, False),
         ("things-clip-features", features, object_order.SORTED, LEAST_CLIP, True),
     ):
-        mend = FETCH.format(source)
-        object_order.check_embedding(find(source), rows, once, names, order, mend=mend, least=least, cosine=cosine)
+        path, mend = find(source), FETCH.format(source)
+        object_order.check_embedding(path, rows, once, names, order, mend=mend, least=least, cosine=cosine)
     order = readers_answers.order(repeated)
     object_order.check_answers(repeated, published, answers.repeated, names, order, mend=FETCH.format(SOURCES[2]))
 
@@ -89,11 +89,12 @@ def _codes(triplets: Int[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
     return np.sort(triplets, axis=1) @ np.array([1 << 40, 1 << 20, 1])
 
 
-# ---- judged pictures of one's own ---------------------------------------------------------------------------
+# ---- judged pictures of one's own --------------------------------------------------------------------------
 
-# Below the first number nothing can be held out and chosen by. At the third, answers a picture, the best teacher
-# of simulated answers about 60 photographs of THINGS gained one and a half points over the centred backbone on
-# things held out; at a quarter of it half a point (`benchmarks/answers.py`). The second is as many for these 60.
+# Below the first number nothing can be held out and chosen by. At the third, answers a picture, the best
+# teacher of simulated answers about 60 photographs of THINGS gained one and a half points over the centred
+# backbone on things held out; at a quarter of it half a point (`benchmarks/answers.py`). The second is as many
+# for these 60.
 LEAST, ENOUGH, EACH = 300, 1000, 50
 LEAST_POOL = 30
 
@@ -111,10 +112,12 @@ def answers_source(profile: Profile) -> str:
 def own_pictures(profile: Profile) -> FolderImages:
     """Return the pictures, by the names of their files."""
     if not (profile.data.own.pictures and profile.data.own.answers):
-        raise HumalignError(f"profile {profile.name}: data.own: name the folder of pictures and the file of answers")
+        mend = "name the folder of pictures and the file of answers"
+        raise HumalignError(f"profile {profile.name}: data.own: {mend}")
     path = registry.locate(pictures_source(profile))
     if not path.is_dir():
-        raise HumalignError(f"{path} is no folder: unpack it, and name the folder of the pictures that were judged")
+        mend = "unpack it, and name the folder of the pictures that were judged"
+        raise HumalignError(f"{path} is no folder: {mend}")
     return FolderImages(path)
 
 
@@ -129,9 +132,9 @@ def own_choices(profile: Profile) -> Choices:
     first, base = (None if each < 0 else each for each in (settings.first, settings.numbered_from))
     found = readers_own.read(path, names, settings.shown, settings.odd, first, base)
     if len(found) < LEAST:
-        few = f"{path} holds {len(found):,} answers: too few to hold things out and to choose the regularisation"
+        few = "too few to hold things out and to choose the regularisation"
         mend = f"collect {LEAST} at the very least, {ENOUGH:,} or more to expect something of it"
-        raise HumalignError(f"{few}; {mend}")
+        raise HumalignError(f"{path} holds {len(found):,} answers: {few}; {mend}")
     return found
 
 
@@ -146,8 +149,8 @@ def check_own(profile: Profile) -> list[str]:
     if len(pool) < LEAST_POOL:
         said = f"the pool {profile.data.pool} holds {len(pool)} pictures"
         raise HumalignError(f"{said}: name one of {LEAST_POOL} at least, better of thousands")
-    both = [{path.resolve() for path in each.paths} for each in (pool, shown) if isinstance(each, FolderImages)]
-    if len(both) == 2 and both[0] & both[1]:
+    of_folder = pool if isinstance(pool, FolderImages) else None
+    if of_folder and {path.resolve() for path in of_folder.paths} & {path.resolve() for path in shown.paths}:
         said = f"the pool {profile.data.pool} holds the judged pictures themselves"
         raise HumalignError(f"{said}: name a folder of pictures that nobody judged")
     if twins := named.twice(shown):
@@ -159,9 +162,9 @@ def check_own(profile: Profile) -> list[str]:
     if unseen := len(shown) - len(np.unique(answered.triplets)):
         known.append(f"{unseen} of {len(shown)} judged pictures are in no answer")
     if len(answered) < ENOUGH or each < EACH:
-        few, wanted = f"{len(answered):,} answers, {each:.0f} a picture", f"{ENOUGH:,}, or than {EACH} a picture"
-        known.append(f"{few}: with fewer than {wanted}, expect a gain of a point or two at most")
-    if isinstance(pool, FolderImages) and (copies := sum(one in judged for one, _ in named.twice(shown, pool))):
+        few = f"{len(answered):,} answers, {each:.0f} a picture: with fewer than {ENOUGH:,}, or than {EACH} a picture"
+        known.append(f"{few}, expect a gain of a point or two at most")
+    if of_folder and (copies := sum(one in judged for one, _ in named.twice(shown, of_folder))):
         copied = f"{copies} pictures of the pool are copies of judged ones"
         known.append(f"{copied}: students see them, though none of their answers")
     return known

@@ -105,8 +105,9 @@ def check_settings(profile: Profile) -> None:
         blocks = len(backbones.build(student.backbone, pretrained=False).stages)
         for field, most in (("frozen", blocks - 1), ("trained", blocks)):
             if getattr(student, field) > most:
-                line = f"{getattr(student, field)}: {student.backbone} has {blocks} blocks: take {most} at most"
-                raise HumalignError(f"profile {profile.name}: students.{field} = {line}")
+                value, has = getattr(student, field), f"{student.backbone} has {blocks} blocks"
+                line = f"students.{field} = {value}: {has}: take {most} at most"
+                raise HumalignError(f"profile {profile.name}: {line}")
 
 
 def _folds(parts: Parts) -> None:
@@ -196,7 +197,7 @@ def answer(profile: Any, found: list[Input]) -> str:
 
 
 def default() -> tuple[Profile, str]:
-    """Return the profile that runs where none is named, and a line with the reason and what a larger one needs."""
+    """Return the profile that runs where none is named, and a line: the reason, and what a larger one needs."""
     import torch
 
     if not torch.cuda.is_available():
@@ -209,7 +210,7 @@ def default() -> tuple[Profile, str]:
 
 
 def _absent(name: str) -> tuple[list[Source], list[Source]]:
-    """Return the inputs of a profile that are not here: those that only a person can bring, and the others."""
+    """Return the inputs of a profile that are not here: those that only a person brings, and the others."""
     by_hand, others = list[Source](), list[Source]()
     for entry in wanted(profiles.load(name)):
         try:
@@ -222,8 +223,8 @@ def _absent(name: str) -> tuple[list[Source], list[Source]]:
 def _needs(name: str) -> str:
     """Say what a profile would need that is not here."""
     by_hand, others = _absent(name)
-    several = [", ".join(entry.what for entry in by_hand[:SHOWN]) + ", ..." * (len(by_hand) > SHOWN)] * bool(by_hand)
-    several += [f"{amount(others)} to be fetched"] * bool(others)
+    first = ", ".join(entry.what for entry in by_hand[:SHOWN]) + ", ..." * (len(by_hand) > SHOWN)
+    several = [*([first] if first else []), *([f"{amount(others)} to be fetched"] if others else [])]
     return f" needs {' and '.join(several) or 'nothing that is not here'}"
 
 

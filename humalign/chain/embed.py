@@ -63,9 +63,10 @@ def embed(run: Run, provenance: Provenance) -> None:
                 images = shown.setdefault(which, registered.load(profile, which))
             paths = [run.path(file) for file in _files(profile, name, which)]
             with progress_bar(len(images), f"{name}, {which}, pictures") as bar:
-                given = images, backbone, frozen(profile, backbone), paths, provenance.key, device, profile.compute
-                make = functools.partial(embeddings.to_files, *given, bar.update)
-                run.kept(provenance.key, _files(profile, name, which), make)
+                cut, key = frozen(profile, backbone), provenance.key
+                given = images, backbone, cut, paths, key, device, profile.compute, bar.update
+                make = functools.partial(embeddings.to_files, *given)
+                run.kept(key, _files(profile, name, which), make)
 
 
 def kept_pixels(run: Run) -> Rows:

@@ -1,4 +1,4 @@
-"""Any encoder's scores, without a run: against every set of people's judgments at hand, and on labelled pictures."""
+"""Any encoder's scores, without a run: against people's judgments at hand, and on labelled pictures."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def score(path: str | Path, name: str, draws: int = 500, seed: int = 0) -> pd.Da
         path: an ``.npz`` with one array or more, (things, dim):
 
             - ``things-objects``, of the 1,854 objects: either in the order of ``unique_id.txt``, which is not
-              that of the files' names (the answers tell the two apart, and a file in another order is refused),
-              or in any order with ``things-objects-names``;
+              that of the files' names (the answers tell the two apart, and a file in another order is
+              refused), or in any order with ``things-objects-names``;
             - ``things-photographs``, of the photographs at hand, always with ``things-photographs-names``;
             - ``kriegeskorte-92``, of the 92 images in the order of their file.
 
-            An array of names holds one id a row (``aardvark``) or the name of a picture's file (``aardvark.jpg``,
-            ``aardvark/aardvark_01b.jpg``); rows are matched by it.
+            An array of names holds one id a row (``aardvark``) or the name of a picture's file
+            (``aardvark.jpg``, ``aardvark/aardvark_01b.jpg``); rows are matched by it.
         name: of the model in the table.
         draws: of the bootstrap.
         seed: of the bootstrap.
@@ -68,7 +68,8 @@ def score(path: str | Path, name: str, draws: int = 500, seed: int = 0) -> pd.Da
             order = "the 92 images have no names, they are in the order of their file"
             raise HumalignError(f"{path}: {order}: leave {which!r} out")
         if of not in given:
-            raise HumalignError(f"{path}: {which!r} names the rows of an array that is not there: save it as {of!r}")
+            lacking = f"{which!r} names the rows of an array that is not there"
+            raise HumalignError(f"{path}: {lacking}: save it as {of!r}")
     if not given:
         raise HumalignError(f"{path} holds no array: give one or more of {', '.join(SETS)}")
     several = [
@@ -127,10 +128,11 @@ def _objects(given: _Given, draws: int, seed: int) -> Iterator[Row]:
     known = things()
     features = given.features if given.ids is None else given.of(known.names)
     check_features(features, len(known.names))
-    mend = "save them in the order of unique_id.txt, or save the objects' names beside them as things-objects"
+    mend = f"or save the objects' names beside them as things-objects{NAMES}"
     object_order.check_embedding(
-        given.where, features, known.asked_once, known.names, object_order.UNIQUE, mend=mend + NAMES, cosine=True
-    )
+        given.where, features, known.asked_once, known.names, object_order.UNIQUE, cosine=True,
+        mend=f"save them in the order of unique_id.txt, {mend}",
+    )  # fmt: skip
     weights = resamples(len(features), draws, seed)
     repeated = ByObject(known.repeated.triplets, known.repeated.shares, len(features))
     for split, answers in (("all objects", known.answers), ("repeated triplets", repeated)):
@@ -216,8 +218,9 @@ def classify(
     features, labels = _embedded(shown, models), shown.labels["class"].to_numpy(dtype=str)
     weights, of_draws = resamples(len(labels), bootstrap, seed), resamples(draws, bootstrap, seed + 1)
     found: dict[tuple[str, str], list[scores.Score]] = {(model, STAGE): [] for model in models}
-    with progress_bar(sum(len(_classifiers(each)) for each in set(shots)) * len(models), "classifiers") as bar:
-        for each in sorted(set(shots)):
+    several = sorted(set(shots))
+    with progress_bar(sum(len(_classifiers(each)) for each in several) * len(models), "classifiers") as bar:
+        for each in several:
             support = few_shot.supports(labels, each, draws, np.random.default_rng([seed, each]))
             for classifier in _classifiers(each):
                 split = f"{labelled_sets.short(which)}/{each}-shot"
@@ -242,7 +245,7 @@ def _compared(
     classifier: str,
     split: str,
 ) -> Iterator[tuple[str, Row]]:
-    """Yield each model's accuracy by one kind of classifier, and its paired difference from the first model's."""
+    """Yield each model's accuracy by one kind of classifier, and its difference from the first model's."""
     say = functools.partial(classified, labels, support, weights, of_draws, classifier, None)
     found = {model: say(values)["few-shot"] for model, values in features.items()}
     first = next(iter(found))

@@ -119,7 +119,8 @@ def _baseline(run: Run, model: str, stage: str, which: str, part: str) -> Float[
     shown = unjudged(run, model, before, part)
     if kind == "centred":
         return np.asarray(found - shown.mean(0, dtype=float))
-    rank = baselines.rank_of(fitted(run, run.profile.labeller, part, model=model if before == "teacher-base" else ""))
+    of = model if before == "teacher-base" else ""
+    rank = baselines.rank_of(fitted(run, run.profile.labeller, part, model=of))
     rng = stream(run.profile, 20, zlib.crc32(f"{model}/{part}".encode()))
     return baselines.random_map(shown, rank, rng).transform(found)
 

@@ -206,7 +206,7 @@ def of(run: Run, teacher: Teacher) -> Judged:
 
 
 def mapped(teacher: Teacher) -> list[str]:
-    """Name what a teacher is a map of: each backbone, several side by side, or what comes with the judgments."""
+    """Name what a teacher maps: each backbone, several side by side, or what comes with the judgments."""
     if teacher.learner == "photographs":
         beside = ["+".join(teacher.backbones)] if len(teacher.backbones) > 1 else []
         return [*teacher.backbones, *teacher.further, *beside]

@@ -179,7 +179,8 @@ def _bound(node: ast.AST) -> dict[str, Place]:
     if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in FOLDERS:
         return {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
     if isinstance(node, ast.Import):
-        return {alias.asname: (alias.name, "") for alias in node.names if alias.asname and alias.name.split(".")[0] in FOLDERS}
+        ours = (alias for alias in node.names if alias.asname and alias.name.split(".")[0] in FOLDERS)
+        return {str(alias.asname): (alias.name, "") for alias in ours}
     return {}
 
 

@@ -159,7 +159,8 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Ca
             drawn = rows[triplets.draw(profile.triplets.sampling, groups, counts[split], profile.seed + place, profile.threads)]
         for stage, recipe in RECIPES.items():
             places = run.path(f"triplets/{part.name}/{file_name(name)}-{stage}.npy")
-            mapped = triplets.mapped(places, _embeddings(run, name), features.fitted(run, profile.labeller, part.name, recipe).transform)
+            teacher = features.fitted(run, profile.labeller, part.name, recipe)
+            mapped = triplets.mapped(places, _embeddings(run, name), teacher.transform)
             path = triplet_path(run, part.name, stage, split)
             triplets.label_file(path, mapped, drawn, picture_names(run, name), profile.threads)
             # The size of the embeddings themselves, and soon made again.

@@ -48,7 +48,8 @@ def _fits(teacher: Teacher) -> list[tuple[str, str]]:
     """Name model and part of every fit."""
     names = judged.part_names(teacher)
     # Of one backbone alone there is one fit, to all photographs: halves are for students.
-    return [(model, part) for model in mapped(teacher) for part in names if part == "all" or model == labels_with(teacher)]
+    labeller = labels_with(teacher)
+    return [(model, part) for model in mapped(teacher) for part in names if part == "all" or model == labeller]
 
 
 def teacher_files(profile: Profile) -> list[str]:

@@ -22,9 +22,9 @@ def labelled(
     run: Run, which: str, beside: bool = False
 ) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
     """Yield students, and the model that labelled their triplets, with their features; see ``everyone``."""
-    others = set(judged.mapped(run.profile.labeller)) - {judged.labels_with(run.profile.labeller)} if run.profile.teachers else set()
+    labeller = judged.labels_with(run.profile.labeller) if run.profile.teachers else ""
     for (model, stage), x in everyone(run, which, beside):
-        if not (stage in features.TEACHERS and model in others):
+        if stage not in features.TEACHERS or model == labeller:
             yield (model, stage), x
 
 
@@ -145,7 +145,8 @@ def breeds(run: Run) -> Iterator[Row]:
         support = few_shot.supports(names, shots, draws, stream(profile, 13, number), among=inside)
         drawn, of_draws = weights(profile, len(used)), weights(profile, draws, 1)
         score = functools.partial(few_shot.to_other_classes, weights=drawn, taught_weights=of_draws)
-        each = {model: score(x[used], names, inside, support) for model, x in labelled(run, registered.VALIDATION)}
+        shown = labelled(run, registered.VALIDATION)
+        each = {model: score(x[used], names, inside, support) for model, x in shown}
         for domain in ("source", "target", "drop"):
             of_domain = {model: estimates[domain] for model, estimates in each.items()}
             yield from compared(of_domain, "subpopulation-shift", f"{task}/{shots}-shot, {domain}", "accuracy")

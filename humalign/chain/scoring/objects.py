@@ -52,7 +52,7 @@ class Fold:
 
 
 def folds(run: Run, teacher: Teacher | None = None) -> list[Fold]:
-    """Return every fold of a teacher of objects, the profile's first; none of a profile that has no such teacher."""
+    """Return every fold of a teacher of objects, the profile's first; none where it has no such teacher."""
     if (teacher := teacher or further.of_objects(run.profile)) is None:
         return []
     known, model = things(run.profile.evidence), judged.labels_with(teacher)

@@ -70,12 +70,13 @@ def _answered(answers: ByObject, part: Part, models: Models, drawn: np.ndarray) 
         if asked.sum() < LEAST_ANSWERS:
             continue
         some = ByObject(answers.triplets[asked], answers.shares[asked], answers.objects)
-        found = {m: people.accuracy(cosine_similarities(x, some.triplets), some, drawn) for m, x in models.items()}
+        cosines = {model: cosine_similarities(x, some.triplets) for model, x in models.items()}
+        found = {model: people.accuracy(each, some, drawn) for model, each in cosines.items()}
         yield from compared(found, "odd-one-out", f"own, {split}", "accuracy")
 
 
 def _kept_together(answers: ByObject, part: Part, models: Models, drawn: np.ndarray) -> Iterator[Row]:
-    """How dissimilarities follow how often people kept a pair with a thing held out together (unit: thing)."""
+    """How dissimilarities follow how often people kept a pair with a thing held out (unit: thing)."""
     i, j, kept = pairs_kept(answers, part.test)
     if len(i) < LEAST_PAIRS:
         return

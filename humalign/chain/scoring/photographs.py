@@ -92,7 +92,8 @@ def between(run: Run) -> Iterator[Row]:
     """
     if registered.VALIDATION in sets.asked(run.profile):
         used, *_ = related(run)
-        yield from _alike({model: x[used] for model, x in everyone(run, registered.VALIDATION, beside=False)}, run, "ImageNet")
+        shown = {model: x[used] for model, x in everyone(run, registered.VALIDATION, beside=False)}
+        yield from _alike(shown, run, "ImageNet")
     else:
         yield from _alike(dict(everyone(run, NEAR, beside=False)), run, SPLIT)
 

@@ -83,7 +83,7 @@ def simulated(run: Run) -> Iterator[Row]:
 def _features(run: Run, part: judged.Part) -> dict[Model, Float[np.ndarray, "styles concepts dim"]]:
     """Return every model's features in the order of the stages; the baselines are of the pictures of the part's training concepts."""
     labeller, student = run.profile.labeller, run.profile.students[0].backbone
-    asked: list[tuple[str, str]] = [(judged.labels_with(labeller), stage) for stage in ("teacher-base", "teacher")]
+    asked = [(judged.labels_with(labeller), stage) for stage in ("teacher-base", "teacher")]
     asked += [(student, stage) for stage in features.STAGES]
     found = {}
     for model, stage in asked:

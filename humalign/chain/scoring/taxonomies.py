@@ -227,7 +227,8 @@ def _imagenet(run: Run) -> Iterator[Row]:
     """ImageNet's pictures of one class, one superclass and others, and one picture of each class along WordNet (units: image, class)."""
     used, known, above = related(run)
     drawn = weights(run.profile, len(used))
-    yield from _of_everyone(run, registered.VALIDATION, used, "ImageNet", drawn, hierarchy.by_classes(known, above))
+    by = hierarchy.by_classes(known, above)
+    yield from _of_everyone(run, registered.VALIDATION, used, "ImageNet", drawn, by)
     names, pictured = np.unique(classes(sets.names(run, registered.VALIDATION)), return_index=True)
     some = np.sort(stream(run.profile, 17).permutation(len(names))[: run.profile.evaluation.compared_images])
     named, steps = _along(names[some].tolist())
