@@ -177,16 +177,11 @@ def _audit(options: argparse.Namespace) -> int:
     for finding in findings:
         print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}: {finding.seen}")
     failed = [finding.check for finding in findings if not finding.ok]
-    print(
-        f"verdict: do not train on this file: {'; '.join(failed)}"
-        if failed
-        else "verdict: the file is sound"
-        + (
-            ""
-            if features is not None
-            else " as far as it can be checked without pictures: give --embeddings to test the order of its columns"
-        )
-    )
+    verdict = f"do not train on this file: {'; '.join(failed)}" if failed else "the file is sound"
+    if not failed and features is None:
+        verdict += " as far as it can be checked without pictures: give --embeddings to test the order of its"
+        verdict += " columns"
+    print(f"verdict: {verdict}")
     return 1 if failed else 0
 
 
