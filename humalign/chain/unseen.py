@@ -35,13 +35,12 @@ def rounded(values: Any, digits: int = 3) -> Any:
     return np.round(np.asarray(values, dtype=float), digits).tolist()
 
 
-def entry(
-    triplet: Sequence[int], counts: Sequence[int], names: Sequence[str], vice: Float[np.ndarray, "objects dims"]
-) -> Json:
+def entry(asked: Choices, row: int, names: Sequence[str], vice: Float[np.ndarray, "objects dims"]) -> Json:
     """Return one triplet by name, with the votes for each as the odd one out, and the shares by VICE."""
-    votes = [int(count) for count in counts][::-1]  # the pairs (ij, ik, jk) leave out k, j, i
-    expected = rounded(people.choices(vice, np.asarray([triplet]))[0][::-1])
-    return {"names": [names[row] for row in triplet], "votes": votes, "answers": sum(votes), "vice": expected}
+    votes = asked.counts[row].tolist()[::-1]  # the pairs (ij, ik, jk) leave out k, j, i
+    expected = rounded(people.choices(vice, asked.triplets[[row]])[0][::-1])
+    named = [names[place] for place in asked.triplets[row]]
+    return {"names": named, "votes": votes, "answers": sum(votes), "vice": expected}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,15 +109,16 @@ def odd(similarities: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
 def answered(halves: Sequence[Half]) -> list[Json]:
     """Return every answered triplet of both halves with all choices, the surest of VICE first."""
     found = []
-    for half in (half for half in halves if half.choices is not None):
-        assert half.choices is not None
+    for half in halves:
+        if half.choices is None:
+            continue
         cosines = {name: cosine_similarities(x, half.choices.triplets) for name, x in half.spaces.items()}
         chosen = {name: odd(each) for name, each in cosines.items()}
         shares = half.choices.shares
         right = {name: agreement(each, shares) == shares.max(1) for name, each in cosines.items()}
-        for row, (triplet, counts) in enumerate(zip(half.choices.triplets, half.choices.counts, strict=True)):
+        for row in range(len(half.choices)):
             models = {name: (int(chosen[name][row]), bool(right[name][row])) for name in half.spaces}
-            one = entry(triplet.tolist(), counts.tolist(), half.names, half.vice)
+            one = entry(half.choices, row, half.names, half.vice)
             found.append(one | {"half": half.part, "models": models})
     return sorted(found, key=lambda each: (-max(each["vice"]), each["names"]))
 

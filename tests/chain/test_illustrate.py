@@ -52,7 +52,7 @@ def test_objects_in_ascending_order_keep_their_votes(rng):
 
 def test_an_entry_counts_votes_for_the_odd_one_out_by_name(rng):
     vice = np.eye(3)[[0, 0, 1]]  # the first two are alike
-    one = unseen.entry([0, 1, 2], [7, 2, 1], ("a", "b", "c"), vice)
+    one = unseen.entry(Choices([[0, 1, 2]], [[7, 2, 1]]), 0, ("a", "b", "c"), vice)
     assert (one["names"], one["votes"], one["answers"]) == (["a", "b", "c"], [1, 2, 7], 10)
     assert one["vice"][2] == pytest.approx(np.e / (np.e + 2), abs=1e-3) and sum(one["vice"]) == pytest.approx(
         1, abs=2e-3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -66,6 +66,14 @@ def folds(run: Run, teacher: Teacher | None = None) -> list[Fold]:
         answers = known.answers[part.train]
         temperature = {stage: odd_one_out.fit_temperature(each[part.train][None], answers) for stage, each in base.items()}
         found.append(Fold(number, part, model, teacher.learner == "answers", base, fitted, temperature))
+    return found
+
+
+def home(folds: Sequence[Fold], asked: Int[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
+    """Return in the test objects of which fold each triplet lies; -1 where it crosses their borders."""
+    found = np.full(len(asked), -1)
+    for fold in folds:
+        found[np.isin(asked, fold.part.test).all(1)] = fold.number
     return found
 
 
@@ -152,15 +160,15 @@ def repeated(run: Run) -> Iterator[Row]:
     known, all_folds = things(run.profile.evidence), folds(run)
     if not all_folds:
         return
-    inside = [np.asarray(np.isin(known.repeated.triplets, fold.part.test).all(axis=1)) for fold in all_folds]
-    held = np.flatnonzero(np.any(inside, axis=0))
+    at = home(all_folds, known.repeated.triplets)
+    held = np.flatnonzero(at >= 0)
     asked = Choices(known.repeated.triplets[held], known.repeated.counts[held])
     everything, drawn = np.arange(len(known.names)), weights(run.profile, len(known.names))
     stages = (*all_folds[0].base, "teacher")
     likely = {stage: np.empty((len(asked), 3)) for stage in stages}
     cosine = {stage: np.empty((len(asked), 3)) for stage in stages}
-    for fold, rows in zip(all_folds, inside, strict=True):
-        here = rows[held]
+    for fold in all_folds:
+        here = at[held] == fold.number
         chances, space = fold.chances(everything, asked.triplets[here]), fold.space(everything)
         for stage in stages:
             likely[stage][here], cosine[stage][here] = chances[stage], cosine_similarities(space[stage], asked.triplets[here])
