@@ -6,7 +6,6 @@ the evaluations read them. Nothing that is trained depends on them.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 
@@ -42,22 +41,15 @@ KINDS = ("answers", "objects")
 Places = Iterator[tuple[str, Float[np.ndarray, "things dim"]]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Further:
-    """Further teachers of one evaluation."""
-
-    #: yields what each is called, and its places; of a profile that has the evaluation.
-    make: Callable[[Run, str], Places]
-    models: Callable[[Profile], list[str]] = lambda profile: [CLIP]  #: that are mapped.
-
-
 # ---- the files -------------------------------------------------------------------------------------------------------------------------
 
 
 def _asked(profile: Profile) -> list[tuple[str, str]]:
     """Return the evaluations of a profile that have further teachers, and the models that these map."""
-    named = [name for name in sets.evaluations(profile) if name in FURTHER]
-    return [(name, model) for name in named for model in FURTHER[name].models(profile)]
+    found = []
+    for name in (name for name in sets.evaluations(profile) if name in FURTHER):
+        found += [(name, model) for model in (judged.mapped(profile.labeller) if name == "photographs" else [CLIP])]
+    return found
 
 
 def _file(name: str, model: str) -> str:
@@ -195,12 +187,13 @@ def _photographs(run: Run, model: str) -> Places:
         yield f"three-{number}", regressed(x[kept], published[kept]).transform(x)
 
 
-FURTHER = {
-    "observers": Further(_everything),
-    "learning-curves": Further(_curves),
-    "recovery": Further(_recovered),
-    "judged-matrix": Further(_forty_eight),
-    "photographs": Further(_photographs, lambda profile: judged.mapped(profile.labeller)),
+# Each yields what the further teachers of an evaluation are called, and their places.
+FURTHER: dict[str, Callable[[Run, str], Places]] = {
+    "observers": _everything,
+    "learning-curves": _curves,
+    "recovery": _recovered,
+    "judged-matrix": _forty_eight,
+    "photographs": _photographs,
 }
 
 
@@ -270,7 +263,7 @@ def _whiten(run: Run, provenance: Provenance, model: str, part: str, stage: str,
 
 
 def _fit(run: Run, provenance: Provenance, name: str, model: str, file: str) -> None:
-    _save(run, provenance, file, dict(FURTHER[name].make(run, model)))
+    _save(run, provenance, file, dict(FURTHER[name](run, model)))
 
 
 def _save(run: Run, provenance: Provenance, file: str, arrays: Mapping[str, np.ndarray]) -> None:
