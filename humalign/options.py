@@ -45,7 +45,7 @@ EXAMPLES = {
   humalign few-shot flowers timm:resnet50 timm:vit_base_patch16_224 --shots 1 5
   humalign few-shot torchvision:Flowers102/test efficientnet-lite0 --out scores.csv""",
     "align": """\
-  humalign align --judged judged --answers answers.csv --pool pool --teacher clip-b16 --student vit-b16 new""",
+  humalign align --judged seen --answers answers.csv --pool pool --teacher clip-b16 --student vit-b16 new""",
     "export": """\
   humalign export aligned-lite0 --part fold0
   humalign export control --profile things --stage unaligned --student efficientnet-lite1
@@ -92,8 +92,8 @@ def _arguments() -> dict[str, tuple[str, list[Argument]]]:
         ]),
         "audit": ("check a triplet file before training on it", [
             ("file", "of triplets, in the layout of the released ones", FILE),
-            ("--embeddings", "any backbone's embeddings (.nc, .npy) of the same image list: tests the order of"
-             " the columns", FILE),
+            ("--embeddings", "any backbone's embeddings (.nc, .npy) of the same image list: tests the order"
+             " of the columns", FILE),
             ("--names", "the image list: a text file, one file name a line, in the order of the indices",
              FILE),
         ]),
@@ -148,8 +148,8 @@ def _arguments() -> dict[str, tuple[str, list[Argument]]]:
              {"metavar": "BACKBONE", "default": ""}),
             ("--part", "of the teacher that labelled its triplets: all, fold0, half1 (default: the first)",
              {"metavar": "PART", "default": ""}),
-            ("--share", "of what training changed in its weights: 0 the base, 1 the student itself (default: 1)",
-             {"metavar": "SHARE", "type": float, "default": 1.0}),
+            ("--share", "of what training changed in its weights: 0 the base, 1 the student itself"
+             " (default: 1)", {"metavar": "SHARE", "type": float, "default": 1.0}),
             _build("where the run's artefacts are"),
         ]),
         "convert": ("write a released checkpoint of AligNet as a model that timm loads", [
@@ -171,7 +171,8 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     found.add_argument("--version", action="version", version=importlib.metadata.version("humalign"))
     commands = found.add_subparsers(required=True, metavar="COMMAND")
     for name, (what, arguments) in _arguments().items():
-        made = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", **_examples(name))
+        about = f"{what[0].upper()}{what[1:]}."
+        made = commands.add_parser(name, help=what, description=about, **_examples(name))
         made.set_defaults(command=functions[name], build=Path("build"))
         for argument, said, told in arguments:
             made.add_argument(argument, help=said, **told)

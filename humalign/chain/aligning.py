@@ -215,8 +215,8 @@ def _card(run: Run, backbone: Backbone, stage: str, part: str, share: float, pat
     sources = [registry.source(name) for name in pipeline.sources(steps.STEPS, profile)]
     about = f"{ABOUT[stage]} {WHOSE[profile.evidence]}"
     if part != "all":
-        about += f" The model is the student of the part {part}: neither it nor its teacher saw what that part"
-        about += " holds out. The scores are means over the parts, each on what it holds out."
+        about += f" The model is the student of the part {part}: neither it nor its teacher saw what that"
+        about += " part holds out. The scores are means over the parts, each on what it holds out."
     if share != 1:
         about += f" Its weights are those of the base and a share of {share:g} of what training changed in"
         about += " them."

@@ -93,8 +93,8 @@ def _codes(triplets: Int[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
 
 # Below the first number nothing can be held out and chosen by. At the third, answers a picture, the best
 # teacher of simulated answers about 60 photographs of THINGS gained one and a half points over the centred
-# backbone on things held out; at a quarter of it half a point (`benchmarks/answers.py`). The second is as many
-# for these 60.
+# backbone on things held out; at a quarter of it half a point (`benchmarks/answers.py`). The second is as
+# many for these 60.
 LEAST, ENOUGH, EACH = 300, 1000, 50
 LEAST_POOL = 30
 
@@ -162,8 +162,8 @@ def check_own(profile: Profile) -> list[str]:
     if unseen := len(shown) - len(np.unique(answered.triplets)):
         known.append(f"{unseen} of {len(shown)} judged pictures are in no answer")
     if len(answered) < ENOUGH or each < EACH:
-        few = f"{len(answered):,} answers, {each:.0f} a picture: with fewer than {ENOUGH:,}, or than {EACH} a picture"
-        known.append(f"{few}, expect a gain of a point or two at most")
+        few = f"{len(answered):,} answers, {each:.0f} a picture: with fewer than {ENOUGH:,}, or than {EACH}"
+        known.append(f"{few} a picture, expect a gain of a point or two at most")
     if of_folder and (copies := sum(one in judged for one, _ in named.twice(shown, of_folder))):
         copied = f"{copies} pictures of the pool are copies of judged ones"
         known.append(f"{copied}: students see them, though none of their answers")

@@ -193,8 +193,8 @@ def _validation(
 ) -> Callable[[Student], dict[str, float]]:
     """Return what tells how often a student keeps the teacher's pair, and the mean divergence (nats).
 
-    It is asked on triplets that no student is trained on; of ours, no picture is trained on either. A tie does
-    not keep the pair.
+    It is asked on triplets that no student is trained on; of ours, no picture is trained on either. A tie
+    does not keep the pair.
     """
     with reading(labels.triplet_path(run, part, stage, "val")) as (indices, similarities, _):
         used, places = np.unique(indices, return_inverse=True)

@@ -197,7 +197,7 @@ def answer(profile: Any, found: list[Input]) -> str:
 
 
 def default() -> tuple[Profile, str]:
-    """Return the profile that runs where none is named, and a line: the reason, and what a larger one needs."""
+    """Return the profile that runs where none is named, and a line: why, and what a larger one needs."""
     import torch
 
     if not torch.cuda.is_available():

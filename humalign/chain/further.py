@@ -48,7 +48,8 @@ def _asked(profile: Profile) -> list[tuple[str, str]]:
     """Return the evaluations of a profile that have further teachers, and the models that these map."""
     found = []
     for name in (name for name in sets.evaluations(profile) if name in FURTHER):
-        found += [(name, model) for model in (judged.mapped(profile.labeller) if name == "photographs" else [CLIP])]
+        models = judged.mapped(profile.labeller) if name == "photographs" else [CLIP]
+        found += [(name, model) for model in models]
     return found
 
 

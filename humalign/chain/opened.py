@@ -96,7 +96,8 @@ class Opened:
             _say(f"the build folder {build} is {self.run.build}, from the current folder")
 
     def __repr__(self) -> str:
-        return f"a run of the profile {self.profile.name}: each step makes what is stale and reuses what is good"
+        said = "each step makes what is stale and reuses what is good"
+        return f"a run of the profile {self.profile.name}: {said}"
 
     def prepare(self) -> Summary:
         """Keep the pictures at the size of each model that is trained on them, and embed the others."""

@@ -7,6 +7,7 @@ the backbone's own space, of which only the scale is fitted.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -49,7 +50,8 @@ def _fits(teacher: Teacher) -> list[tuple[str, str]]:
     names = judged.part_names(teacher)
     # Of one backbone alone there is one fit, to all photographs: halves are for students.
     labeller = labels_with(teacher)
-    return [(model, part) for model in mapped(teacher) for part in names if part == "all" or model == labeller]
+    both = itertools.product(mapped(teacher), names)
+    return [(model, part) for model, part in both if part == "all" or model == labeller]
 
 
 def teacher_files(profile: Profile) -> list[str]:
