@@ -31,10 +31,10 @@ from sklearn.model_selection import GridSearchCV
 
 from humalign import chain
 from humalign.artefacts import commit, replacing, sha256, versions
-from humalign.chain import features, judged, origins, sets
+from humalign.chain import features, judged, origins, registered
+from humalign.chain.further import of_objects
 from humalign.chain.judged import things
 from humalign.chain.pipeline import Run
-from humalign.chain.scoring.objects import of_objects
 from humalign.data.judgments import agreement, cosine_similarities
 from humalign.errors import HumalignError
 from humalign.evaluation import baselines, people, rsa
@@ -112,7 +112,7 @@ class Study:
 
 def persons(study: Study) -> Iterator[dict[str, Any]]:
     """Score each person alone: over the base, the baseline best for the others, and each one's own best."""
-    matrices = sets.similarity_92().matrices
+    matrices = registered.similarity_92().matrices
     images, drawn = study.weights(matrices.shape[1], 0), study.weights(len(matrices), 1)
     last = study.recipe["aligned"]
     for model in study.recipe["students"]:
@@ -159,7 +159,7 @@ def _halves(
 
 def photographs(study: Study) -> Iterator[dict[str, Any]]:
     """Score students on each half of the 92 photographs, by the people's mean (units: person, photograph)."""
-    matrices = sets.similarity_92().matrices
+    matrices = registered.similarity_92().matrices
     for model in study.recipe["students"]:
         space = study.features(model, OF_92, "all")
         found = [
@@ -177,7 +177,7 @@ def photographs(study: Study) -> Iterator[dict[str, Any]]:
 
 def answers(study: Study) -> Iterator[dict[str, Any]]:
     """Score students on answers about photographs that their teacher was not fitted to (unit: photograph)."""
-    known, (_, shown) = things(study.run.profile.evidence), sets.photographs()
+    known, (_, shown) = things(study.run.profile.evidence), registered.photographs()
     given, half = known.answers[shown], judged.halves(study.run.profile, len(shown))
     for model in study.recipe["students"]:
         found: list[Found] = []
@@ -200,7 +200,7 @@ def answers(study: Study) -> Iterator[dict[str, Any]]:
 
 def objects(study: Study) -> Iterator[dict[str, Any]]:
     """Score a teacher of other objects on each half of the 48 whose triplets were all asked (unit: object)."""
-    known, teacher = things(study.run.profile.evidence), of_objects(study.run)
+    known, teacher = things(study.run.profile.evidence), of_objects(study.run.profile)
     if teacher is None:
         raise HumalignError(f"profile {study.run.profile.name} has no teacher of the THINGS objects")
     told, rows = judged.forty_eight(known)

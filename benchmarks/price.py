@@ -5,8 +5,8 @@
     python benchmarks/price.py --record book/recorded    and keeps it with machine, day, commit and seeds
     python benchmarks/price.py --train                   trains and measures only
 
-`price.yaml` beside this file holds all settings. Students and measurements are kept in the folder `price` of
---out, so that a stopped run goes on.
+`price.yaml` beside this file holds all settings; the folder `pricing` trains and measures. Students and
+measurements are kept in the folder `price` of --out, so that a stopped run goes on.
 """
 
 import argparse
@@ -19,10 +19,11 @@ from pathlib import Path
 import pandas as pd
 import threadpoolctl
 import torch
+from pricing import scores as scoring
+from pricing import students as price
 
 from humalign.artefacts import commit, replacing, versions
-from humalign.chain import origins, price, processes
-from humalign.chain.scoring import price as scoring
+from humalign.chain import origins, processes
 from humalign.errors import HumalignError
 
 RECIPE = Path(__file__).with_suffix(".yaml")

@@ -29,11 +29,12 @@ from maps import MAPS, Known, Setting
 
 from humalign import chain
 from humalign.artefacts import commit, replacing, versions
-from humalign.chain import features, judged, origins, sets, teach
+from humalign.chain import features, judged, origins, registered, teach
+from humalign.chain.further import of_objects
 from humalign.chain.judged import Things, things
 from humalign.chain.observe import observer
 from humalign.chain.pipeline import Run
-from humalign.chain.scoring.objects import LEAST, of_objects
+from humalign.chain.scoring.objects import LEAST
 from humalign.chain.scoring.rows import of_fold, weights
 from humalign.data import object_order, readers, registry
 from humalign.data.judgments import ByObject, agreement, cosine_similarities
@@ -55,7 +56,7 @@ PRESENT, CHOSEN, STRICT, SEEN = "present", "chosen", "chosen, strict", "VICE, se
 
 def known_of(run: Run, part: judged.Part, all_of: Things, spose: np.ndarray) -> Known:
     """Return what is known of the training objects of a fold."""
-    teacher = of_objects(run)
+    teacher = of_objects(run.profile)
     assert teacher is not None
     own, train = observer(run, part.name), part.train
     targets = {"vice": all_of.published[train], "spose": spose[train], "own": own.mean.relu().numpy()}
@@ -123,9 +124,9 @@ def one_fold(
     """Return the estimates of every candidate on a fold's test objects, and what was chosen."""
     known, test = known_of(run, part, all_of, spose), part.test
     x, answers, drawn = all_of.features[test], all_of.answers[test], of_fold(run.profile, len(test), number)
-    teacher, chosen = of_objects(run), dict[str, Any]()
+    teacher, chosen = of_objects(run.profile), dict[str, Any]()
     assert teacher is not None
-    found = {PRESENT: teach.fitted(run, teacher, part.name).transform(x), SEEN: all_of.published[test]}
+    found = {PRESENT: features.fitted(run, teacher, part.name).transform(x), SEEN: all_of.published[test]}
     for name, candidate in recipe["candidates"].items():
         started = time.perf_counter()
         setting, score = search(recipe, known, candidate)
@@ -152,7 +153,7 @@ def one_fold(
 
 def photographs(recipe: dict[str, Any], run: Run) -> dict[str, dict[str, Estimate]]:
     """Score ridges on VICE, of one backbone or two side by side, on photographs left out (unit: image)."""
-    all_of, (_, shown) = things(run.profile.evidence), sets.photographs()
+    all_of, (_, shown) = things(run.profile.evidence), registered.photographs()
     published, answers, found = all_of.published[shown], all_of.answers[shown], {}
     for model in recipe["photographs"]:
         far = features.read(run, model, "teacher-base", "things-photographs")
@@ -203,7 +204,7 @@ def main() -> None:
         run = Run(chain.open(recipe["profile"], asked.build).profile, asked.build)
         all_of = things(run.profile.evidence)
         spose = readers.embedding(registry.locate("things-spose"), all_of.names, object_order.UNIQUE)
-        teacher = of_objects(run)
+        teacher = of_objects(run.profile)
         assert teacher is not None
         parts = judged.parts(run, teacher)
         [known_of(run, part, all_of, spose) for part in parts]  # all files are there

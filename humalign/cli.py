@@ -57,17 +57,17 @@ def _run(options: argparse.Namespace) -> None:
         raise HumalignError(f"unknown step {options.step!r}: {nearest(options.step, LAST)}")
     profile = profiles.load(options.profile) if options.profile else _default_profile()
 
-    from humalign.chain import checked, pipeline, processes
+    from humalign.chain import doctor, pipeline, processes
     from humalign.show import chapters
 
-    checked.check_settings(profile)
-    run = pipeline.Run(profile, checked.build_folder(options.build, profile))
+    doctor.check_settings(profile)
+    run = pipeline.Run(profile, doctor.build_folder(options.build, profile))
     # A folder that cannot be used, or is in use, is known before anything is fetched or computed.
     with processes.held(run.folder):
         if options.step == "all":
             _ask_doctor(profile)
         if options.step != "book":
-            checked.check(profile, "scores" if options.step in ("all", "notebooks") else options.step)
+            doctor.check(profile, "scores" if options.step in ("all", "notebooks") else options.step)
         processes.settle(profile)
         if options.step != "book":
             pipeline.execute(chapters.STEPS, "notebooks" if options.step == "all" else options.step, run)
@@ -113,10 +113,10 @@ def _bring(entries: list[Any], to_stderr: bool = False) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from humalign.chain import checked, doctor
+    from humalign.chain import doctor
 
     profile = profiles.load(options.profile)
-    checked.check_settings(profile)
+    doctor.check_settings(profile)
     found = doctor.inputs(profile)
     for line in doctor.report(profile, found):
         print(line)
@@ -177,16 +177,11 @@ def _audit(options: argparse.Namespace) -> int:
     for finding in findings:
         print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}: {finding.seen}")
     failed = [finding.check for finding in findings if not finding.ok]
-    print(
-        f"verdict: do not train on this file: {'; '.join(failed)}"
-        if failed
-        else "verdict: the file is sound"
-        + (
-            ""
-            if features is not None
-            else " as far as it can be checked without pictures: give --embeddings to test the order of its columns"
-        )
-    )
+    verdict = f"do not train on this file: {'; '.join(failed)}" if failed else "the file is sound"
+    if not failed and features is None:
+        verdict += " as far as it can be checked without pictures: give --embeddings to test the order of its"
+        verdict += " columns"
+    print(f"verdict: {verdict}")
     return 1 if failed else 0
 
 
@@ -198,10 +193,11 @@ def _score(options: argparse.Namespace) -> None:
 
 
 def _few_shot(options: argparse.Namespace) -> None:
-    from humalign.chain import named_sets
+    from humalign.chain import encoders
 
     check_file(options.out, Path(options.set))
-    found = named_sets.score(options.set, options.models, options.shots, options.draws, options.images, options.seed)
+    given = options.models, options.shots, options.draws, options.images, options.seed
+    found = encoders.classify(options.set, *given)
     _show(found, ["model", "task"], options.out)
 
 
@@ -213,13 +209,20 @@ def _show(table: Any, first: list[str], out: Path | None) -> None:
             table.to_csv(part, index=False, lineterminator="\n")
 
 
+def _align(options: argparse.Namespace) -> None:
+    from humalign.chain import aligning
+
+    aligning.align(options)
+
+
 def _export(options: argparse.Namespace) -> None:
-    from humalign.chain import checked, exporting, pipeline
+    from humalign.chain import aligning, doctor, pipeline
 
     check_folder(options.folder)
     profile = profiles.load(options.profile)
-    run = pipeline.Run(profile, checked.build_folder(options.build, profile))
-    print(exporting.take_away(run, options.folder, options.student, options.stage, options.part, options.share))
+    run = pipeline.Run(profile, doctor.build_folder(options.build, profile))
+    asked = options.student, options.stage, options.part, options.share
+    print(aligning.take_away(run, options.folder, *asked))
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -235,8 +238,8 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "run": _run, "doctor": _doctor, "fetch": _fetch, "audit": _audit, "score": _score, "few-shot": _few_shot, "export": _export,
-    "convert": _convert,
+    "run": _run, "doctor": _doctor, "fetch": _fetch, "audit": _audit, "score": _score, "few-shot": _few_shot,
+    "align": _align, "export": _export, "convert": _convert,
 }  # fmt: skip
 
 if __name__ == "__main__":

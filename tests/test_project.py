@@ -131,10 +131,10 @@ def test_no_evaluation_reads_a_data_set_itself_or_fits_a_teacher(module):
     tree = ast.parse((ROOT / f"{module}.py").read_text())
     data = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "humalign.data"]
     read = [alias.name for node in data for alias in node.names if alias.name.startswith("readers")]
-    assert not read, f"{module} imports {read[0]}: read it in humalign/chain/sets.py"
+    assert not read, f"{module} imports {read[0]}: read it in humalign/chain/registered.py"
     called = {node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
               for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    assert not called & READS, f"{module} reads a file: do so in humalign/chain/sets.py"
+    assert not called & READS, f"{module} reads a file: do so in humalign/chain/registered.py"
     assert not called & FITS, f"{module} fits a teacher: do so in humalign/chain/further.py"
 
 

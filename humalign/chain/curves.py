@@ -9,10 +9,10 @@ from collections.abc import Callable
 import numpy as np
 
 from humalign import triplets
-from humalign.artefacts import Provenance, replacing
+from humalign.artefacts import Provenance
 from humalign.chain import embed
 from humalign.chain.features import start, teacher_labels
-from humalign.chain.pipeline import Run, progress_bar, schedule, stream
+from humalign.chain.pipeline import Run, progress_bar, schedule, stream, write
 from humalign.data.judgments import agreement, cosine_similarities, random_triplets
 from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import distill
@@ -77,8 +77,7 @@ def _curve(run: Run, kind: str, seed: int, provenance: Provenance, progress: Cal
     )  # fmt: skip
     noted |= log.evaluations
     curve = [[3 * rows * done, found["agreement"]] for done, found in sorted(noted.items())]
-    with replacing(path) as part:
-        part.write_text(json.dumps(provenance.attrs() | {"curve": curve}, indent=1))
+    write(path, provenance.attrs() | {"curve": curve})
 
 
 def read(run: Run) -> dict[str, list[list[tuple[int, float]]]]:

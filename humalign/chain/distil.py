@@ -15,6 +15,7 @@ import gc
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,11 @@ import torch
 from tqdm import tqdm
 
 from humalign import triplets
-from humalign.artefacts import PACKAGE, Provenance, replacing
+from humalign.artefacts import PACKAGE, Provenance
 from humalign.chain import curves, embed
 from humalign.chain import label as labels
 from humalign.chain.features import start, student_file, taught, teacher_labels
-from humalign.chain.pipeline import Rows, Run, progress_bar, schedule
+from humalign.chain.pipeline import Rows, Run, progress_bar, schedule, write
 from humalign.chain.processes import child
 from humalign.chain.sets import size_of, store
 from humalign.data import registry
@@ -121,8 +122,7 @@ def _together(run: Run, processes: int, passes: int, recompute: bool, full: Path
     """Start processes that teach all students together, and wait for them."""
     command = [sys.executable, "-m", "humalign.chain.together", "--start", "--standalone", f"--nproc-per-node={processes}"]
     settings = run.path("students/profile.yaml")  # JSON is YAML: the very settings of this run, however they were made
-    with replacing(settings) as part:
-        part.write_text(json.dumps(as_settings(run.profile), indent=1))
+    write(settings, as_settings(run.profile))
     command += ["-m", "humalign.chain.together", str(run.build), str(settings), str(passes), str(int(recompute)), run.profile.name]
     # They run this very code, wherever they are started; and OMP's threads are shared out among them.
     threads = str(max(1, run.profile.threads // processes))
@@ -177,51 +177,48 @@ def _teach_one(
         check_triplets(plan.indices, len(inputs))
         if "val" in labels.splits(profile) and every:
             shown = store(run, labels.pictures_of(profile, "val"), size_of(settings.backbone))
-            evaluate = _Validation.of(run, part, stage, shown, ranks).agreement
+            evaluate = _validation(run, part, stage, shown, ranks)
     log = distill(
         student, inputs, plan, schedule(profile), checkpoint, lambda step: bar.update(),
         engine=engine, evaluate=evaluate, evaluate_every=every or 1, unsound=audited is None,
         embeddings=audited,
     )  # fmt: skip
     if ranks.rank == 0:
-        with replacing(run.path(file).with_suffix(".json")) as path:
-            path.write_text(json.dumps(provenance.attrs() | dataclasses.asdict(log), indent=1))
+        write(run.path(file).with_suffix(".json"), provenance.attrs() | dataclasses.asdict(log))
         student.save(run.path(file), provenance.attrs())
 
 
-@dataclasses.dataclass(frozen=True)
-class _Validation:
-    """Triplets that no student is trained on, and the teacher's similarities; of ours, no picture is trained on either."""
+def _validation(
+    run: Run, part: str, stage: str, pictures: PixelStore, ranks: Ranks
+) -> Callable[[Student], dict[str, float]]:
+    """Return what tells how often a student keeps the teacher's pair, and the mean divergence (nats).
 
-    profile: Profile
-    pictures: PixelStore
-    rows: np.ndarray
-    similarities: torch.Tensor
-    used: np.ndarray
-    ranks: Ranks
+    It is asked on triplets that no student is trained on; of ours, no picture is trained on either. A tie
+    does not keep the pair.
+    """
+    with reading(labels.triplet_path(run, part, stage, "val")) as (indices, similarities, _):
+        used, places = np.unique(indices, return_inverse=True)
+    rows, told = places.reshape(-1, 3), torch.from_numpy(similarities).float()
+    settings, shown = run.profile.distillation, _Picked(pictures, used)
 
-    @classmethod
-    def of(cls, run: Run, part: str, stage: str, pictures: PixelStore, ranks: Ranks) -> _Validation:
-        with reading(labels.triplet_path(run, part, stage, "val")) as (indices, similarities, _):
-            used, rows = np.unique(indices, return_inverse=True)
-        return cls(run.profile, pictures, rows.reshape(-1, 3), torch.from_numpy(similarities).float(), used, ranks)
-
-    def agreement(self, student: Student) -> dict[str, float]:
-        """Return how often the student keeps the teacher's pair, and the mean divergence (nats); a tie does not keep it."""
-        shown = _Picked(self.pictures, self.used)
-        compute = self.profile.compute
-        parts = forward(lambda pixels: (student(pixels),), self.pictures.size, shown, range(len(self.used)), self.ranks.device, compute)
+    def agreement(student: Student) -> dict[str, float]:
+        parts = forward(
+            lambda pixels: (student(pixels),), pictures.size, shown, range(len(used)), ranks.device,
+            run.profile.compute,
+        )  # fmt: skip
         outputs = torch.from_numpy(np.concatenate([outputs for (outputs,) in parts]))
         divergence, kept = 0.0, 0
-        for first in range(0, len(self.rows), CHUNK):
+        for first in range(0, len(rows), CHUNK):
             # Some rows at a time: all pairs of their pictures are multiplied.
-            used, rows = torch.unique(torch.from_numpy(self.rows[first : first + CHUNK]), return_inverse=True)
-            said_here = self.similarities[first : first + CHUNK]
-            each = OBJECTIVES[self.profile.distillation.objective](said_here, outputs[used], rows, self.profile.distillation.temperature)
+            here, some = torch.unique(torch.from_numpy(rows[first : first + CHUNK]), return_inverse=True)
+            objective = OBJECTIVES[settings.objective]
+            each = objective(told[first : first + CHUNK], outputs[here], some, settings.temperature)
             divergence += float(each.double().sum())
-            pairs = pair_similarities(outputs[used], rows)
+            pairs = pair_similarities(outputs[here], some)
             kept += int((pairs[:, :1] > pairs[:, 1:]).all(1).sum())
-        return {"agreement": kept / len(self.rows), "divergence": divergence / len(self.rows)}
+        return {"agreement": kept / len(rows), "divergence": divergence / len(rows)}
+
+    return agreement
 
 
 class _Picked(PixelStore):

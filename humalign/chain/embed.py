@@ -6,6 +6,7 @@ blocks end, in half precision.
 
 from __future__ import annotations
 
+import functools
 import json
 
 import numpy as np
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from humalign.artefacts import Provenance
-from humalign.chain import sets
+from humalign.chain import registered, sets
 from humalign.chain.pipeline import Rows, Run, progress_bar
 from humalign.data.images import ImageSet
 from humalign.data.named import file_name
@@ -59,16 +60,13 @@ def embed(run: Run, provenance: Provenance) -> None:
             if run.path(f"pixels/{file_name(which)}-{backbone.size}/pixels.json").is_file():
                 images: ImageSet | PixelStore = sets.store(run, which, backbone.size)
             else:
-                images = shown.setdefault(which, sets.load(profile, which))
+                images = shown.setdefault(which, registered.load(profile, which))
             paths = [run.path(file) for file in _files(profile, name, which)]
             with progress_bar(len(images), f"{name}, {which}, pictures") as bar:
-
-                def make(images=images, paths=paths, backbone=backbone, bar=bar) -> None:  # type: ignore[no-untyped-def]
-                    cut = frozen(profile, backbone)
-                    key, compute = provenance.key, profile.compute
-                    embeddings.to_files(images, backbone, cut, paths, key, device, compute, bar.update)
-
-                run.kept(provenance.key, _files(profile, name, which), make)
+                cut, key = frozen(profile, backbone), provenance.key
+                given = images, backbone, cut, paths, key, device, profile.compute, bar.update
+                make = functools.partial(embeddings.to_files, *given)
+                run.kept(key, _files(profile, name, which), make)
 
 
 def kept_pixels(run: Run) -> Rows:

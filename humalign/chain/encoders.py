@@ -1,30 +1,39 @@
-"""Any other encoder's embeddings of the judged things, on every set of people's judgments at hand, as it is and without a fit."""
+"""Any encoder's scores, without a run: against people's judgments at hand, and on labelled pictures."""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from humalign.chain import sets
+from humalign.chain import registered
 from humalign.chain.judged import forty_eight, things
-from humalign.data import object_order, readers, registry
+from humalign.chain.pipeline import progress_bar
+from humalign.chain.scoring.labels import classified
+from humalign.data import labelled_sets, object_order, readers
 from humalign.data.datafiles import parsed
+from humalign.data.images import ImageSet, Subset
 from humalign.data.judgments import ByObject, cosine_similarities
 from humalign.errors import HumalignError, nearest
-from humalign.evaluation import people, rsa, scores
-from humalign.evaluation.checks import check_features
+from humalign.evaluation import few_shot, people, rsa, scores
+from humalign.evaluation.checks import check_features, check_labels
 from humalign.evaluation.scores import Estimate, resamples
+from humalign.models import backbones, embeddings
 
 Features = Float[np.ndarray, "things dim"]
 Row = tuple[tuple[str, str, str], Estimate]  # task, split, metric; estimate
 STAGE = "base"
 # What an array of names is called after the array of features that it belongs to.
 NAMES = "-names"
+SHOTS = (1, 2, 5, 10)
+
+
+# ---- embeddings that somebody else made, against people ----------------------------------------------------
 
 
 def score(path: str | Path, name: str, draws: int = 500, seed: int = 0) -> pd.DataFrame:
@@ -33,30 +42,34 @@ def score(path: str | Path, name: str, draws: int = 500, seed: int = 0) -> pd.Da
     Args:
         path: an ``.npz`` with one array or more, (things, dim):
 
-            - ``things-objects``, of the 1,854 objects: either in the order of ``unique_id.txt``, which is not that of the files' names
-              (the answers tell the two apart, and a file in another order is refused), or in any order with ``things-objects-names``;
+            - ``things-objects``, of the 1,854 objects: either in the order of ``unique_id.txt``, which is not
+              that of the files' names (the answers tell the two apart, and a file in another order is
+              refused), or in any order with ``things-objects-names``;
             - ``things-photographs``, of the photographs at hand, always with ``things-photographs-names``;
             - ``kriegeskorte-92``, of the 92 images in the order of their file.
 
-            An array of names holds one id a row (``aardvark``) or the name of a picture's file (``aardvark.jpg``,
-            ``aardvark/aardvark_01b.jpg``); rows are matched by it.
+            An array of names holds one id a row (``aardvark``) or the name of a picture's file
+            (``aardvark.jpg``, ``aardvark/aardvark_01b.jpg``); rows are matched by it.
         name: of the model in the table.
         draws: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
-        HumalignError: an array of another name, without a row for each thing, or not finite; a name of no object, twice, or missing;
-            objects in another order; human data that are not at hand.
+        HumalignError: an array of another name, without a row for each thing, or not finite; a name of no
+            object, twice, or missing; objects in another order; human data that are not at hand.
     """
     found = parsed(path, _arrays)
     given = {which: array for which, array in found.items() if not which.endswith(NAMES)}
     for which in found:
-        if which.removesuffix(NAMES) not in SETS:
+        of = which.removesuffix(NAMES)
+        if of not in SETS:
             raise HumalignError(f"{path}: unknown set {which!r}: {nearest(which, SETS)}")
         if which == f"kriegeskorte-92{NAMES}":
-            raise HumalignError(f"{path}: the 92 images have no names, they are in the order of their file: leave {which!r} out")
-        if which not in given and which.removesuffix(NAMES) not in given:
-            raise HumalignError(f"{path}: {which!r} names the rows of an array that is not there: save it as {which.removesuffix(NAMES)!r}")
+            order = "the 92 images have no names, they are in the order of their file"
+            raise HumalignError(f"{path}: {order}: leave {which!r} out")
+        if of not in given:
+            lacking = f"{which!r} names the rows of an array that is not there"
+            raise HumalignError(f"{path}: {lacking}: save it as {of!r}")
     if not given:
         raise HumalignError(f"{path} holds no array: give one or more of {', '.join(SETS)}")
     several = [
@@ -74,7 +87,8 @@ class _Given:
         self.where, self.features, self.ids = f"{path}, {which}", features, None
         if names is not None:
             if features.ndim != 2 or names.shape != features.shape[:1]:
-                raise HumalignError(f"{self.where}: names of shape {names.shape} for features of shape {features.shape}: one name a row")
+                shapes = f"names of shape {names.shape} for features of shape {features.shape}"
+                raise HumalignError(f"{self.where}: {shapes}: one name a row")
             self.ids = [_object(str(name)) for name in names]
 
     def of(self, names: Sequence[str]) -> Features:
@@ -87,12 +101,14 @@ class _Given:
         known = set(names)
         for row, name in enumerate(self.ids or ()):
             if name not in known:
-                raise HumalignError(f"{self.where}, row {row + 1}: {name!r} is none of the {len(names):,} objects here: leave the row out")
+                unknown = f"{name!r} is none of the {len(names):,} objects here"
+                raise HumalignError(f"{self.where}, row {row + 1}: {unknown}: leave the row out")
             if row_of[name] != row:
-                raise HumalignError(f"{self.where}, rows {row + 1} and {row_of[name] + 1}: {name!r} twice: leave one of them out")
-        missing = [name for name in names if name not in row_of]
-        if missing:
-            raise HumalignError(f"{self.where}: no row of {missing[0]!r}, one of {len(missing):,} objects without a row: embed those too")
+                both = f"rows {row + 1} and {row_of[name] + 1}"
+                raise HumalignError(f"{self.where}, {both}: {name!r} twice: leave one of them out")
+        if missing := [name for name in names if name not in row_of]:
+            lacking = f"no row of {missing[0]!r}, one of {len(missing):,} objects without a row"
+            raise HumalignError(f"{self.where}: {lacking}: embed those too")
         return self.features[[row_of[name] for name in names]]
 
 
@@ -112,12 +128,16 @@ def _objects(given: _Given, draws: int, seed: int) -> Iterator[Row]:
     known = things()
     features = given.features if given.ids is None else given.of(known.names)
     check_features(features, len(known.names))
-    mend = f"save them in the order of unique_id.txt, or save the objects' names beside them as things-objects{NAMES}"
-    object_order.check_embedding(given.where, features, known.asked_once, known.names, object_order.UNIQUE, mend=mend, cosine=True)
+    mend = f"or save the objects' names beside them as things-objects{NAMES}"
+    object_order.check_embedding(
+        given.where, features, known.asked_once, known.names, object_order.UNIQUE, cosine=True,
+        mend=f"save them in the order of unique_id.txt, {mend}",
+    )  # fmt: skip
     weights = resamples(len(features), draws, seed)
     repeated = ByObject(known.repeated.triplets, known.repeated.shares, len(features))
     for split, answers in (("all objects", known.answers), ("repeated triplets", repeated)):
-        yield ("odd-one-out", split, "accuracy"), people.accuracy(cosine_similarities(features, answers.triplets), answers, weights)
+        right = people.accuracy(cosine_similarities(features, answers.triplets), answers, weights)
+        yield ("odd-one-out", split, "accuracy"), right
     judged, objects = forty_eight(known)
     drawn = resamples(len(objects), draws, seed)
     for metric, estimate in rsa.matrices(rsa.dissimilarities(features[objects]), judged, drawn).items():
@@ -126,7 +146,7 @@ def _objects(given: _Given, draws: int, seed: int) -> Iterator[Row]:
 
 def _photographs(given: _Given, draws: int, seed: int) -> Iterator[Row]:
     """Answers about the objects of the photographs, and what the published VICE makes of all answers (unit: image)."""
-    known, objects = things(), sets.photographs()[1]
+    known, objects = things(), registered.photographs()[1]
     if given.ids is None:
         raise HumalignError(
             f"{given.where}: no names of its {len(given.features):,} rows: save them too, "
@@ -145,8 +165,7 @@ def _photographs(given: _Given, draws: int, seed: int) -> Iterator[Row]:
 
 def _arranged(given: _Given, draws: int, seed: int) -> Iterator[Row]:
     """Similarity judgments of the 92 photographs, of the people's mean and of each (units: person and image)."""
-    registry.locate("kriegeskorte92-judgments")
-    judged = readers.similarity_judgments_92(registry.locate("kriegeskorte92-images").parent)
+    judged = registered.similarity_92()
     check_features(given.features, len(judged.images))
     similarity = people.backbone_similarity(given.features)
     mean = people.across_people_and_images(similarity, judged.matrices, draws, seed)
@@ -161,3 +180,109 @@ SETS: dict[str, Callable[[_Given, int, int], Iterator[Row]]] = {
     "things-photographs": _photographs,
     "kriegeskorte-92": _arranged,
 }
+
+
+# ---- labelled pictures, from few of each class, all by name ------------------------------------------------
+
+
+def classify(
+    which: str,
+    models: Sequence[str],
+    shots: Sequence[int] = SHOTS,
+    draws: int = 5,
+    images: int = 2000,
+    seed: int = 0,
+    bootstrap: int = 500,
+) -> pd.DataFrame:
+    """Return k-shot accuracies on a labelled set, in the columns of every table of scores.
+
+    The units are images, and draws of the support set.
+
+    Args:
+        which: the set, as ``labelled_sets.find`` takes it.
+        models: names of backbones; the others are compared with the first, on the same pictures and draws.
+        shots: pictures of each class to learn from.
+        draws: how often they are drawn.
+        images: of the set, at most, spread evenly over its classes.
+        seed: of the pictures, the draws and the bootstrap.
+        bootstrap: draws of the bootstrap.
+
+    Raises:
+        HumalignError: an unknown set or model, fewer than two classes, or too few pictures of a class.
+    """
+    _check(models, shots, draws, images, seed)
+    whole = labelled_sets.find(which)
+    check_labels(whole.labels["class"].to_numpy(dtype=str))
+    shown = labelled_sets.spread(whole, images, seed)
+    _enough(which, whole, shown, max(shots))
+    features, labels = _embedded(shown, models), shown.labels["class"].to_numpy(dtype=str)
+    weights, of_draws = resamples(len(labels), bootstrap, seed), resamples(draws, bootstrap, seed + 1)
+    found: dict[tuple[str, str], list[scores.Score]] = {(model, STAGE): [] for model in models}
+    several = sorted(set(shots))
+    with progress_bar(sum(len(_classifiers(each)) for each in several) * len(models), "classifiers") as bar:
+        for each in several:
+            support = few_shot.supports(labels, each, draws, np.random.default_rng([seed, each]))
+            for classifier in _classifiers(each):
+                split = f"{labelled_sets.short(which)}/{each}-shot"
+                given = labels, support, weights, of_draws, classifier, split
+                for model, (named, estimate) in _compared(features, *given):
+                    found[model, STAGE].append(estimate.score(*named, "labels"))
+                bar.update(len(models))
+    return scores.table(found, "few-shot", seed)
+
+
+def _classifiers(shots: int) -> list[str]:
+    """Return the kinds of classifier; one picture of each class leaves nothing to cross-validate on."""
+    return [name for name in few_shot.CLASSIFIERS if shots > 1 or name != "logistic-cv"]
+
+
+def _compared(
+    features: dict[str, Float[np.ndarray, "images _"]],
+    labels: np.ndarray,
+    support: Bool[np.ndarray, "draws images"],
+    weights: Float[np.ndarray, "bootstrap_and_one images"],
+    of_draws: Float[np.ndarray, "bootstrap_and_one draws"],
+    classifier: str,
+    split: str,
+) -> Iterator[tuple[str, Row]]:
+    """Yield each model's accuracy by one kind of classifier, and its difference from the first model's."""
+    say = functools.partial(classified, labels, support, weights, of_draws, classifier, None)
+    found = {model: say(values)["few-shot"] for model, values in features.items()}
+    first = next(iter(found))
+    for model, estimates in found.items():
+        for metric, estimate in estimates.items():
+            yield model, (("few-shot", split, metric), estimate)
+            if model != first:
+                named = "few-shot", split, scores.above(metric, first)
+                yield model, (named, estimate - found[first][metric])
+
+
+def _embedded(shown: Subset, models: Sequence[str]) -> dict[str, Float[np.ndarray, "images _"]]:
+    # All are built before the first embeds anything: a mistake in the last name costs no time of the others.
+    built, found = {name: backbones.build(name) for name in models}, {}
+    with progress_bar(len(shown) * len(models), "pictures") as bar:
+        for name in models:
+            found[name] = embeddings.embed([shown], built.pop(name), progress=bar.update)["features"].values
+    return found
+
+
+def _check(models: Sequence[str], shots: Sequence[int], draws: int, images: int, seed: int) -> None:
+    twice = sorted({name for name in models if list(models).count(name) > 1})
+    if twice:
+        raise HumalignError(f"the model {twice[0]!r} is named twice: name each once")
+    for what, values in (("shots", shots), ("draws", [draws]), ("images", [images])):
+        if not values or min(values) < 1:
+            raise HumalignError(f"{what} = {', '.join(map(str, values))}: take 1 or more")
+    if seed < 0:
+        raise HumalignError(f"seed = {seed}: take 0 or more")
+
+
+def _enough(which: str, whole: ImageSet, shown: Subset, shots: int) -> None:
+    """Raise unless every class of the whole set has more pictures among those shown than are taught."""
+    there = whole.labels["class"].value_counts()
+    counts = shown.labels["class"].value_counts().reindex(there.index, fill_value=0)
+    if counts.min() <= shots:
+        name = str(counts.idxmin())
+        more = f", or more images than {len(shown)}" if there[name] > shots else ", or take the class out"
+        line = f"class {name!r} of {which} has {counts[name]} pictures: {shots} shots leave none to test"
+        raise HumalignError(f"{line}: take fewer shots{more}")

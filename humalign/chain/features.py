@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from humalign.chain import embed, judged, sets
 from humalign.chain.embed import label
+from humalign.chain.judged import labels_with, mapped
 from humalign.chain.pipeline import Run, stream
 from humalign.data.emoji import STYLES
 from humalign.evaluation import baselines
@@ -76,6 +77,14 @@ def start(run: Run, student: Settings, stage: str, seed: int | None = None) -> S
     return Student.of(backbone, embed.frozen(run.profile, backbone) or 0, seed=run.profile.seed if seed is None else seed, head=head)
 
 
+def fitted(
+    run: Run, teacher: Teacher, part: str = "all", recipe: str = "teacher", model: str = ""
+) -> AffineTeacher:
+    """Return one of the maps of a teacher: of a part, by a recipe."""
+    folder = f"teachers/{teacher.judged}/{label(model or labels_with(teacher))}"
+    return AffineTeacher.load(run.path(f"{folder}/{part}-{recipe}.safetensors"))
+
+
 # ---- reading -----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -84,15 +93,13 @@ def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Flo
 
     The part is that of the teacher itself, or of the one that labelled a student's triplets.
     """
-    from humalign.chain import teach  # which reads embeddings by this module
-
     if stage in baselines.STAGES:
         return _baseline(run, model, stage, which, part)
     if stage == "teacher-base":
         return teacher_base(run, run.profile.labeller, model, which)
     if stage in ("teacher", "ridge"):
         labeller = run.profile.labeller
-        return teach.fitted(run, labeller, part, stage, model).transform(teacher_base(run, labeller, model, which))
+        return fitted(run, labeller, part, stage, model).transform(teacher_base(run, labeller, model, which))
     if stage == "base":
         (settings,) = (student for student in run.profile.students if student.backbone == model)
         if settings.frozen or settings.trained:
@@ -105,8 +112,6 @@ def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Flo
 
 def _baseline(run: Run, model: str, stage: str, which: str, part: str) -> Float[np.ndarray, "images dim"]:
     """Return features changed by what pictures that nobody judged say of them; a random map is drawn once for each model and part."""
-    from humalign.chain import teach
-
     before, kind = baselines.STAGES[stage]
     found = read(run, model, before, which, part)
     if kind == "whitened":
@@ -114,17 +119,16 @@ def _baseline(run: Run, model: str, stage: str, which: str, part: str) -> Float[
     shown = unjudged(run, model, before, part)
     if kind == "centred":
         return np.asarray(found - shown.mean(0, dtype=float))
-    rank = baselines.rank_of(teach.fitted(run, run.profile.labeller, part, model=model if before == "teacher-base" else ""))
+    of = model if before == "teacher-base" else ""
+    rank = baselines.rank_of(fitted(run, run.profile.labeller, part, model=of))
     rng = stream(run.profile, 20, zlib.crc32(f"{model}/{part}".encode()))
     return baselines.random_map(shown, rank, rng).transform(found)
 
 
 def whitened(profile: Profile) -> list[tuple[str, str, str]]:
     """Return model, part and stage of everything that is whitened on pictures that nobody judged."""
-    from humalign.chain import teach
-
     asked = [(student.backbone, "base-whitened") for student in profile.students]
-    asked += [(model, "teacher-whitened") for model in (teach.models(profile.labeller) if profile.teachers else ())]
+    asked += [(model, "teacher-whitened") for model in (mapped(profile.labeller) if profile.teachers else ())]
     several = judged.part_names(profile.labeller) if _in_parts(profile) else ["all"]
     return [(model, part, stage) for model, stage in asked if possible(profile, model, stage) for part in several]
 
@@ -191,11 +195,9 @@ def scale(x: Float[np.ndarray, "images dim"]) -> float:
 
 def teacher_labels(run: Run, part: str, stage: str) -> Float[np.ndarray, "pool dim"]:
     """Return a teacher's embeddings of the pool, whose dot products are the labels of a student at a stage."""
-    from humalign.chain import teach
-
     labeller = run.profile.labeller
-    base = teacher_base(run, labeller, teach.labels_with(labeller), run.profile.data.pool)
-    return teach.fitted(run, labeller, part, "untransformed" if stage == "unaligned" else "teacher").transform(base)
+    base = teacher_base(run, labeller, labels_with(labeller), run.profile.data.pool)
+    return fitted(run, labeller, part, "untransformed" if stage == "unaligned" else "teacher").transform(base)
 
 
 def judged_views(run: Run, teacher: Teacher, model: str) -> Float[np.ndarray, "views things dim"]:
@@ -207,12 +209,10 @@ def judged_views(run: Run, teacher: Teacher, model: str) -> Float[np.ndarray, "v
 
 def models(profile: Profile, which: str) -> Iterator[tuple[str, str]]:
     """Yield every model and stage that was run on a set: what the last teacher maps, before and after, then students."""
-    from humalign.chain import teach
-
     if profile.teachers:
         shown, labeller = sets.embedded(profile), profile.labeller
         recipes = [stage for stage in TEACHERS if stage != "ridge" or labeller.learner == "photographs"]
-        for model in teach.models(labeller):
+        for model in mapped(labeller):
             if all(which in shown.get(name, ()) for name in model.split("+")):
                 yield from ((model, stage) for stage in recipes if possible(profile, model, stage))
     heads = {student.backbone for student, _, stage in taught(profile) if stage == HEAD}

@@ -6,7 +6,6 @@ the evaluations read them. Nothing that is trained depends on them.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 
@@ -16,7 +15,7 @@ from jaxtyping import Float
 from safetensors import safe_open
 
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import distil, embed, features, judged, sets, teach
+from humalign.chain import distil, embed, features, judged, registered, sets, teach
 from humalign.chain.embed import label
 from humalign.chain.features import feature_file
 from humalign.chain.judged import CLIP, Things, object_folds, things
@@ -42,22 +41,16 @@ KINDS = ("answers", "objects")
 Places = Iterator[tuple[str, Float[np.ndarray, "things dim"]]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Further:
-    """Further teachers of one evaluation."""
-
-    #: yields what each is called, and its places; of a profile that has the evaluation.
-    make: Callable[[Run, str], Places]
-    models: Callable[[Profile], list[str]] = lambda profile: [CLIP]  #: that are mapped.
-
-
 # ---- the files -------------------------------------------------------------------------------------------------------------------------
 
 
 def _asked(profile: Profile) -> list[tuple[str, str]]:
     """Return the evaluations of a profile that have further teachers, and the models that these map."""
-    named = [name for name in sets.evaluations(profile) if name in FURTHER]
-    return [(name, model) for name in named for model in FURTHER[name].models(profile)]
+    found = []
+    for name in (name for name in sets.evaluations(profile) if name in FURTHER):
+        models = judged.mapped(profile.labeller) if name == "photographs" else [CLIP]
+        found += [(name, model) for model in models]
+    return found
 
 
 def _file(name: str, model: str) -> str:
@@ -174,7 +167,7 @@ def image_folds(profile: Profile, images: int) -> list[tuple[np.ndarray, np.ndar
 
 def said(run: Run) -> dict[str, ByObject]:
     """Return answers about the photographs of each set: of its people together, and of the published VICE."""
-    matrices, (_, shown) = sets.similarity_92().matrices, sets.photographs()
+    matrices, (_, shown) = registered.similarity_92().matrices, registered.photographs()
     published = things(run.profile.evidence).published[shown]
     return {
         NEAR: ByObject.of(people.group_choices(matrices), matrices.shape[1]),
@@ -184,7 +177,7 @@ def said(run: Run) -> dict[str, ByObject]:
 
 def _photographs(run: Run, model: str) -> Places:
     """Yield the places of each fold's test photographs by teachers of the others, and of all by teachers that left three groups out."""
-    profile, known, (_, shown) = run.profile, things(run.profile.evidence), sets.photographs()
+    profile, known, (_, shown) = run.profile, things(run.profile.evidence), registered.photographs()
     tuned = functools.partial(teach.tuned, profile, profile.labeller)
     for which, answers in said(run).items():
         x = features.read(run, model, "teacher-base", which)
@@ -195,12 +188,13 @@ def _photographs(run: Run, model: str) -> Places:
         yield f"three-{number}", regressed(x[kept], published[kept]).transform(x)
 
 
-FURTHER = {
-    "observers": Further(_everything),
-    "learning-curves": Further(_curves),
-    "recovery": Further(_recovered),
-    "judged-matrix": Further(_forty_eight),
-    "photographs": Further(_photographs, lambda profile: teach.models(profile.labeller)),
+# Each yields what the further teachers of an evaluation are called, and their places.
+FURTHER: dict[str, Callable[[Run, str], Places]] = {
+    "observers": _everything,
+    "learning-curves": _curves,
+    "recovery": _recovered,
+    "judged-matrix": _forty_eight,
+    "photographs": _photographs,
 }
 
 
@@ -270,7 +264,7 @@ def _whiten(run: Run, provenance: Provenance, model: str, part: str, stage: str,
 
 
 def _fit(run: Run, provenance: Provenance, name: str, model: str, file: str) -> None:
-    _save(run, provenance, file, dict(FURTHER[name].make(run, model)))
+    _save(run, provenance, file, dict(FURTHER[name](run, model)))
 
 
 def _save(run: Run, provenance: Provenance, file: str, arrays: Mapping[str, np.ndarray]) -> None:

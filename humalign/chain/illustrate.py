@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from scipy.special import softmax
 
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import features, judged, matrices, sets, unseen
+from humalign.chain import features, judged, matrices, registered, sets, unseen
 from humalign.chain.judged import Things
 from humalign.chain.pipeline import Rows, Run, stream
 from humalign.chain.scoring import objects, taxonomies
@@ -64,7 +64,7 @@ def files(profile: Profile) -> list[str]:
 def sources(profile: Profile) -> list[str]:
     """Name the registered sources that the step reads."""
     near = sets.OF_92 if matrices.NEAR in profile.data.judged else ()
-    pool = sets.sources_of(profile, profile.data.pool)
+    pool = registered.sources_of(profile, profile.data.pool)
     wordnet = sets.WORDNET if "taxonomies" in profile.evaluation.names else ()
     return [*sets.DESCRIBED, PHOTOGRAPHS, *near, *pool, *wordnet] if files(profile) else []
 
@@ -74,9 +74,7 @@ def summary(run: Run) -> Rows:
     if not files(run.profile):
         return []
     found = json.loads(run.path(FILE).read_text())
-    return [
-        {"pictures": name, "shown": len(value)} for name, value in found.items() if isinstance(value, list)
-    ]
+    return [{"pictures": name, "shown": len(each)} for name, each in found.items() if isinstance(each, list)]
 
 
 def illustrate(run: Run, provenance: Provenance) -> None:
@@ -86,10 +84,9 @@ def illustrate(run: Run, provenance: Provenance) -> None:
     """
     if not files(run.profile):
         return
-    known, (_, shown) = judged.things(run.profile.evidence), sets.photographs()
+    known, (_, shown) = judged.things(run.profile.evidence), registered.photographs()
     at_hand = np.isin(np.arange(len(known.names)), shown)
-    teacher, halves = objects.of_objects(run), unseen.halves(run, known)
-    folds = objects.folds(run, teacher) if teacher is not None else []
+    folds, halves = objects.folds(run), unseen.halves(run, known)
     found: Json = {
         "provenance": provenance.attrs(),
         "evidence": run.profile.evidence,
@@ -125,15 +122,9 @@ def illustrate(run: Run, provenance: Provenance) -> None:
 
 def _agreement(known: Things) -> Json:
     """Count the repeated triplets by the share of their most frequent answer, in twentieths."""
-    share = known.repeated.shares.max(1)
-    counts = np.histogram(share, bins=np.arange(6, 21) / 20 + 1e-9)[0]
-    answers = np.median(known.repeated.counts.sum(1))
-    return {
-        "triplets": len(share),
-        "answers": int(answers),
-        "mean": float(round(share.mean(), 4)),
-        "counts": counts.tolist(),
-    }
+    share, answers = known.repeated.shares.max(1), int(np.median(known.repeated.counts.sum(1)))
+    counts, mean = np.histogram(share, bins=np.arange(6, 21) / 20 + 1e-9)[0], float(round(share.mean(), 4))
+    return {"triplets": len(share), "answers": answers, "mean": mean, "counts": counts.tolist()}
 
 
 def extremes(
@@ -163,17 +154,12 @@ def _triplets(known: Things, at_hand: Bool[np.ndarray, " objects"], folds: Seque
     asked, everything = unseen.in_order(known.repeated), np.ones(len(known.repeated), dtype=bool)
 
     def shown(rows: Sequence[int]) -> list[Json]:
-        return [entry(asked.triplets[row].tolist(), asked.counts[row].tolist(), known.names, known.published) for row in rows]
+        return [entry(asked, row, known.names, known.published) for row in rows]
 
     clear, divided = extremes(asked, at_hand, everything)
-    found = {
-        "spread": shown(spread(asked, at_hand, SPREAD)),
-        "clear": shown([clear]),
-        "open": shown([divided]),
-    }
-    home = np.full(len(asked), -1)
-    for fold in folds:
-        home[np.isin(asked.triplets, fold.part.test).all(1)] = fold.number
+    several = {"spread": spread(asked, at_hand, SPREAD), "clear": [clear], "open": [divided]}
+    found = {name: shown(rows) for name, rows in several.items()}
+    home = objects.home(folds, asked.triplets)
     if (home < 0).all():
         return found
     rows = extremes(asked, at_hand, home >= 0)
@@ -182,10 +168,8 @@ def _triplets(known: Things, at_hand: Bool[np.ndarray, " objects"], folds: Seque
         fold = folds[home[row]]
         chances = fold.chances(np.arange(len(known.names)), asked.triplets[[row]])
         each["model"] = fold.model
-        each["chances"] = {
-            stage: rounded(chances[stage][0][::-1])
-            for stage in ("teacher-base", "teacher-centred", "teacher")
-        }
+        stages = ("teacher-base", "teacher-centred", "teacher")
+        each["chances"] = {stage: rounded(chances[stage][0][::-1]) for stage in stages}
     return found
 
 
@@ -200,9 +184,9 @@ def levels(known: Things, at_hand: Bool[np.ndarray, " objects"]) -> Json:
         rows = np.flatnonzero((of >= 0).all(1) & (different == number))
         if len(rows):
             sure = people.choices(known.published, asked.triplets[rows]).max(1)
-            row = rows[int(sure.argmax())]
+            row = int(rows[sure.argmax()])
             said = [known.categories.columns[category[one]] for one in asked.triplets[row]]
-            one = entry(asked.triplets[row].tolist(), asked.counts[row].tolist(), known.names, known.published)
+            one = entry(asked, row, known.names, known.published)
             found[level] = one | {"categories": said, "of": len(rows)}
     return found
 
@@ -215,14 +199,10 @@ def _of_folds(known: Things, shown: Int[np.ndarray, " images"], folds: Sequence[
     found = []
     for fold in folds:
         rows = np.intersect1d(shown, fold.part.test)
-        space = fold.space(rows)
-        spaces = {
-            (fold.model, "base-centred"): space["teacher-centred"],
-            (fold.model, "aligned"): space["teacher"],
-        }
-        names = [known.names[row] for row in rows]
-        vice = known.published[rows]
-        found.append(Half(fold.part.name, fold.part.train, rows, names, None, vice, spaces))
+        space, names = fold.space(rows), [known.names[row] for row in rows]
+        stages = {"base-centred": "teacher-centred", "aligned": "teacher"}
+        spaces = {(fold.model, stage): space[of_teacher] for stage, of_teacher in stages.items()}
+        found.append(Half(fold.part.name, fold.part.train, rows, names, None, known.published[rows], spaces))
     return found
 
 
@@ -234,7 +214,7 @@ def _quantiles(change: Json) -> Json:
 
 def _pseudo_labelled(run: Run) -> Json:
     """Return a triplet of the pool, by class names, with the teacher's shares of each as the odd one out."""
-    classes = sets.load(run.profile, run.profile.data.pool).labels.get("class")
+    classes = registered.load(run.profile, run.profile.data.pool).labels.get("class")
     if classes is None or classes.nunique() < 3:
         return {}
     rng = stream(run.profile, 21)
@@ -245,9 +225,5 @@ def _pseudo_labelled(run: Run) -> Json:
         labelled = features.teacher_labels(run, "all", stage)[rows]
         similar = people.pair_values(people.dot_similarity(labelled), np.array([[0, 1, 2]]))
         shares[by] = rounded(softmax(similar[0])[::-1])
-    return {
-        "names": names.tolist(),
-        "pool": run.profile.data.pool,
-        "pictures": len(classes),
-        "chances": shares,
-    }
+    told = {"names": names.tolist(), "pool": run.profile.data.pool}
+    return told | {"pictures": len(classes), "chances": shares}

@@ -12,8 +12,8 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from humalign.artefacts import Provenance, write_dataset
-from humalign.chain import own, sets
-from humalign.chain.answers import SOURCES, AnswerSets, answer_sets, check_orders
+from humalign.chain import registered
+from humalign.chain.answers import SOURCES, AnswerSets, answer_sets, check_orders, own_choices, own_pictures
 from humalign.chain.pipeline import Run, stream
 from humalign.data import editions, object_order, readers, registry, simulate
 from humalign.data.emoji import concepts
@@ -88,7 +88,7 @@ def things(evidence: str = "human") -> Things:
 def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray, " m"]]:
     """Read the judged dissimilarities of 48 objects, and the objects' rows, which are checked by the published dimensions."""
     path = registry.locate("things-48")
-    judged, rows = sets.things_48(known.names)
+    judged, rows = registered.things_48(known.names)
     own = rsa.choice_dissimilarities(people.dot_similarity(known.published[rows]))
     pairs = np.triu_indices(len(rows), 1)
     if (alike := float(np.corrcoef(own[pairs], judged[pairs])[0, 1])) < LEAST_ALIKE:
@@ -186,14 +186,14 @@ def _things(run: Run) -> Judged:
 
 
 def _photographs(run: Run) -> Judged:
-    rows = sets.photographs()[1]
+    rows = registered.photographs()[1]
     answers = things(run.profile.evidence).answers[rows]
     training = Choices(answers.triplets, answers.shares.astype(np.int64))
     return Judged(answers, training, lambda teacher: object_folds(len(rows), teacher.parts.folds))
 
 
 def _own(run: Run) -> Judged:
-    choices, things = own.choices(run.profile), len(own.pictures(run.profile))
+    choices, things = own_choices(run.profile), len(own_pictures(run.profile))
     return Judged(ByObject.of(choices, things), choices, lambda teacher: object_folds(things, teacher.parts.folds))
 
 
@@ -203,6 +203,19 @@ JUDGED: dict[str, Callable[[Run], Judged]] = {"emoji": _emoji, "things": _things
 def of(run: Run, teacher: Teacher) -> Judged:
     """Return the set that a teacher is fitted to."""
     return JUDGED[teacher.judged](run)
+
+
+def mapped(teacher: Teacher) -> list[str]:
+    """Name what a teacher maps: each backbone, several side by side, or what comes with the judgments."""
+    if teacher.learner == "photographs":
+        beside = ["+".join(teacher.backbones)] if len(teacher.backbones) > 1 else []
+        return [*teacher.backbones, *teacher.further, *beside]
+    return [labels_with(teacher)]
+
+
+def labels_with(teacher: Teacher) -> str:
+    """Name the model whose map labels triplets."""
+    return "+".join(teacher.backbones) or CLIP
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,8 @@ from typing import Any
 from humalign.artefacts import PACKAGE, fingerprint
 from humalign.errors import HumalignError
 
-NAME = PACKAGE.name
+# Packages whose code is followed: this one, and a study that keeps what it makes under keys of its own.
+FOLDERS = {PACKAGE.name: PACKAGE, "pricing": PACKAGE.parent / "benchmarks" / "pricing"}
 Place = tuple[str, str]  # module, name of a definition in it
 Tables = Mapping[Place, Collection[str]]
 EVERY: tuple[str, ...] = ()  # of a table: all its entries
@@ -175,19 +176,20 @@ def _resolved(module: str, name: str, attributes: list[str] = []) -> Iterator[Pl
 
 def _bound(node: ast.AST) -> dict[str, Place]:
     """Return what an import binds: names of this package to (module, name), and a module itself to (module, nothing)."""
-    if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == NAME:
+    if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in FOLDERS:
         return {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
     if isinstance(node, ast.Import):
-        return {alias.asname: (alias.name, "") for alias in node.names if alias.asname and alias.name.split(".")[0] == NAME}
+        ours = (alias for alias in node.names if alias.asname and alias.name.split(".")[0] in FOLDERS)
+        return {str(alias.asname): (alias.name, "") for alias in ours}
     return {}
 
 
 def _path(module: str) -> Path | None:
     """Return the source file of a module of this package; none where the name is that of no module."""
     parts = module.split(".")
-    if parts[0] != NAME:
+    if parts[0] not in FOLDERS:
         return None
-    stem = PACKAGE.joinpath(*parts[1:])
+    stem = FOLDERS[parts[0]].joinpath(*parts[1:])
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
 
 

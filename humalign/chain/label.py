@@ -17,10 +17,10 @@ from jaxtyping import Float, Int
 
 from humalign import triplets
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import embed, judged, sets, teach
+from humalign.chain import embed, features, judged, sets
 from humalign.chain.judged import Part
-from humalign.chain.pipeline import Rows, Run, progress_bar, stream
-from humalign.chain.sets import TRAIN, VALIDATION
+from humalign.chain.pipeline import Rows, Run, progress_bar, stream, write
+from humalign.chain.registered import TRAIN, VALIDATION
 from humalign.data import registry
 from humalign.data.emoji import STYLES, concepts
 from humalign.data.judgments import entropy
@@ -103,8 +103,7 @@ def label(run: Run, provenance: Provenance) -> None:
                 def make(part: Part = part, number: int = number) -> None:
                     source(run, provenance, part, number, bar.update)
                     _check(run, part)
-                    with replacing(run.path(f"triplets/{part.name}/summary.json")) as file:
-                        file.write_text(json.dumps(_summary(run, part), indent=1))
+                    write(run.path(f"triplets/{part.name}/summary.json"), _summary(run, part))
 
                 run.kept(provenance.key, _files(profile, part.name), make)
 
@@ -139,7 +138,7 @@ def _audited(path: Path, *beside: np.ndarray) -> None:
 
 
 def _embeddings(run: Run, name: str) -> Float[np.ndarray, "images dim"]:
-    return embed.read(run, teach.labels_with(run.profile.labeller), name)
+    return embed.read(run, judged.labels_with(run.profile.labeller), name)
 
 
 # ---- our own -----------------------------------------------------------------------------------------------------------------------------
@@ -160,7 +159,8 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Ca
             drawn = rows[triplets.draw(profile.triplets.sampling, groups, counts[split], profile.seed + place, profile.threads)]
         for stage, recipe in RECIPES.items():
             places = run.path(f"triplets/{part.name}/{file_name(name)}-{stage}.npy")
-            mapped = triplets.mapped(places, _embeddings(run, name), teach.fitted(run, profile.labeller, part.name, recipe).transform)
+            teacher = features.fitted(run, profile.labeller, part.name, recipe)
+            mapped = triplets.mapped(places, _embeddings(run, name), teacher.transform)
             path = triplet_path(run, part.name, stage, split)
             triplets.label_file(path, mapped, drawn, picture_names(run, name), profile.threads)
             # The size of the embeddings themselves, and soon made again.
@@ -188,7 +188,7 @@ def _clusters(
         if len(rows) < len(vectors):
             vectors = np.asarray(vectors)[rows]
         if settings.space == "teacher":
-            vectors = teach.fitted(run, run.profile.labeller, part.name).transform(np.asarray(vectors))
+            vectors = features.fitted(run, run.profile.labeller, part.name).transform(np.asarray(vectors))
         k = min(settings.clusters, max(2, len(vectors) // CLUSTER_MEMBERS))
         with replacing(run.path(file)) as path:
             np.save(path, triplets.clusters(vectors, k, run.profile.seed))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy.stats import rankdata, spearmanr
 
-from humalign.chain import features, sets
+from humalign.chain import features, registered, sets
 from humalign.chain.judged import Things
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.objects import Fold
@@ -82,7 +82,7 @@ def of_92(run: Run) -> list[Json]:
     """Return matrices of the 92 images, which no teacher saw: each student's, and the mean of people's."""
     if NEAR not in run.profile.data.judged:
         return []
-    told = sets.similarity_92()
+    told = registered.similarity_92()
     columns = {group: [told.categories.get(each) for each in of] for group, of in GROUPS_92.items()}
     holds = {name: np.all(of, axis=0) for name, of in columns.items() if all(each is not None for each in of)}
     images = range(len(told.categories))

@@ -9,7 +9,8 @@ import numpy as np
 from safetensors import safe_open
 
 from humalign.artefacts import Provenance, replacing
-from humalign.chain import judged, own
+from humalign.chain import judged
+from humalign.chain.answers import warn_of_own
 from humalign.chain.pipeline import Rows, Run, stream
 from humalign.data.judgments import ByObject, Choices
 from humalign.distil.ranks import join
@@ -54,7 +55,7 @@ def observe(run: Run, provenance: Provenance) -> None:
     """
     profile, teacher = run.profile, observed(run.profile)
     if "own" in profile.data.judged:
-        own.warn(profile)
+        warn_of_own(profile)
     if teacher is None:
         return
     if teacher.judged == "emoji":

@@ -18,7 +18,7 @@ import pandas as pd
 
 from humalign import profiles
 from humalign.artefacts import Provenance
-from humalign.chain import checked, origins, pipeline, processes, sets, steps
+from humalign.chain import doctor, origins, pipeline, processes, sets, steps
 from humalign.chain.pipeline import Rows, Run
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation import scores
@@ -81,10 +81,23 @@ def _cell(value: object) -> str:
 
 
 class Opened:
-    """A run of a profile; a method is a step, and stands on those before it."""
+    """A run of a profile; a method is a step, and stands on those before it.
+
+    Its artefacts lie in a build folder: what is stale is made, what is good is reused.
+    """
 
     profile: Profile  #: its settings.
     table: Path  #: path of its table of scores, which need not be there yet.
+
+    def __init__(self, profile: Profile, build: Path) -> None:
+        self.profile, self.run = profile, Run(profile, doctor.build_folder(build.expanduser(), profile))
+        self.table = self.path(origins.TABLE)
+        if not build.is_absolute() and not os.environ.get(processes.SHARED):
+            _say(f"the build folder {build} is {self.run.build}, from the current folder")
+
+    def __repr__(self) -> str:
+        said = "each step makes what is stale and reuses what is good"
+        return f"a run of the profile {self.profile.name}: {said}"
 
     def prepare(self) -> Summary:
         """Keep the pictures at the size of each model that is trained on them, and embed the others."""
@@ -125,57 +138,17 @@ class Opened:
 
     def scores(self) -> pd.DataFrame:
         """Make every evaluation of the profile, and return the table of scores."""
-        raise NotImplementedError
-
-    def path(self, name: str) -> Path:
-        """Return where an artefact lies."""
-        raise NotImplementedError
-
-    def scored(self) -> bool:
-        """Tell whether the table of scores is there, and is that of this very run."""
-        raise NotImplementedError
-
-    def _summary(self, title: str, *names: str) -> Summary:
-        raise NotImplementedError
-
-    def _evaluated(self, names: list[str]) -> pd.DataFrame:
-        raise NotImplementedError
-
-
-def of(profile: str, build: str | Path) -> Opened:
-    """Open a run (see ``humalign.chain.open``)."""
-    found = profiles.load(profile)
-    if not str(build):
-        return _Recorded(found)
-    checked.check_settings(found)
-    return _Fresh(found, Path(build))
-
-
-# ---- computed here -----------------------------------------------------------------------------------------
-
-
-class _Fresh(Opened):
-    """A run whose artefacts lie in a build folder: what is stale is made, what is good is reused."""
-
-    def __init__(self, profile: Profile, build: Path) -> None:
-        self.profile, self.run = profile, Run(profile, checked.build_folder(build.expanduser(), profile))
-        self.table = self.path(origins.TABLE)
-        if not build.is_absolute() and not os.environ.get(processes.SHARED):
-            _say(f"the build folder {build} is {self.run.build}, from the current folder")
-
-    def __repr__(self) -> str:
-        return f"a run of the profile {self.profile.name}: each step makes what is stale and reuses what is good"
-
-    def path(self, name: str) -> Path:
-        return self.run.path(name)
-
-    def scored(self) -> bool:
-        return pipeline.is_good(steps.STEPS, "scores", self.run)
-
-    def scores(self) -> pd.DataFrame:
         with _at_work(self.run):
             self._finish()
         return scores.read(self.table)
+
+    def path(self, name: str) -> Path:
+        """Return where an artefact lies."""
+        return self.run.path(name)
+
+    def scored(self) -> bool:
+        """Tell whether the table of scores is there, and is that of this very run."""
+        return pipeline.is_good(steps.STEPS, "scores", self.run)
 
     def _finish(self) -> None:
         for last in LAST:
@@ -198,6 +171,15 @@ class _Fresh(Opened):
             if all(self.run.is_kept(key, [f"scores/{name}.json"]) for name in sets.evaluations(self.profile)):
                 self._finish()
         return found
+
+
+def of(profile: str, build: str | Path) -> Opened:
+    """Open a run (see ``humalign.chain.open``)."""
+    found = profiles.load(profile)
+    if not str(build):
+        return _Recorded(found)
+    doctor.check_settings(found)
+    return Opened(found, Path(build))
 
 
 @contextlib.contextmanager

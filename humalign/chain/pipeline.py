@@ -77,8 +77,7 @@ class Run:
         if self.is_kept(key, names):
             return True
         make()
-        with replacing(self._note(names)) as part:
-            part.write_text(json.dumps({"key": key, "files": _sums(self, names)}))
+        write(self._note(names), {"key": key, "files": _sums(self, names)})
         return False
 
     def keep_each(self, key: str, what: str, parts: Sequence[tuple[Sequence[str], Callable[[], object]]]) -> None:
@@ -111,10 +110,11 @@ def key_of(steps: Mapping[str, Step], name: str, profile: Profile) -> str:
 
 def keys_of(steps: Mapping[str, Step], last: str, profile: Profile) -> dict[str, str]:
     """Return the keys of a step and of everything it stands on, in order; that of each is made once."""
-    found: dict[str, str] = {}
+    found, of_profile = dict[str, str](), dataclasses.asdict(profile)
     for name in chain(steps, last):
         step, before = steps[name], [found[need] for need in steps[name].needs]
-        settings = {field: _setting(profile, field) for field in (*step.settings, "name", "seed", "threads", "evidence")}
+        fields = (*step.settings, "name", "seed", "threads", "evidence")
+        settings = {field: _setting(of_profile, field) for field in fields}
         files = [path for pattern in step.files for path in sorted(PACKAGE.parent.glob(pattern))]
         code = keys.code(step.make, [path for path in files if path.suffix == ".ipynb"], step.tables(profile))
         read = [registry.identity(source) for source in step.sources(profile)]
@@ -127,14 +127,7 @@ def _setting(section: Any, field: str) -> Any:
     name, _, rest = field.partition(".")
     if isinstance(section, tuple):
         return [_setting(each, field) for each in section]
-    found = getattr(section, name)
-    return _setting(found, rest) if rest else _as_json(found)
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_as_json(each) for each in value]
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+    return _setting(section[name], rest) if rest else section[name]
 
 
 def _say(line: str) -> None:
@@ -189,7 +182,7 @@ def spent(run: Run, name: str, key: str, more: float = 0.0) -> float:
     noted = _read(path)
     total = more + (noted["seconds"] if noted and noted.get("key") == key else 0.0)
     if more:
-        _write(path, {"key": key, "seconds": total})
+        write(path, {"key": key, "seconds": total})
     return float(total)
 
 
@@ -259,10 +252,11 @@ def _stamp(path: Path, provenance: Provenance, step: Step, seconds: float, run: 
         raise HumalignError(f"the step left no {missing[0]}: run the same command again")
     told = origins.stamped(step.sources(run.profile), seconds) | {"read": sorted(registry.LOCATED)}
     files = {name: checksum(run.path(name)) for name in outputs}
-    _write(path, provenance.attrs() | told | {"files": files, "summary": rounded(step.summary(run))})
+    write(path, provenance.attrs() | told | {"files": files, "summary": rounded(step.summary(run))})
 
 
-def _write(path: Path, told: dict[str, Any]) -> None:
+def write(path: Path, told: object) -> None:
+    """Write what is known of something as JSON."""
     with replacing(path) as part:
         part.write_text(json.dumps(told, indent=1))
 

@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from humalign.chain import own
+from humalign.chain.answers import own_pictures, pictures_source
 from humalign.chain.pipeline import stream
 from humalign.data import (
     imagenet,
@@ -235,9 +235,14 @@ SETS: dict[str, Registered] = {
     "cifar10": Registered(lambda profile: labelled(profile, "cifar10"), ("cifar10",)),
     "textures": Registered(lambda profile: labelled(profile, "textures"), ("dtd",)),
     **{name: Registered(functools.partial(_judged, name), (f"{name.partition('-')[0]}-judgments",)) for name in GATED},
-    "own": Registered(lambda profile: _seen(profile, own.pictures(profile)), (own.pictures_source,)),
+    "own": Registered(lambda profile: _seen(profile, own_pictures(profile)), (pictures_source,)),
     "pool-classes": Registered(lambda profile: labelled(profile, "pool-classes"), ()),
 }
+
+
+def forms(name: str) -> str:
+    """Say of the name of no set which are like it, and how others are named."""
+    return f"{nearest(name, SETS)}; or {labelled_sets.FORMS}, or folder:PATH"
 
 
 def load(profile: Profile, name: str) -> ImageSet:
@@ -246,7 +251,7 @@ def load(profile: Profile, name: str) -> ImageSet:
         registry.locate(name)
         return labelled(profile, name) if name in profile.data.labelled else named.pictures(name)
     if name not in SETS:
-        raise HumalignError(f"profile {profile.name}: no set {name!r}: {nearest(name, SETS)}; or {labelled_sets.FORMS}, or folder:PATH")
+        raise HumalignError(f"profile {profile.name}: no set {name!r}: {forms(name)}")
     return SETS[name](profile)
 
 

@@ -16,14 +16,7 @@ from tqdm import tqdm
 
 from humalign.artefacts import Provenance
 from humalign.chain.pipeline import Run, progress_bar
-
-# isort: off
-# What is registered is read through this module too.
-from humalign.chain.registered import BREEDS, CICHY, GATED, SAMPLE, SETS, TRAIN, VALIDATION  # noqa: F401
-from humalign.chain.registered import at_hand, breeds, cifar10_shares, corrupted, hypernyms, judged, labelled  # noqa: F401
-from humalign.chain.registered import levels_answers, load, nouns, photographs, similarity_92, sources_of  # noqa: F401
-from humalign.chain.registered import things_48, training  # noqa: F401
-# isort: on
+from humalign.chain.registered import SAMPLE, TRAIN, VALIDATION, at_hand, load, sources_of
 from humalign.data import pixels, readers, registry
 from humalign.data.images import ImageSet
 from humalign.data.named import file_name
@@ -125,11 +118,6 @@ def embedded(profile: Profile) -> dict[str, list[str]]:
         if student.frozen or student.trained:
             found[student.backbone] = [*found.get(student.backbone, []), *evaluated(profile, student), profile.data.pool]
     return {name: list(dict.fromkeys(several)) for name, several in found.items()}
-
-
-def prepared(profile: Profile) -> list[str]:
-    """Name the sources that `prepare` reads."""
-    return sources(profile) if from_pixels(profile) else []
 
 
 def sources(profile: Profile) -> list[str]:

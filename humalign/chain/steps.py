@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from humalign.artefacts import Provenance, replacing
-from humalign.chain import distil, embed, further, illustrate, judged, keys, label, observe, own, sets, teach
-from humalign.chain.pipeline import Rows, Run, Step
+from humalign.artefacts import Provenance
+from humalign.chain import distil, embed, further, illustrate, judged, keys, label, observe, sets, teach
+from humalign.chain.answers import answers_source, pictures_source
+from humalign.chain.pipeline import Rows, Run, Step, write
 from humalign.chain.scoring import labels, learning, objects, photographs, simulated, taxonomies
 from humalign.chain.scoring import own as own_answers
 from humalign.chain.scoring import similarity as judgments
@@ -71,8 +72,7 @@ def some(run: Run, provenance: Provenance, names: Sequence[str]) -> pd.DataFrame
 
 def _score(run: Run, name: str, file: str) -> None:
     rows = [(row.model, row.stage, dataclasses.asdict(row.score(run.profile))) for row in EVALUATIONS[name](run)]
-    with replacing(run.path(file)) as part:
-        part.write_text(json.dumps(rows))
+    write(run.path(file), rows)
 
 
 # How a backbone is built and its pictures prepared. Of the other files of the registry only the checksums are part of a key: an edit of
@@ -86,7 +86,7 @@ def _said(profile: Profile) -> list[str]:
         "emoji": [name for name in registry.packages() if not name.endswith("-weights")],
         "things": judged.ANSWERS,
         "things-photographs": [*judged.OBJECTS, "things-photographs"],
-        "own": [own.pictures_source(profile), own.answers_source(profile), profile.data.pool],
+        "own": [pictures_source(profile), answers_source(profile), profile.data.pool],
     }
     described = judged.OBJECTS if any(teacher.learner == "answers" for teacher in profile.teachers) else []
     return list(dict.fromkeys([*described, *(name for teacher in profile.teachers for name in sources[teacher.judged])]))
@@ -142,7 +142,7 @@ STEPS: dict[str, Step] = {
         make=sets.prepare,
         tables=_sets,
         files=RECIPES,
-        sources=sets.prepared,
+        sources=lambda profile: sets.sources(profile) if sets.from_pixels(profile) else [],
     ),
     "embeddings": Step(
         needs=("pixels",),

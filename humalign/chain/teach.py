@@ -7,6 +7,7 @@ the backbone's own space, of which only the scale is fitted.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,12 +18,13 @@ from scipy.special import softmax
 from sklearn.model_selection import GridSearchCV
 
 from humalign import triplets
-from humalign.artefacts import Provenance, replacing
-from humalign.chain import features, judged, sets
+from humalign.artefacts import Provenance
+from humalign.chain import features, judged, registered
 from humalign.chain.embed import label
-from humalign.chain.judged import CLIP, Part
+from humalign.chain.features import fitted
+from humalign.chain.judged import Part, labels_with, mapped
 from humalign.chain.observe import observer
-from humalign.chain.pipeline import Rows, Run, stream
+from humalign.chain.pipeline import Rows, Run, stream, write
 from humalign.data.judgments import ByObject, random_triplets
 from humalign.distil.ranks import join
 from humalign.errors import HumalignError
@@ -43,24 +45,13 @@ Fitted = Iterator[tuple[str, AffineTeacher, dict[str, Any]]]  # recipe, what was
 # ---- files -------------------------------------------------------------------------------------------------------------------------------
 
 
-def models(teacher: Teacher) -> list[str]:
-    """Name what a teacher is a map of: each backbone, several side by side, or the embeddings that come with the judgments."""
-    if teacher.learner == "photographs":
-        beside = ["+".join(teacher.backbones)] if len(teacher.backbones) > 1 else []
-        return [*teacher.backbones, *teacher.further, *beside]
-    return ["+".join(teacher.backbones) or CLIP]
-
-
-def labels_with(teacher: Teacher) -> str:
-    """Name the model whose map labels triplets."""
-    return "+".join(teacher.backbones) or CLIP
-
-
 def _fits(teacher: Teacher) -> list[tuple[str, str]]:
     """Name model and part of every fit."""
     names = judged.part_names(teacher)
     # Of one backbone alone there is one fit, to all photographs: halves are for students.
-    return [(model, part) for model in models(teacher) for part in names if part == "all" or model == labels_with(teacher)]
+    labeller = labels_with(teacher)
+    both = itertools.product(mapped(teacher), names)
+    return [(model, part) for model, part in both if part == "all" or model == labeller]
 
 
 def teacher_files(profile: Profile) -> list[str]:
@@ -74,11 +65,6 @@ def _files(teacher: Teacher, model: str, part: str) -> list[str]:
     two = ("teacher", "untransformed")
     recipes = {"affine": two, "direct": two, "answers": ANSWERS, "photographs": (*two, "ridge")}
     return [*(f"{stem}-{recipe}.safetensors" for recipe in recipes[teacher.learner]), f"{stem}.json"]
-
-
-def fitted(run: Run, teacher: Teacher, part: str = "all", recipe: str = "teacher", model: str = "") -> AffineTeacher:
-    """Return one of the maps of a teacher: of a part, by a recipe."""
-    return AffineTeacher.load(run.path(f"teachers/{teacher.judged}/{label(model or labels_with(teacher))}/{part}-{recipe}.safetensors"))
 
 
 def notes(run: Run, teacher: Teacher, part: str) -> dict[str, Any]:
@@ -104,8 +90,7 @@ def teach(run: Run, provenance: Provenance) -> None:
         for teacher, model, part in fits
     }
     if told:
-        with replacing(run.path("teachers/fit.json")) as file:
-            file.write_text(json.dumps(provenance.attrs() | {"teachers": told}, indent=1))
+        write(run.path("teachers/fit.json"), provenance.attrs() | {"teachers": told})
 
 
 def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: Part, number: int) -> None:
@@ -115,8 +100,7 @@ def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: P
     for recipe, found, told in LEARNERS[teacher.learner](run, teacher, model, part, number):
         found.save(run.path(f"{stem}-{recipe}.safetensors"), provenance.attrs())
         chosen |= told
-    with replacing(run.path(note)) as path:
-        path.write_text(json.dumps(chosen, indent=1))
+    write(run.path(note), chosen)
 
 
 def summary(run: Run) -> Rows:
@@ -204,7 +188,8 @@ def _answers(run: Run, teacher: Teacher, model: str, part: Part, number: int) ->
 
 def _photographs(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
     """Learn what the published VICE says of photographs of objects that it knows."""
-    (shown,), published = features.judged_views(run, teacher, model), judged.things(run.profile.evidence).published[sets.photographs()[1]]
+    (shown,), known = features.judged_views(run, teacher, model), judged.things(run.profile.evidence)
+    published = known.published[registered.photographs()[1]]
     answers = vice_says(run.profile, teacher, published)
     yield "teacher", tuned(run.profile, teacher, shown[part.train], answers[part.train]), {}
     whole = answers if part.name == "all" else answers[part.train]

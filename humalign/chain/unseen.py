@@ -17,7 +17,7 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 
-from humalign.chain import features, judged, sets, teach
+from humalign.chain import features, judged, registered
 from humalign.chain.judged import Things
 from humalign.chain.pipeline import Run
 from humalign.data.judgments import Choices, agreement, cosine_similarities, unit_rows
@@ -35,13 +35,12 @@ def rounded(values: Any, digits: int = 3) -> Any:
     return np.round(np.asarray(values, dtype=float), digits).tolist()
 
 
-def entry(
-    triplet: Sequence[int], counts: Sequence[int], names: Sequence[str], vice: Float[np.ndarray, "objects dims"]
-) -> Json:
+def entry(asked: Choices, row: int, names: Sequence[str], vice: Float[np.ndarray, "objects dims"]) -> Json:
     """Return one triplet by name, with the votes for each as the odd one out, and the shares by VICE."""
-    votes = [int(count) for count in counts][::-1]  # the pairs (ij, ik, jk) leave out k, j, i
-    expected = rounded(people.choices(vice, np.asarray([triplet]))[0][::-1])
-    return {"names": [names[row] for row in triplet], "votes": votes, "answers": sum(votes), "vice": expected}
+    votes = asked.counts[row].tolist()[::-1]  # the pairs (ij, ik, jk) leave out k, j, i
+    expected = rounded(people.choices(vice, asked.triplets[[row]])[0][::-1])
+    named = [names[place] for place in asked.triplets[row]]
+    return {"names": named, "votes": votes, "answers": sum(votes), "vice": expected}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +90,7 @@ def halves(run: Run, known: Things) -> list[Half]:
     students = [student.backbone for student in run.profile.students if "halves" in student.parts]
     if not students or run.profile.labeller.judged != PHOTOGRAPHS:
         return []
-    (_, here), choices, found = sets.photographs(), everything(known), []
+    (_, here), choices, found = registered.photographs(), everything(known), []
     for part in judged.parts(run, run.profile.labeller):
         if judged.kind(part.name) == "halves":
             rows, spaces = here[part.test], {}
@@ -110,15 +109,16 @@ def odd(similarities: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
 def answered(halves: Sequence[Half]) -> list[Json]:
     """Return every answered triplet of both halves with all choices, the surest of VICE first."""
     found = []
-    for half in (half for half in halves if half.choices is not None):
-        assert half.choices is not None
+    for half in halves:
+        if half.choices is None:
+            continue
         cosines = {name: cosine_similarities(x, half.choices.triplets) for name, x in half.spaces.items()}
         chosen = {name: odd(each) for name, each in cosines.items()}
         shares = half.choices.shares
         right = {name: agreement(each, shares) == shares.max(1) for name, each in cosines.items()}
-        for row, (triplet, counts) in enumerate(zip(half.choices.triplets, half.choices.counts, strict=True)):
+        for row in range(len(half.choices)):
             models = {name: (int(chosen[name][row]), bool(right[name][row])) for name in half.spaces}
-            one = entry(triplet.tolist(), counts.tolist(), half.names, half.vice)
+            one = entry(half.choices, row, half.names, half.vice)
             found.append(one | {"half": half.part, "models": models})
     return sorted(found, key=lambda each: (-max(each["vice"]), each["names"]))
 
@@ -240,11 +240,11 @@ def followed(run: Run, halves: Sequence[Half], asked: Sequence[Json], model: str
     half, labeller = next(half for half in halves if half.part == one["half"]), run.profile.labeller
     triplet = np.array([[half.names.index(name) for name in one["names"]]])
     chances: dict[str, Any] = {}
-    (views,) = features.judged_views(run, labeller, teach.labels_with(labeller))
+    (views,) = features.judged_views(run, labeller, judged.labels_with(labeller))
     for stage, recipe in (("teacher-base", "untransformed"), ("teacher", "teacher")):
-        fitted = teach.fitted(run, labeller, half.part, recipe)
+        fitted = features.fitted(run, labeller, half.part, recipe)
         chances[stage] = rounded(fitted.choice_probabilities(views[half.unseen], triplet)[0][::-1])
-    known, rows = judged.things(run.profile.evidence), sets.photographs()[1]
+    known, rows = judged.things(run.profile.evidence), registered.photographs()[1]
     other = within(everything(known), rows[half.seen])
     for stage in STAGES if other is not None else ():
         whole = features.read(run, model, stage, PHOTOGRAPHS, half.part)
@@ -252,4 +252,4 @@ def followed(run: Run, halves: Sequence[Half], asked: Sequence[Json], model: str
         heat = odd_one_out.fit_temperature(whole[half.seen][None], other)
         cosines = cosine_similarities(whole[half.unseen], triplet)
         chances[stage] = rounded(softmax(cosines[0] / heat)[::-1])
-    return one | {"student": model, "teacher": teach.labels_with(labeller), "chances": chances}
+    return one | {"student": model, "teacher": judged.labels_with(labeller), "chances": chances}

@@ -15,14 +15,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from humalign.chain import origins
-from humalign.chain.price import BLOCKS, DECAY, SIDE, STEPS, WEIGHTS
-from humalign.chain.scoring.price import CENTRED_TOO, CHOSEN, place_of
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import one, pick, read
 from humalign.show import cells, sentences
 from humalign.show.drawing import DOTTED, HOVER, LETTERS, POINT, STYLE, WIDTH, Drawing, look, wrapped
 from humalign.show.panels import finish
 
+# What the table calls its knobs, and what was chosen.
+WEIGHTS, SIDE = "share of weights", "share of features"
+STEPS, DECAY, BLOCKS = "steps", "decay to initial weights", "blocks trained"
+CHOSEN, CENTRED_TOO = "chosen on the other half", "less the base's mean"
 EDGED: Any = POINT | {"markersize": 5, "markeredgewidth": 1}
 PHOTOGRAPHS, CLASSES, CORRUPTED = "92 photographs", "cifar10 and textures", "corrupted cifar10"
 # What the places of a knob are.
@@ -35,6 +37,11 @@ KNOBS = {
 }
 POINTS = FuncFormatter(lambda at, _: f"{100 * at:.3g}".replace("-", cells.MINUS))
 EVIDENCE = "People's judgments, and class labels of photographs; students of five training seeds"
+
+
+def place_of(item: str) -> tuple[str, bool]:
+    """Return the knob that an item of the table names, and whether features are less the base's mean."""
+    return item.partition(", ")[0], item.endswith(f", {CENTRED_TOO}")
 
 
 def recorded(folder: Path = origins.RECORDED / "price") -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from matplotlib import colormaps
 from PIL import Image
 
-from humalign.chain import origins, sets
+from humalign.chain import origins, registered, sets
 from humalign.data import registry
 from humalign.errors import HumalignError, nearest
 from humalign.show import cells
@@ -63,7 +63,7 @@ def said(name: str) -> str:
 def _found(folder: str) -> dict[str, Path]:
     """Return the photographs of a data folder by the names of their objects."""
     names = sets.readers.object_ids(registry.locate("things-ids"))
-    paths, rows = sets.photographs()
+    paths, rows = registered.photographs()
     return {names[row]: path for row, path in zip(rows.tolist(), paths, strict=True)}
 
 

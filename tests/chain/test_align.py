@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from humalign import cli, profiles
-from humalign.chain import aligning, judged, own, pipeline, steps, teach
+from humalign.chain import aligning, answers, judged, pipeline, steps, teach
 from humalign.chain.scoring import own as own_scores
 from humalign.chain.scoring import rows
 from humalign.data import toy
@@ -186,7 +186,7 @@ def test_what_is_not_wrong_but_should_be_known_is_said(inputs, tmp_path):
     shutil.copytree(inputs / "pool", tmp_path / "pool")
     shutil.copy(inputs / "judged" / "bar-00.png", tmp_path / "pool" / "bar" / "again.png")
     options = parser(cli.COMMANDS).parse_args(command(inputs, tmp_path / "out", answers=few, pool=tmp_path / "pool"))
-    lines = own.check(profiles.parse("mine", aligning.settings(options)))
+    lines = answers.check_own(profiles.parse("mine", aligning.settings(options)))
     assert any("500 answers, 25 a picture: with fewer than 1,000" in line for line in lines)
     assert any("1 pictures of the pool are copies of judged ones" in line for line in lines)
 
@@ -219,7 +219,7 @@ def test_answers_by_number_are_read_as_those_by_name(layout, inputs, tmp_path):
         settings = {"inherits": "align", "about": "own", "evidence": "simulated", "data": {
             "judged": ["own"], "pool": f"folder:{inputs / 'pool'}", "own": {"pictures": str(inputs / "judged"), "answers": str(path)},
         }, "students": [{"backbone": "timm:test_vit"}]}  # fmt: skip
-        found = own.choices(profiles.parse("mine", settings))
+        found = answers.own_choices(profiles.parse("mine", settings))
         kept = found.triplets[np.arange(len(found)), 2 - found.counts.argmax(1)]
         return [(set(triplet), odd) for triplet, odd in zip(found.triplets.tolist(), kept.tolist(), strict=True)]
 

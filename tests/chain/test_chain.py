@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 import humalign
 from humalign import chain, profiles, triplets
 from humalign.artefacts import Provenance, sha256
-from humalign.chain import distil, opened, origins, pipeline, processes, sets
+from humalign.chain import distil, opened, origins, pipeline, processes, registered
 from humalign.chain import keys as code
 from humalign.chain import steps as stages
 from humalign.data import emoji, registry
@@ -602,7 +602,7 @@ def test_permuted_similarity_columns_are_refused_before_training(copy, order):
 
 def test_pictures_stand_style_by_style_in_the_order_of_the_concepts(done):
     with in_small():
-        labels = sets.SETS["emoji"](done[0].profile).labels
+        labels = registered.SETS["emoji"](done[0].profile).labels
     assert np.load(done[0].path("embeddings/efficientnet-lite0/emoji.npy")).shape == (180, 1280)
     assert labels["style"].tolist() == ["openmoji"] * 90 + ["twemoji"] * 90
     assert labels["concept"][:90].tolist() == labels["concept"][90:].tolist() == few_concepts()["concept"].tolist()

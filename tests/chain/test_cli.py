@@ -16,7 +16,7 @@ import xarray as xr
 import yaml
 
 from humalign import cli, options, profiles, triplets
-from humalign.chain import checked, doctor, pipeline
+from humalign.chain import doctor, pipeline
 from humalign.data import registry
 from humalign.errors import HumalignError
 from humalign.models import embeddings
@@ -226,7 +226,7 @@ def test_without_a_profile_the_one_that_fits_the_machine_is_run_and_a_line_says_
     execute(lambda stages, last, run, *_: names.append(run.profile.name))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     for asked in ("check", "check_settings"):  # there is no GPU, and not all that it reads is here
-        monkeypatch.setattr(checked, asked, lambda *_: None)
+        monkeypatch.setattr(doctor, asked, lambda *_: None)
     status, _, error = said("run", "scores", "--build", tmp_path)
     assert (status, names) == (0, [profile]) and one_line(error).startswith(f"humalign: profile {profile}: there is ")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from humalign import cli
-from humalign.chain import encoders, sets
+from humalign.chain import encoders, registered
 from humalign.chain.judged import things
 from humalign.data.object_order import OLD, SORTED, rows_in
 from humalign.errors import HumalignError
@@ -63,7 +63,7 @@ def test_features_without_a_row_for_each_thing_are_one_line(tmp_path, capsys):
 @here
 def test_known_features_get_their_known_scores(tmp_path, capsys):
     rng = np.random.default_rng(0)
-    files = np.array([f"{things().names[row]}.jpg" for row in sets.photographs()[1]])
+    files = np.array([f"{things().names[row]}.jpg" for row in registered.photographs()[1]])
     arrays = {"things-objects": things().features, "things-photographs": rng.standard_normal((len(files), 5)),
               "things-photographs-names": files, "kriegeskorte-92": rng.standard_normal((92, 5))}
     np.savez(tmp_path / "clip.npz", **arrays)
@@ -105,6 +105,7 @@ def test_objects_in_the_order_of_their_files_are_refused(order, tmp_path, capsys
 
 @here
 def test_photographs_without_names_are_refused_with_the_way_to_save_them(tmp_path, capsys):
-    np.savez(tmp_path / "mine.npz", **{"things-photographs": np.random.default_rng(0).standard_normal((len(sets.photographs()[1]), 5))})
+    shown = np.random.default_rng(0).standard_normal((len(registered.photographs()[1]), 5))
+    np.savez(tmp_path / "mine.npz", **{"things-photographs": shown})
     assert cli.main(["score", str(tmp_path / "mine.npz")]) == 2
     assert "'things-photographs-names': names}), names such as " in capsys.readouterr().err

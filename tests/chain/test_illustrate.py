@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from humalign import profiles
-from humalign.chain import illustrate, judged, matrices, origins, sets, steps, unseen
+from humalign.chain import illustrate, judged, matrices, origins, registered, steps, unseen
 from humalign.data.judgments import Choices
 from humalign.evaluation import scores
 
@@ -52,7 +52,7 @@ def test_objects_in_ascending_order_keep_their_votes(rng):
 
 def test_an_entry_counts_votes_for_the_odd_one_out_by_name(rng):
     vice = np.eye(3)[[0, 0, 1]]  # the first two are alike
-    one = unseen.entry([0, 1, 2], [7, 2, 1], ("a", "b", "c"), vice)
+    one = unseen.entry(Choices([[0, 1, 2]], [[7, 2, 1]]), 0, ("a", "b", "c"), vice)
     assert (one["names"], one["votes"], one["answers"]) == (["a", "b", "c"], [1, 2, 7], 10)
     assert one["vice"][2] == pytest.approx(np.e / (np.e + 2), abs=1e-3) and sum(one["vice"]) == pytest.approx(
         1, abs=2e-3
@@ -269,7 +269,7 @@ def test_recorded_changes_are_those_of_the_scores(recorded):
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")
 def test_recorded_votes_are_peoples_and_no_teacher_of_the_student_saw_the_photographs(recorded):
     known, profile = judged.things(), profiles.load("things")
-    shown = sets.photographs()[1]
+    shown = registered.photographs()[1]
     assert recorded["photographs"] == [known.names[row] for row in shown]
     half = dict(zip(recorded["photographs"], judged.halves(profile, len(shown)).tolist(), strict=True))
     said = {}

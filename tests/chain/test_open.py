@@ -11,7 +11,7 @@ import torch
 
 from humalign import chain, profiles
 from humalign.artefacts import PACKAGE
-from humalign.chain import doctor, features, pipeline, registered, sets, steps
+from humalign.chain import doctor, features, pipeline, registered, steps
 from humalign.data import registry
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
@@ -146,5 +146,5 @@ def test_the_default_profile_is_the_largest_that_this_machine_can_run(gpu, image
 
 def test_every_set_of_the_table_names_registered_sources():
     paper = profiles.load("paper")
-    for name in {*sets.SETS} - {"own"}:
-        assert {registry.source(each).name for each in sets.sources_of(paper, name)} == set(sets.sources_of(paper, name))
+    for name in {*registered.SETS} - {"own"}:
+        assert {registry.source(each).name for each in registered.sources_of(paper, name)} == set(registered.sources_of(paper, name))

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 
 from humalign import profiles, triplets
 from humalign.artefacts import PACKAGE, Provenance, sha256
-from humalign.chain import distil, doctor, features, judged, label, pipeline, teach
+from humalign.chain import distil, doctor, features, judged, label, pipeline, registered
 from humalign.chain import sets as pictures
 from humalign.chain import steps as stages
 from humalign.data import imagenet
@@ -59,7 +59,7 @@ def found(inputs, monkeypatch):
     """Let every test find the made inputs, and nothing else."""
     for name, place in rehearsal_inputs.environment(inputs).items():
         monkeypatch.setenv(name, place)
-    pictures.training.cache_clear()
+    registered.training.cache_clear()
     judged.things.cache_clear()
 
 
@@ -156,7 +156,7 @@ def test_every_evaluation_has_rows_and_none_is_said_to_be_of_people(run):
     assert set(tested["split"]) == related and set(tested["stage"]) == {"teacher", "unaligned", "aligned"}
     similar = set(scores.pick(table, task="similarity-judgments", metric="rsa-spearman")["split"])
     here = {f"peterson-{category}" for category in rehearsal_inputs.PETERSON}
-    assert similar == {"92 photographs", *here, *pictures.CICHY, "king", "48 THINGS objects"}
+    assert similar == {"92 photographs", *here, *registered.CICHY, "king", "48 THINGS objects"}
     assert {f"{task}/2-shot, {domain}" for task in ("living-17", "nonliving-26", "entity-13", "entity-30")
             for domain in ("source", "target", "drop")} <= set(table["split"])
 
@@ -181,7 +181,7 @@ def test_a_whitened_stage_has_the_identity_as_covariance_on_pictures_that_nobody
 
 def test_a_random_stage_has_the_rank_of_the_teachers_map_and_is_another_for_each_part(run):
     model = PROFILE.labeller.backbones[0]
-    rank = min(teach.fitted(run, PROFILE.labeller).matrix_.shape)
+    rank = min(features.fitted(run, PROFILE.labeller).matrix_.shape)
     shown = features.read(run, model, "teacher-random", "things")
     assert shown.shape[1] == rank
     assert (shown == features.read(run, model, "teacher-random", "things")).all()
@@ -312,11 +312,11 @@ def test_a_photograph_that_is_missing_is_one_line(inputs, tmp_path, monkeypatch)
     shutil.rmtree(tmp_path / "things" / "object_images" / "thing03")
     monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path))
     with pytest.raises(HumalignError, match=r"no photograph of thing03, neither thing03/thing03_01b\.jpg nor another"):
-        pictures.SETS["things"](PROFILE)
+        registered.SETS["things"](PROFILE)
 
 
 def test_withheld_photographs_are_replaced_and_counted(capsys):
-    files = pictures.SETS["things"](PROFILE).labels["file"].tolist()
+    files = registered.SETS["things"](PROFILE).labels["file"].tolist()
     assert len(files) == rehearsal_inputs.OBJECTS and files[3:5] == ["thing03_01b.jpg", "thing04_02s.jpg"]
     assert "7 of 36 THINGS objects are shown by another photograph of theirs" in capsys.readouterr().err
 
@@ -325,13 +325,13 @@ def test_sets_that_are_not_here_are_left_out(inputs, tmp_path, monkeypatch):
     def shown():
         return {*pictures.asked(PROFILE), *pictures.judged_pictures(PROFILE)}
 
-    gated = set(pictures.GATED)
+    gated = set(registered.GATED)
     assert pictures.left_out(PROFILE) == ["peterson-various"]
     assert shown() & gated == gated - {"peterson-various"}
     without = shutil.ignore_patterns("king", "cichy", "animals.zip", "turkResults*2016.mat")
     shutil.copytree(inputs / "data", tmp_path / "data", ignore=without)
     monkeypatch.setenv("HUMALIGN_DATA", str(tmp_path / "data"))
-    assert pictures.left_out(PROFILE) == ["peterson-animals", "peterson-various", *pictures.CICHY, "king"]
+    assert pictures.left_out(PROFILE) == ["peterson-animals", "peterson-various", *registered.CICHY, "king"]
     shutil.rmtree(tmp_path / "data" / "peterson")
     assert not shown() & gated
     # The others are needed: that one is not there is said where it is read.
@@ -341,10 +341,10 @@ def test_sets_that_are_not_here_are_left_out(inputs, tmp_path, monkeypatch):
 def test_judged_photographs_are_those_of_their_rows(inputs):
     """Every category lies in another layout; of each, the photographs are numbered in the order of their rows."""
     for category in rehearsal_inputs.PETERSON:
-        images, known = pictures.SETS[f"peterson-{category}"](PROFILE), pictures.judged(PROFILE, f"peterson-{category}")
+        images, known = registered.SETS[f"peterson-{category}"](PROFILE), registered.judged(PROFILE, f"peterson-{category}")
         assert images.labels["file"].tolist() == [f"{number:04}.jpg" for number in range(1, 9)]
         assert known.matrices.shape == (1, 8, 8) and images[7].size == (48, 40)
-    assert pictures.judged(PROFILE, "peterson-animals").archive == inputs / "data" / "peterson" / "animals.zip"
+    assert registered.judged(PROFILE, "peterson-animals").archive == inputs / "data" / "peterson" / "animals.zip"
 
 
 def test_an_unknown_evaluation_is_one_line():
@@ -365,7 +365,7 @@ def test_weights_are_read_from_the_folder_of_weights(inputs):
 
 @pytest.mark.parametrize(("block", "pause"), [(10, 600), (8192, 0)], ids=["pictures", "seconds"])
 def test_embeddings_that_were_stopped_are_gone_on_with(tmp_path, monkeypatch, block, pause):
-    backbone, images = backbones.build("timm:test_vit"), pictures.SETS["things"](PROFILE)
+    backbone, images = backbones.build("timm:test_vit"), registered.SETS["things"](PROFILE)
     compute = profiles.changed(PROFILE, compute={"batch_images": 5}).compute
     monkeypatch.setattr(embeddings, "BLOCK", block)
     monkeypatch.setattr(embeddings, "PAUSE", pause)
@@ -398,7 +398,7 @@ def test_embeddings_that_were_stopped_are_gone_on_with(tmp_path, monkeypatch, bl
 
 
 def test_activations_are_kept_beside_the_features_and_give_them_again(tmp_path):
-    backbone, images = backbones.build("efficientnet-lite0", pretrained=False), pictures.SETS["things"](PROFILE)
+    backbone, images = backbones.build("efficientnet-lite0", pretrained=False), registered.SETS["things"](PROFILE)
     paths = [tmp_path / "features.npy", tmp_path / "activations.npy"]
     embeddings.to_files(images, backbone, 15, paths, KEY, torch.device("cpu"), PROFILE.compute)
     kept, found = torch.from_numpy(np.load(paths[1])), np.load(paths[0])
@@ -413,7 +413,7 @@ def test_activations_that_half_precision_cannot_hold_are_one_line(tmp_path):
     backbone.stages[0].register_forward_hook(lambda module, inputs, output: output * 1e9)
     paths = [tmp_path / "features.npy", tmp_path / "activations.npy"]
     with pytest.raises(HumalignError, match="activations beyond 65,504"):
-        embeddings.to_files(pictures.SETS["things"](PROFILE), backbone, 1, paths, KEY, torch.device("cpu"), PROFILE.compute)
+        embeddings.to_files(registered.SETS["things"](PROFILE), backbone, 1, paths, KEY, torch.device("cpu"), PROFILE.compute)
 
 
 def test_a_forward_pass_that_fills_a_gpu_is_made_smaller_and_said(capsys):
@@ -463,7 +463,7 @@ def official(run, inputs, tmp_path, monkeypatch):
         # Both released splits are of training pictures.
         ours = triplets.read(label.triplet_path(run, "all", stage, "train"))
         for split in label.splits(PROFILE):
-            other = rng.permutation(len(label.picture_names(run, pictures.TRAIN)))[ours.indices]
+            other = rng.permutation(len(label.picture_names(run, registered.TRAIN)))[ours.indices]
             names = np.array([[f"elsewhere/{Path(file.decode()).stem}" for file in row] for row in ours.filenames])
             below = label.triplet_path(build, "all", stage, split).relative_to(build.path("triplets/all"))
             places[stage, split] = tmp_path / "data" / "alignet" / "release_1.1" / below

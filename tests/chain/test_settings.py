@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from humalign import cli, profiles
-from humalign.chain import checked, judged, pipeline, registered, sets, steps, teach
+from humalign.chain import doctor, judged, pipeline, registered, sets, steps, teach
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 from humalign.profiles import consistent
@@ -207,7 +207,7 @@ def test_names_that_a_setting_may_have_are_those_of_the_tables():
 @pytest.mark.parametrize("name", profiles.names())
 def test_every_profile_of_ours_is_sound(name):
     if "local-dir" not in str(profiles.as_settings(profiles.load(name))):
-        checked.check_settings(profiles.load(name))
+        doctor.check_settings(profiles.load(name))
 
 
 def test_an_input_that_is_not_here_is_known_before_the_first_step(monkeypatch, tmp_path):
@@ -218,8 +218,8 @@ def test_an_input_that_is_not_here_is_known_before_the_first_step(monkeypatch, t
 
     monkeypatch.setattr(registry, "locate", missing)
     with pytest.raises(HumalignError, match="is missing: humalign fetch"):
-        checked.check(profiles.load("things"), "scores")
-    checked.check(profiles.load("things"), "pixels")
+        doctor.check(profiles.load("things"), "scores")
+    doctor.check(profiles.load("things"), "pixels")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from humalign import cli
-from humalign.chain import own
+from humalign.chain import answers
 from humalign.data import readers_own, toy
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
@@ -102,5 +102,5 @@ def test_an_array_is_read_as_the_text_of_its_rows(tmp_path):
 
 
 def test_the_numbers_that_the_page_names_are_those_of_the_command():
-    assert own.ENOUGH == 1000 and own.EACH == 50 and "50 answers a picture, and a thousand in all" in PAGE
+    assert answers.ENOUGH == 1000 and answers.EACH == 50 and "50 answers a picture, and a thousand in all" in PAGE
     assert "A quarter" in PAGE or "a quarter" in PAGE

@@ -5,11 +5,10 @@ import json
 import pandas as pd
 import pytest
 
-from humalign.chain.price import SIDE, WEIGHTS
-from humalign.chain.scoring.price import CENTRED_TOO, CHOSEN
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import COLUMNS, complete
 from humalign.show import figures_price
+from humalign.show.figures_price import CENTRED_TOO, CHOSEN, SIDE, WEIGHTS
 
 LEAST = 0.48
 

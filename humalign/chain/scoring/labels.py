@@ -9,22 +9,22 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from humalign.chain import features, sets, teach
+from humalign.chain import features, judged, registered, sets
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.rows import EVIDENCE, Model, Row, Spread, compared, everyone, measures, weights
 from humalign.evaluation import baselines, few_shot, soft_labels
 from humalign.evaluation.scores import Estimate
 
-Measures = dict[tuple[str, str], Estimate]  # task, metric
+Measures = dict[str, dict[str, Estimate]]  # by task and metric
 
 
 def labelled(
     run: Run, which: str, beside: bool = False
 ) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
     """Yield students, and the model that labelled their triplets, with their features; see ``everyone``."""
-    others = set(teach.models(run.profile.labeller)) - {teach.labels_with(run.profile.labeller)} if run.profile.teachers else set()
+    labeller = judged.labels_with(run.profile.labeller) if run.profile.teachers else ""
     for (model, stage), x in everyone(run, which, beside):
-        if not (stage in features.TEACHERS and model in others):
+        if stage not in features.TEACHERS or model == labeller:
             yield (model, stage), x
 
 
@@ -38,7 +38,7 @@ def labels(run: Run) -> Iterator[Row]:
     profile = run.profile
     for number, name in enumerate(profile.data.labelled):
         files = sets.names(run, name)
-        known, shares = classes(files), sets.cifar10_shares(files) if name == "cifar10" else None
+        known, shares = classes(files), registered.cifar10_shares(files) if name == "cifar10" else None
         drawn, of_draws = weights(profile, len(known)), weights(profile, profile.evaluation.few_shot_draws, 1)
         for shots in profile.evaluation.shots:
             support = few_shot.supports(known, shots, profile.evaluation.few_shot_draws, stream(profile, 12, number, shots))
@@ -46,13 +46,10 @@ def labels(run: Run) -> Iterator[Row]:
                 beside = shares if classifier == "logistic" else None
                 score = functools.partial(classified, known, support, drawn, of_draws, classifier, beside)
                 found = {model: score(x) for model, x in labelled(run, name, beside is not None)}
-                for task in dict.fromkeys(task for each in found.values() for task, _ in each):
-                    each = {
-                        model: {m: e for (t, m), e in scored.items() if t == task}
-                        for model, scored in found.items()
-                        # Beside every number on people, not beside one on classes.
-                        if model[1] not in baselines.STAGES or task not in EVIDENCE
-                    }  # fmt: skip
+                for task in next(iter(found.values()), {}):
+                    # Baselines stand beside every number on people, not beside one on classes.
+                    free = baselines.STAGES if task in EVIDENCE else ()
+                    each = {model: scored[task] for model, scored in found.items() if model[1] not in free}
                     yield from measures(each, task, f"{name}/{shots}-shot")
         if profile.evaluation.few_shot_validation:
             yield from _least_squares(run, number, name, known, drawn, of_draws)
@@ -80,17 +77,18 @@ def classified(
     shares: np.ndarray | None,
     x: Float[np.ndarray, "images dim"],
 ) -> Measures:
-    """Return the scores of one kind of classifier, fitted to every support set, by (task, metric)."""
+    """Return the scores of one kind of classifier, fitted to every support set, by task and metric."""
     models = few_shot.teach(x, known, support, classifier)
     suffix = "" if classifier == "logistic" else f"-{classifier}"
-    found: Measures = {
-        ("few-shot", f"accuracy{suffix}"): few_shot.image_mean(few_shot.correct(models, x, known), ~support, drawn, of_draws)
-    }
+    right = few_shot.image_mean(few_shot.correct(models, x, known), ~support, drawn, of_draws)
+    found: Measures = {"few-shot": {f"accuracy{suffix}": right}}
     if shares is not None:
         beside = few_shot.probabilities(models, x), shares, ~support, drawn, of_draws
-        found["soft-labels", "cross-entropy"] = soft_labels.cross_entropy(*beside)
-        found["soft-labels", "expected-calibration-error"] = soft_labels.calibration_error(*beside)
-        found["soft-labels", "entropy-spearman"] = soft_labels.entropy_agreement(*beside)
+        found["soft-labels"] = {
+            "cross-entropy": soft_labels.cross_entropy(*beside),
+            "expected-calibration-error": soft_labels.calibration_error(*beside),
+            "entropy-spearman": soft_labels.entropy_agreement(*beside),
+        }
     return found
 
 
@@ -100,7 +98,7 @@ def corruptions(run: Run) -> Iterator[Row]:
     The corrupted photographs are others than the clean ones. The two are resampled apart, the support sets together.
     """
     profile, shots = run.profile, max(run.profile.evaluation.shots)
-    shown = sets.corrupted(profile).labels
+    shown = registered.corrupted(profile).labels
     known, others = classes(sets.names(run, "cifar10")), shown["class"].to_numpy(dtype=str)
     support = few_shot.supports(known, shots, profile.evaluation.few_shot_draws, stream(profile, 14))
     drawn, other_drawn = weights(profile, len(known)), weights(profile, len(others), 1)
@@ -127,10 +125,10 @@ def corruptions(run: Run) -> Iterator[Row]:
 def breeds(run: Run) -> Iterator[Row]:
     """Superclasses of the four tasks, counted; where ImageNet is at hand, learned on some classes and tested on others (unit: image)."""
     profile, shots = run.profile, max(run.profile.evaluation.shots)
-    pictured = sets.VALIDATION in sets.asked(profile)
-    found = classes(sets.names(run, sets.VALIDATION)) if pictured else np.array([])
-    for number, task in enumerate(sets.BREEDS):
-        hierarchy = sets.breeds(task)
+    pictured = registered.VALIDATION in sets.asked(profile)
+    found = classes(sets.names(run, registered.VALIDATION)) if pictured else np.array([])
+    for number, task in enumerate(registered.BREEDS):
+        hierarchy = registered.breeds(task)
         source, target = ({name for group in groups for name in group} for groups in (hierarchy.source, hierarchy.target))
         counts = {
             "superclasses": len(hierarchy.names), "classes-taught": len(source), "classes-tested": len(target),
@@ -147,7 +145,8 @@ def breeds(run: Run) -> Iterator[Row]:
         support = few_shot.supports(names, shots, draws, stream(profile, 13, number), among=inside)
         drawn, of_draws = weights(profile, len(used)), weights(profile, draws, 1)
         score = functools.partial(few_shot.to_other_classes, weights=drawn, taught_weights=of_draws)
-        each = {model: score(x[used], names, inside, support) for model, x in labelled(run, sets.VALIDATION)}
+        shown = labelled(run, registered.VALIDATION)
+        each = {model: score(x[used], names, inside, support) for model, x in shown}
         for domain in ("source", "target", "drop"):
             of_domain = {model: estimates[domain] for model, estimates in each.items()}
             yield from compared(of_domain, "subpopulation-shift", f"{task}/{shots}-shot, {domain}", "accuracy")
@@ -156,7 +155,7 @@ def breeds(run: Run) -> Iterator[Row]:
 def imagenet_a(run: Run) -> Iterator[Row]:
     """ImageNet-A, named by classifiers that learn its 200 classes on ImageNet's validation pictures (units: image and support set)."""
     profile, shots = run.profile, max(run.profile.evaluation.shots)
-    names, known = (classes(sets.names(run, which)) for which in ("imagenet-a", sets.VALIDATION))
+    names, known = (classes(sets.names(run, which)) for which in ("imagenet-a", registered.VALIDATION))
     used = np.flatnonzero(np.isin(known, names))
     # No picture of the validation set is tested: of so few as there may be, all but one of a class may be in the support set.
     shots = min(shots, int(pd.Series(known[used]).value_counts().min()) - 1)
@@ -164,7 +163,7 @@ def imagenet_a(run: Run) -> Iterator[Row]:
     support = few_shot.supports(known[used], shots, draws, stream(profile, 14))
     drawn, tested = weights(profile, len(names)), np.ones((draws, len(names)), dtype=bool)
     found = {}
-    for (model, stage), x in labelled(run, sets.VALIDATION):
+    for (model, stage), x in labelled(run, registered.VALIDATION):
         classifiers = few_shot.teach(x[used], known[used], support)
         hits = few_shot.correct(classifiers, features.read(run, model, stage, "imagenet-a"), names)
         found[model, stage] = few_shot.image_mean(hits, tested, drawn, weights(profile, draws, 1))

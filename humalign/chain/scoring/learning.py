@@ -104,7 +104,7 @@ def training(run: Run) -> Iterator[Row]:
     if not profile.teachers:
         return
     teacher, parts = profile.labeller, judged.part_names(profile.labeller)
-    model = teach.labels_with(teacher)
+    model = judged.labels_with(teacher)
     notes = [teach.notes(run, teacher, part) for part in parts]
     for name in ("vice_dimensions", "vice_correlation", "pull"):
         if name in notes[0]:
@@ -185,9 +185,7 @@ def _triplets(run: Run, known: Things) -> Iterator[Row]:
     probability of one triplet is one number, without an interval.
     """
     profile, asked, folds = run.profile, known.repeated, objects.folds(run, further.answers_teacher(run.profile))
-    home = np.full(len(asked), -1)
-    for fold in folds:
-        home[np.isin(asked.triplets, fold.part.test).all(1)] = fold.number
+    home = objects.home(folds, asked.triplets)
     everything = np.arange(len(known.names))
     for place, row in typical_rows(asked, home >= 0).items():
         triplet = asked.triplets[row : row + 1]

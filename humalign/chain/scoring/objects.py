@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -25,11 +25,6 @@ LEAST = 200
 Space = Float[np.ndarray, "things dim"]
 
 
-def of_objects(run: Run) -> Teacher | None:
-    """Return the teacher that is fitted to answers about the objects, if the profile has one."""
-    return further.of_objects(run.profile)
-
-
 @dataclasses.dataclass(frozen=True)
 class Fold:
     """One fold of the teacher of objects: what it maps, and what was fitted to the training objects."""
@@ -37,6 +32,7 @@ class Fold:
     number: int
     part: judged.Part
     model: str  #: that is mapped.
+    answers: bool  #: whether the learner is that of several recipes on answers.
     #: its features of all objects, as they are and as each baseline of the training objects has them, by
     #: stage.
     base: dict[str, Space]
@@ -55,19 +51,29 @@ class Fold:
         return found | {s: each.choice_probabilities(self.base["teacher-base"][rows], asked) for s, each in self.fitted.items()}
 
 
-def folds(run: Run, teacher: Teacher) -> list[Fold]:
-    """Return every fold of the teacher of objects."""
-    known, model = things(run.profile.evidence), teach.labels_with(teacher)
+def folds(run: Run, teacher: Teacher | None = None) -> list[Fold]:
+    """Return every fold of a teacher of objects, the profile's first; none where it has no such teacher."""
+    if (teacher := teacher or further.of_objects(run.profile)) is None:
+        return []
+    known, model = things(run.profile.evidence), judged.labels_with(teacher)
     x = known.features if model == judged.CLIP else features.teacher_base(run, teacher, model, "things")
     recipes = teach.ANSWERS if teacher.learner == "answers" else ("teacher",)
     parts = [part for part in judged.parts(run, teacher) if judged.kind(part.name) == "folds"]
     found = []
     for number, part in enumerate(parts):
-        fitted = {recipe: teach.fitted(run, teacher, part.name, recipe) for recipe in recipes}
+        fitted = {recipe: features.fitted(run, teacher, part.name, recipe) for recipe in recipes}
         base = {"teacher-base": x} | _beside(run, x, part.train, baselines.rank_of(fitted["teacher"]), number)
         answers = known.answers[part.train]
         temperature = {stage: odd_one_out.fit_temperature(each[part.train][None], answers) for stage, each in base.items()}
-        found.append(Fold(number, part, model, base, fitted, temperature))
+        found.append(Fold(number, part, model, teacher.learner == "answers", base, fitted, temperature))
+    return found
+
+
+def home(folds: Sequence[Fold], asked: Int[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
+    """Return in the test objects of which fold each triplet lies; -1 where it crosses their borders."""
+    found = np.full(len(asked), -1)
+    for fold in folds:
+        found[np.isin(asked, fold.part.test).all(1)] = fold.number
     return found
 
 
@@ -79,12 +85,11 @@ def _beside(run: Run, x: Space, train: Int[np.ndarray, " m"], rank: int, number:
 
 def objects(run: Run) -> Iterator[Row]:
     """Accuracy, calibration and dimensions on the test objects: means over folds, objects resampled within each."""
-    teacher, known = of_objects(run), things(run.profile.evidence)
-    if teacher is not None:
-        yield from over_folds(_fold(run, known, teacher, fold) for fold in folds(run, teacher))
+    known = things(run.profile.evidence)
+    yield from over_folds(_fold(run, known, fold) for fold in folds(run))
 
 
-def _fold(run: Run, known: Things, teacher: Teacher, fold: Fold) -> Iterator[Row]:
+def _fold(run: Run, known: Things, fold: Fold) -> Iterator[Row]:
     test, model = fold.part.test, fold.model
     answers, drawn = known.answers[test], of_fold(run.profile, len(test), fold.number)
     space, chances = fold.space(test), fold.chances(test, answers.triplets)
@@ -107,7 +112,7 @@ def _fold(run: Run, known: Things, teacher: Teacher, fold: Fold) -> Iterator[Row
         for step, (sure, right) in steps.items():
             for metric, estimate in (("confidence", sure), ("accuracy", right)):
                 yield Row(*name, "calibration", f"step {step}", metric, estimate)
-    if teacher.learner == "answers":
+    if fold.answers:
         yield from _published(known, test, model, {stage: space[stage] for stage in before_after}, drawn)
 
 
@@ -127,7 +132,7 @@ def _published(known: Things, test: np.ndarray, model: str, space: dict[str, Spa
 
 def matrix(run: Run) -> Iterator[Row]:
     """RSA with the matrix of 48 objects, each of whose triplets was asked, by teachers of all other objects (unit: object)."""
-    known, teacher = things(run.profile.evidence), of_objects(run)
+    known, teacher = things(run.profile.evidence), further.of_objects(run.profile)
     if teacher is None:
         return
     told, rows = judged.forty_eight(known)
@@ -152,19 +157,18 @@ def repeated(run: Run) -> Iterator[Row]:
 
     Each triplet that lies inside a fold's test objects is answered by the teacher of that fold.
     """
-    known, teacher = things(run.profile.evidence), of_objects(run)
-    if teacher is None:
+    known, all_folds = things(run.profile.evidence), folds(run)
+    if not all_folds:
         return
-    all_folds = folds(run, teacher)
-    inside = [np.asarray(np.isin(known.repeated.triplets, fold.part.test).all(axis=1)) for fold in all_folds]
-    held = np.flatnonzero(np.any(inside, axis=0))
+    at = home(all_folds, known.repeated.triplets)
+    held = np.flatnonzero(at >= 0)
     asked = Choices(known.repeated.triplets[held], known.repeated.counts[held])
     everything, drawn = np.arange(len(known.names)), weights(run.profile, len(known.names))
     stages = (*all_folds[0].base, "teacher")
     likely = {stage: np.empty((len(asked), 3)) for stage in stages}
     cosine = {stage: np.empty((len(asked), 3)) for stage in stages}
-    for fold, rows in zip(all_folds, inside, strict=True):
-        here = rows[held]
+    for fold in all_folds:
+        here = at[held] == fold.number
         chances, space = fold.chances(everything, asked.triplets[here]), fold.space(everything)
         for stage in stages:
             likely[stage][here], cosine[stage][here] = chances[stage], cosine_similarities(space[stage], asked.triplets[here])

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from humalign.chain import features, further, sets, teach
+from humalign.chain import features, further, registered, sets
 from humalign.chain.further import NEAR, THINGS
-from humalign.chain.judged import halves, things
+from humalign.chain.judged import halves, labels_with, mapped, things
 from humalign.chain.pipeline import Run
 from humalign.chain.scoring.rows import PEOPLE, Model, Row, compared, everyone, measures, of_fold, of_students, over_folds, weights
 from humalign.chain.scoring.similarity import SPLIT
@@ -25,14 +25,14 @@ UNSEEN, HALVES = "THINGS photographs, unseen", "THINGS photographs, unseen halve
 def photographs(run: Run) -> Iterator[Row]:
     """Teachers of each backbone fitted to some photographs, on the others of the same set (unit: image)."""
     profile, known = run.profile, things(run.profile.evidence)
-    judged, (_, shown), answered = sets.similarity_92(), sets.photographs(), further.said(run)
+    judged, (_, shown), answered = registered.similarity_92(), registered.photographs(), further.said(run)
     draws, seed = profile.evaluation.bootstrap_draws, profile.seed
     published, answers = known.published[shown], known.answers[shown]
     tests = [test for _, test in further.image_folds(profile, len(judged.images))]
     for metric, estimate in people.left_out(judged.matrices, tests, draws, seed).items():
         task = "odd-one-out" if metric == "accuracy" else "similarity-judgments"
         yield Row(*PEOPLE, task, "92 photographs, unseen", metric, estimate)
-    for model in teach.models(profile.labeller):
+    for model in mapped(profile.labeller):
         # Whitened on the pool: a few photographs do not tell more than a few directions.
         free = [stage for stage in ("teacher-whitened", "teacher-random") if features.possible(profile, model, stage)]
         places = further.read(run, "photographs", model)
@@ -60,7 +60,7 @@ def photographs(run: Run) -> Iterator[Row]:
 
 def unseen_halves(run: Run) -> Iterator[Row]:
     """Answers about, and VICE's similarities of, the half of the photographs that a student's teacher was not fitted to (unit: image)."""
-    known, (_, shown) = things(run.profile.evidence), sets.photographs()
+    known, (_, shown) = things(run.profile.evidence), registered.photographs()
     answers, published = known.answers[shown], people.dot_similarity(known.published[shown])
 
     def of_half(number: int) -> Iterator[Row]:
@@ -90,9 +90,10 @@ def between(run: Run) -> Iterator[Row]:
     Backbones are compared before and after each one's teacher, and students at every stage. The first student is also set beside its
     teacher and beside the other backbones as they are, which tells whether it comes nearer to a network or to the map of it.
     """
-    if sets.VALIDATION in sets.asked(run.profile):
+    if registered.VALIDATION in sets.asked(run.profile):
         used, *_ = related(run)
-        yield from _alike({model: x[used] for model, x in everyone(run, sets.VALIDATION, beside=False)}, run, "ImageNet")
+        shown = {model: x[used] for model, x in everyone(run, registered.VALIDATION, beside=False)}
+        yield from _alike(shown, run, "ImageNet")
     else:
         yield from _alike(dict(everyone(run, NEAR, beside=False)), run, SPLIT)
 
@@ -115,7 +116,7 @@ def _alike(shown: dict[Model, Features], run: Run, where: str) -> Iterator[Row]:
     student = run.profile.backbones[0]
     others = {f"{model} as it is": x for model, x in by_stage.get("teacher-base", {}).items() if model != student}
     if run.profile.teachers:
-        others |= {"its teacher": shown[teach.labels_with(run.profile.labeller), "teacher"]}
+        others |= {"its teacher": shown[labels_with(run.profile.labeller), "teacher"]}
     for name, other in others.items():
         for (model, stage), x in shown.items():
             if model == student and stage not in features.TEACHERS:
@@ -130,7 +131,7 @@ def disagreements(run: Run) -> Iterator[Row]:
     Both students are asked about the half of the photographs that no teacher of the aligned one was fitted to. The correlation of
     distances with the similarities of the VICE, among these pairs alone, stands in the place of people's ratings (unit: image).
     """
-    model, known, shown = run.profile.backbones[0], things(run.profile.evidence), sets.photographs()[1]
+    model, known, shown = run.profile.backbones[0], things(run.profile.evidence), registered.photographs()[1]
     pairs: list[tuple[float, str, dict[str, float]]] = []
 
     def of_half(number: int) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.special import softmax
 
 from humalign import triplets
-from humalign.chain import features, sets
+from humalign.chain import features, registered, sets
 from humalign.chain.further import NEAR
 from humalign.chain.judged import things
 from humalign.chain.pipeline import Run, stream
@@ -28,12 +28,12 @@ def similarity(run: Run) -> Iterator[Row]:
     """Agreement with the judgments of every set at hand (units: photograph, and person where there are several)."""
     looked_at = [*sets.asked(run.profile), *sets.judged_pictures(run.profile)]
     if NEAR in looked_at:
-        yield from _judged(run, NEAR, SPLIT, sets.similarity_92().matrices)
+        yield from _judged(run, NEAR, SPLIT, registered.similarity_92().matrices)
     for name in looked_at:
-        if name in sets.GATED:
-            yield from _judged(run, name, name, sets.judged(run.profile, name).matrices)
+        if name in registered.GATED:
+            yield from _judged(run, name, name, registered.judged(run.profile, name).matrices)
     if "things" in looked_at:
-        told, rows = sets.things_48(things(run.profile.evidence).names)
+        told, rows = registered.things_48(things(run.profile.evidence).names)
         drawn = weights(run.profile, len(told))
         found = {m: rsa.matrices(rsa.dissimilarities(x[rows]), told, drawn)["spearman"] for m, x in everyone(run, "things")}
         yield from compared(found, "similarity-judgments", "48 THINGS objects", "rsa-spearman")
@@ -105,7 +105,7 @@ def temperature(run: Run, model: str, stage: str) -> float:
 
 def at_levels(run: Run) -> Iterator[Row]:
     """Odd one out at three levels of abstraction, its ceilings, and entropy against response times (units: person and triplet)."""
-    profile, answers = run.profile, sets.levels_answers(run.profile)
+    profile, answers = run.profile, registered.levels_answers(run.profile)
     rows = answers.rows_in(sets.names(run, "levels"))
     heat = {model: temperature(run, *model) for model in features.models(profile, "levels")}
     for number, level in enumerate(odd_one_out.LEVELS):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from humalign.chain import features, judged, teach
+from humalign.chain import features, judged
 from humalign.chain.judged import Simulated
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring import taxonomies
@@ -49,23 +49,12 @@ class _Bench:
     def taxonomy(self) -> pd.DataFrame:
         return concepts().iloc[self.held]
 
-    @property
-    def subsets(self) -> dict[str, Int[np.ndarray, " m"]]:
-        """Held-out concepts, all of them and by what was withheld."""
-        whole = self.truth.whole[self.held]
-        return {"": self.held, "/unseen-concepts": self.held[~whole], "/unseen-subgroups": self.held[whole]}
-
     def rng(self, *numbers: int) -> np.random.Generator:
         return stream(self.profile, 4, self.number, *numbers)
 
     @functools.cached_property
     def weights(self) -> Float[np.ndarray, "draws held_out"]:
         return of_fold(self.profile, len(self.held), self.number)
-
-    def ask(self, concepts: np.ndarray, asked: Int[np.ndarray, "n 3"], rng: np.random.Generator) -> Choices:
-        """Ask the observers about concepts named by row in ``concepts``."""
-        people = self.profile.simulated.people_per_triplet
-        return Choices(asked, self.truth.observers.answer(concepts[asked], people, rng).counts)
 
 
 def simulated(run: Run) -> Iterator[Row]:
@@ -83,7 +72,7 @@ def simulated(run: Run) -> Iterator[Row]:
 def _features(run: Run, part: judged.Part) -> dict[Model, Float[np.ndarray, "styles concepts dim"]]:
     """Return every model's features in the order of the stages; the baselines are of the pictures of the part's training concepts."""
     labeller, student = run.profile.labeller, run.profile.students[0].backbone
-    asked: list[tuple[str, str]] = [(teach.labels_with(labeller), stage) for stage in ("teacher-base", "teacher")]
+    asked = [(judged.labels_with(labeller), stage) for stage in ("teacher-base", "teacher")]
     asked += [(student, stage) for stage in features.STAGES]
     found = {}
     for model, stage in asked:
@@ -101,14 +90,18 @@ def _levels(bench: _Bench) -> Iterator[Row]:
         bench.truth.observers.answer(seen, made.people_per_triplet, rng).counts,
     )
     temperatures = {model: odd_one_out.fit_temperature(x, other) for model, x in bench.features.items()}
-    for s, (subset, chosen) in enumerate(bench.subsets.items()):
+    whole = bench.truth.whole[bench.held]
+    # Held-out concepts, all of them and by what was withheld.
+    subsets = {"": bench.held, "/unseen-concepts": bench.held[~whole], "/unseen-subgroups": bench.held[whole]}
+    for s, (subset, chosen) in enumerate(subsets.items()):
         drawn = resamples(len(chosen), bench.profile.evaluation.bootstrap_draws, bench.profile.seed * 1000 + 10 * s + bench.number)
         for lv, level in enumerate(odd_one_out.LEVELS):
             if level == NOT_IN_THE_PICTURE and subset:
                 continue
             draw, split = bench.rng(1, s, lv), level + subset
             asked = odd_one_out.level_triplets(level, concepts().iloc[chosen], np.arange(len(chosen)), made.test_triplets, draw)
-            choices = bench.ask(chosen, asked, draw)
+            answers = bench.truth.observers.answer(chosen[asked], made.people_per_triplet, draw)
+            choices = Choices(asked, answers.counts)
             yield Row(*OBSERVERS, "odd-one-out", split, "accuracy", odd_one_out.noise_ceiling(choices, drawn))
             if level == NOT_IN_THE_PICTURE:
                 continue

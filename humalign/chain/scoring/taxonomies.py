@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from humalign.chain import features, sets
+from humalign.chain import features, registered, sets
 from humalign.chain.judged import halves, things
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring import objects
@@ -34,16 +34,16 @@ Distances = Callable[[Any], np.ndarray]
 
 def taxonomies(run: Run) -> Iterator[Row]:
     """Distances by relation on every set that has a taxonomy, and tests of their changes."""
-    teacher, looked_at = objects.of_objects(run), [*sets.asked(run.profile), *sets.judged_pictures(run.profile)]
-    if teacher is not None:
-        yield from _unseen_objects(run)
+    looked_at = [*sets.asked(run.profile), *sets.judged_pictures(run.profile)]
+    if all_folds := objects.folds(run):
+        yield from _unseen_objects(run, all_folds)
     if THINGS in looked_at:
         yield from with_p(over_folds(_photographs(run, number) for number in range(2)))
     if "things" in looked_at:
         yield from with_p(_objects(run))
     if "cifar10" in run.profile.data.labelled:
         yield from with_p(_cifar10(run))
-    if sets.VALIDATION in looked_at:
+    if registered.VALIDATION in looked_at:
         yield from with_p(_imagenet(run))
 
 
@@ -96,7 +96,7 @@ def with_p(rows: Iterable[Row]) -> Iterator[Row]:
 
 def _along(nouns: list[str]) -> tuple[Int[np.ndarray, " known"], Float[np.ndarray, "known known"]]:
     """Return which nouns WordNet knows, and the steps between every two of these."""
-    above = sets.hypernyms()
+    above = registered.hypernyms()
     known = np.flatnonzero([noun in above for noun in nouns])
     return known, wordnet.path_lengths([nouns[row] for row in known], above)
 
@@ -114,21 +114,19 @@ def _map(
 
 def _unseen(run: Run, fold: objects.Fold) -> tuple[np.ndarray, np.ndarray, dict[Model, Any]]:
     """Return which test objects of a fold WordNet knows, the steps between them, and their features."""
-    test, nouns = fold.part.test, sets.nouns(things(run.profile.evidence).names)
+    test, nouns = fold.part.test, registered.nouns(things(run.profile.evidence).names)
     named, steps = _along([nouns[row] for row in test])
     shown = {stage: x[named] for stage, x in fold.space(test).items() if stage in ("teacher-base", "teacher")}
     return named, steps, {(fold.model, stage): x for stage, x in shown.items()}
 
 
-def _unseen_objects(run: Run) -> Iterator[Row]:
+def _unseen_objects(run: Run, all_folds: list[objects.Fold]) -> Iterator[Row]:
     """Objects that the teacher was not fitted to, along WordNet; of the first fold's, a map of categories (unit: object)."""
-    known, teacher = things(run.profile.evidence), objects.of_objects(run)
-    assert teacher is not None
-    all_folds = objects.folds(run, teacher)
+    known = things(run.profile.evidence)
 
     def of_fold_(fold: objects.Fold) -> Iterator[Row]:
         (named, steps, shown), test = _unseen(run, fold), fold.part.test
-        if teacher.learner == "answers":
+        if fold.answers:
             shown["vice-published", "observer"] = known.published[test][named]
         drawn = of_fold(run.profile, len(test), fold.number)[:, named]
         yield from _rows(run, shown, objects.UNSEEN, drawn, steps, fold.number)
@@ -142,7 +140,7 @@ def _unseen_objects(run: Run) -> Iterator[Row]:
 
 def _half(run: Run, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Shown]:
     """Return the objects of a half, which of them WordNet knows, the steps between these, and features."""
-    shown, nouns = sets.photographs()[1], sets.nouns(things(run.profile.evidence).names)
+    shown, nouns = registered.photographs()[1], registered.nouns(things(run.profile.evidence).names)
     inside = np.flatnonzero(halves(run.profile, len(shown)) == half)
     seen = {model: x[inside] for model, x in of_students(run, half) if model[1] not in baselines.STAGES}
     return shown[inside], *_along([nouns[row] for row in shown[inside]]), seen
@@ -164,9 +162,9 @@ def along_wordnet(run: Run) -> Iterator[dict[str, Any]]:
     Yields:
         ``set``, ``model``, ``stage``, ``reference``, the stage before, and ``pairs``, changes by relation.
     """
-    teacher, groups = objects.of_objects(run), dict[str, list[tuple[np.ndarray, Shown]]]()
-    if teacher is not None:
-        groups[objects.UNSEEN] = [_unseen(run, fold)[1:] for fold in objects.folds(run, teacher)]
+    groups = dict[str, list[tuple[np.ndarray, Shown]]]()
+    if all_folds := objects.folds(run):
+        groups[objects.UNSEEN] = [_unseen(run, fold)[1:] for fold in all_folds]
     if THINGS in sets.judged_pictures(run.profile):
         both = (_half(run, number)[1:] for number in range(2))
         groups[THINGS] = [(steps, {model: x[named] for model, x in of.items()}) for named, steps, of in both]
@@ -193,7 +191,7 @@ def _objects(run: Run) -> Iterator[Row]:
     known = things(run.profile.evidence)
     member, drawn = known.categories.to_numpy(dtype=bool), weights(run.profile, len(known.names))
     yield from _of_everyone(run, "things", slice(None), "THINGS", drawn, hierarchy.by_categories(member))
-    nouns, above = sets.nouns(things(run.profile.evidence).names), sets.hypernyms()
+    nouns, above = registered.nouns(things(run.profile.evidence).names), registered.hypernyms()
     named = np.flatnonzero([noun in above for noun in nouns])
     some = np.sort(stream(run.profile, 16).permutation(named)[: run.profile.evaluation.compared_images])
     _, steps = _along([nouns[row] for row in some])
@@ -216,8 +214,8 @@ def _cifar10(run: Run) -> Iterator[Row]:
 
 def related(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return some validation pictures of ImageNet, whole classes of them, with their classes and superclasses."""
-    known = classes(sets.names(run, sets.VALIDATION))
-    table = sets.breeds(RELATED).of(known.tolist())
+    known = classes(sets.names(run, registered.VALIDATION))
+    table = registered.breeds(RELATED).of(known.tolist())
     inside = known[table["superclass"] != ""]
     order = stream(run.profile, 15).permutation(np.unique(inside))
     ends = np.cumsum([int((inside == name).sum()) for name in order])
@@ -229,9 +227,10 @@ def _imagenet(run: Run) -> Iterator[Row]:
     """ImageNet's pictures of one class, one superclass and others, and one picture of each class along WordNet (units: image, class)."""
     used, known, above = related(run)
     drawn = weights(run.profile, len(used))
-    yield from _of_everyone(run, sets.VALIDATION, used, "ImageNet", drawn, hierarchy.by_classes(known, above))
-    names, pictured = np.unique(classes(sets.names(run, sets.VALIDATION)), return_index=True)
+    by = hierarchy.by_classes(known, above)
+    yield from _of_everyone(run, registered.VALIDATION, used, "ImageNet", drawn, by)
+    names, pictured = np.unique(classes(sets.names(run, registered.VALIDATION)), return_index=True)
     some = np.sort(stream(run.profile, 17).permutation(len(names))[: run.profile.evaluation.compared_images])
     named, steps = _along(names[some].tolist())
     of_rows = weights(run.profile, len(named))
-    yield from _of_everyone(run, sets.VALIDATION, pictured[some][named], "ImageNet", of_rows, steps)
+    yield from _of_everyone(run, registered.VALIDATION, pictured[some][named], "ImageNet", of_rows, steps)

@@ -12,14 +12,17 @@ import yaml
 from torch import nn
 
 from humalign import profiles
-from humalign.chain import embed, features, price
+from humalign.chain import embed, features, keys
 from humalign.chain.pipeline import Run
-from humalign.chain.price import DECAY, SIDE, WEIGHTS, Recipe, Setting, Study, Training
-from humalign.chain.scoring import price as scoring
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 from humalign.evaluation.scores import Estimate, resamples
 from humalign.models.student import Student, between
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+from pricing import scores as scoring
+from pricing import students as price
+from pricing.students import DECAY, SIDE, WEIGHTS, Recipe, Setting, Study, Training
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "price.py"
 RECIPE = BENCHMARK.with_suffix(".yaml")
@@ -206,6 +209,9 @@ def test_a_key_changes_with_whatever_a_student_is_made_of(study):
         study, run=Run(profiles.changed(study.profile, distillation={"temperature": 7.0}), study.run.build)
     )
     assert len({*made_keys, price.key_of(other, own, 0)}) == len(made) + 2
+    # And with the code, of this package too, that trains it.
+    reached = keys.reached([("pricing.students", "train")])
+    assert {("pricing.students", "told"), ("humalign.distil.distill", "distill")} <= reached
 
 
 def test_only_the_last_blocks_are_trained_and_a_strong_decay_keeps_them_near(study):

@@ -14,18 +14,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
+from pricing import students as price
+from pricing.students import Setting, Study
 
 from humalign.artefacts import fingerprint, replacing, versions
-from humalign.chain import keys, price, sets
+from humalign.chain import keys, registered, sets
 from humalign.chain.further import NEAR
 from humalign.chain.pipeline import progress_bar, stream
-from humalign.chain.price import SIDE, WEIGHTS, Setting, Study
 from humalign.chain.scoring.labels import classes
 from humalign.chain.scoring.rows import weights
 from humalign.chain.scoring.similarity import SPLIT
 from humalign.data import registry
 from humalign.evaluation import between_models, few_shot, people, scores
 from humalign.evaluation.scores import Estimate, Score, above, few, mean_of_folds, resamples
+from humalign.show.figures_price import CENTRED_TOO, CHOSEN, SIDE, WEIGHTS
 
 Measures = dict[str, Estimate]
 Named = Iterator[tuple[str, Estimate]]
@@ -49,7 +51,8 @@ def measured(study: Study, setting: Setting | None, seed: int, kind: str) -> Mea
         each = [dataclasses.replace(setting.training, backbone=backbone) for backbone in trained]
         made_of += [setting.knob, setting.share, *(price.key_of(study, training, seed) for training in each)]
     made_of += [study.read_sum(recipe.student, which) for which in shown]
-    made_of += [registry.identity(name) for which in shown for name in sets.sources_of(study.profile, which)]
+    read = (name for which in shown for name in registered.sources_of(study.profile, which))
+    made_of += map(registry.identity, read)
     key = fingerprint(*made_of, keys.code(make_measures), versions())
     name = f"{setting.knob}-{setting.x:g}-seed{seed}" if setting else "base"
     file = f"{kind}/{name.replace(' ', '-')}.npz"
@@ -103,7 +106,7 @@ KINDS = {"scores": measure, "alike": alike}
 
 def _agreement(study: Study, plain: price.Features, centred: price.Features) -> Named:
     """Yield the RSA with people on the 92 photographs and on their halves (units: photograph and person)."""
-    profile, matrices = study.profile, sets.similarity_92().matrices
+    profile, matrices = study.profile, registered.similarity_92().matrices
     draws, seed = profile.evaluation.bootstrap_draws, profile.seed
     half = stream(profile, 20, study.recipe.halves).permutation(len(plain)) % 2
     for part, rows in _parts(half):
@@ -148,7 +151,7 @@ def halves_of_classes(known: np.ndarray, rng: np.random.Generator) -> Int[np.nda
 def _corrupted(study: Study, clean: price.Features, x: price.Features) -> Estimate:
     """Return the accuracy on corrupted photographs of classifiers fitted to clean ones."""
     profile, told = study.profile, study.profile.evaluation
-    known, others = classes(sets.names(study.run, "cifar10")), sets.corrupted(profile).labels["class"]
+    known, others = classes(sets.names(study.run, "cifar10")), registered.corrupted(profile).labels["class"]
     support = few_shot.supports(known, max(told.shots), told.few_shot_draws, stream(profile, 14))
     right = few_shot.correct(few_shot.teach(clean, known, support), x, others.to_numpy(dtype=str))
     drawn, of_draws = weights(profile, len(others), 1), weights(profile, len(support), 2)
@@ -204,9 +207,6 @@ def over_all_seeds(study: Study, alone: Mapping[Setting | None, Sequence[Measure
 
 # ---- what is chosen, and the table -------------------------------------------------------------------------
 
-CHOSEN, CENTRED_TOO = "chosen on the other half", "less the base's mean"
-
-
 class Chosen(NamedTuple):
     """A setting, none for the base, and whether its features are centred, which says the RSA that counts."""
 
@@ -236,11 +236,6 @@ def table(study: Study, found: Found) -> pd.DataFrame:
 
 def _split(where: str, setting: Setting | None, centred: bool = False) -> str:
     return f"{where}/{setting.knob}{f', {CENTRED_TOO}' * centred}/{setting.x:g}" if setting else where
-
-
-def place_of(item: str) -> tuple[str, bool]:
-    """Return the knob that an item of the table names, and whether features are less the base's mean."""
-    return item.partition(", ")[0], item.endswith(f", {CENTRED_TOO}")
 
 
 def _score(stage: str, split: str, metric: str, estimate: Estimate) -> tuple[str, Score]:

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from humalign import cli
-from humalign.chain import named_sets
+from humalign.chain import encoders
 from humalign.data import labelled_sets, registry
 from humalign.data.images import Subset
 from humalign.errors import HumalignError
@@ -320,7 +320,7 @@ def test_the_command_scores_every_model_and_compares_with_the_first(tmp_path, pe
             above = scores.one(found, model=models[1], split=split, metric=f"{metric}-above-{models[0]}")
             assert above["value"] == pytest.approx(other["value"] - first["value"], abs=2e-6)
             assert above["low"] <= above["value"] <= above["high"]
-    again = named_sets.score(str(pets), models, (1, 2), draws=3)
+    again = encoders.classify(str(pets), models, (1, 2), draws=3)
     assert again["value"].tolist() == found["value"].tolist()
 
 
@@ -345,12 +345,12 @@ def test_a_number_that_cannot_be_is_one_line(pets, models, capsys, options, line
 def test_models_and_sets_that_cannot_be_compared_are_one_line(tmp_path, pets, models):
     folder = str(pets)
     with pytest.raises(HumalignError, match="unknown backbone 'efficientnet-lit0': did you mean 'efficientnet-lite0'"):
-        named_sets.score(folder, [models[0], "efficientnet-lit0"], (1,))
+        encoders.classify(folder, [models[0], "efficientnet-lit0"], (1,))
     with pytest.raises(HumalignError, match="is named twice: name each once"):
-        named_sets.score(folder, [models[0]] * 2, (1,))
+        encoders.classify(folder, [models[0]] * 2, (1,))
     with pytest.raises(HumalignError, match=r"a classifier needs two classes, there is only \['cat'\]"):
-        named_sets.score(str(draw(tmp_path / "cats", ["cat"])), models, (1,))
+        encoders.classify(str(draw(tmp_path / "cats", ["cat"])), models, (1,))
     (tmp_path / "loose").mkdir()
     picture(40, 0).save(tmp_path / "loose" / "a.png")
     with pytest.raises(HumalignError, match="a picture without a label"):
-        named_sets.score(str(tmp_path / "loose"), models, (1,))
+        encoders.classify(str(tmp_path / "loose"), models, (1,))

@@ -1,4 +1,4 @@
-"""The price of agreement: a recipe, every student between base and aligned that it names, and what each makes of pictures.
+"""A recipe, every student between base and aligned that it names, and what each makes of pictures.
 
 One knob is turned at a time: the share of what training changed, in weights or side by side in features; the
 steps; the decay to the initial weights; and how many of the last blocks are trained. A finished run of the
@@ -30,10 +30,7 @@ from humalign.models.student import Student, between
 from humalign.profiles import Profile
 from humalign.profiles import Student as Settings
 from humalign.profiles.judging import Count, Number, Within
-
-WEIGHTS, SIDE = "share of weights", "share of features"
-STEPS, DECAY, BLOCKS = "steps", "decay to initial weights", "blocks trained"
-
+from humalign.show.figures_price import BLOCKS, DECAY, SIDE, STEPS, WEIGHTS
 
 Inside = Annotated[float, Within(lambda x: 0.001 <= x <= 0.999, "a share from .001 to .999")]
 Decay = Annotated[float, Within(lambda x: 0 <= x <= 1e5, "a number from 0 to 100000")]
