@@ -29,7 +29,7 @@ from humalign.errors import HumalignError, nearest
 from humalign.models.student import Student, between
 from humalign.profiles import Profile
 from humalign.profiles import Student as Settings
-from humalign.profiles.judging import Count, Number, Within
+from humalign.profiles.schema import Count, Number, Within
 
 WEIGHTS, SIDE = "share of weights", "share of features"
 STEPS, DECAY, BLOCKS = "steps", "decay to initial weights", "blocks trained"

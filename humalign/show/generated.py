@@ -27,7 +27,7 @@ MODULES: dict[str, str] = {
     "Distillation": "distil.distill distil.batches distil.optimiser",
     "Evaluation": "evaluation.*",
     "Gathering answers": "collect.*",
-    "Runs": "profiles profiles.schema profiles.judging chain.opened chain.steps chain.pipeline chain.origins chain.aligning errors",
+    "Runs": "profiles profiles.schema chain.opened chain.steps chain.pipeline chain.origins chain.aligning errors",
     "What the pages show": "show.*",
 }
 # Columns of the scores, in the order of the page; a column that is empty everywhere is left out.
