@@ -12,7 +12,7 @@ import numpy as np
 from humalign.chain import own, pipeline, steps
 from humalign.chain.registered import SETS, load
 from humalign.chain.sets import evaluations, size_of
-from humalign.data import labelled_sets, registry
+from humalign.data import named, registry
 from humalign.data.emoji import concepts
 from humalign.distil.distill import Engine
 from humalign.distil.ranks import join
@@ -72,7 +72,7 @@ def check_settings(profile: Profile) -> None:
     ):
         for name in names:
             if name not in SETS and not registry.is_named(name):
-                forms = f"{nearest(name, SETS)}; or {labelled_sets.FORMS}, or folder:PATH"
+                forms = f"{nearest(name, SETS)}; or {named.FORMS}, or folder:PATH"
                 raise HumalignError(f"profile {profile.name}: {place} = {name!r}: {forms}")
     for teacher in profile.teachers:
         if teacher.judged == "emoji" and teacher.parts.folds:

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 
 from humalign.chain.pipeline import progress_bar
 from humalign.chain.scoring.labels import classified
-from humalign.data import labelled_sets
-from humalign.data.images import ImageSet, Subset
+from humalign.data import named
+from humalign.data.images import ImageSet, Subset, spread
 from humalign.errors import HumalignError
 from humalign.evaluation import few_shot, scores
 from humalign.evaluation.checks import check_labels
@@ -36,7 +36,7 @@ def score(
     """Return k-shot accuracies on a labelled set, in the columns of every table of scores (unit: image, and draw of what is taught).
 
     Args:
-        which: the set, as ``labelled_sets.find`` takes it.
+        which: the set, as ``named.find`` takes it.
         models: names of backbones; each but the first is also compared with the first, on the same pictures and draws.
         shots: pictures of each class to learn from.
         draws: how often they are drawn.
@@ -48,9 +48,9 @@ def score(
         HumalignError: an unknown set or model, fewer than two classes, or too few pictures of a class for the shots.
     """
     _check(models, shots, draws, images, seed)
-    whole = labelled_sets.find(which)
+    whole = named.find(which)
     check_labels(whole.labels["class"].to_numpy(dtype=str))
-    shown = labelled_sets.spread(whole, images, seed)
+    shown = spread(whole, images, seed)
     _enough(which, whole, shown, max(shots))
     features, labels = _features(shown, models), shown.labels["class"].to_numpy(dtype=str)
     weights, of_draws = resamples(len(labels), bootstrap, seed), resamples(draws, bootstrap, seed + 1)
@@ -59,9 +59,9 @@ def score(
         for each in sorted(set(shots)):
             support = few_shot.supports(labels, each, draws, np.random.default_rng([seed, each]))
             for classifier in _classifiers(each):
-                split = f"{labelled_sets.short(which)}/{each}-shot"
-                for model, named, estimate in _rows(features, labels, support, weights, of_draws, classifier, split):
-                    found[model, STAGE].append(estimate.score(*named, "labels"))
+                split = f"{named.short(which)}/{each}-shot"
+                for model, what, estimate in _rows(features, labels, support, weights, of_draws, classifier, split):
+                    found[model, STAGE].append(estimate.score(*what, "labels"))
                 bar.update(len(models))
     return scores.table(found, "few-shot", seed)
 

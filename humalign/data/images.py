@@ -189,6 +189,18 @@ class Subset:
         return stamp_of(self.whole, int(self.rows[index]))
 
 
+def spread(images: ImageSet, most: int, seed: int) -> Subset:
+    """Return at most so many pictures of a labelled set, evenly over its classes, at random in each."""
+    shuffled = np.random.default_rng(seed).permutation(len(images))
+    by_class = shuffled[np.argsort(images.labels["class"].to_numpy(dtype=str)[shuffled], kind="stable")]
+    return Subset(images, np.sort(by_class[evenly(images, most).rows]))
+
+
+def evenly(images: ImageSet, most: int) -> Subset:
+    """Return at most so many pictures of a set, at even steps through its order."""
+    return Subset(images, np.linspace(0, len(images) - 1, min(most, len(images))).astype(int))
+
+
 def stamp_of(images: ImageSet, index: int) -> str:
     """Return what changes when a picture of a set is replaced; nothing of sets that cannot tell."""
     stamp = getattr(images, "stamp", None)

@@ -195,3 +195,12 @@ def _class_folders(path: Path, inside: str, source: str, without: str = "") -> S
 
 
 SETS: dict[str, Callable[[Path], ImageSet]] = {"cifar10": cifar10, "dtd": dtd, "caltech101": caltech101}
+
+
+def pictures(source: str) -> ImageSet:
+    """Return a registered labelled set; its labels are ``file``, ``class`` and, of CIFAR-10, ``index``.
+
+    Raises:
+        HumalignError: it is missing, or has not the layout of its home.
+    """
+    return SETS[source](registry.locate(source))
