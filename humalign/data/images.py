@@ -50,7 +50,6 @@ class FolderImages:
 
     Args:
         order: names of all pictures, or the path of a list of them, one a line; see `listing.in_order`.
-        ground: colour behind transparent pixels.
         stored: give the pixels as they are stored; see `decoding.open_image`.
 
     Raises:
@@ -58,10 +57,8 @@ class FolderImages:
             one of these pictures.
     """
 
-    def __init__(
-        self, root: str | Path, order: Order = None, ground: str = "white", stored: bool = False
-    ) -> None:
-        found, self.ground, self.stored = listing.below(Path(root)), ground, stored
+    def __init__(self, root: str | Path, order: Order = None, stored: bool = False) -> None:
+        found, self.stored = listing.below(Path(root)), stored
         if not found:
             raise HumalignError(f"no pictures ({listing.SAID}) under {root}: name the folder that holds them")
         self.paths, self.labels = _ordered(found, order, root)
@@ -70,7 +67,7 @@ class FolderImages:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.paths[index], ground=self.ground, stored=self.stored)
+        return open_image(self.paths[index], stored=self.stored)
 
     def stamp(self, index: int) -> str:
         """Return what changes when a picture is replaced."""
@@ -82,17 +79,15 @@ class ZipImages:
 
     Args:
         inside: the folder of the archive to be read; without one all.
-        order, ground: as of a folder.
+        order: as of a folder.
 
     Raises:
         HumalignError: an archive that is missing, damaged or without pictures, or as of a folder; a damaged
             member when it is read.
     """
 
-    def __init__(
-        self, path: str | Path, inside: str = "", order: Order = None, ground: str = "white"
-    ) -> None:
-        self.path, self.ground = Path(path), ground
+    def __init__(self, path: str | Path, inside: str = "", order: Order = None) -> None:
+        self.path = Path(path)
         try:
             with zipfile.ZipFile(self.path) as archive:
                 members = [name for name in archive.namelist() if not name.endswith(("/", "\\"))]
@@ -127,7 +122,7 @@ class ZipImages:
         except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
             what = f"the picture {name} in {self.path} ({error})"
             raise HumalignError(f"cannot read {what}: replace it or take it out") from None
-        return open_image(io.BytesIO(content), f"{name} in {self.path}", ground=self.ground)
+        return open_image(io.BytesIO(content), f"{name} in {self.path}")
 
     def stamp(self, index: int) -> str:
         """Return what changes when a picture is replaced."""
@@ -210,15 +205,15 @@ def stamp_of(images: ImageSet, index: int) -> str:
 class Files:
     """Pictures named one by one, in the order of ``paths``."""
 
-    def __init__(self, paths: Sequence[Path], ground: str = "white") -> None:
-        self.paths, self.ground = list(paths), ground
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
         self.labels = pd.DataFrame({"file": [listing.plain(path.name) for path in self.paths]})
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.paths[index], ground=self.ground)
+        return open_image(self.paths[index])
 
     def stamp(self, index: int) -> str:
         """Return what changes when a picture is replaced."""

@@ -16,10 +16,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from humalign.data import listing, registry
-from humalign.data.arrays import first
 from humalign.data.combined import Held
 from humalign.data.datafiles import AGAIN, parsed
 from humalign.data.images import FolderImages, ImageSet, Subset, ZipImages
+from humalign.data.judgments import first
 from humalign.errors import HumalignError, complaint, nearest
 
 # In the order of the columns of CIFAR-10H, which is CIFAR-10's own and ascending.

@@ -18,9 +18,8 @@ from scipy.io import loadmat, savemat
 from scipy.sparse import csc_array
 
 from humalign.data import readers
-from humalign.data.arrays import vectors
+from humalign.data.arrays import matlab, vectors
 from humalign.data.datafiles import parsed
-from humalign.data.matlab import matlab
 from humalign.errors import HumalignError
 
 CONTENT = {
@@ -123,7 +122,7 @@ def test_a_file_cut_short_is_one_line(both):
 DAMAGE = """
 import sys
 import numpy as np
-from humalign.data.matlab import matlab
+from humalign.data.arrays import matlab
 from humalign.errors import HumalignError
 whole = open(sys.argv[1], "rb").read()
 rng = np.random.default_rng(1)
