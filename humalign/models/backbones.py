@@ -30,9 +30,9 @@ from humalign.data.decoding import as_seen
 from humalign.data.images import squash
 from humalign.data.registry import locate
 from humalign.errors import HumalignError, complaint, expect, nearest
-from humalign.models import splitting, weights
+from humalign.models import weights
 from humalign.models.libraries import LIBRARIES
-from humalign.models.recipes import HUB, Recipe, recipes, refuse_input
+from humalign.models.recipes import HUB, Recipe, cut_stages, recipes, refuse_input
 
 # How a model by path or repository begins.
 PLACES = ("local-dir:", "hf-hub:")
@@ -90,7 +90,7 @@ class Backbone(nn.Module):
         kind = f"{type(module).__module__}.{type(module).__qualname__}"
         recipe = Recipe("module", kind, size, tuple(mean), tuple(std), None, "the module's author")  # type: ignore[arg-type]
         net = copy.deepcopy(module)
-        return _tried(cls(name, recipe, net, splitting.stages(net), None), pictures=2)
+        return _tried(cls(name, recipe, net, cut_stages(net), None), pictures=2)
 
     @property
     def net(self) -> nn.Module:
