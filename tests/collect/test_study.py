@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from made_answers import Participant, rows_of, save
+from one_line import refused
 
 from humalign import cli
 from humalign.collect import page, pooling
@@ -13,16 +14,9 @@ from humalign.collect.study import COLUMNS, Study, read_person
 from humalign.data import readers_own
 from humalign.data.images import FolderImages
 from humalign.data.judgments import Choices, random_triplets
-from humalign.errors import HumalignError
 from humalign.evaluation import levels
 from humalign.teach import vice
 from humalign.teach.teacher import AffineTeacher
-
-
-def refused(said, function, *arguments):
-    with pytest.raises(HumalignError, match=said) as raised:
-        function(*arguments)
-    assert "\n" not in str(raised.value)
 
 
 def column(name):

@@ -10,6 +10,7 @@ import zlib
 
 import numpy as np
 import pytest
+from one_line import refused
 from PIL import Image
 
 from humalign.data import imagenet, wordnet
@@ -19,12 +20,6 @@ from humalign.data.torchvision_sets import TorchvisionImages
 from humalign.errors import HumalignError
 
 RAMP = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-
-
-def refused(said, call, *arguments, **options):
-    with pytest.raises(HumalignError, match=said) as caught:
-        call(*arguments, **options)
-    assert "\n" not in str(caught.value)
 
 
 def pixels(picture):

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from one_line import refused
 from PIL import Image
 
 from humalign.data import registry, wordnet
@@ -63,14 +64,12 @@ def test_superclasses_have_so_many_classes_divided_in_two(folder):
 def test_a_damaged_hierarchy_is_one_line(folder, file, change, said):
     path = folder / file
     path.write_text(change(path.read_text()))
-    with pytest.raises(HumalignError, match=said) as caught:
-        wordnet.breeds(folder, "living-17")
-    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+    line = refused(said, wordnet.breeds, folder, "living-17")
+    assert str(path) in line
 
 
 def test_an_unknown_task_names_the_nearest(folder):
-    with pytest.raises(HumalignError, match="unknown task 'living17': did you mean 'living-17'"):
-        wordnet.breeds(folder, "living17")
+    refused("unknown task 'living17': did you mean 'living-17'", wordnet.breeds, folder, "living17")
 
 
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the hierarchy is not on this machine")
@@ -112,9 +111,7 @@ def test_imagenet_a_is_read_with_its_own_classes(tmp_path):
 )
 def test_another_folder_than_imagenet_a_is_one_line(tmp_path, names, said):
     pictures(tmp_path, names)
-    with pytest.raises(HumalignError, match=said) as caught:
-        wordnet.imagenet_a(tmp_path, CLASSES)
-    assert "\n" not in str(caught.value)
+    refused(said, wordnet.imagenet_a, tmp_path, CLASSES)
 
 
 # ---- other classes of a superclass -----------------------------------------------------------------------------------

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from one_line import refused
 from PIL import Image
 
 from humalign.data import listing, named, readers, readers_similarity
 from humalign.data.images import Files, FolderImages, ZipImages
 from humalign.data.registry import imagenet
-from humalign.errors import HumalignError
 
 # What systems and programs leave beside pictures, as folders of pictures and as files.
 LEFT = [
@@ -48,12 +48,6 @@ def packed(root, path):
 
 def both(root, tmp_path, **options):
     return FolderImages(root, **options), ZipImages(packed(root, tmp_path / "packed.zip"), **options)
-
-
-def refused(said, call, *arguments, **options):
-    with pytest.raises(HumalignError, match=said) as caught:
-        call(*arguments, **options)
-    assert "\n" not in str(caught.value)
 
 
 # ---- what is none of the data ------------------------------------------------------------------------------

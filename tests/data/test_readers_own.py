@@ -6,18 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from one_line import refused
 
 from humalign.data import readers_answers, readers_own
-from humalign.errors import HumalignError
 
 NAMES = ("ant.jpg", "bat.jpg", "cat.jpg", "dog.jpg")
 IDS = ("ant", "bat1", "bat2", "cat", "hot-air_balloon", "owl")
-
-
-def refused(said, call, *arguments, **options):
-    with pytest.raises(HumalignError, match=said) as caught:
-        call(*arguments, **options)
-    assert "\n" not in str(caught.value)
 
 
 # ---- three indices a row -----------------------------------------------------------------------------------

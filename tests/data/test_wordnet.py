@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from one_line import refused
 
 from humalign.data import readers, registry, wordnet
-from humalign.errors import HumalignError
 
 # A cat and a dog are carnivores; a dog is a domestic animal too; nothing joins a stone to them but the entity.
 EDGES = "entity animal\nentity stone\nanimal carnivore\nanimal domestic\ncarnivore cat\ncarnivore dog\ndomestic dog\ndomestic hen\n"
@@ -49,8 +49,7 @@ def test_two_things_below_one_are_not_joined_by_what_is_below_both(tmp_path):
 )
 def test_a_faulty_hierarchy_is_named(tmp_path, text, said):
     (tmp_path / "edges.txt").write_text(text)
-    with pytest.raises(HumalignError, match=said):
-        wordnet.hypernyms(tmp_path / "edges.txt")
+    refused(said, wordnet.hypernyms, tmp_path / "edges.txt")
 
 
 @pytest.mark.parametrize(
@@ -61,8 +60,7 @@ def test_a_faulty_hierarchy_is_named(tmp_path, text, said):
 )
 def test_faulty_ids_are_named(tmp_path, rows, said):
     (tmp_path / "names.tsv").write_text(HEADER + rows)
-    with pytest.raises(HumalignError, match=said):
-        wordnet.things_ids(tmp_path / "names.tsv", ["cat", "dog"])
+    refused(said, wordnet.things_ids, tmp_path / "names.tsv", ["cat", "dog"])
 
 
 def test_an_object_without_a_noun_has_an_empty_id(tmp_path):
@@ -76,8 +74,7 @@ def test_ids_are_matched_by_name_whatever_the_order_and_the_spelling_of_the_colu
         (tmp_path / "names.tsv").write_text(header + rows)
         assert wordnet.things_ids(tmp_path / "names.tsv", ["cat", "dog"]) == ("n02121620", "n02084071")
     (tmp_path / "names.tsv").write_text(HEADER.replace("Wordnet ID", "synset") + rows)
-    with pytest.raises(HumalignError, match="0 columns 'Wordnet ID'"):
-        wordnet.things_ids(tmp_path / "names.tsv", ["cat", "dog"])
+    refused("0 columns 'Wordnet ID'", wordnet.things_ids, tmp_path / "names.tsv", ["cat", "dog"])
 
 
 @pytest.mark.skipif(not os.environ.get("HUMALIGN_DATA"), reason="no human data")
