@@ -35,7 +35,7 @@ HELD = {1: {MATRIX}, 2: {MATRIX}, 3: {MATRIX}, 4: TEXTS, 16: {MATRIX}, 17: {MATR
 
 def vectors(path: str | Path, objects: int | None) -> Float32[np.ndarray, "objects dim"]:
     """Return finite rows of numbers, one an object, of a ``.txt`` or ``.npy`` file."""
-    found = numbers(path, np.float64) if Path(path).suffix == ".txt" else _array(path)
+    found = numbers(path) if Path(path).suffix == ".txt" else _array(path)
     if found.dtype.kind not in "fiu" or found.ndim != 2 or not found.size:
         what = f"{found.dtype} of shape {found.shape}"
         raise HumalignError(f"{path} holds {what} instead of rows of numbers, one an object: {AGAIN}")

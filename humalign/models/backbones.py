@@ -40,21 +40,46 @@ PLACES = ("local-dir:", "hf-hub:")
 OVERSHOOT = 0.5
 
 
+class Normalise(nn.Module):
+    """Shift and scale pictures in [0, 1] to what a backbone's weights were trained on."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Num[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 3 size size"]:
+        """Return normalised pictures.
+
+        Raises:
+            HumalignError: values beyond [0, 1] and a filter's overshoot: in 0 to 255, normalised, or not finite.
+        """
+        # Values are not known on the meta device nor while a graph is traced.
+        if pixels.device.type != "meta" and not torch.compiler.is_compiling() and pixels.numel():
+            low, high = (float(value) for value in pixels.aminmax())
+            if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
+                mend = "divide those of 0 to 255 by 255, and leave the normalisation to the model"
+                said = f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]"
+                raise HumalignError(f"{said}: {mend}")
+        return (pixels - self.mean) / self.std
+
+
 class Backbone(nn.Module):
     """A frozen vision model in evaluation mode, as a sequence of stages ending in the penultimate layer.
 
     Attributes:
         stages: modules applied one after the other; the last gives (batch, dim) features.
-        size, mean, std: input side in pixels, and normalisation of values in [0, 1].
+        size: input side in pixels.
+        normalise: what pictures in [0, 1] go through before the stages.
         classifier: features -> ImageNet logits where the model has them, else None.
         recipe: how it was built.
 
     Raises:
         HumalignError: an input that is not square, or a normalisation that is not of values in [0, 1].
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, name: str, recipe: Recipe, net: nn.Module, stages: nn.Sequential, classifier: nn.Module | None) -> None:
         super().__init__()
@@ -63,8 +88,7 @@ class Backbone(nn.Module):
         self.stages, self.classifier = stages, classifier
         # In a tuple, for its parameters are those of the stages and must not be listed twice.
         self._net = (net,)
-        self.register_buffer("mean", torch.tensor(recipe.mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(recipe.std).view(3, 1, 1), persistent=False)
+        self.normalise = Normalise(recipe.mean, recipe.std)
         self.eval().requires_grad_(False)
         net.eval().requires_grad_(False)
         keep_no_biases(net)
@@ -110,30 +134,9 @@ class Backbone(nn.Module):
             image = as_seen(image).resize((self.size, self.size), Image.Resampling[self.recipe.interpolation.upper()])
         return squash(image, self.size)
 
-    def normalise(self, pixels: Num[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 3 size size"]:
-        """Shift and scale values in [0, 1] to what the weights were trained on; others are refused."""
-        return normalised(pixels, self.mean, self.std)
-
     def forward(self, pixels: Num[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch dim"]:
         """Return penultimate features of pictures in [0, 1]."""
         return self.stages(self.normalise(pixels))
-
-
-def normalised(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Return pictures shifted and scaled.
-
-    Raises:
-        HumalignError: values beyond [0, 1] and a filter's overshoot: in 0 to 255, normalised, or not finite.
-    """
-    # Values are not known on the meta device nor while a graph is traced.
-    if pixels.device.type != "meta" and not torch.compiler.is_compiling() and pixels.numel():
-        low, high = (float(value) for value in pixels.aminmax())
-        if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
-            mend = "divide those of 0 to 255 by 255, and leave the normalisation to the model"
-            raise HumalignError(
-                f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]: {mend}"
-            )
-    return (pixels - mean) / std
 
 
 def keep_no_biases(net: nn.Module) -> None:

@@ -83,9 +83,7 @@ def test_what_is_written_reads_as_the_same_choices(small, files, pictures, tmp_p
     )
     choices = found.choices()
     if ending == ".csv":
-        again = readers_own.table(out, study.names, person="participant")
-        assert np.array_equal(again.person, found.level_answers().person)
-        again = again.choices()
+        again = readers_own.read(out, study.names)
     elif ending == ".npz":
         held = np.load(out)
         again = Choices(held["triplets"], held["counts"])

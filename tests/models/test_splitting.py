@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from humalign.artefacts import write_dataset
 from humalign.data.images import FolderImages
 from humalign.models import embeddings
 from humalign.models.backbones import Backbone
@@ -89,7 +90,7 @@ def test_a_student_of_a_vit_takes_cached_tokens(frozen, tmp_path):
         assert found["activations"].dims == ("image", "token", "channel")
     features = student.features(torch.from_numpy(found["activations"].values)).numpy()
     assert np.abs(features - found["features"].values).max() < 0.01 * np.abs(found["features"].values).max()
-    embeddings.write(tmp_path / "e.nc", found, {})
+    write_dataset(tmp_path / "e.nc", found)
     assert embeddings.read(tmp_path / "e.nc")["activations"].dims == found["activations"].dims
 
 
