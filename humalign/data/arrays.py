@@ -1,4 +1,4 @@
-"""Arrays of files from elsewhere: rows of numbers, indices, dissimilarities, MATLAB's variables; a fault is one line."""
+"""Arrays of files from elsewhere: numbers, indices, dissimilarities, MATLAB's variables; a fault is one line."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def whole_numbers(path: str | Path, columns: int) -> Int64[np.ndarray, "rows col
     return np.ascontiguousarray(found.astype(np.int64))
 
 
-# ---- MATLAB's files of versions 4 to 7.3, the same whichever version wrote them ------------------------------
+# ---- MATLAB's files of versions 4 to 7.3 -------------------------------------------------------------------
 
 
 class Variables(dict[str, Any]):

@@ -41,7 +41,27 @@ class ImageSet(Protocol):
     def __getitem__(self, index: int) -> Image.Image: ...
 
 
-class FolderImages:
+class Files:
+    """Pictures named one by one, in the order of ``paths``."""
+
+    stored = False
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+        self.labels = pd.DataFrame({"file": [listing.plain(path.name) for path in self.paths]})
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return open_image(self.paths[index], stored=self.stored)
+
+    def stamp(self, index: int) -> str:
+        """Return what changes when a picture is replaced."""
+        return file_stamp(self.paths[index])
+
+
+class FolderImages(Files):
     """Pictures in class folders (``root/class/picture.jpg``), or loose in one folder without labels.
 
     They stand in the order of their paths as text, from 0, or in the one that is given. Links to folders are
@@ -62,16 +82,6 @@ class FolderImages:
         if not found:
             raise HumalignError(f"no pictures ({listing.SAID}) under {root}: name the folder that holds them")
         self.paths, self.labels = _ordered(found, order, root)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.paths[index], stored=self.stored)
-
-    def stamp(self, index: int) -> str:
-        """Return what changes when a picture is replaced."""
-        return file_stamp(self.paths[index])
 
 
 class ZipImages:
@@ -200,24 +210,6 @@ def stamp_of(images: ImageSet, index: int) -> str:
     """Return what changes when a picture of a set is replaced; nothing of sets that cannot tell."""
     stamp = getattr(images, "stamp", None)
     return stamp(index) if stamp else ""
-
-
-class Files:
-    """Pictures named one by one, in the order of ``paths``."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
-        self.labels = pd.DataFrame({"file": [listing.plain(path.name) for path in self.paths]})
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.paths[index])
-
-    def stamp(self, index: int) -> str:
-        """Return what changes when a picture is replaced."""
-        return file_stamp(self.paths[index])
 
 
 def squash(image: Image.Image, size: int) -> Float[Tensor, "3 size size"]:

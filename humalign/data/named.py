@@ -1,12 +1,12 @@
 """Sets of pictures, and files, by a name that says where they are from; no registry lists them.
 
 ``torchvision:NAME[/SPLIT]`` (``torchvision:DTD/val``) and ``hf:OWNER/NAME[/SPLIT]`` are sets that a library
-brings; a folder on this machine may stand in place of OWNER/NAME: one that the library ``datasets`` saved, or one
-of Parquet files. Without a split it is the pictures for testing, where the set has such, else those for validation,
-else what its library takes. A set of torchvision is looked for in ``torchvision/NAME`` of the data folder, then in
-``torchvision`` itself; the hub's library has its own cache. ``folder:PATH`` is a folder of pictures, with class
-folders or without, or a .zip of one, and ``file:PATH`` one file of somebody's own. A path is relative to the folder
-where the command runs.
+brings; a folder on this machine may stand in place of OWNER/NAME: one that the library ``datasets`` saved, or
+one of Parquet files. Without a split it is the pictures for testing, where the set has such, else those for
+validation, else what its library takes. A set of torchvision is looked for in ``torchvision/NAME`` of the data
+folder, then in ``torchvision`` itself; the hub's library has its own cache. ``folder:PATH`` is a folder of
+pictures, with class folders or without, or a .zip of one, and ``file:PATH`` one file of somebody's own. A path
+is relative to the folder where the command runs.
 
 No picture is decoded before it is asked for, where its class can be had without.
 """
@@ -54,7 +54,7 @@ def pictures(name: str, labelled: bool = False, fetch: bool = False) -> ImageSet
 
 
 def find(name: str) -> ImageSet:
-    """Return a labelled image set by a path or by a library's name; ``class`` in its labels is each picture's class.
+    """Return a labelled set by a path or a library's name; ``class`` in its labels is each picture's class.
 
     Args:
         name: a path, ``torchvision:NAME[/SPLIT]`` or ``hf:OWNER/NAME[/SPLIT]``; of a folder in an archive

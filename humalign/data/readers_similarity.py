@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
@@ -23,6 +22,7 @@ from scipy.spatial.distance import squareform
 from humalign.data import listing
 from humalign.data.arrays import Variables, check_dissimilarities, matlab
 from humalign.data.datafiles import AGAIN, MAT, checked, lines, once, parsed
+from humalign.data.images import ZipImages
 from humalign.data.readers_levels import unpickled
 from humalign.errors import HumalignError, nearest
 
@@ -211,15 +211,7 @@ def _shown(folder: Path, category: str) -> tuple[Sequence[PurePath], Path | None
 
 
 def _zipped(archive: Path) -> Sequence[PurePath]:
-    try:
-        with zipfile.ZipFile(checked(archive)) as file:
-            names = [PurePosixPath(name) for name in file.namelist() if not name.endswith("/")]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise HumalignError(f"cannot read the archive {archive} ({error}): {AGAIN}") from None
-    pictures = (name for name in names if listing.is_picture(name.parts, archive))
-    files = sorted(pictures, key=lambda name: listing.plain(name.name))
-    if not files:
-        raise HumalignError(f"no photographs ({listing.SAID}) in {archive}: {AGAIN}")
+    files = [PurePosixPath(name) for name in ZipImages(checked(archive)).names]
     if len({file.parent for file in files}) > 1:
         mend = "unpack those that were judged, and take it away"
         raise HumalignError(f"{archive} holds photographs in several folders: {mend}")

@@ -14,10 +14,9 @@ all its sets agree.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,7 @@ class Normalise(nn.Module):
         """Return normalised pictures.
 
         Raises:
-            HumalignError: values beyond [0, 1] and a filter's overshoot: in 0 to 255, normalised, or not finite.
+            HumalignError: values beyond [0, 1] and a filter's overshoot: in 0 to 255, or not finite.
         """
         # Values are not known on the meta device nor while a graph is traced.
         if pixels.device.type != "meta" and not torch.compiler.is_compiling() and pixels.numel():
@@ -187,7 +186,8 @@ def build(name: str, pretrained: bool = True) -> Backbone:
             one row of features a square picture.
     """
     expect("name", name, str, "the name of a backbone, such as siglip-b16 or timm:MODEL")
-    plain, place = _split(name)
+    # An @ in a path or repository is a part of it.
+    plain, _, place = (name, "", "") if name.partition(":")[2].startswith(PLACES) else name.partition("@")
     recipe = recipes().get(plain)
     if recipe is None and ":" not in plain:
         raise HumalignError(
@@ -213,18 +213,18 @@ def of_library(library: str, name: str, model: str, recipe: Recipe | None, path:
         recipe: what is registered of it; else the library is asked.
         path: of its weights; else from the hub.
     """
-    with _one_line(name, pretrained and path is None):
+    try:
         if pretrained and model.startswith("local-dir:"):
             for file in Path(model.removeprefix("local-dir:")).glob("*.safetensors"):
                 weights.refuse_damaged(file)
         built = LIBRARIES[library](name, model, recipe, path, pretrained)
+    except (HumalignError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # the libraries, the hub's client and the network each raise their own
+        there = f"put the file into the folder that {weights.FOLDER} names, or write {name}@FILE"
+        mend = f": connect to the network, {there}" if pretrained and path is None else ""
+        raise HumalignError(f"cannot build {name}: {complaint(error)}{mend}") from None
     return Backbone(name, built.recipe, built.net, built.stages, built.classifier)
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Return what stands before and behind the @ of a name; in a path or repository it is a part of it."""
-    plain, _, place = (name, "", "") if name.partition(":")[2].startswith(PLACES) else name.partition("@")
-    return plain, place
 
 
 def _file(plain: str, model: str, recipe: Recipe | None, place: str) -> Path | None:
@@ -238,15 +238,3 @@ def _file(plain: str, model: str, recipe: Recipe | None, place: str) -> Path | N
     if recipe and recipe.weights != HUB:
         return locate(str(recipe.weights))
     return weights.find([plain, model, model.replace("/", "-")])
-
-
-@contextlib.contextmanager
-def _one_line(name: str, fetched: bool) -> Iterator[None]:
-    """Turn a library's failure to build or fetch a model into one line."""
-    try:
-        yield
-    except (HumalignError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # the libraries, the hub's client and the network below it each raise their own
-        mend = f"connect to the network, put the file into the folder that {weights.FOLDER} names, or write {name}@FILE"
-        raise HumalignError(f"cannot build {name}: {complaint(error)}{f': {mend}' if fetched else ''}") from None

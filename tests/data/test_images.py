@@ -113,14 +113,6 @@ def test_a_folder_gives_its_pictures_with_their_classes(folder):
     assert found[3].size == (30, 20) and found[3].mode == "RGB"
 
 
-def test_what_systems_leave_beside_pictures_is_none(folder):
-    before = FolderImages(folder).labels
-    for name in ("a/._1.jpg", "__MACOSX/a/1.jpg", ".cache/1.jpg"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"no picture")
-    assert FolderImages(folder).labels.equals(before)
-
-
 @pytest.mark.parametrize("empty", [True, False], ids=["empty", "missing"])
 def test_a_folder_without_pictures_is_one_line(tmp_path, empty):
     root = tmp_path if empty else tmp_path / "missing"
@@ -154,14 +146,6 @@ def test_a_picture_that_cannot_be_read_is_one_line(folder, name, content, said):
 def test_a_picture_bigger_than_memory_should_hold_is_one_line(folder, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     refused("cannot read the picture", open_image, folder / "loose.png")
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "LA", "I;16"])
-def test_pictures_of_any_kind_become_rgb(tmp_path, mode):
-    suffix = "jpg" if mode == "CMYK" else "png"
-    source = Image.new("RGB", (8, 8), (200, 30, 40))
-    (Image.new("I;16", (8, 8), 40000) if mode == "I;16" else source.convert(mode)).save(tmp_path / f"p.{suffix}")
-    assert open_image(tmp_path / f"p.{suffix}").mode == "RGB"
 
 
 # ---- archives --------------------------------------------------------------------------------------------------------

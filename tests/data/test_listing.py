@@ -196,6 +196,7 @@ def test_a_linked_class_folder_is_followed_and_a_loop_is_not(tmp_path):
     found = FolderImages(root)
     assert found.labels["file"].tolist() == ["cat/1.png", "cat/deep/2.png", "dog/1.png"]
     assert found.labels["class"].tolist() == ["cat", "cat", "dog"] and found[1].size == (4, 3)
+    assert [str(path.relative_to(root)) for path in listing.everything(root)] == found.labels["file"].tolist()
     (tmp_path / "link").symlink_to(root)
     assert FolderImages(tmp_path / "link").labels.equals(found.labels), "the root itself may be a link"
 
