@@ -22,7 +22,7 @@ from humalign.data.judgments import Choices, random_triplets
 from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import Distillation, Engine, distill
 from humalign.errors import HumalignError
-from humalign.models import backbones, checkpoints, embeddings
+from humalign.models import backbones, embeddings, weights
 from humalign.models.backbones import Backbone
 from humalign.models.export import Card, save_pretrained
 from humalign.models.student import Centre, Student
@@ -466,8 +466,8 @@ probe(
         Card("", "")) for _ in "ab"], "holds something"),
         "no pictures": (lambda: embeddings.embed([], backbone()), "no pictures"),
         "one set, no list": (lambda: embeddings.embed(NAMES, backbone()), "image set|pictures"),
-        "a checkpoint of a list": (lambda: (checkpoints.write(PLACE / "l.ckpt", {"a": [1]}),
-        checkpoints.read(PLACE / "l.ckpt"))[1]["a"], Same(lambda: [1])),
+        "a checkpoint of a list": (lambda: (weights.write_checkpoint(PLACE / "l.ckpt", {"a": [1]}),
+        weights.read_checkpoint(PLACE / "l.ckpt"))[1]["a"], Same(lambda: [1])),
         "embeddings of text": (lambda: embeddings.read(PLACE / "nothing.nc"), "cannot read embeddings"),
     },
 )

@@ -9,7 +9,7 @@ import pytest
 from humalign import cli
 from humalign.artefacts import check_file, check_folder
 from humalign.chain import aligning, encoders
-from humalign.collect import page, reading
+from humalign.collect import page, study
 from humalign.errors import HumalignError
 from humalign.models import released
 
@@ -23,7 +23,7 @@ def place(monkeypatch, tmp_path):
     """A folder in which every kind of place stands; whatever computes, fails."""
     for where, name in (
         (encoders, "score"), (encoders, "classify"), (aligning, "take_away"), (released, "convert"), (page, "write"),
-        (reading, "read"), (reading, "find_page"), (aligning, "settings"), (aligning.backbones, "build"),
+        (study, "read_person"), (study, "find_page"), (aligning, "settings"), (aligning.backbones, "build"),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, begun)
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,7 @@ from humalign.errors import HumalignError, nearest
 from humalign.models.student import Student, between
 from humalign.profiles import Profile
 from humalign.profiles import Student as Settings
-from humalign.profiles.judging import Count, Number, Within
+from humalign.profiles.schema import Count, Number, Within
 from humalign.show.figures_price import BLOCKS, DECAY, SIDE, STEPS, WEIGHTS
 
 Inside = Annotated[float, Within(lambda x: 0.001 <= x <= 0.999, "a share from .001 to .999")]

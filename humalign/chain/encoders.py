@@ -15,9 +15,9 @@ from humalign.chain import registered
 from humalign.chain.judged import forty_eight, things
 from humalign.chain.pipeline import progress_bar
 from humalign.chain.scoring.labels import classified
-from humalign.data import labelled_sets, object_order, readers
+from humalign.data import named, object_order, readers
 from humalign.data.datafiles import parsed
-from humalign.data.images import ImageSet, Subset
+from humalign.data.images import ImageSet, Subset, spread
 from humalign.data.judgments import ByObject, cosine_similarities
 from humalign.errors import HumalignError, nearest
 from humalign.evaluation import few_shot, people, rsa, scores
@@ -199,7 +199,7 @@ def classify(
     The units are images, and draws of the support set.
 
     Args:
-        which: the set, as ``labelled_sets.find`` takes it.
+        which: the set, as ``named.find`` takes it.
         models: names of backbones; the others are compared with the first, on the same pictures and draws.
         shots: pictures of each class to learn from.
         draws: how often they are drawn.
@@ -211,9 +211,9 @@ def classify(
         HumalignError: an unknown set or model, fewer than two classes, or too few pictures of a class.
     """
     _check(models, shots, draws, images, seed)
-    whole = labelled_sets.find(which)
+    whole = named.find(which)
     check_labels(whole.labels["class"].to_numpy(dtype=str))
-    shown = labelled_sets.spread(whole, images, seed)
+    shown = spread(whole, images, seed)
     _enough(which, whole, shown, max(shots))
     features, labels = _embedded(shown, models), shown.labels["class"].to_numpy(dtype=str)
     weights, of_draws = resamples(len(labels), bootstrap, seed), resamples(draws, bootstrap, seed + 1)
@@ -223,10 +223,10 @@ def classify(
         for each in several:
             support = few_shot.supports(labels, each, draws, np.random.default_rng([seed, each]))
             for classifier in _classifiers(each):
-                split = f"{labelled_sets.short(which)}/{each}-shot"
+                split = f"{named.short(which)}/{each}-shot"
                 given = labels, support, weights, of_draws, classifier, split
-                for model, (named, estimate) in _compared(features, *given):
-                    found[model, STAGE].append(estimate.score(*named, "labels"))
+                for model, (what, estimate) in _compared(features, *given):
+                    found[model, STAGE].append(estimate.score(*what, "labels"))
                 bar.update(len(models))
     return scores.table(found, "few-shot", seed)
 
@@ -253,8 +253,8 @@ def _compared(
         for metric, estimate in estimates.items():
             yield model, (("few-shot", split, metric), estimate)
             if model != first:
-                named = "few-shot", split, scores.above(metric, first)
-                yield model, (named, estimate - found[first][metric])
+                what = "few-shot", split, scores.above(metric, first)
+                yield model, (what, estimate - found[first][metric])
 
 
 def _embedded(shown: Subset, models: Sequence[str]) -> dict[str, Float[np.ndarray, "images _"]]:

@@ -21,7 +21,6 @@ from humalign.chain.answers import own_pictures, pictures_source
 from humalign.chain.pipeline import stream
 from humalign.data import (
     imagenet,
-    labelled_sets,
     named,
     readers,
     readers_levels,
@@ -32,7 +31,7 @@ from humalign.data import (
 )
 from humalign.data.combined import CORRUPTIONS, SEVERITIES, Corrupted, Held, Joined, Mirrored
 from humalign.data.emoji import STYLES, EmojiImages
-from humalign.data.images import Files, ImageSet, Subset, ZipImages
+from humalign.data.images import Files, ImageSet, Subset, ZipImages, evenly
 from humalign.errors import HumalignError, nearest
 from humalign.profiles import Profile
 
@@ -122,9 +121,9 @@ def _emoji(profile: Profile) -> ImageSet:
 
 def corrupted(profile: Profile) -> Corrupted:
     """Return other photographs of CIFAR-10 than the labelled ones, each corrupted in one way, ``corrupted_images`` in each."""
-    whole = labelled_sets.pictures(LABELLED["cifar10"])
+    whole = registered_sets.pictures(LABELLED["cifar10"])
     ways = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES for _ in range(profile.data.corrupted_images)]
-    others = np.setdiff1d(np.arange(len(whole)), labelled_sets.evenly(whole, profile.data.labelled_images).rows)
+    others = np.setdiff1d(np.arange(len(whole)), evenly(whole, profile.data.labelled_images).rows)
     rows = stream(profile, 13).permutation(others)[: len(ways)]
     return Corrupted(Subset(whole, rows), ways[: len(rows)], profile.seed)
 
@@ -195,12 +194,12 @@ def labelled(profile: Profile, name: str) -> Subset:
     """Return photographs with class labels, at most ``labelled_images``, spread evenly over the classes."""
     source = profile.data.pool if name == "pool-classes" else name
     if registry.is_named(source):
-        return labelled_sets.evenly(named.pictures(source, labelled=True), profile.data.labelled_images)
+        return evenly(named.pictures(source, labelled=True), profile.data.labelled_images)
     known = {**LABELLED, "caltech101": "caltech101"}
     if source not in known:
         raise HumalignError(f"profile {profile.name}: {source!r} is no set of pictures with classes: {nearest(source, known)}")
-    whole = labelled_sets.pictures(known[source])
-    return labelled_sets.evenly(whole, profile.data.labelled_images)
+    whole = registered_sets.pictures(known[source])
+    return evenly(whole, profile.data.labelled_images)
 
 
 def _imagenet_a(profile: Profile) -> ImageSet:
@@ -219,7 +218,7 @@ SETS: dict[str, Registered] = {
     "things-photographs": Registered(
         lambda profile: _seen(profile, Files(photographs()[0])), ("things-ids", "things-photographs")
     ),
-    "caltech101": Registered(lambda profile: labelled_sets.pictures("caltech101"), ("caltech101",)),
+    "caltech101": Registered(lambda profile: registered_sets.pictures("caltech101"), ("caltech101",)),
     "corrupted": Registered(corrupted, ("cifar10",)),
     SAMPLE: Registered(_sample, (lambda profile: sources_of(profile, profile.data.pool)[-1],)),
     "imagenet-train": Registered(training, ("imagenet-2012-training",)),
@@ -242,7 +241,7 @@ SETS: dict[str, Registered] = {
 
 def forms(name: str) -> str:
     """Say of the name of no set which are like it, and how others are named."""
-    return f"{nearest(name, SETS)}; or {labelled_sets.FORMS}, or folder:PATH"
+    return f"{nearest(name, SETS)}; or {named.FORMS}, or folder:PATH"
 
 
 def load(profile: Profile, name: str) -> ImageSet:

@@ -23,7 +23,7 @@ from humalign.evaluation import scores
 from humalign.evaluation.scores import Score
 from humalign.models.backbones import recipes
 from humalign.profiles import Profile
-from humalign.profiles.judging import Data
+from humalign.profiles.schema import Data
 
 # Every evaluation by its name; the sets and sources of each stand in `humalign.chain.sets`.
 EVALUATIONS: dict[str, Callable[[Run], Iterator[Row]]] = {

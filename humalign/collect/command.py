@@ -98,16 +98,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(options: argparse.Namespace) -> int:
-    from humalign.collect import pooling, reading
-    from humalign.collect.study import Study
+    from humalign.collect import pooling
+    from humalign.collect.study import Study, find_page, read_person
 
     if options.out:
         pooling.check_out(options.out, options.read)
-    study = Study.read(options.page) if options.page else reading.find_page(options.read)
+    study = Study.read(options.page) if options.page else find_page(options.read)
     people, faults = [], []
     for path in options.read:
         try:
-            people.append(reading.read(path, study))
+            people.append(read_person(path, study))
         except HumalignError as error:
             faults.append(str(error))
     faults += pooling.doubled(people)

@@ -1,6 +1,6 @@
 "use strict";
 
-/* FNV-1a of UTF-8, 32 bits. reading.py checks the rows of a file with the same function. */
+/* FNV-1a of UTF-8, 32 bits. study.py checks the rows of a file with the same function. */
 function oddHash(text) {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;

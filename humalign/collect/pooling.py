@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from humalign.artefacts import check_file, replacing
-from humalign.collect.reading import Person
-from humalign.collect.study import MAIN, REPEAT, Study
+from humalign.collect.study import MAIN, REPEAT, Person, Study
 from humalign.data.judgments import Choices
 from humalign.data.readers_answers import SHOWN, Answers
 from humalign.data.readers_levels import LevelAnswers

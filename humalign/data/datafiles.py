@@ -160,14 +160,12 @@ def named(path: str | Path, kinds: dict[str, str], separator: str | None = "\t")
         raise HumalignError(f"{path} holds a header and nothing below it: {AGAIN}")
 
 
-def numbers(path: str | Path, kind: type, columns: int | None = None) -> Any:
+def numbers(path: str | Path) -> Any:
     """Return rows of numbers separated by spaces, (lines, columns)."""
     with contextlib.suppress(ValueError):
-        found: Any = np.loadtxt(checked(path), dtype=kind, comments=None, ndmin=2, encoding="utf-8-sig")
-        if found.shape[1] == (columns or found.shape[1]):
-            return found
-    words = WHOLE if kind is np.int64 else REAL
-    raise at_fault(path, ([of_kind(path, line, cell, words) for cell in cells] for line, cells in lines(path, None, columns)))
+        return np.loadtxt(checked(path), comments=None, ndmin=2, encoding="utf-8-sig")
+    below = lines(path, None)
+    raise at_fault(path, ([of_kind(path, line, cell, REAL) for cell in cells] for line, cells in below))
 
 
 def integers(path: str | Path, columns: int) -> Int64[np.ndarray, "lines columns"]:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from humalign.data import (
     datafiles,
-    labelled_sets,
     listing,
     named,
     object_order,
@@ -168,10 +167,10 @@ COUNTS: dict[str, tuple[str, Callable[[Path], int]]] = {
     "peterson-judgments": ("photographs", _peterson),
     "cichy-judgments": ("photographs", lambda path: len(readers_similarity.arrangements_cichy(path).files)),
     "king-judgments": ("photographs", lambda path: len(readers_similarity.arrangements_king(path).files)),
-    "cifar10": ("test pictures", lambda path: len(labelled_sets.cifar10(path))),
+    "cifar10": ("test pictures", lambda path: len(registered_sets.cifar10(path))),
     "cifar10h": ("pictures", lambda path: len(registered_sets.cifar10h(path))),
-    "dtd": ("pictures", lambda path: len(labelled_sets.dtd(path))),
-    "caltech101": ("pictures", lambda path: len(labelled_sets.caltech101(path))),
+    "dtd": ("pictures", lambda path: len(registered_sets.dtd(path))),
+    "caltech101": ("pictures", lambda path: len(registered_sets.caltech101(path))),
     "imagenet-a": ("pictures", _imagenet_a),
     "breeds-hierarchy": ("classes", _breeds),
     "wordnet-nouns": ("nouns", lambda path: len(wordnet.hypernyms(datafiles.checked(path)))),

@@ -127,14 +127,9 @@ def training(pictures: int = TRAINING) -> Pictures:
     Raises:
         HumalignError: neither is there, or another number of pictures.
     """
-    root = folder()
-    unpacked, packed = root / "train", root / TAR
-    if not (unpacked.is_dir() or packed.is_file()):
-        said = f"it should hold the folder train, or {TAR}"
-        raise HumalignError(f"no training pictures of ImageNet in {root}: {said}")
-    in_tar = packed.is_file() and _empty(unpacked)
-    found = InTar(packed, in_archive(packed)) if in_tar else ClassFolders(unpacked)
-    return _counted(root, "training", found, pictures)
+    unpacked, packed = _places("training", "train", TAR, f"the folder train, or {TAR}")
+    found = InTar(packed, in_archive(packed)) if packed else ClassFolders(unpacked)
+    return _counted("training", found, pictures)
 
 
 def validation(pictures: int = VALIDATION) -> Pictures:
@@ -143,25 +138,24 @@ def validation(pictures: int = VALIDATION) -> Pictures:
     Raises:
         HumalignError: there are none, nothing tells their classes, or another number of pictures.
     """
-    root = folder()
-    unpacked, packed = root / "val", root / FLAT_TAR
+    either = f"the folder val, in one folder a class, or {FLAT_TAR} and {DEVKIT}.tar.gz"
+    unpacked, packed = _places("validation", "val", FLAT_TAR, either)
+    if packed:
+        return _counted("validation", InTar(packed, flat(packed, pictures)), pictures)
+    return _counted("validation", ClassFolders(unpacked, pictures if loose(unpacked) else None), pictures)
+
+
+def _places(which: str, inside: str, archive: str, either: str) -> tuple[Path, Path | None]:
+    """Return the folder of the pictures, and their tar file where it is there and the folder is empty."""
+    unpacked, packed = folder() / inside, folder() / archive
     if not (unpacked.is_dir() or packed.is_file()):
-        said = f"it should hold the folder val, in one folder a class, or {FLAT_TAR} and {DEVKIT}.tar.gz"
-        raise HumalignError(f"no validation pictures of ImageNet in {root}: {said}")
-    found: Pictures
-    if packed.is_file() and _empty(unpacked):
-        found = InTar(packed, flat(packed, pictures))
-    else:
-        found = ClassFolders(unpacked, pictures if loose(unpacked) else None)
-    return _counted(root, "validation", found, pictures)
+        raise HumalignError(f"no {which} pictures of ImageNet in {folder()}: it should hold {either}")
+    empty = not unpacked.is_dir() or not any(unpacked.iterdir())
+    return unpacked, packed if packed.is_file() and empty else None
 
 
-def _empty(folder: Path) -> bool:
-    return not folder.is_dir() or not any(folder.iterdir())
-
-
-def _counted(root: Path, which: str, found: Pictures, pictures: int) -> Pictures:
+def _counted(which: str, found: Pictures, pictures: int) -> Pictures:
     if len(found) != pictures:
-        said = f"{len(found):,} {which} pictures of ImageNet in {root} instead of {pictures:,}"
+        said = f"{len(found):,} {which} pictures of ImageNet in {folder()} instead of {pictures:,}"
         raise HumalignError(f"{said}: {said_gap(pictures - len(found))}; unpack it again")
     return found

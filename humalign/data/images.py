@@ -41,7 +41,27 @@ class ImageSet(Protocol):
     def __getitem__(self, index: int) -> Image.Image: ...
 
 
-class FolderImages:
+class Files:
+    """Pictures named one by one, in the order of ``paths``."""
+
+    stored = False
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+        self.labels = pd.DataFrame({"file": [listing.plain(path.name) for path in self.paths]})
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return open_image(self.paths[index], stored=self.stored)
+
+    def stamp(self, index: int) -> str:
+        """Return what changes when a picture is replaced."""
+        return file_stamp(self.paths[index])
+
+
+class FolderImages(Files):
     """Pictures in class folders (``root/class/picture.jpg``), or loose in one folder without labels.
 
     They stand in the order of their paths as text, from 0, or in the one that is given. Links to folders are
@@ -50,7 +70,6 @@ class FolderImages:
 
     Args:
         order: names of all pictures, or the path of a list of them, one a line; see `listing.in_order`.
-        ground: colour behind transparent pixels.
         stored: give the pixels as they are stored; see `decoding.open_image`.
 
     Raises:
@@ -58,23 +77,11 @@ class FolderImages:
             one of these pictures.
     """
 
-    def __init__(
-        self, root: str | Path, order: Order = None, ground: str = "white", stored: bool = False
-    ) -> None:
-        found, self.ground, self.stored = listing.below(Path(root)), ground, stored
+    def __init__(self, root: str | Path, order: Order = None, stored: bool = False) -> None:
+        found, self.stored = listing.below(Path(root)), stored
         if not found:
             raise HumalignError(f"no pictures ({listing.SAID}) under {root}: name the folder that holds them")
         self.paths, self.labels = _ordered(found, order, root)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.paths[index], ground=self.ground, stored=self.stored)
-
-    def stamp(self, index: int) -> str:
-        """Return what changes when a picture is replaced."""
-        return file_stamp(self.paths[index])
 
 
 class ZipImages:
@@ -82,17 +89,15 @@ class ZipImages:
 
     Args:
         inside: the folder of the archive to be read; without one all.
-        order, ground: as of a folder.
+        order: as of a folder.
 
     Raises:
         HumalignError: an archive that is missing, damaged or without pictures, or as of a folder; a damaged
             member when it is read.
     """
 
-    def __init__(
-        self, path: str | Path, inside: str = "", order: Order = None, ground: str = "white"
-    ) -> None:
-        self.path, self.ground = Path(path), ground
+    def __init__(self, path: str | Path, inside: str = "", order: Order = None) -> None:
+        self.path = Path(path)
         try:
             with zipfile.ZipFile(self.path) as archive:
                 members = [name for name in archive.namelist() if not name.endswith(("/", "\\"))]
@@ -127,7 +132,7 @@ class ZipImages:
         except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
             what = f"the picture {name} in {self.path} ({error})"
             raise HumalignError(f"cannot read {what}: replace it or take it out") from None
-        return open_image(io.BytesIO(content), f"{name} in {self.path}", ground=self.ground)
+        return open_image(io.BytesIO(content), f"{name} in {self.path}")
 
     def stamp(self, index: int) -> str:
         """Return what changes when a picture is replaced."""
@@ -189,28 +194,22 @@ class Subset:
         return stamp_of(self.whole, int(self.rows[index]))
 
 
+def spread(images: ImageSet, most: int, seed: int) -> Subset:
+    """Return at most so many pictures of a labelled set, evenly over its classes, at random in each."""
+    shuffled = np.random.default_rng(seed).permutation(len(images))
+    by_class = shuffled[np.argsort(images.labels["class"].to_numpy(dtype=str)[shuffled], kind="stable")]
+    return Subset(images, np.sort(by_class[evenly(images, most).rows]))
+
+
+def evenly(images: ImageSet, most: int) -> Subset:
+    """Return at most so many pictures of a set, at even steps through its order."""
+    return Subset(images, np.linspace(0, len(images) - 1, min(most, len(images))).astype(int))
+
+
 def stamp_of(images: ImageSet, index: int) -> str:
     """Return what changes when a picture of a set is replaced; nothing of sets that cannot tell."""
     stamp = getattr(images, "stamp", None)
     return stamp(index) if stamp else ""
-
-
-class Files:
-    """Pictures named one by one, in the order of ``paths``."""
-
-    def __init__(self, paths: Sequence[Path], ground: str = "white") -> None:
-        self.paths, self.ground = list(paths), ground
-        self.labels = pd.DataFrame({"file": [listing.plain(path.name) for path in self.paths]})
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.paths[index], ground=self.ground)
-
-    def stamp(self, index: int) -> str:
-        """Return what changes when a picture is replaced."""
-        return file_stamp(self.paths[index])
 
 
 def squash(image: Image.Image, size: int) -> Float[Tensor, "3 size size"]:

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Integer, Num, Real
+from jaxtyping import Bool, Float, Int, Integer, Num, Real
 
-from humalign.data.arrays import first
 from humalign.errors import HumalignError
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
@@ -51,6 +50,12 @@ def number(name: str, value: Any, least: int = 1) -> int:
     if not sound or value != value // 1 or value < least:
         raise HumalignError(f"{name} = {value!r}: expected a whole number, {least} or more")
     return int(value)
+
+
+def first(faulty: Bool[np.ndarray, n *columns]) -> int | None:
+    """Return the first row (from 0) with anything at fault, or None."""
+    rows = np.flatnonzero(faulty.any(axis=1) if faulty.ndim > 1 else faulty)
+    return int(rows[0]) if rows.size else None
 
 
 def _numbers(values: Any, what: str) -> Num[np.ndarray, "*shape"]:

@@ -1,8 +1,14 @@
 """Sets of pictures, and files, by a name that says where they are from; no registry lists them.
 
-``torchvision:NAME[/SPLIT]`` and ``hf:OWNER/NAME[/SPLIT]`` are sets that a library brings (see `labelled_sets`),
-``folder:PATH`` is a folder of pictures, with class folders or without, or a .zip of one, and ``file:PATH`` one file
-of somebody's own. A path is relative to the folder where the command runs.
+``torchvision:NAME[/SPLIT]`` (``torchvision:DTD/val``) and ``hf:OWNER/NAME[/SPLIT]`` are sets that a library
+brings; a folder on this machine may stand in place of OWNER/NAME: one that the library ``datasets`` saved, or
+one of Parquet files. Without a split it is the pictures for testing, where the set has such, else those for
+validation, else what its library takes. A set of torchvision is looked for in ``torchvision/NAME`` of the data
+folder, then in ``torchvision`` itself; the hub's library has its own cache. ``folder:PATH`` is a folder of
+pictures, with class folders or without, or a .zip of one, and ``file:PATH`` one file of somebody's own. A path
+is relative to the folder where the command runs.
+
+No picture is decoded before it is asked for, where its class can be had without.
 """
 
 from __future__ import annotations
@@ -10,14 +16,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from humalign.artefacts import sha256
-from humalign.data import hub_sets, labelled_sets, listing, registry
+from humalign.data import hub_sets, listing, registry, torchvision_sets
 from humalign.data.images import FolderImages, ImageSet, ZipImages
 from humalign.errors import HumalignError
 
+FORMS = "name a folder of class folders, a .zip of one, torchvision:NAME[/SPLIT] or hf:OWNER/NAME[/SPLIT]"
+LIBRARIES: dict[str, Callable[..., ImageSet]] = {"torchvision": torchvision_sets.find, "hf": hub_sets.find}
 # Characters of a name that the name of a file keeps.
 KEPT = 48
 # What is known to be here, by its name and the data folder; a set of a library takes a while to be opened.
@@ -36,20 +45,44 @@ def pictures(name: str, labelled: bool = False, fetch: bool = False) -> ImageSet
         HumalignError: there is none of that name, it is not here, it is empty, or two pictures have one name.
     """
     library, _, rest = name.partition(":")
-    if library == "folder":
-        path = locate(name)
-        found: ImageSet = (
-            labelled_sets.find(str(path))
-            if labelled
-            else ZipImages(path)
-            if path.is_file()
-            else FolderImages(path)
-        )
-    elif library == "file":
+    if library in LIBRARIES:
+        return LIBRARIES[library](name, rest, fetch=fetch, labelled=labelled)
+    if library == "file":
         raise HumalignError(f"{name} is a file, not a set of pictures: write folder:PATH")
-    else:
-        found = labelled_sets.LIBRARIES[library](name, rest, fetch=fetch, labelled=labelled)
-    return found
+    path = locate(name)
+    return find(str(path)) if labelled else ZipImages(path) if path.is_file() else FolderImages(path)
+
+
+def find(name: str) -> ImageSet:
+    """Return a labelled set by a path or a library's name; ``class`` in its labels is each picture's class.
+
+    Args:
+        name: a path, ``torchvision:NAME[/SPLIT]`` or ``hf:OWNER/NAME[/SPLIT]``; of a folder in an archive
+            ``pets.zip/train``.
+
+    Raises:
+        HumalignError: there is none of that name or split, it cannot be had, its pictures have no one class
+            each, or it holds splits.
+    """
+    library, _, rest = name.partition(":")
+    if library in LIBRARIES and rest:
+        return LIBRARIES[library](name, rest)
+    path = Path(name).expanduser()
+    archive = next((each for each in (path, *path.parents) if each.is_file()), None)
+    if not (path.is_dir() or archive):
+        raise HumalignError(f"no labelled set {name!r}: {FORMS}")
+    inside = path.relative_to(archive).as_posix() if archive else ""
+    images: ImageSet = ZipImages(archive, inside) if archive else FolderImages(path)
+    if splits := listing.splits([listing.parts_of(file) for file in images.labels["file"]]):
+        those = ", ".join(str(path / each) for each in splits)
+        raise HumalignError(f"{name} holds splits, not classes: name one of {those}")
+    return images
+
+
+def short(name: str) -> str:
+    """Return what a set is called in tables: of a path its last part without ``.zip``, else the name."""
+    path = Path(name).expanduser()
+    return path.resolve().name.removesuffix(".zip") if path.exists() else name
 
 
 def locate(name: str) -> Path:
@@ -66,19 +99,15 @@ def locate(name: str) -> Path:
         return path
     key = name, registry.data_folder()
     if key not in _HERE:
-        labelled_sets.LIBRARIES[library](name, rest, fetch=False, labelled=False)
-        folder = (
-            registry.data_folder() / "torchvision"
-            if library == "torchvision"
-            else hub_sets.folder_of(name, rest)
-        )
-        _HERE[key] = folder or registry.data_folder()
+        LIBRARIES[library](name, rest, fetch=False, labelled=False)
+        found = hub_sets.folder_of(name, rest) if library == "hf" else registry.data_folder() / "torchvision"
+        _HERE[key] = found or registry.data_folder()
     return _HERE[key]
 
 
 def fetch(name: str) -> Path:
     """Return where a set or a file lies, downloaded where it is missing and can be."""
-    if name.partition(":")[0] in labelled_sets.LIBRARIES:
+    if name.partition(":")[0] in LIBRARIES:
         pictures(name, fetch=True)
     return locate(name)
 

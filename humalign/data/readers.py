@@ -17,9 +17,9 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
 from humalign.data import listing
-from humalign.data.arrays import check_dissimilarities, first, vectors
+from humalign.data.arrays import check_dissimilarities, matlab, vectors
 from humalign.data.datafiles import AGAIN, BIT, MAT, PLAIN, lines, named, of_kind, once, parsed
-from humalign.data.matlab import matlab
+from humalign.data.judgments import first
 from humalign.data.object_order import Order, check_names, rows_in
 from humalign.errors import HumalignError
 

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int, Int64
 
-from humalign.data.arrays import check_indices, first, whole_numbers
+from humalign.data.arrays import check_indices, whole_numbers
 from humalign.data.datafiles import AGAIN, NAME, WHOLE, at_fault, check_ended, even, integers, line_of, lines, named, of_kind, separator_of
-from humalign.data.judgments import Choices
+from humalign.data.judgments import Choices, first
 from humalign.data.object_order import OLD, UNIQUE, Order, rows_in
 from humalign.errors import HumalignError
 

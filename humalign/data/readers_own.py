@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Int64
 
 from humalign.data import listing, readers_answers
@@ -49,16 +48,14 @@ def read(
         if len(cells) == 5:
             return readers_answers.answers(path, names, people=False).choices()
         return readers_answers.triplets(path, len(names))
-    columns = shown[0] if len(shown) == 1 else shown
-    return table(path, names, columns, odd, first=first, numbered_from=numbered_from).choices()
+    return table(path, names, shown, odd, first, numbered_from).choices()
 
 
 def table(
     path: str | Path,
     names: Sequence[str],
-    shown: str | Sequence[str] = SHOWN,
+    shown: Sequence[str] = SHOWN,
     odd: str = "choice",
-    person: str | None = None,
     first: int | None = None,
     numbered_from: int | None = None,
 ) -> Answers:
@@ -73,7 +70,6 @@ def table(
             "c.jpg"]``). A picture has its name, as `listing.Named` takes it, with any folders above it, or
             the number of its place in ``names``.
         odd: the column of the odd one out: its name, or its place among the three.
-        person: the column of who answered; it is text: 7, 07 and 007 are three people.
         first: the number of the first of the three places in ``odd``, 0 (as of jsPsych's buttons) or 1;
             without it the answers tell.
         numbered_from: the number of the first picture, 0 or 1, where pictures are numbers; without it 0, if
@@ -84,8 +80,7 @@ def table(
             triplet, an odd one that was not shown, or numbers of which nothing tells whether they count from
             0 or 1.
     """
-    columns = [shown] if isinstance(shown, str) else list(shown)
-    wanted = [*columns, odd, *([person] if person else [])]
+    wanted = [*shown, odd]
     below = lines(path, separator_of(path))
     number, header = next(below)
     for name in wanted:
@@ -96,26 +91,21 @@ def table(
     rows: list[_Row] = []
     for number, cells in below:
         where, of = f"{path}, line {number}", dict(zip(header, cells, strict=True))
-        given = _listed(where, of[shown]) if isinstance(shown, str) else [of[name] for name in columns]
+        given = _listed(where, of[shown[0]]) if len(shown) == 1 else [of[name] for name in shown]
         if _nothing(of[odd]) or all(map(_nothing, given)):
             continue
         triplet = [at(where, cell) for cell in given]
         if len(triplet) != 3 or len(set(triplet)) != 3:
             raise HumalignError(f"{where}: {', '.join(given)[:80]!r} are not three different pictures")
-        who = of[person] if person else ""
-        rows.append(_Row(where, [cell.strip() for cell in given], triplet, of[odd].strip(), who))
+        rows.append(_Row(where, [cell.strip() for cell in given], triplet, of[odd].strip()))
     if not rows:
-        wanted_in = f"no line with pictures in {', '.join(columns)} and an answer in {odd!r}"
+        wanted_in = f"no line with pictures in {', '.join(shown)} and an answer in {odd!r}"
         raise HumalignError(f"{path}: {wanted_in}: are these the columns?")
     at.check_numbers(path)
     if header[-1] in wanted:  # what is cut short elsewhere cuts no answer
         check_ended(path)
-    if person and (nobody := next((row for row in rows if not row.person), None)):
-        mend = "write who answered, or leave person out"
-        raise HumalignError(f"{nobody.where}: nobody in {person!r}: {mend}")
-    answered_by = pd.factorize(np.array([row.person for row in rows], dtype=object))[0] if person else None
     triplets = np.array([row.triplet for row in rows], dtype=np.int64)
-    return Answers(triplets, _odd(path, rows, at, first), answered_by)
+    return Answers(triplets, _odd(path, rows, at, first))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +116,6 @@ class _Row:
     shown: list[str]
     triplet: list[int]
     odd: str
-    person: str
 
 
 def _nothing(cell: str) -> bool:

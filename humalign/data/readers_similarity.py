@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
@@ -21,9 +20,9 @@ from jaxtyping import Float
 from scipy.spatial.distance import squareform
 
 from humalign.data import listing
-from humalign.data.arrays import check_dissimilarities
+from humalign.data.arrays import Variables, check_dissimilarities, matlab
 from humalign.data.datafiles import AGAIN, MAT, checked, lines, once, parsed
-from humalign.data.matlab import Variables, matlab
+from humalign.data.images import ZipImages
 from humalign.data.readers_levels import unpickled
 from humalign.errors import HumalignError, nearest
 
@@ -53,9 +52,9 @@ class SimilarityJudgments:
 
 
 def _checked(
-    path: Path, files: Sequence[PurePath], matrices: Any, archive: Path | None = None, both_ways: bool = False
+    path: Path, files: Sequence[PurePath], matrices: Any, archive: Path | None = None
 ) -> SimilarityJudgments:
-    matrices = check_dissimilarities(path, matrices, both_ways)
+    check_dissimilarities(path, matrices)
     if len(files) != matrices.shape[1]:
         found = f"{matrices.shape[1]} photographs judged, but {len(files)} found"
         raise HumalignError(f"{path}: {found}: {COPY}")
@@ -79,11 +78,8 @@ def _named_by(held: Variables, files: Sequence[PurePath]) -> Sequence[PurePath]:
 # ---- arrangements ------------------------------------------------------------------------------------------
 
 
-def arrangements_king(folder: str | Path, both_ways: bool = False) -> SimilarityJudgments:
+def arrangements_king(folder: str | Path) -> SimilarityJudgments:
     """Read the arrangements of King et al., one matrix a person.
-
-    Args:
-        both_ways: take the mean of what stands in either order of a pair, where that differs.
 
     Raises:
         HumalignError: a matrix that is not symmetric with a zero diagonal, or of other photographs.
@@ -96,7 +92,7 @@ def arrangements_king(folder: str | Path, both_ways: bool = False) -> Similarity
     held = matlab(path)
     matrices = parsed(path, lambda _: np.asarray(held["judgments"], dtype=float), MAT)
     files = _named_by(held, listing.right_in(Path(folder) / "images"))
-    return _checked(path, files, matrices, both_ways=both_ways)
+    return _checked(path, files, matrices)
 
 
 def arrangements_cichy(folder: str | Path, which: str = "set1") -> SimilarityJudgments:
@@ -137,17 +133,13 @@ def _arranged(folder: Path, name: str) -> Path:
 # ---- ratings -----------------------------------------------------------------------------------------------
 
 
-def ratings(folder: str | Path, category: str, both_ways: bool = False) -> SimilarityJudgments:
+def ratings(folder: str | Path, category: str) -> SimilarityJudgments:
     """Read the mean ratings (0 to 10) of one of six categories as dissimilarities, 10 - rating.
 
     Photographs lie in ``CATEGORY/images``, in ``CATEGORY``, or in ``CATEGORY.zip`` as it comes. Judgments lie
     in ``CATEGORY/sim_judgements`` (or ``sim_judgments``), in ``CATEGORY``, or for animals in the folder
     itself, as ``turkResults_CogSci2016.mat``: a ``.mat`` with one variable whose name holds "sim" (of several
     ``simMatrix``), or a pickle of the ratings of each pair, which names its photographs by their numbers.
-
-    Args:
-        both_ways: take the mean of the ratings of a pair in either order, where they differ; a pickle is read
-            so.
 
     Raises:
         HumalignError: an unknown category, no or several files of judgments, a matrix that is not symmetric
@@ -168,7 +160,7 @@ def ratings(folder: str | Path, category: str, both_ways: bool = False) -> Simil
         similar = _of_pairs(path, files)
     apart = MOST_SIMILAR - similar
     np.fill_diagonal(apart, 0)
-    return _checked(path, files, apart[None], archive, both_ways)
+    return _checked(path, files, apart[None], archive)
 
 
 def rated_categories(folder: str | Path) -> tuple[str, ...]:
@@ -219,15 +211,7 @@ def _shown(folder: Path, category: str) -> tuple[Sequence[PurePath], Path | None
 
 
 def _zipped(archive: Path) -> Sequence[PurePath]:
-    try:
-        with zipfile.ZipFile(checked(archive)) as file:
-            names = [PurePosixPath(name) for name in file.namelist() if not name.endswith("/")]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise HumalignError(f"cannot read the archive {archive} ({error}): {AGAIN}") from None
-    pictures = (name for name in names if listing.is_picture(name.parts, archive))
-    files = sorted(pictures, key=lambda name: listing.plain(name.name))
-    if not files:
-        raise HumalignError(f"no photographs ({listing.SAID}) in {archive}: {AGAIN}")
+    files = [PurePosixPath(name) for name in ZipImages(checked(archive)).names]
     if len({file.parent for file in files}) > 1:
         mend = "unpack those that were judged, and take it away"
         raise HumalignError(f"{archive} holds photographs in several folders: {mend}")

@@ -16,10 +16,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from humalign.data import listing, registry
-from humalign.data.arrays import first
 from humalign.data.combined import Held
 from humalign.data.datafiles import AGAIN, parsed
 from humalign.data.images import FolderImages, ImageSet, Subset, ZipImages
+from humalign.data.judgments import first
 from humalign.errors import HumalignError, complaint, nearest
 
 # In the order of the columns of CIFAR-10H, which is CIFAR-10's own and ascending.
@@ -195,3 +195,12 @@ def _class_folders(path: Path, inside: str, source: str, without: str = "") -> S
 
 
 SETS: dict[str, Callable[[Path], ImageSet]] = {"cifar10": cifar10, "dtd": dtd, "caltech101": caltech101}
+
+
+def pictures(source: str) -> ImageSet:
+    """Return a registered labelled set; its labels are ``file``, ``class`` and, of CIFAR-10, ``index``.
+
+    Raises:
+        HumalignError: it is missing, or has not the layout of its home.
+    """
+    return SETS[source](registry.locate(source))

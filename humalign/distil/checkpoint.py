@@ -22,8 +22,8 @@ from humalign.artefacts import fingerprint
 from humalign.distil.batches import Inputs, Plan
 from humalign.distil.optimiser import AdamTowardsInit
 from humalign.errors import HumalignError
-from humalign.models import checkpoints
 from humalign.models.student import Student
+from humalign.models.weights import OTHER_RUN, read_checkpoint, write_checkpoint
 
 # Bytes of an array that are looked at, in rows evenly spread: all of most arrays, and a second's work.
 MOST = 2**28
@@ -86,18 +86,18 @@ class Checkpoint:
             "optimiser": self.optimiser.state_dict(),
             "log": dataclasses.asdict(log),
         }
-        checkpoints.write(self.path, state)
+        write_checkpoint(self.path, state)
 
     def resume(self) -> Log:
         """Bring student and optimiser to where the file left them, and return its log; else an empty one.
 
         A damaged file is warned of, and the training starts from the beginning; another's is refused.
         """
-        state = checkpoints.read(self.path) if self.path else None
+        state = read_checkpoint(self.path) if self.path else None
         if state is None:
             return Log()
         if other := self._other(state):
-            raise HumalignError(f"the checkpoint {self.path} {other}: {checkpoints.OTHER}")
+            raise HumalignError(f"the checkpoint {self.path} {other}: {OTHER_RUN}")
         with torch.no_grad():
             for name, parameter in self._trained.items():
                 parameter.copy_(state["parameters"][name])

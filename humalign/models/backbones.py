@@ -14,10 +14,9 @@ all its sets agree.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +29,9 @@ from humalign.data.decoding import as_seen
 from humalign.data.images import squash
 from humalign.data.registry import locate
 from humalign.errors import HumalignError, complaint, expect, nearest
-from humalign.models import splitting, weights
+from humalign.models import weights
 from humalign.models.libraries import LIBRARIES
-from humalign.models.recipes import HUB, Recipe, recipes, refuse_input
+from humalign.models.recipes import HUB, Recipe, cut_stages, recipes, refuse_input
 
 # How a model by path or repository begins.
 PLACES = ("local-dir:", "hf-hub:")
@@ -40,21 +39,46 @@ PLACES = ("local-dir:", "hf-hub:")
 OVERSHOOT = 0.5
 
 
+class Normalise(nn.Module):
+    """Shift and scale pictures in [0, 1] to what a backbone's weights were trained on."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Num[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 3 size size"]:
+        """Return normalised pictures.
+
+        Raises:
+            HumalignError: values beyond [0, 1] and a filter's overshoot: in 0 to 255, or not finite.
+        """
+        # Values are not known on the meta device nor while a graph is traced.
+        if pixels.device.type != "meta" and not torch.compiler.is_compiling() and pixels.numel():
+            low, high = (float(value) for value in pixels.aminmax())
+            if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
+                mend = "divide those of 0 to 255 by 255, and leave the normalisation to the model"
+                said = f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]"
+                raise HumalignError(f"{said}: {mend}")
+        return (pixels - self.mean) / self.std
+
+
 class Backbone(nn.Module):
     """A frozen vision model in evaluation mode, as a sequence of stages ending in the penultimate layer.
 
     Attributes:
         stages: modules applied one after the other; the last gives (batch, dim) features.
-        size, mean, std: input side in pixels, and normalisation of values in [0, 1].
+        size: input side in pixels.
+        normalise: what pictures in [0, 1] go through before the stages.
         classifier: features -> ImageNet logits where the model has them, else None.
         recipe: how it was built.
 
     Raises:
         HumalignError: an input that is not square, or a normalisation that is not of values in [0, 1].
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, name: str, recipe: Recipe, net: nn.Module, stages: nn.Sequential, classifier: nn.Module | None) -> None:
         super().__init__()
@@ -63,8 +87,7 @@ class Backbone(nn.Module):
         self.stages, self.classifier = stages, classifier
         # In a tuple, for its parameters are those of the stages and must not be listed twice.
         self._net = (net,)
-        self.register_buffer("mean", torch.tensor(recipe.mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(recipe.std).view(3, 1, 1), persistent=False)
+        self.normalise = Normalise(recipe.mean, recipe.std)
         self.eval().requires_grad_(False)
         net.eval().requires_grad_(False)
         keep_no_biases(net)
@@ -90,7 +113,7 @@ class Backbone(nn.Module):
         kind = f"{type(module).__module__}.{type(module).__qualname__}"
         recipe = Recipe("module", kind, size, tuple(mean), tuple(std), None, "the module's author")  # type: ignore[arg-type]
         net = copy.deepcopy(module)
-        return _tried(cls(name, recipe, net, splitting.stages(net), None), pictures=2)
+        return _tried(cls(name, recipe, net, cut_stages(net), None), pictures=2)
 
     @property
     def net(self) -> nn.Module:
@@ -110,30 +133,9 @@ class Backbone(nn.Module):
             image = as_seen(image).resize((self.size, self.size), Image.Resampling[self.recipe.interpolation.upper()])
         return squash(image, self.size)
 
-    def normalise(self, pixels: Num[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 3 size size"]:
-        """Shift and scale values in [0, 1] to what the weights were trained on; others are refused."""
-        return normalised(pixels, self.mean, self.std)
-
     def forward(self, pixels: Num[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch dim"]:
         """Return penultimate features of pictures in [0, 1]."""
         return self.stages(self.normalise(pixels))
-
-
-def normalised(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Return pictures shifted and scaled.
-
-    Raises:
-        HumalignError: values beyond [0, 1] and a filter's overshoot: in 0 to 255, normalised, or not finite.
-    """
-    # Values are not known on the meta device nor while a graph is traced.
-    if pixels.device.type != "meta" and not torch.compiler.is_compiling() and pixels.numel():
-        low, high = (float(value) for value in pixels.aminmax())
-        if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
-            mend = "divide those of 0 to 255 by 255, and leave the normalisation to the model"
-            raise HumalignError(
-                f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]: {mend}"
-            )
-    return (pixels - mean) / std
 
 
 def keep_no_biases(net: nn.Module) -> None:
@@ -184,7 +186,8 @@ def build(name: str, pretrained: bool = True) -> Backbone:
             one row of features a square picture.
     """
     expect("name", name, str, "the name of a backbone, such as siglip-b16 or timm:MODEL")
-    plain, place = _split(name)
+    # An @ in a path or repository is a part of it.
+    plain, _, place = (name, "", "") if name.partition(":")[2].startswith(PLACES) else name.partition("@")
     recipe = recipes().get(plain)
     if recipe is None and ":" not in plain:
         raise HumalignError(
@@ -210,18 +213,18 @@ def of_library(library: str, name: str, model: str, recipe: Recipe | None, path:
         recipe: what is registered of it; else the library is asked.
         path: of its weights; else from the hub.
     """
-    with _one_line(name, pretrained and path is None):
+    try:
         if pretrained and model.startswith("local-dir:"):
             for file in Path(model.removeprefix("local-dir:")).glob("*.safetensors"):
                 weights.refuse_damaged(file)
         built = LIBRARIES[library](name, model, recipe, path, pretrained)
+    except (HumalignError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # the libraries, the hub's client and the network each raise their own
+        there = f"put the file into the folder that {weights.FOLDER} names, or write {name}@FILE"
+        mend = f": connect to the network, {there}" if pretrained and path is None else ""
+        raise HumalignError(f"cannot build {name}: {complaint(error)}{mend}") from None
     return Backbone(name, built.recipe, built.net, built.stages, built.classifier)
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Return what stands before and behind the @ of a name; in a path or repository it is a part of it."""
-    plain, _, place = (name, "", "") if name.partition(":")[2].startswith(PLACES) else name.partition("@")
-    return plain, place
 
 
 def _file(plain: str, model: str, recipe: Recipe | None, place: str) -> Path | None:
@@ -235,15 +238,3 @@ def _file(plain: str, model: str, recipe: Recipe | None, place: str) -> Path | N
     if recipe and recipe.weights != HUB:
         return locate(str(recipe.weights))
     return weights.find([plain, model, model.replace("/", "-")])
-
-
-@contextlib.contextmanager
-def _one_line(name: str, fetched: bool) -> Iterator[None]:
-    """Turn a library's failure to build or fetch a model into one line."""
-    try:
-        yield
-    except (HumalignError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # the libraries, the hub's client and the network below it each raise their own
-        mend = f"connect to the network, put the file into the folder that {weights.FOLDER} names, or write {name}@FILE"
-        raise HumalignError(f"cannot build {name}: {complaint(error)}{f': {mend}' if fetched else ''}") from None

@@ -19,7 +19,7 @@ from jaxtyping import Float, Float16, Num
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from humalign.artefacts import replacing, reserve, write_dataset, write_error
+from humalign.artefacts import replacing, reserve, write_error
 from humalign.data.images import ImageSet, squash
 from humalign.data.pixels import PixelStore
 from humalign.errors import HumalignError, expect
@@ -98,11 +98,6 @@ def _halved(activations: Float[Tensor, "batch ..."], name: str, stages: int) -> 
         end = "half precision ends at 65,504"
         raise HumalignError(f"{name} gives values up to {largest:,.0f} after {stages} stages, and {end}: {mend}")
     return kept.numpy()
-
-
-def write(path: str | Path, dataset: xr.Dataset, attrs: dict[str, Any]) -> None:
-    """Write embeddings with their provenance."""
-    write_dataset(Path(path), dataset.assign_attrs(attrs))
 
 
 def read(path: str | Path) -> xr.Dataset:

@@ -11,8 +11,8 @@ from typing import Any
 from torch import nn
 
 from humalign.errors import HumalignError, nearest
-from humalign.models import splitting, weights
-from humalign.models.recipes import HUB, Built, Recipe, ask, known_filter, refuse_rectangle
+from humalign.models import weights
+from humalign.models.recipes import HUB, Built, Recipe, ask, cut_stages, known_filter, refuse_rectangle
 
 # What timm's configuration says of the pictures.
 INPUT = ("mean", "std", "interpolation", "input_size")
@@ -44,7 +44,7 @@ def timm_model(name: str, model: str, recipe: Recipe | None, path: Path | None, 
         _warn_of_gelu(name, net)
     classifier = net.get_classifier() if net.num_classes else None
     classes = classifier.out_features if isinstance(classifier, nn.Linear) else 0
-    stages = splitting.stages(net)
+    stages = cut_stages(net)
     if len(stages) == 1 and hasattr(net, "reset_classifier"):  # some encoders have no classifier
         net.reset_classifier(0)
     return Built(recipe, net, stages, classifier if classes == 1000 else None)
@@ -154,7 +154,7 @@ def open_clip_model(name: str, model: str, recipe: Recipe | None, path: Path | N
     options = {"quick_gelu": True} if settings.get("force_quick_gelu") else {}
     source = "open_clip's own configuration"
     recipe = Recipe("open_clip", model, height, tuple(mean), tuple(std), HUB, source, options=options, interpolation=resized)
-    return Built(recipe, clip, splitting.stages(visual))
+    return Built(recipe, clip, cut_stages(visual))
 
 
 def _beside(name: str, architecture: str, path: Path) -> dict[str, Any]:

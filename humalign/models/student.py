@@ -21,26 +21,10 @@ from torch.utils.checkpoint import checkpoint as recomputed
 
 from humalign.artefacts import replacing
 from humalign.errors import HumalignError
-from humalign.models.backbones import Backbone, keep_no_biases, normalised
+from humalign.models.backbones import Backbone, keep_no_biases
 from humalign.models.weights import load_file, save_file
 
 HEAD_DIM = 1024
-
-
-class Normalise(nn.Module):
-    """Shift and scale pictures in [0, 1] to what a backbone's weights were trained on."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Float[Tensor, "3 1 1"], std: Float[Tensor, "3 1 1"]) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean.clone(), persistent=False)
-        self.register_buffer("std", std.clone(), persistent=False)
-
-    def forward(self, pixels: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 3 size size"]:
-        """Return normalised pictures; values in 0 to 255, or normalised ones, are refused."""
-        return normalised(pixels, self.mean, self.std)
 
 
 class Centre(nn.Module):
@@ -108,7 +92,7 @@ class Student(nn.Module):
         backbone.refuse_cut(frozen_stages)
         with torch.no_grad():
             dim = backbone(torch.zeros(1, 3, backbone.size, backbone.size)).shape[1]
-        entry = None if frozen_stages else Normalise(backbone.mean, backbone.std)
+        entry = None if frozen_stages else copy.deepcopy(backbone.normalise)
         return cls(backbone.stages[frozen_stages:], dim, seed=seed, entry=entry, head=head)
 
     def recompute(self, on: bool) -> None:

@@ -1,4 +1,4 @@
-"""Find a file of weights on this machine, and load it whole or not at all.
+"""Find a file of weights on this machine, and load it whole or not at all; what a stopped fit goes on from is such a file, too.
 
 No model is left with a value that its file did not give: a name that is missing, left over or of another
 shape is an error. Before arrays of NumPy are copied in, every parameter is made NaN, so that one which they
@@ -8,11 +8,14 @@ leave out is seen.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import io
 import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
+from humalign.artefacts import replacing, write_error
 from humalign.errors import HumalignError, complaint, listed
 
 FOLDER = "HUMALIGN_WEIGHTS"
@@ -31,6 +35,10 @@ SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".bin")
 # What a folder in the layout of the Hugging Face hub may hold, the first found first.
 STEMS = ("model", "open_clip_model", "pytorch_model", "open_clip_pytorch_model")
 IN_FOLDER = tuple(f"{stem}{suffix}" for stem in STEMS for suffix in SUFFIXES)
+# A checkpoint begins with this, the SHA-256 of what follows, and a line's end; then comes PyTorch's own format.
+HEAD, DIGITS = b"humalign checkpoint\n", 64
+START = len(HEAD) + DIGITS + 1
+OTHER_RUN = "delete it, or give this run its own"
 
 
 def find(names: Iterable[str]) -> Path | None:
@@ -207,3 +215,52 @@ def _depth(path: Path) -> int:
         numbers = {int(found[1]) for name in arrays.files if (found := re.search(r"encoderblock_(\d+)/", name))}
         stacked = [name for name in arrays.files if name.endswith("Transformer/encoderblock/LayerNorm_0/scale")]
         return len(numbers) if numbers else len(arrays[stacked[0]])
+
+
+# ---- checkpoints -------------------------------------------------------------------------------------------
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a state whole or not at all."""
+    with replacing(path) as part, open(part, "w+b") as file:
+        file.write(HEAD + b"0" * DIGITS + b"\n")
+        torch.save(state, file)
+        seen = _file_checksum(file)
+        file.seek(len(HEAD))
+        file.write(seen)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any] | None:
+    """Return the state in a file; None where there is no file, or a damaged one, which is warned of and kept.
+
+    Raises:
+        HumalignError: a file that is no checkpoint, or cannot be read; a place where none can be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, "not writable")
+        if path.is_dir():
+            raise HumalignError(f"the checkpoint {path} is a folder: name a file")
+        with open(path, "rb") as file:
+            head = file.read(START)
+            if not head.startswith(HEAD) and not HEAD.startswith(head):
+                raise HumalignError(f"{path} is no checkpoint, or one of an earlier version: {OTHER_RUN}")
+            if head[len(HEAD) : -1] != _file_checksum(file):
+                why = "its values have another checksum than when they were written"
+                warnings.warn(f"the checkpoint {path} is damaged, {why}: starting again from the beginning", stacklevel=2)
+                return None
+            file.seek(START)
+            found: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+            return found
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise write_error(path, error) from None
+    except (RuntimeError, ValueError, EOFError) as error:  # a sound file that this version of PyTorch cannot read
+        raise HumalignError(f"the checkpoint {path} cannot be read ({complaint(error)}): {OTHER_RUN}") from None
+
+
+def _file_checksum(file: io.BufferedIOBase) -> bytes:
+    file.seek(START)
+    return hashlib.file_digest(file, "sha256").hexdigest().encode()

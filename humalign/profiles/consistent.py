@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from humalign.errors import nearest
@@ -80,7 +80,8 @@ def _names(profile: Profile) -> Iterator[str]:
 def _of_teacher(profile: Profile, teacher: Teacher) -> Iterator[str]:
     name, parts = f"of {teacher.judged}", teacher.parts
     if teacher.judged not in profile.data.judged:
-        yield f"teachers.judged = {teacher.judged!r}: data.judged names {_listed(profile.data.judged)} alone"
+        known = ", ".join(profile.data.judged)
+        yield f"teachers.judged = {teacher.judged!r}: data.judged names {known} alone"
     if not (parts.all or parts.folds or parts.halves or parts.held):
         yield f"teachers.parts {name}: name one: all, folds, halves or held"
     if parts.held >= 1:
@@ -115,7 +116,7 @@ def _of_students(profile: Profile) -> Iterator[str]:
             yield f"students.head = 'centre' of {name}: {mend}"
         lacking = [kind for kind in student.parts if not getattr(parts, kind, False)]
         if parts and (lacking or not student.parts):
-            has = _listed([kind for kind in ("all", "folds", "halves", "held") if getattr(parts, kind)])
+            has = ", ".join(kind for kind in ("all", "folds", "halves", "held") if getattr(parts, kind))
             yield f"students.parts = {list(student.parts)} of {name}: the last teacher has the parts {has}"
 
 
@@ -149,7 +150,3 @@ def _relations(profile: Profile) -> list[tuple[bool, str]]:
         (profile.threads > MOST_THREADS, f"threads = {profile.threads}: take as many as the processor has cores"),
         (draws < 2, f"evaluation.bootstrap_draws = {draws}: take 2 or more: an interval has two ends"),
     ]  # fmt: skip
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)

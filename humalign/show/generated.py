@@ -20,14 +20,14 @@ from humalign.evaluation.scores import pick
 # The modules that a user calls or a figure's link leads to, by what they are for; "*" are the modules of a folder.
 MODULES: dict[str, str] = {
     "Pictures and judgments": "data.images data.judgments data.named data.readers data.readers_answers data.readers_own "
-    "data.readers_levels data.labelled_sets data.simulate data.registry data.registry.fetching",
+    "data.readers_levels data.registered_sets data.simulate data.registry data.registry.fetching",
     "Models": "models.backbones models.embeddings models.student models.export models.released",
     "The teacher": "teach.teacher teach.vice teach.mixed_effects teach.splits teach.objectives",
     "Triplets": "triplets.sampling triplets.labelling triplets.layout triplets.auditing",
     "Distillation": "distil.distill distil.batches distil.optimiser",
     "Evaluation": "evaluation.*",
     "Gathering answers": "collect.*",
-    "Runs": "profiles profiles.schema profiles.judging chain.opened chain.steps chain.pipeline chain.origins chain.aligning errors",
+    "Runs": "profiles profiles.schema chain.opened chain.steps chain.pipeline chain.origins chain.aligning errors",
     "What the pages show": "show.*",
 }
 # Columns of the scores, in the order of the page; a column that is empty everywhere is left out.

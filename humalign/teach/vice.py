@@ -21,7 +21,7 @@ from torch import Tensor
 from humalign.artefacts import fingerprint
 from humalign.data.judgments import Choices, Triplets, check_triplets, number
 from humalign.errors import HumalignError, expect, real
-from humalign.models import checkpoints
+from humalign.models.weights import OTHER_RUN, read_checkpoint, write_checkpoint
 from humalign.teach import pruning
 from humalign.teach.objectives import cross_entropy, named, pair_similarities
 from humalign.teach.pruning import SURE, SURE_OBJECTS
@@ -227,7 +227,7 @@ class Progress:
             "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
         }
-        checkpoints.write(path, state)
+        write_checkpoint(path, state)
 
     def resume(self, path: Path, settings: str) -> int:
         """Restore the state, and return after how many steps it was saved; none where there is no file, or a damaged one.
@@ -235,11 +235,11 @@ class Progress:
         Raises:
             HumalignError: a file of another fit, or none at all, which is kept.
         """
-        state = checkpoints.read(path)
+        state = read_checkpoint(path)
         if state is None:
             return 0
         if state["settings"] != settings:
-            raise HumalignError(f"the checkpoint {path} is of another fit: {checkpoints.OTHER}")
+            raise HumalignError(f"the checkpoint {path} is of another fit: {OTHER_RUN}")
         with torch.no_grad():
             for name, weight in self.weights.items():
                 weight.copy_(state["weights"][name])

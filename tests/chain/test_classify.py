@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 
 from humalign import cli
 from humalign.chain import encoders
-from humalign.data import labelled_sets, registry
-from humalign.data.images import Subset
+from humalign.data import named, registry
+from humalign.data.images import Subset, spread
+from humalign.data.torchvision_sets import TorchvisionImages
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 
@@ -74,7 +75,7 @@ def classes(images):
 
 def fails(name, line):
     with pytest.raises(HumalignError, match=line) as caught:
-        classes(labelled_sets.find(str(name)))
+        classes(named.find(str(name)))
     assert "\n" not in str(caught.value)
 
 
@@ -85,8 +86,8 @@ def test_a_folder_and_a_zip_of_it_hold_the_same_pictures(tmp_path):
     shutil.make_archive(str(tmp_path / "pets"), "zip", tmp_path, "pets")
     wanted = [name for name in GREY for _ in range(EACH)]
     for path in (folder, tmp_path / "pets.zip"):
-        found = labelled_sets.find(str(path))
-        assert classes(found) == wanted and labelled_sets.short(str(path)) == "pets"
+        found = named.find(str(path))
+        assert classes(found) == wanted and named.short(str(path)) == "pets"
         assert found[0].tobytes() == picture(GREY["cat"], 0).tobytes()
 
 
@@ -105,19 +106,19 @@ def test_a_damaged_picture_is_one_line(tmp_path):
 
 
 def test_pictures_are_spread_over_the_classes_whatever_their_order(pets):
-    whole = labelled_sets.find(str(pets))
+    whole = named.find(str(pets))
     mixed = Subset(whole, np.random.default_rng(1).permutation(len(whole)))
-    found, again, other = (labelled_sets.spread(mixed, 6, seed) for seed in (0, 0, 1))
+    found, again, other = (spread(mixed, 6, seed) for seed in (0, 0, 1))
     assert found.labels["class"].value_counts().to_dict() == {name: 2 for name in GREY}
     assert found.rows.tolist() == again.rows.tolist() != other.rows.tolist()
-    assert labelled_sets.spread(mixed, 99, 0).rows.tolist() == list(range(len(whole)))
+    assert spread(mixed, 99, 0).rows.tolist() == list(range(len(whole)))
 
 
 # ---- torchvision -----------------------------------------------------------------------------------------------------
 
 def test_a_set_of_torchvision_without_splits(data):
     draw(data / "EuroSAT" / "eurosat" / "2750")
-    assert classes(labelled_sets.find("torchvision:EuroSAT")) == [name for name in GREY for _ in range(EACH)]
+    assert classes(named.find("torchvision:EuroSAT")) == [name for name in GREY for _ in range(EACH)]
     fails("torchvision:EuroSAT/test", "torchvision:EuroSAT/test: this set has no splits: write torchvision:EuroSAT")
     damaged = data / "EuroSAT" / "eurosat" / "2750" / "dog" / "dog_1.png"
     damaged.write_bytes(damaged.read_bytes()[:60])
@@ -131,8 +132,8 @@ def test_a_set_of_torchvision_that_takes_a_split(data):
     for split, numbers in (("test", (0, 1)), ("val", (2,))):
         lines = [f"{name}/{name}_{number}.png\n" for name in GREY for number in numbers]
         (inside / "labels" / f"{split}1.txt").write_text("".join(lines))
-    assert classes(labelled_sets.find("torchvision:DTD")) == [name for name in GREY for _ in range(2)]
-    assert classes(labelled_sets.find("torchvision:DTD/val")) == list(GREY)
+    assert classes(named.find("torchvision:DTD")) == [name for name in GREY for _ in range(2)]
+    assert classes(named.find("torchvision:DTD/val")) == list(GREY)
     fails("torchvision:DTD/tset", "torchvision:DTD/tset has no split 'tset': Valid values are .*'test'")
     (inside / "labels" / "test1.txt").write_text("no class\n")
     fails("torchvision:DTD", "cannot read torchvision:DTD .*: delete")
@@ -146,8 +147,8 @@ def test_a_set_of_torchvision_that_takes_train(data):
         for kind, values in (("images-idx3", pixels), ("labels-idx1", np.array(labels, dtype=np.uint8))):
             head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, dtype=">i4").tobytes()
             (raw / f"{part}-{kind}-ubyte").write_bytes(head + values.tobytes())
-    assert classes(labelled_sets.find("torchvision:MNIST")) == ["9 - nine", "0 - zero"]
-    assert classes(labelled_sets.find("torchvision:MNIST/train")) == ["0 - zero", "1 - one", "2 - two", "1 - one"]
+    assert classes(named.find("torchvision:MNIST")) == ["9 - nine", "0 - zero"]
+    assert classes(named.find("torchvision:MNIST/train")) == ["0 - zero", "1 - one", "2 - two", "1 - one"]
     fails("torchvision:MNIST/trian", "torchvision:MNIST/trian has no split 'trian': did you mean 'train'")
 
 
@@ -161,14 +162,14 @@ def textures(root, classes):
 
 def test_a_set_is_found_where_the_profiles_keep_theirs_and_first_in_its_own_folder(data):
     textures(data, ["cat", "dog"])
-    assert classes(labelled_sets.find("torchvision:DTD")) == ["cat"] * EACH + ["dog"] * EACH
+    assert classes(named.find("torchvision:DTD")) == ["cat"] * EACH + ["dog"] * EACH
     (data / "dtd" / "dtd" / "images" / "dog" / "dog_1.png").write_bytes(b"no picture")
     # What else lies in the shared folder is not to be deleted.
     fails("torchvision:DTD", r"cannot read picture 5 of torchvision:DTD \(.*\): delete the files of this set in .*/torchvision, then run")
     (data / "DTD").mkdir()
-    assert len(labelled_sets.find("torchvision:DTD")) == 2 * EACH
+    assert len(named.find("torchvision:DTD")) == 2 * EACH
     textures(data / "DTD", ["owl"])
-    assert classes(labelled_sets.find("torchvision:DTD")) == ["owl"] * EACH
+    assert classes(named.find("torchvision:DTD")) == ["owl"] * EACH
 
 
 def objects(root, numbers):
@@ -181,12 +182,12 @@ def objects(root, numbers):
 
 def test_caltech_101_is_read_by_name_where_torchvision_would_count(data):
     objects(data / "caltech101", {"ant": (1, 2), "bee": (3, 17)})
-    found = labelled_sets.find("torchvision:Caltech101")
+    found = named.find("torchvision:Caltech101")
     assert classes(found) == ["ant", "ant", "bee", "bee"]
     assert [found[row].getpixel((0, 0))[0] for row in range(4)] == pytest.approx([1, 2, 3, 17], abs=1)
     fails("torchvision:Caltech101/test", "torchvision:Caltech101/test: this set has no splits: write torchvision:Caltech101")
     objects(data / "Caltech101" / "caltech101", {"cow": (5,)})
-    assert classes(labelled_sets.find("torchvision:Caltech101")) == ["cow"]
+    assert classes(named.find("torchvision:Caltech101")) == ["cow"]
 
 
 def test_a_failed_download_leaves_no_empty_folder_that_looks_like_a_set(data):
@@ -224,17 +225,17 @@ class Listed:
 
 def test_targets_are_checked_against_what_comes_with_the_pictures():
     made = [("s", Listed([0, 1], listed, ("a", "b")), "again") for listed in ([0, 1], None, [0], [0.5, 1])]
-    assert [classes(labelled_sets.TorchvisionImages(*each)) for each in made] == [["a", "b"]] * 4
+    assert [classes(TorchvisionImages(*each)) for each in made] == [["a", "b"]] * 4
     with pytest.raises(HumalignError, match="s gives class 1 with picture 1 and lists 0"):
-        classes(labelled_sets.TorchvisionImages("s", Listed([0, 1], [0, 0]), "again"))
+        classes(TorchvisionImages("s", Listed([0, 1], [0, 0]), "again"))
     with pytest.raises(HumalignError, match="s has no one class a picture"):
-        labelled_sets.TorchvisionImages("s", Listed([(0, 1), (1, 1)], None), "again")
+        TorchvisionImages("s", Listed([(0, 1), (1, 1)], None), "again")
     with pytest.raises(HumalignError, match="s has 1 pictures without a class: name another split"):
-        labelled_sets.TorchvisionImages("s", Listed([0, -1], [0, -1]), "again")
+        TorchvisionImages("s", Listed([0, -1], [0, -1]), "again")
 
 
 def test_two_classes_of_one_name_stay_two():
-    found = labelled_sets.TorchvisionImages("s", Listed([0, 1, 2], [0, 1, 2], (("crane", "bird"), ("crane", "bird"), "kite")), "again")
+    found = TorchvisionImages("s", Listed([0, 1, 2], [0, 1, 2], (("crane", "bird"), ("crane", "bird"), "kite")), "again")
     assert classes(found) == ["0 crane, bird", "1 crane, bird", "2 kite"]
 
 
@@ -265,10 +266,10 @@ def hub(tmp_path, monkeypatch):
 
 def test_a_saved_set_of_the_hub_gives_its_classes_by_name(hub):
     folder = hub[1]()
-    found = labelled_sets.find(f"hf:{folder}/saved")
+    found = named.find(f"hf:{folder}/saved")
     assert classes(found) == list(GREY) and found[2].tobytes() == picture(200, 0).tobytes()
-    assert classes(labelled_sets.find(f"hf:{folder}/saved/train")) == ["cat"]
-    assert classes(labelled_sets.find(f"hf:{folder}/parquet")) == list(GREY)
+    assert classes(named.find(f"hf:{folder}/saved/train")) == ["cat"]
+    assert classes(named.find(f"hf:{folder}/parquet")) == list(GREY)
     fails(f"hf:{folder}/saved/tset", "saved/tset has no split 'tset': did you mean 'test'")
 
 

@@ -16,10 +16,10 @@ import xarray as xr
 import yaml
 
 from humalign import cli, options, profiles, triplets
+from humalign.artefacts import write_dataset
 from humalign.chain import doctor, pipeline
 from humalign.data import registry
 from humalign.errors import HumalignError
-from humalign.models import embeddings
 
 DEMO = yaml.safe_load((files("humalign.profiles") / "demo.yaml").read_text("utf-8"))
 
@@ -337,7 +337,7 @@ def audited(tmp_path):
     features = (rng.standard_normal((8, 10))[np.arange(80) // 10] + 0.5 * rng.standard_normal((80, 10))).astype(np.float32)
     rows = triplets.label(features, triplets.cluster_border(np.arange(80) // 10, 500, rng), np.array([f"{i}.png" for i in range(80)]))
     triplets.write(tmp_path / "t.npz", rows)
-    embeddings.write(tmp_path / "e.nc", xr.Dataset({"features": (("image", "feature"), features)}), {})
+    write_dataset(tmp_path / "e.nc", xr.Dataset({"features": (("image", "feature"), features)}))
     return tmp_path, rows
 
 
@@ -377,7 +377,7 @@ def test_embeddings_that_are_none_are_one_line(said, audited):
     folder, _ = audited
     status, _, error = said("audit", folder / "t.npz", "--embeddings", folder / "nowhere.nc")
     assert status == 2 and "cannot read embeddings at" in one_line(error)
-    embeddings.write(folder / "other.nc", xr.Dataset({"fold": ("image", np.arange(3))}), {})
+    write_dataset(folder / "other.nc", xr.Dataset({"fold": ("image", np.arange(3))}))
     status, _, error = said("audit", folder / "t.npz", "--embeddings", folder / "other.nc")
     assert status == 2 and "features" in one_line(error)
     np.save(folder / "whole.npy", np.arange(80))

@@ -13,10 +13,10 @@ from humalign import profiles
 from humalign.chain import judged, origins, pipeline
 from humalign.chain import steps as stages
 from humalign.chain.scoring import learning
-from humalign.data import editions, labelled_sets, registry
+from humalign.data import editions, registered_sets, registry
 from humalign.data.images import Subset
 from humalign.data.judgments import ByObject, Choices, entropy, random_triplets
-from humalign.data.labelled_sets import pictures
+from humalign.data.registered_sets import pictures
 from humalign.errors import HumalignError
 from humalign.evaluation import left_out, people, scores
 from humalign.evaluation.scores import Estimate, resamples
@@ -221,7 +221,7 @@ def test_a_missing_folder_of_human_data_is_one_line(monkeypatch, tmp_path):
 def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     judged.things.cache_clear()
     # Some photographs of each set, spread over its classes.
-    monkeypatch.setattr(labelled_sets, "pictures", lambda name: (whole := pictures(name)) and Subset(whole, np.arange(3, len(whole), 29)))
+    monkeypatch.setattr(registered_sets, "pictures", lambda name: (whole := pictures(name)) and Subset(whole, np.arange(3, len(whole), 29)))
     profile = profiles.changed(
         profiles.load("things"),
         data={"labelled_images": 40, "corrupted_images": 2},

@@ -13,8 +13,8 @@ from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait as Wait
 
-from humalign.collect import pooling, reading
-from humalign.collect.study import COLUMNS
+from humalign.collect import pooling
+from humalign.collect.study import COLUMNS, read_person
 from humalign.data.judgments import agreement as agreeing
 from humalign.data.judgments import cosine_similarities, random_triplets
 from humalign.teach.teacher import AffineTeacher
@@ -86,7 +86,7 @@ def test_sixty_trials_with_a_reload_and_a_step_back_are_saved_read_and_fitted(pl
         if row["kind"] == "main"
     } == {True, False}
 
-    person = reading.read(file, study)
+    person = read_person(file, study)
     assert person.misses == 0 and person.caught == 1
     found = pooling.pool([person], study)
     table = pooling.report(found).set_index(["level", "measure"])

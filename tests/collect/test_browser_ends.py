@@ -11,7 +11,8 @@ from played_pages import Player, saved
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait as Wait
 
-from humalign.collect import page, reading
+from humalign.collect import page
+from humalign.collect.study import read_person
 from humalign.data.images import FolderImages
 from humalign.data.judgments import random_triplets
 
@@ -60,7 +61,7 @@ def test_answers_are_sent_once_or_saved_where_that_fails(chrome, pictures, looks
         chrome.refresh()
         assert "have been sent" in chrome.find_element(By.TAG_NAME, "main").text and len(sent) == 1
         (tmp_path / "sent.csv").write_text(sent[0], "utf-8")
-        assert len(reading.read(tmp_path / "sent.csv", study).rows) == 9
+        assert len(read_person(tmp_path / "sent.csv", study).rows) == 9
     with receiver(500) as (address, sent):
         study = short(pictures, tmp_path / "other", send=address)
         player = played(chrome, tmp_path / "other", study, looks)
@@ -86,7 +87,7 @@ def test_a_trial_that_times_out_is_a_miss(chrome, pictures, looks, tmp_path):
     while player.ready():
         player.answer("number")
     file = saved(player, tmp_path)
-    found = reading.read(file, study)
+    found = read_person(file, study)
     assert found.misses == 2 and (found.rows["odd"] < 0).sum() == 3  # one of them was practice
 
 

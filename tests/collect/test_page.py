@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from one_line import refused
 from PIL import Image
 
 from humalign import cli
 from humalign.collect import page, trials
 from humalign.collect.study import COLUMNS, WORDS, Study
 from humalign.data.images import FolderImages
-from humalign.errors import HumalignError
 
 
 def folder(root, names):
@@ -22,12 +22,6 @@ def folder(root, names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (70 + number, 60), (number * 37 % 256, number * 91 % 256, 90)).save(root / name)
     return root
-
-
-def refused(said, function, *arguments):
-    with pytest.raises(HumalignError, match=said) as raised:
-        function(*arguments)
-    assert "\n" not in str(raised.value)
 
 
 def of_level(study, level):

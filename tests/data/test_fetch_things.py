@@ -20,7 +20,7 @@ from humalign.chain import pipeline
 from humalign.chain import steps as stages
 from humalign.chain.judged import things
 from humalign.data import registry
-from humalign.data.labelled_sets import CIFAR10, pictures
+from humalign.data.registered_sets import CIFAR10, pictures
 from humalign.data.registry import fetching
 
 pytestmark = pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")

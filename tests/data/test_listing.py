@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from one_line import refused
 from PIL import Image
 
-from humalign.data import labelled_sets, listing, readers, readers_similarity
+from humalign.data import listing, named, readers, readers_similarity
 from humalign.data.images import Files, FolderImages, ZipImages
 from humalign.data.registry import imagenet
-from humalign.errors import HumalignError
 
 # What systems and programs leave beside pictures, as folders of pictures and as files.
 LEFT = [
@@ -48,12 +48,6 @@ def packed(root, path):
 
 def both(root, tmp_path, **options):
     return FolderImages(root, **options), ZipImages(packed(root, tmp_path / "packed.zip"), **options)
-
-
-def refused(said, call, *arguments, **options):
-    with pytest.raises(HumalignError, match=said) as caught:
-        call(*arguments, **options)
-    assert "\n" not in str(caught.value)
 
 
 # ---- what is none of the data ------------------------------------------------------------------------------
@@ -202,6 +196,7 @@ def test_a_linked_class_folder_is_followed_and_a_loop_is_not(tmp_path):
     found = FolderImages(root)
     assert found.labels["file"].tolist() == ["cat/1.png", "cat/deep/2.png", "dog/1.png"]
     assert found.labels["class"].tolist() == ["cat", "cat", "dog"] and found[1].size == (4, 3)
+    assert [str(path.relative_to(root)) for path in listing.everything(root)] == found.labels["file"].tolist()
     (tmp_path / "link").symlink_to(root)
     assert FolderImages(tmp_path / "link").labels.equals(found.labels), "the root itself may be a link"
 
@@ -287,8 +282,8 @@ def test_classes_and_order_are_the_same_in_a_folder_and_in_its_archive(tmp_path,
 def test_of_splits_the_one_to_classify_is_asked_for(tmp_path, files, splits):
     root = draw(tmp_path / "root", *files)
     said = f"holds splits, not classes: name one of {', '.join(f'.*{each}' for each in splits)}$"
-    refused(said, labelled_sets.find, str(root))
-    refused(said, labelled_sets.find, str(packed(root, tmp_path / "root.zip")))
+    refused(said, named.find, str(root))
+    refused(said, named.find, str(packed(root, tmp_path / "root.zip")))
     assert len(FolderImages(root)) == len(files), "as a pool, without classes, it is one set"
 
 
@@ -296,7 +291,7 @@ def test_of_splits_the_one_to_classify_is_asked_for(tmp_path, files, splits):
     "files", [["train/1.png", "boat/1.png"], ["test/1.png", "a/1.png"], ["trainer/1.png", "value/1.png"]]
 )
 def test_a_class_may_be_called_like_a_split(tmp_path, files):
-    found = labelled_sets.find(str(draw(tmp_path / "root", *files)))
+    found = named.find(str(draw(tmp_path / "root", *files)))
     assert sorted(found.labels["class"]) == sorted(name.split("/")[0] for name in files)
 
 
@@ -306,14 +301,14 @@ def test_a_split_of_a_folder_or_of_an_archive_is_a_set(tmp_path):
     )
     archive = packed(root, tmp_path / "pets.zip")
     for name in (root / "val", archive / "val"):
-        found = labelled_sets.find(str(name))
+        found = named.find(str(name))
         assert found.labels["class"].tolist() == ["a", "b", "b"] and found.labels["file"].tolist() == [
             "a/2.png",
             "b/3.png",
             "b/x/4.png",
         ]
         assert [found[i].getpixel((0, 0))[0] for i in range(3)] == [3, 4, 5]
-    refused(r"no pictures .* in .*pets\.zip, folder tset", labelled_sets.find, str(archive / "tset"))
+    refused(r"no pictures .* in .*pets\.zip, folder tset", named.find, str(archive / "tset"))
 
 
 def test_an_archive_of_windows_has_folders_too(tmp_path):

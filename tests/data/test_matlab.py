@@ -1,26 +1,22 @@
 """MATLAB's files read the same whichever version wrote them; those of version 7.3 are made here as MATLAB lays them out in HDF5."""
 
 import gzip
-import os
 import pickle
-import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from made_matlab import write_hdf5
+from one_line import refused
 from PIL import Image
 from scipy.io import loadmat, savemat
 from scipy.sparse import csc_array
 
-from humalign.data import readers
-from humalign.data.arrays import vectors
+from humalign.data.arrays import matlab, vectors
 from humalign.data.datafiles import parsed
-from humalign.data.matlab import matlab
 from humalign.errors import HumalignError
 
 CONTENT = {
@@ -113,17 +109,14 @@ def test_a_file_cut_short_is_one_line(both):
         whole = path.read_bytes()
         for kept in (1, 100, 511, 513, 600, len(whole) // 2, len(whole) - 600):
             path.write_bytes(whole[:kept])
-            with pytest.raises(
-                HumalignError, match=r"cut short, damaged or of another layout|not read here"
-            ) as caught:
-                matlab(path)
-            assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+            line = refused(r"cut short, damaged or of another layout|not read here", matlab, path)
+            assert str(path) in line
 
 
 DAMAGE = """
 import sys
 import numpy as np
-from humalign.data.matlab import matlab
+from humalign.data.arrays import matlab
 from humalign.errors import HumalignError
 whole = open(sys.argv[1], "rb").read()
 rng = np.random.default_rng(1)
@@ -155,8 +148,7 @@ def test_a_matrix_that_says_more_than_it_holds_is_one_line(tmp_path, change):
     start = 128 + 8 + change["place"]  # header, tag of the matrix, then flags and dimensions
     content[start : start + 4] = change["value"].to_bytes(4, "little")
     path.write_bytes(content)
-    with pytest.raises(HumalignError, match="cut short, damaged or of another layout"):
-        matlab(path)
+    refused("cut short, damaged or of another layout", matlab, path)
 
 
 def of_kind(kind, **attributes):
@@ -269,54 +261,4 @@ def test_an_array_without_a_name_where_named_ones_should_stand_says_so(tmp_path)
         parsed(tmp_path / "mine.npy", named)
     assert "\n" not in str(caught.value)
     (tmp_path / "mine.npy").write_bytes((tmp_path / "mine.npy").read_bytes()[:-4])
-    with pytest.raises(HumalignError, match=r"mine\.npy is cut short, damaged or of another layout"):
-        parsed(tmp_path / "mine.npy", named)
-
-
-def test_the_92_photographs_are_the_same_from_both_layouts(tmp_path):
-    rng = np.random.default_rng(0)
-    apart = rng.random((2, 4, 4))
-    apart = (apart + apart.swapaxes(1, 2)) * (1 - np.eye(4))
-    shown = rng.integers(256, size=(4, 175, 175, 3), dtype=np.uint8)
-    content = {
-        "rdms_behav_92": [
-            [{"RDM": matrix, "name": name} for matrix, name in zip(apart, ("one", "two"), strict=True)]
-        ],
-        "stimuli_92objs": [[{"image": image, "category": "face"} for image in shown]],
-        "categoryVectors": np.array([[1, 0], [0, 1], [1, 1], [0, 0]], dtype=np.uint8),
-        "categoryLabels": np.array([["animate", "body"]], dtype=object),
-    }
-    found = []
-    for version, save in (("old", savemat), ("new", write_hdf5)):
-        (tmp_path / version).mkdir()
-        save(tmp_path / version / "92_behavRDMs.mat", content if save is write_hdf5 else scipys(content))
-        shutil.copy(
-            tmp_path / version / "92_behavRDMs.mat",
-            tmp_path / version / "Kriegeskorte_Neuron2008_supplementalData.mat",
-        )
-        found.append(readers.similarity_judgments_92(tmp_path / version))
-    for one in found:
-        np.testing.assert_array_equal(one.matrices, apart)
-        np.testing.assert_array_equal(one.images, shown)
-        assert one.categories.to_dict("list") == {
-            "animate": [True, False, True, False],
-            "body": [False, True, True, False],
-        }
-
-
-@pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="no data on this machine")
-def test_the_public_files_are_read():
-    folder = Path(os.environ["HUMALIGN_DATA"])
-    assert matlab(folder / "things" / "RDM48_triplet.mat")["RDM48_triplet"].shape == (48, 48)
-    people = matlab(folder / "kriegeskorte92" / "92_behavRDMs.mat")["rdms_behav_92"]
-    assert (
-        people.shape == (1, 16)
-        and people[0, 0]["RDM"].shape == (92, 92)
-        and people[0, 0]["name"] == "simJudge | subject1"
-    )
-    shown = matlab(folder / "kriegeskorte92" / "Kriegeskorte_Neuron2008_supplementalData.mat")
-    assert shown["categoryLabels"].shape == (1, 12) and shown["stimuli_92objs"][0, 0]["image"].shape == (
-        175,
-        175,
-        3,
-    )
+    refused(r"mine\.npy is cut short, damaged or of another layout", parsed, tmp_path / "mine.npy", named)

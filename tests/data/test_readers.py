@@ -391,12 +391,6 @@ def test_answers_are_converted_to_indices_places_and_people(tmp_path):
     assert found.person.tolist() == [0, 1, 0], "7 and 007 are two people"
 
 
-def test_people_who_differ_only_in_leading_zeros_are_different_people(tmp_path):
-    rows = "".join(f"1\t2\t3\t1\t{who}\n" for who in ("7", "007", "07", "7", "7.0"))
-    path = saved("answers.tsv", "image1\timage2\timage3\tchoice\tsubject_id\n" + rows)(tmp_path)
-    assert readers_answers.answers(path, NAMES).person.tolist() == [0, 1, 2, 0, 3]
-
-
 def test_answers_without_people(tmp_path):
     path = saved("answers.tsv", "choice\timage3\timage2\timage1\n2\t3\t2\t1\n")(tmp_path)
     found = readers_answers.answers(path, NAMES)

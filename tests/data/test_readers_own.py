@@ -6,18 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from one_line import refused
 
 from humalign.data import readers_answers, readers_own
-from humalign.errors import HumalignError
 
 NAMES = ("ant.jpg", "bat.jpg", "cat.jpg", "dog.jpg")
 IDS = ("ant", "bat1", "bat2", "cat", "hot-air_balloon", "owl")
-
-
-def refused(said, call, *arguments, **options):
-    with pytest.raises(HumalignError, match=said) as caught:
-        call(*arguments, **options)
-    assert "\n" not in str(caught.value)
 
 
 # ---- three indices a row -----------------------------------------------------------------------------------
@@ -111,14 +105,6 @@ def test_identifiers_are_text(tmp_path, people):
         assert readers_answers.answers(tmp_path / name, ("a", "b", "c")).person.tolist() == [
             apart.index(who.strip()) for who in people
         ]
-        own = readers_own.table(
-            tmp_path / name,
-            ("a.jpg", "b.jpg", "c.jpg", "d.jpg"),
-            person="subject_id",
-            first=1,
-            numbered_from=0,
-        )
-        assert own.person.tolist() == [apart.index(who.strip()) for who in people]
 
 
 # ---- tables of one's own -----------------------------------------------------------------------------------
@@ -148,17 +134,15 @@ SHOWN = [
 
 def test_an_export_of_jspsych_is_read_by_its_columns(tmp_path):
     path = export(tmp_path / "data.csv", SHOWN)
-    found = readers_own.table(path, NAMES, odd="response", person="subject")
+    found = readers_own.table(path, NAMES, odd="response")
     assert found.triplets.tolist() == [[2, 0, 3], [1, 2, 0]] and found.odd.tolist() == [2, 0], (
         "what has no pictures or answer is none"
     )
-    assert found.person.tolist() == [0, 1]
     choices = found.choices()
     assert choices.triplets.tolist() == [[2, 0, 3], [1, 2, 0]] and choices.counts.tolist() == [
         [1, 0, 0],
         [0, 0, 1],
     ]
-    assert readers_own.table(path, NAMES, odd="response").person is None
 
 
 @pytest.mark.parametrize(
@@ -180,10 +164,10 @@ def test_the_pictures_of_a_trial_may_stand_in_one_cell(tmp_path, write):
     path = export(tmp_path / "data.csv", rows, ("stimulus", "prompt", "response"))
     if ";" in write(shown):
         refused(
-            "does not list three pictures", readers_own.table, path, NAMES, shown="stimulus", odd="response"
+            "does not list three pictures", readers_own.table, path, NAMES, shown=("stimulus",), odd="response"
         )
         return
-    found = readers_own.table(path, NAMES, shown="stimulus", odd="response")
+    found = readers_own.table(path, NAMES, shown=("stimulus",), odd="response")
     assert found.triplets.tolist() == [[2, 0, 3]] and found.odd.tolist() == [1]
 
 
@@ -281,11 +265,6 @@ FAULTS = [
         "no line with pictures in image1, image2, image3 and an answer in 'choice'",
     ),
     ("image1,image2,image3,choice\ncat,ant,dog,null\n", {}, "no line with pictures in image1"),
-    (
-        "image1,image2,image3,choice,who\ncat,ant,dog,ant,\n",
-        {"person": "who"},
-        "line 2: nobody in 'who': write who answered, or leave",
-    ),
     ("image1,image2,image3,choice\ncat,ant,dog,ant", {}, "line 2: the last line has no end: cut short"),
     ("", {}, "is empty"),
 ]

@@ -26,7 +26,7 @@ from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import Distillation, Engine, distill
 from humalign.distil.optimiser import AdamTowardsInit
 from humalign.errors import HumalignError
-from humalign.models import checkpoints, weights
+from humalign.models import weights
 from humalign.models.backbones import Backbone, build
 from humalign.models.embeddings import embed
 from humalign.models.student import Centre, Student
@@ -240,7 +240,7 @@ NO_CHECKPOINT = {
     "an earlier version": (pytorch_file, "is no checkpoint, or one of an earlier version: delete it, or"),
     "a table": (lambda path: np.save(path.open("wb"), np.zeros(3)), "is no checkpoint, or one of an earlier version"),
     "a folder": (lambda path: path.mkdir(), "is a folder: name a file"),
-    "another kind": (lambda path: checkpoints.write(path, {"settings": "of VICE", "steps": 3}), "is no student's: delete it, or"),
+    "another kind": (lambda path: weights.write_checkpoint(path, {"settings": "of VICE", "steps": 3}), "is no student's: delete it, or"),
     "below a file": (lambda path: path.parent.write_text("a file"), "cannot write .*s.ckpt"),
 }
 
@@ -411,17 +411,17 @@ def test_a_large_array_is_looked_at_in_rows_over_its_whole_length(monkeypatch):
 def test_no_flipped_byte_of_a_checkpoint_is_loaded(tmp_path):
     """Behind the head each flip is seen by the checksum; in it, it is a wrong checksum or no checkpoint."""
     path = tmp_path / "s.ckpt"
-    checkpoints.write(path, {"parameters": torch.arange(100.0), "name": "x"})
+    weights.write_checkpoint(path, {"parameters": torch.arange(100.0), "name": "x"})
     whole = path.read_bytes()
-    assert checkpoints.read(path)["parameters"][99] == 99
-    for place in [*range(checkpoints.START), *range(checkpoints.START, len(whole), 7)]:
+    assert weights.read_checkpoint(path)["parameters"][99] == 99
+    for place in [*range(weights.START), *range(weights.START, len(whole), 7)]:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
-        if place < len(checkpoints.HEAD):
+        if place < len(weights.HEAD):
             with pytest.raises(HumalignError, match="is no checkpoint"):
-                checkpoints.read(path)
-        elif place != checkpoints.START - 1:  # the line's end
+                weights.read_checkpoint(path)
+        elif place != weights.START - 1:  # the line's end
             with pytest.warns(UserWarning, match="is damaged"):
-                assert checkpoints.read(path) is None, place
+                assert weights.read_checkpoint(path) is None, place
 
 
 def test_a_checkpoint_whose_path_is_text_and_whose_settings_are_numpys_is_resumed(world, tmp_path, monkeypatch):

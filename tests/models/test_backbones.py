@@ -118,7 +118,7 @@ def test_embedding_in_stages_is_the_forward_pass(tmp_path):
     np.testing.assert_allclose(found["features"].values, np.concatenate([wanted, wanted]), rtol=1e-3, atol=1e-4)
     assert np.abs(from_activations - wanted).max() < 0.01 * np.abs(wanted).max(), "half precision is enough"
     assert sum(done) == 6 and found["file"].values.tolist() == ["0.png", "1.png", "2.png"] * 2
-    embeddings.write(str(tmp_path / "e.nc"), found, {"key": "k"})
+    artefacts.write_dataset(tmp_path / "e.nc", found.assign_attrs(key="k"))
     again = embeddings.read(tmp_path / "e.nc")
     np.testing.assert_array_equal(again["activations"].values, found["activations"].values)
     assert again.attrs == {"backbone": "efficientnet-lite0", "key": "k"} and again["features"].dtype == np.float32
@@ -184,7 +184,7 @@ def test_open_clip_models_are_built_by_name():
     pytest.importorskip("open_clip")
     backbone = backbones.build("open_clip:ViT-B-32", pretrained=False)
     assert backbone.size == 224 and backbone.classifier is None and not backbone.training
-    assert backbone.mean.flatten().tolist() == pytest.approx([0.48145466, 0.4578275, 0.40821073])
+    assert list(backbone.recipe.mean) == pytest.approx([0.48145466, 0.4578275, 0.40821073])
     with torch.inference_mode():
         assert backbone(torch.rand(1, 3, 224, 224)).shape == (1, 512)
 
@@ -289,7 +289,7 @@ def test_a_file_of_open_clip_is_normalised_as_its_tag_or_its_folder_says(tiny_cl
     open_clip_config(folder, quick_gelu=True)
     for name in (f"open_clip:tiny@{folder}", f"open_clip:tiny@{folder}/open_clip_model.pt", f"open_clip:tiny/webli@{folder}"):
         backbone = backbones.build(name)
-        assert backbone.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3]) and backbone.std.flatten()[2] == 2
+        assert list(backbone.recipe.mean) == pytest.approx([0.1, 0.2, 0.3]) and backbone.recipe.std[2] == 2
         assert type(backbone.net.visual.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
     open_clip_config(folder, embed_dim=48)
     refused_name(f"open_clip:tiny@{folder}", "open_clip_config.json beside open_clip_model.pt is of another model than tiny")
@@ -323,7 +323,7 @@ def test_the_configuration_beside_weights_of_timm_is_used(tmp_path):
     folder = timm_folder(tmp_path / "folder", net, args, **cfg)
     for name in (f"timm:test_vit@{folder}", f"timm:test_vit.r160_in1k@{folder}/model.safetensors", f"timm:local-dir:{folder}"):
         backbone = backbones.build(name)
-        assert backbone.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3]) and backbone.std.flatten()[2] == 2
+        assert list(backbone.recipe.mean) == pytest.approx([0.1, 0.2, 0.3]) and backbone.recipe.std[2] == 2
         assert backbone.size == 96 and type(backbone.net.blocks[0].mlp.act).__name__ == "QuickGELU"
         pixels = torch.rand(2, 3, 96, 96)
         torch.testing.assert_close(backbone(pixels), net.forward_head(net.forward_features(backbone.normalise(pixels)), pre_logits=True))
@@ -365,7 +365,7 @@ def test_a_registered_backbone_takes_the_normalisation_of_the_folder(tmp_path):
     net = timm.create_model("tf_efficientnet_lite0")
     cfg = {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bicubic", "input_size": [3, 192, 192]}
     backbone = backbones.build(f"efficientnet-lite0@{timm_folder(tmp_path / 'folder', net, **cfg)}")
-    assert backbone.mean.flatten().tolist() == [0, 0, 0] and backbone.std.flatten().tolist() == [1, 1, 1] and backbone.size == 192
+    assert list(backbone.recipe.mean) == [0, 0, 0] and list(backbone.recipe.std) == [1, 1, 1] and backbone.size == 192
     assert backbones.recipes()["efficientnet-lite0"].mean == (0.5, 0.5, 0.5), "the registered one is left as it was"
 
 

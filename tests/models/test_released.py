@@ -365,16 +365,6 @@ def test_an_archive_that_is_none_is_one_line(tmp_path):
     refused(made_bundles.pack(path, twice), tmp_path, "holds more than one SavedModel")
 
 
-def test_a_compressed_index_and_a_missing_shard_are_one_line(tmp_path):
-    refused(archive(tmp_path, numbered(parameters()), kind=1), tmp_path, "it is compressed, and TensorFlow writes it uncompressed")
-    index = (tmp_path / "made" / "variables.index").read_bytes()
-    path = made_bundles.pack(tmp_path / "SigLIP-B-alignet.tar.gz", {"m/variables/variables.index": index})
-    refused(path, tmp_path, "compressed")
-    made_bundles.write(tmp_path / "made", numbered(parameters()))
-    index = (tmp_path / "made" / "variables.index").read_bytes()
-    refused(made_bundles.pack(path, {"m/variables/variables.index": index}), tmp_path, "cannot read .*variables.data-00000-of-00001")
-
-
 @pytest.mark.parametrize(
     ("name", "kind", "target"),
     [("../../evil", tarfile.REGTYPE, ""), ("/etc/evil", tarfile.REGTYPE, ""),

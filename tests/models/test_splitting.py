@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from humalign.artefacts import write_dataset
 from humalign.data.images import FolderImages
-from humalign.models import embeddings, splitting
+from humalign.models import embeddings
 from humalign.models.backbones import Backbone
+from humalign.models.recipes import cut_stages
 from humalign.models.student import Student
 
 HALF = (0.5, 0.5, 0.5)
@@ -49,7 +51,7 @@ def pictures(net, n=2):
 
 
 def test_stages_of_a_timm_model_are_the_model_to_the_bit(net):
-    cut = splitting.stages(net)
+    cut = cut_stages(net)
     pixels = pictures(net)
     with torch.no_grad():
         wanted = net.forward_head(net.forward_features(pixels), pre_logits=True)
@@ -61,12 +63,12 @@ def test_stages_of_a_timm_model_are_the_model_to_the_bit(net):
 
 
 def test_stages_share_every_parameter_with_the_whole_and_have_each_once(net):
-    of_stages = list(splitting.stages(net).parameters())
+    of_stages = list(cut_stages(net).parameters())
     whole = {id(p): name for name, p in net.named_parameters()}
     left = {name for key, name in whole.items() if key not in {id(p) for p in of_stages}}
     head = net.pretrained_cfg["classifier"]
     assert left == {name for name in whole.values() if name.startswith(f"{head}.")}
-    assert len(of_stages) == len(whole) - len(left) == len(splitting.stages(net).state_dict()) - sum(1 for _ in net.buffers())
+    assert len(of_stages) == len(whole) - len(left) == len(cut_stages(net).state_dict()) - sum(1 for _ in net.buffers())
 
 
 def test_a_whole_network_that_is_trained_has_a_gradient_everywhere(net):
@@ -88,7 +90,7 @@ def test_a_student_of_a_vit_takes_cached_tokens(frozen, tmp_path):
         assert found["activations"].dims == ("image", "token", "channel")
     features = student.features(torch.from_numpy(found["activations"].values)).numpy()
     assert np.abs(features - found["features"].values).max() < 0.01 * np.abs(found["features"].values).max()
-    embeddings.write(tmp_path / "e.nc", found, {})
+    write_dataset(tmp_path / "e.nc", found)
     assert embeddings.read(tmp_path / "e.nc")["activations"].dims == found["activations"].dims
 
 
@@ -101,7 +103,7 @@ TOWERS = [{}, {"pool_type": "avg"}, {"final_ln_after_pool": True}, {"no_ln_pre":
 @pytest.mark.parametrize("change", TOWERS, ids=str)
 def test_stages_of_an_open_clip_tower_are_the_tower_to_the_bit(change):
     tower = lively(pytest.importorskip("open_clip").transformer.VisionTransformer(**CLIP | change))
-    cut = splitting.stages(tower)
+    cut = cut_stages(tower)
     pixels = torch.randn(2, 3, 32, 32)
     assert len(cut) == (1 if "attentional_pool" in change else 4) and torch.equal(cut(pixels), tower(pixels))
 
@@ -109,16 +111,16 @@ def test_stages_of_an_open_clip_tower_are_the_tower_to_the_bit(change):
 @pytest.mark.parametrize(("proj", "stages"), [("none", 14), ("linear", 15), ("", 15)])
 def test_a_timm_tower_of_open_clip_is_cut_like_its_trunk(proj, stages):
     tower = pytest.importorskip("open_clip").timm_model.TimmModel("vit_tiny_patch16_224", 24, 224, pool="token", proj=proj)
-    cut = splitting.stages(lively(tower))
+    cut = cut_stages(lively(tower))
     pixels = torch.randn(1, 3, 224, 224)
     assert len(cut) == stages and torch.equal(cut(pixels), tower(pixels))
 
 
 def test_what_is_not_known_stays_whole():
     other = timm.create_model("resnet18", num_classes=0)
-    assert list(splitting.stages(other)) == [other]
+    assert list(cut_stages(other)) == [other]
     own = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    assert splitting.stages(own) is own
+    assert cut_stages(own) is own
 
 
 # ---- networks that need care -----------------------------------------------------------------------------------------

@@ -23,8 +23,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from humalign.data import registry
+from humalign.data.arrays import matlab
 from humalign.data.listing import hidden
-from humalign.data.matlab import matlab
 from humalign.data.registry import Source
 from humalign.errors import HumalignError
 

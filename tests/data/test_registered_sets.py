@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from one_line import refused
 from PIL import Image
 
-from humalign.data import labelled_sets, registered_sets
-from humalign.data.images import ImageSet
-from humalign.errors import HumalignError
+from humalign.data import named, registered_sets
+from humalign.data.images import ImageSet, evenly
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 IMAGES = 30
@@ -23,12 +23,6 @@ IN_ORDER = {
     "dog": (5, 15, 25), "frog": (8, 18, 28), "horse": (1, 11, 21), "ship": (4, 14, 24), "truck": (7, 17, 27),
 }  # fmt: skip
 PIXELS = np.random.default_rng(0).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
-
-
-def one_line(said, call, *arguments):
-    with pytest.raises(HumalignError, match=said) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
 
 
 def put(path, content=None):
@@ -81,14 +75,14 @@ def test_every_layout_of_cifar_10_gives_the_same_pictures_in_the_same_order(tmp_
         "archive with a folder": lambda: archive(tmp_path / "test.zip", folder, "test/"),
         "batches": lambda: batches(tmp_path / "cifar-10-batches-py"),
     }[form]()
-    found = labelled_sets.cifar10(path)
+    found = registered_sets.cifar10(path)
     assert isinstance(found, ImageSet) and len(found) == IMAGES
     order = [index for name in CLASSES for index in IN_ORDER[name]]
     assert found.labels["index"].tolist() == order
     assert found.labels["class"].tolist() == [name for name in CLASSES for _ in range(3)]
     assert [Path(file).parts[-2:] for file in found.labels["file"]] == [(CLASS_OF[index], f"{index:05d}.png") for index in order]
     assert all(found[row].tobytes() == PIXELS[index].tobytes() for row, index in enumerate(order))
-    assert labelled_sets.evenly(found, 5).labels["index"].tolist() == [order[row] for row in (0, 7, 14, 21, 29)]
+    assert evenly(found, 5).labels["index"].tolist() == [order[row] for row in (0, 7, 14, 21, 29)]
 
 
 @pytest.mark.parametrize(
@@ -107,31 +101,31 @@ def test_every_layout_of_cifar_10_gives_the_same_pictures_in_the_same_order(tmp_
 def test_a_picture_without_a_place_in_the_order_is_one_line(tmp_path, name, said, packed):
     folder = class_folders(tmp_path / "test")
     put(folder / name)
-    one_line(said, labelled_sets.cifar10, archive(tmp_path / "test.zip", folder) if packed else folder)
+    refused(said, registered_sets.cifar10, archive(tmp_path / "test.zip", folder) if packed else folder)
 
 
 def test_the_numbers_of_each_class_are_no_order(tmp_path):
     # Copies that count the pictures of every class from 0 are common.
     for name in CLASSES:
         put(tmp_path / "test" / name / "0000.png")
-    one_line("airplane/0000.png and automobile/0000.png in .* have the same place", labelled_sets.cifar10, tmp_path / "test")
+    refused("airplane/0000.png and automobile/0000.png in .* have the same place", registered_sets.cifar10, tmp_path / "test")
 
 
 def test_a_layout_of_cifar_10_with_a_part_missing_is_one_line(tmp_path, unsigned):
     folder = class_folders(tmp_path / "test")
     for number in IN_ORDER["deer"]:
         (folder / "deer" / f"{number:05d}.png").rename(folder / "deer" / f"{number:05d}.png.part")
-    one_line("test holds no pictures of deer: move .*test away, then run `humalign fetch cifar10`", labelled_sets.cifar10, folder)
+    refused("test holds no pictures of deer: move .*test away, then run `humalign fetch cifar10`", registered_sets.cifar10, folder)
     (tmp_path / "empty").mkdir()
-    one_line("no pictures .* under .*empty", labelled_sets.cifar10, tmp_path / "empty")
+    refused("no pictures .* under .*empty", registered_sets.cifar10, tmp_path / "empty")
     made = batches(tmp_path / "cifar-10-batches-py")
     (made / "test_batch").unlink()
-    one_line("cifar-10-batches-py lacks a file of CIFAR-10, or holds an altered one: move", labelled_sets.cifar10, made)
+    refused("cifar-10-batches-py lacks a file of CIFAR-10, or holds an altered one: move", registered_sets.cifar10, made)
 
 
 def test_torchvision_s_checksums_hold(tmp_path):
     made = batches(tmp_path / "cifar-10-batches-py")
-    one_line("lacks a file of CIFAR-10, or holds an altered one: .*`humalign fetch cifar10`", labelled_sets.cifar10, made)
+    refused("lacks a file of CIFAR-10, or holds an altered one: .*`humalign fetch cifar10`", registered_sets.cifar10, made)
 
 
 # ---- textures, Caltech-101 -------------------------------------------------------------------------------------------
@@ -146,7 +140,7 @@ def test_class_folders_are_read_by_name_with_gaps_and_what_systems_leave_beside_
         put(root / name)
     for name in (".DS_Store", "a/._image_0002.jpg", "__MACOSX/a/image_0002.jpg", "a/notes.txt"):
         put(root / name, b"no picture")
-    found = labelled_sets.SETS[source](tmp_path)
+    found = registered_sets.SETS[source](tmp_path)
     assert found.labels["file"].tolist() == [
         "B/image_0001.jpg", "a/image_0002.jpg", "a/image_0012.jpg", "a_b/image_0001.jpg", "b/image_0007.jpg"
     ]  # fmt: skip
@@ -157,26 +151,26 @@ def test_class_folders_are_read_by_name_with_gaps_and_what_systems_leave_beside_
 def test_the_background_of_caltech_101_is_no_class(tmp_path, filled):
     put(tmp_path / "101_ObjectCategories" / "ant" / "image_0001.jpg")
     put(tmp_path / "101_ObjectCategories" / "BACKGROUND_Google" / ("image_0001.jpg" if filled else "notes.txt"), None if filled else b"x")
-    assert labelled_sets.caltech101(tmp_path).labels["class"].tolist() == ["ant"]
+    assert registered_sets.caltech101(tmp_path).labels["class"].tolist() == ["ant"]
 
 
 @pytest.mark.parametrize("source", SETS)
 def test_an_empty_layout_is_one_line(tmp_path, source):
-    read, inside = labelled_sets.SETS[source], tmp_path / SETS[source]
+    read, inside = registered_sets.SETS[source], tmp_path / SETS[source]
     again = f"move .* away, then run `humalign fetch {source}`"
-    one_line(f"holds no folder {SETS[source]}: {again}", read, tmp_path)
+    refused(f"holds no folder {SETS[source]}: {again}", read, tmp_path)
     put(tmp_path / "archive.tar.gz.part", b"half")
-    one_line(f"holds no folder {SETS[source]}: {again}", read, tmp_path)
+    refused(f"holds no folder {SETS[source]}: {again}", read, tmp_path)
     inside.mkdir(parents=True)
-    one_line(f"{inside} holds no class folders: {again}", read, tmp_path)
+    refused(f"{inside} holds no class folders: {again}", read, tmp_path)
     put(inside / "ant" / "image_0001.jpg.part", b"half")
-    one_line("no pictures .* under ", read, tmp_path)
+    refused("no pictures .* under ", read, tmp_path)
     put(inside / "bee" / "image_0001.jpg")
-    one_line(f"{inside}/ant holds no pictures: {again}", read, tmp_path)
+    refused(f"{inside}/ant holds no pictures: {again}", read, tmp_path)
     put(inside / "ant" / "image_0001.jpg")
     assert len(read(tmp_path)) == 2
     put(inside / "image_0001.jpg")
-    one_line("image_0001.jpg lies in no class folder: move it away", read, tmp_path)
+    refused("image_0001.jpg lies in no class folder: move it away", read, tmp_path)
 
 
 # ---- people's labels of CIFAR-10 -------------------------------------------------------------------------------------
@@ -199,7 +193,7 @@ def read(folder, shares):
 def test_shares_stand_beside_their_pictures_whatever_the_order_of_these(tmp_path):
     shares = read(tmp_path, certain(CLASS_OF).astype(np.float32))
     assert shares.shape == (10_000, 10) and shares.dtype == np.float64
-    shown = labelled_sets.cifar10(class_folders(tmp_path / "test"))
+    shown = registered_sets.cifar10(class_folders(tmp_path / "test"))
     found = registered_sets.of_pictures(shares, shown.labels)
     assert found.argmax(1).tolist() == [number for number in range(10) for _ in range(3)]
     turned = shown.labels[::-1]
@@ -216,7 +210,7 @@ def test_pictures_that_people_call_otherwise_are_in_another_order(images, wrong,
         assert registered_sets.of_pictures(shares, labels).shape == (images, 10)
     else:
         said = f"these pictures are not in CIFAR-10's original test order: of {images}, .* the class of only {images - wrong}: name each"
-        one_line(said, registered_sets.of_pictures, shares, labels)
+        refused(said, registered_sets.of_pictures, shares, labels)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +225,7 @@ def test_pictures_that_people_call_otherwise_are_in_another_order(images, wrong,
     ],
 )
 def test_a_fault_of_the_shares_is_one_line(tmp_path, change, said):
-    one_line(said, read, tmp_path, change(certain(CLASS_OF)))
+    refused(said, read, tmp_path, change(certain(CLASS_OF)))
 
 
 # ---- the Hugging Face hub, torchvision -------------------------------------------------------------------------
@@ -246,7 +240,7 @@ def hub(tmp_path, monkeypatch):
     def read(**columns):
         rows = {"photo": [Image.new("RGB", (4, 3), (number,) * 3) for number in range(3)], **columns}
         datasets.Dataset.from_dict(rows).cast_column("photo", datasets.Image()).save_to_disk(tmp_path / "set")
-        return labelled_sets.find(f"hf:{tmp_path}/set")
+        return named.find(f"hf:{tmp_path}/set")
 
     return read
 
@@ -278,7 +272,7 @@ def test_classes_of_the_hub_may_be_words(hub, columns, wanted):
     ],
 )  # fmt: skip
 def test_words_that_are_no_classes_are_one_line(hub, columns, said):
-    one_line(said, lambda: hub(**columns))
+    refused(said, lambda: hub(**columns))
 
 
 @pytest.mark.parametrize("left", [".ipynb_checkpoints/a.png", "@eaDir/a.png", "cat/._1.png", "cat/.ipynb_checkpoints/1.png"])
@@ -287,10 +281,10 @@ def test_what_systems_leave_in_a_set_of_torchvision_is_no_class(tmp_path, monkey
     root = tmp_path / "torchvision" / "EuroSAT" / "eurosat" / "2750"
     for name in ("cat/1.png", "dog/1.png"):
         put(root / name)
-    assert labelled_sets.find("torchvision:EuroSAT").labels["class"].tolist() == ["cat", "dog"]
+    assert named.find("torchvision:EuroSAT").labels["class"].tolist() == ["cat", "dog"]
     put(root / left)
     part = next(part for part in left.split("/") if part[0] in ".@")
-    one_line(f"torchvision:EuroSAT holds {part}, which is none of its pictures: delete it", labelled_sets.find, "torchvision:EuroSAT")
+    refused(f"torchvision:EuroSAT holds {part}, which is none of its pictures: delete it", named.find, "torchvision:EuroSAT")
 
 
 # ---- the real files --------------------------------------------------------------------------------------------------
@@ -304,7 +298,7 @@ def located(path):
 
 @pytest.mark.parametrize("path", ["torchvision/cifar-10-batches-py", "cifar10/test.zip", "cifar10/test"])
 def test_people_agree_with_the_real_labels_in_the_right_order_alone(path):
-    labels = labelled_sets.cifar10(located(path)).labels
+    labels = registered_sets.cifar10(located(path)).labels
     assert sorted(labels["index"]) == list(range(10_000)) and labels["class"].value_counts().tolist() == [1000] * 10
     shares = registered_sets.cifar10h(located("cifar10h/cifar10h-probs.npy"))
     found = registered_sets.of_pictures(shares, labels)
@@ -312,13 +306,13 @@ def test_people_agree_with_the_real_labels_in_the_right_order_alone(path):
     assert (np.array(CLASSES)[found.argmax(1)] == labels["class"]).mean() == pytest.approx(0.9921)
     # Off by one.
     shifted = labels.assign(index=(labels["index"] + 1) % 10_000)
-    one_line("not in CIFAR-10's original test order", registered_sets.of_pictures, shares, shifted)
+    refused("not in CIFAR-10's original test order", registered_sets.of_pictures, shares, shifted)
 
 
 @pytest.mark.parametrize("source", SETS)
 def test_the_real_class_folders_are_read_whole(source):
     path = located(f"torchvision/{source}")
-    found = labelled_sets.SETS[source](path)
+    found = registered_sets.SETS[source](path)
     folders = [each for each in os.scandir(path / SETS[source]) if each.is_dir() and each.name != "BACKGROUND_Google"]
     wanted = {each.name: sum(name.endswith(".jpg") for name in os.listdir(each.path)) for each in folders}
     assert found.labels["class"].value_counts().to_dict() == wanted

@@ -1,4 +1,4 @@
-"""Reading, checking and pooling the files that participants saved."""
+"""Reading, checking and pooling the files that participants saved, and files that no page can have saved."""
 
 import csv
 import re
@@ -6,27 +6,25 @@ import re
 import numpy as np
 import pytest
 from made_answers import Participant, rows_of, save
+from one_line import refused
 
 from humalign import cli
-from humalign.collect import page, pooling, reading
-from humalign.collect.study import COLUMNS
+from humalign.collect import page, pooling
+from humalign.collect.study import COLUMNS, Study, read_person
 from humalign.data import readers_own
 from humalign.data.images import FolderImages
 from humalign.data.judgments import Choices, random_triplets
-from humalign.errors import HumalignError
 from humalign.evaluation import levels
 from humalign.teach import vice
 from humalign.teach.teacher import AffineTeacher
 
 
-def refused(said, function, *arguments):
-    with pytest.raises(HumalignError, match=said) as raised:
-        function(*arguments)
-    assert "\n" not in str(raised.value)
-
-
 def column(name):
     return COLUMNS.index(name)
+
+
+def people_of(files, study):
+    return [read_person(path, study) for path in files]
 
 
 # ---- what is read --------------------------------------------------------------------------------
@@ -34,7 +32,7 @@ def column(name):
 
 def test_answers_are_read_pooled_and_taken_by_every_fit(small, files, looks, pictures, tmp_path):
     _, study = small
-    found = pooling.pool([reading.read(path, study) for path in files], study)
+    found = pooling.pool(people_of(files, study), study)
     assert [one.participant for one in found.people] == ["anna", "ben", "007"] and not found.left_out
     assert found.names == tuple(FolderImages(pictures).labels["file"])
     choices = found.choices()
@@ -61,7 +59,7 @@ def test_vice_finds_the_rule_in_pooled_answers(pictures, looks, tmp_path):
     )
     one = Participant(study.names, looks, slip=0.1)
     people = [
-        reading.read(save(tmp_path / f"{n}.csv", rows_of(study, one, f"p{n}", n)), study) for n in range(10)
+        read_person(save(tmp_path / f"{n}.csv", rows_of(study, one, f"p{n}", n)), study) for n in range(10)
     ]
     posterior = vice.fit(
         pooling.pool(people, study).choices(), len(study.names), dim=8, steps=1000, batch=512, seed=0
@@ -75,7 +73,7 @@ def test_vice_finds_the_rule_in_pooled_answers(pictures, looks, tmp_path):
 @pytest.mark.parametrize("ending", [".csv", ".npz", ".txt"])
 def test_what_is_written_reads_as_the_same_choices(small, files, pictures, tmp_path, ending):
     _, study = small
-    found = pooling.pool([reading.read(path, study) for path in files], study)
+    found = pooling.pool(people_of(files, study), study)
     out = tmp_path / "out" / f"answers{ending}"
     listed = pooling.write(found, out)
     assert (
@@ -85,9 +83,7 @@ def test_what_is_written_reads_as_the_same_choices(small, files, pictures, tmp_p
     )
     choices = found.choices()
     if ending == ".csv":
-        again = readers_own.table(out, study.names, person="participant")
-        assert np.array_equal(again.person, found.level_answers().person)
-        again = again.choices()
+        again = readers_own.read(out, study.names)
     elif ending == ".npz":
         held = np.load(out)
         again = Choices(held["triplets"], held["counts"])
@@ -104,7 +100,7 @@ def test_what_is_written_reads_as_the_same_choices(small, files, pictures, tmp_p
 
 def test_the_report_counts_agreement_as_by_hand(small, files):
     _, study = small
-    found = pooling.pool([reading.read(path, study) for path in files], study)
+    found = pooling.pool(people_of(files, study), study)
     table = pooling.report(found).set_index(["level", "measure"])
     assert set(table.index.get_level_values(0)) == {"global-coarse", "class-boundary", "local-fine", "all"}
     rows = found.of("main")
@@ -140,7 +136,7 @@ def test_the_report_counts_agreement_as_by_hand(small, files):
     ]
     assert table.loc[("local-fine", pooling.SECONDS), "value"] == pytest.approx(np.median(own))
     # Nobody slips in the first file, so that the same is chosen again.
-    alone = pooling.pool([reading.read(files[0], study)], study)
+    alone = pooling.pool([read_person(files[0], study)], study)
     single = pooling.report(alone).set_index(["level", "measure"])
     assert (
         single.loc[("all", pooling.WITHIN), "value"] == 1
@@ -160,7 +156,7 @@ def test_who_missed_too_much_is_left_out_with_the_reason(small, looks, tmp_path)
         save(tmp_path / "eleven.csv", rows_of(study, one, "eleven", 2, missed=range(3, 14))),
         save(tmp_path / "uncaught.csv", rows_of(study, one, "uncaught", 3, caught=False)),
     ]
-    found = pooling.pool([reading.read(path, study) for path in files], study)
+    found = pooling.pool(people_of(files, study), study)
     assert [person.participant for person in found.people] == ["ten"]
     assert found.left_out == {
         "eleven": "11 misses, more than 10",
@@ -170,7 +166,7 @@ def test_who_missed_too_much_is_left_out_with_the_reason(small, looks, tmp_path)
     refused(
         "none of 2 participants is left, eleven for example: 11 misses",
         pooling.pool,
-        [reading.read(path, study) for path in files[1:]],
+        [read_person(path, study) for path in files[1:]],
         study,
     )
 
@@ -179,7 +175,7 @@ def test_times_of_trials_that_were_shown_again_do_not_count(small, looks, tmp_pa
     _, study = small
     rows = rows_of(study, Participant(study.names, looks))
     rows[10][column("shown")] = "2"
-    found = reading.read(save(tmp_path / "a.csv", rows), study)
+    found = read_person(save(tmp_path / "a.csv", rows), study)
     assert np.flatnonzero(found.rows["seconds"].isna()).tolist() == [9] and (found.rows["odd"] >= 0).all()
 
 
@@ -189,7 +185,7 @@ def test_a_spreadsheet_may_save_the_file_with_semicolons_and_a_mark(small, files
         lines = list(csv.reader(file))
     with open(tmp_path / "other.csv", "w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file, delimiter=";").writerows(lines)
-    assert reading.read(tmp_path / "other.csv", study).rows.equals(reading.read(files[0], study).rows)
+    assert read_person(tmp_path / "other.csv", study).rows.equals(read_person(files[0], study).rows)
 
 
 # ---- the command ---------------------------------------------------------------------------------
@@ -273,8 +269,120 @@ def test_a_person_who_is_given_a_part_has_no_other_triplets(pictures, looks, tmp
     )
     one = Participant(study.names, looks)
     people = [
-        reading.read(save(tmp_path / f"{n}.csv", rows_of(study, one, f"p{n}", n)), study) for n in range(4)
+        read_person(save(tmp_path / f"{n}.csv", rows_of(study, one, f"p{n}", n)), study) for n in range(4)
     ]
     found = pooling.pool(people, study)
     assert len(found.choices()) == 48 and 12 < found.of("main")["triplet"].nunique() <= 30
     assert pooling.report(found).set_index(["level", "measure"]).loc[("all", pooling.PAIR), "value"] == 1
+
+
+# ---- what cannot be ------------------------------------------------------------------------------
+
+
+def edit(row, name, value):
+    def change(rows):
+        rows[row][column(name)] = value
+        return rows
+
+    return change
+
+
+EDITS = {
+    "another page": (edit(5, "study", "s0123"), "line 6: an answer of the page 's0123', not of 's"),
+    "two people": (edit(5, "participant", "ben"), "line 6: participant 'ben' in the file of 'anna'"),
+    "two sessions": (edit(5, "session", "xb"), "line 6: session 'xb' in the file of"),
+    "a line taken out": (lambda rows: rows[:5] + rows[6:], "line 6: trial '6' where trial 5 should stand"),
+    "unknown picture": (edit(5, "image1", "cow.png"), "line 6: the picture 'cow.png' is none of the page's"),
+    "another picture": (edit(5, "image1", "round/ball/2.png"), "line 6: .* are not the pictures of t"),
+    "unknown kind": (edit(5, "kind", "play"), "line 6: no 'play' trial"),
+    "another level": (edit(5, "level", "uniform"), "line 6: no 'main' trial 't.*' at the level 'uniform'"),
+    "impossible choice": (
+        edit(5, "choice", "round/ball/2.png"),
+        "line 6: choice 'round/ball/2.png' is not the picture in position",
+    ),
+    "impossible position": (edit(5, "position", "4"), "line 6: choice .* is not the picture in position '4'"),
+    "half a miss": (edit(5, "input", "none"), "line 6: input 'none', choice .* do not go together"),
+    "unknown input": (edit(5, "input", "voice"), "line 6: input 'voice'"),
+    "negative time": (
+        edit(5, "rt_ms", "-300"),
+        "line 6: rt_ms '-300': expected whole milliseconds from 1 to 20000",
+    ),
+    "time beyond the end": (edit(5, "rt_ms", "20001"), "line 6: rt_ms '20001'"),
+    "never shown": (edit(5, "shown", "0"), "line 6: shown '0'"),
+    "a date": (edit(5, "answered", "31.1.2026"), "line 6: answered '31.1.2026'"),
+    "cut short": (
+        lambda rows: rows[:-3],
+        "holds 1 repeat trials instead of 4: it was cut short, or saved before the end",
+    ),
+    "nothing": (lambda rows: rows[:1], "holds no answers"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_file_that_no_page_can_have_saved_is_one_line(small, looks, tmp_path, name):
+    _, study = small
+    change, said = EDITS[name]
+    refused(
+        said,
+        read_person,
+        save(tmp_path / "a.csv", change(rows_of(study, Participant(study.names, looks)))),
+        study,
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("rt_ms", "time", "it was edited .column 'rt_ms' is missing."),
+        ("image1,image2", "image2,image1", "columns in another order"),
+        (",check", ",check,note", "column 'note' is unknown"),
+    ],
+)
+def test_changed_columns_are_one_line(small, files, old, new, said):
+    text = files[0].read_text("utf-8").split("\n", 1)
+    files[0].write_text(text[0].replace(old, new) + "\n" + text[1], "utf-8")
+    refused(said, read_person, files[0], small[1])
+
+
+def test_an_edited_answer_is_one_line_although_it_could_be(small, files):
+    with open(files[0], encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    row = rows[20]
+    other = int(row[column("position")]) % 3
+    row[column("position")], row[column("choice")] = str(other + 1), row[column("image1") + other]
+    with open(files[0], "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    refused("line 21: edited after it was saved", read_person, files[0], small[1])
+
+
+def test_damaged_and_missing_files_are_one_line(small, files, tmp_path):
+    _, study = small
+    refused("no file .*gone.csv: give the files", read_person, tmp_path / "gone.csv", study)
+    text = files[0].read_bytes()
+    files[0].write_bytes(text[:-5])
+    refused("the last line has no end: cut short", read_person, files[0], study)
+    files[0].write_bytes(text.replace("é".encode(), b"\xe9"))
+    refused("cannot read", read_person, files[0], study)
+    files[0].write_bytes(b"")
+    refused("is empty", read_person, files[0], study)
+    lines = text.split(b"\n")
+    files[0].write_bytes(b"\n".join([*lines[:4], lines[4].rsplit(b",", 1)[0], *lines[5:]]))
+    refused("line 5: 16 cells instead of 17", read_person, files[0], study)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no study.json in"),
+        ("{", "cannot read"),
+        ("edited", "was edited after it was made"),
+    ],
+)
+def test_a_page_without_its_file_is_one_line(small, tmp_path, content, said):
+    _, study = small
+    if content:
+        (tmp_path / "study.json").write_text(
+            study.text().replace("round/moon", "round/sun") if content == "edited" else content, "utf-8"
+        )
+    refused(said, Study.read, tmp_path)
+    assert Study.read(small[0]) == study
