@@ -11,11 +11,10 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import above, pick
-from humalign.show import cells, panels
+from humalign.show import cells, drawing, panels
 from humalign.show.drawing import DASHED, GAIN, HOVER, INK, LOSS, STYLE, UNCLEAR, WIDTH, Drawing, wrapped
 from humalign.show.stages import (
     ANSWERS,
@@ -231,7 +230,7 @@ def _part(axes: Axes, part: Sequence[Gain]) -> None:
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.16)
     if percent:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{100 * at:.4g}"))
+        axes.xaxis.set_major_formatter(drawing.percent)
 
 
 def _key(figure: Drawing, found: Sequence[Gain]) -> None:

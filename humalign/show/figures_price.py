@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from humalign.chain import origins
 from humalign.chain.price import BLOCKS, DECAY, SIDE, STEPS, WEIGHTS
@@ -20,7 +19,7 @@ from humalign.chain.scoring.price import CENTRED_TOO, CHOSEN, place_of
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import one, pick, read
 from humalign.show import cells, sentences
-from humalign.show.drawing import DOTTED, HOVER, LETTERS, POINT, STYLE, WIDTH, Drawing, look, wrapped
+from humalign.show.drawing import DOTTED, HOVER, LETTERS, POINT, STYLE, WIDTH, Drawing, look, percent, wrapped
 from humalign.show.panels import finish
 
 EDGED: Any = POINT | {"markersize": 5, "markeredgewidth": 1}
@@ -33,7 +32,6 @@ KNOBS = {
     DECAY: "decay to initial weights",
     BLOCKS: "blocks trained, of five",
 }
-POINTS = FuncFormatter(lambda at, _: f"{100 * at:.3g}".replace("-", cells.MINUS))
 EVIDENCE = "People's judgments, and class labels of photographs; students of five training seeds"
 
 
@@ -127,7 +125,7 @@ def front(table: pd.DataFrame, least: float) -> Drawing:
         axes.axvline(0, **DOTTED)
         axes.set_title(KNOBS[knob])
         axes.grid(axis="y")
-        axes.xaxis.set_major_formatter(POINTS)
+        axes.xaxis.set_major_formatter(percent)
     for axes in grid.flat[len(knobs) :]:
         axes.remove()
     for axes in grid.flat[max(len(knobs) - 2, 0) : len(knobs)]:
