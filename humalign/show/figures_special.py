@@ -60,7 +60,7 @@ def pictures(names: Sequence[str]) -> Drawing:
 
 
 @rc_context(STYLE)
-def reliability(scores: pd.DataFrame, stages: Sequence[str], split: str = "unseen objects") -> Drawing:
+def reliability(scores: pd.DataFrame, stages: Sequence[str]) -> Drawing:
     """Draw how often a model is right against how sure it is, by bins, and its calibration error.
 
     Raises:
@@ -72,16 +72,17 @@ def reliability(scores: pd.DataFrame, stages: Sequence[str], split: str = "unsee
     figure = Drawing(figsize=(WIDTH, 0.55 * WIDTH * lines + 0.7))
     grid = figure.subplots(lines, 2, squeeze=False, sharex=True, sharey=True)
     for axes, stage in zip(grid.flat, stages, strict=False):
-        _bins(axes, pick(found.rows, stage=stage), split)
+        _bins(axes, pick(found.rows, stage=stage))
         axes.label_outer()
     foot = "dotted: as sure as it is right; grey: surer than that"
     frame(figure, [found], "", foot, False, (__name__, "reliability"))
     return figure
 
 
-def _bins(axes: Axes, rows: pd.DataFrame, split: str) -> None:
+def _bins(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw one stage: a point for each bin, whose area is the bin's share of the answers."""
-    error, binned = one(rows, metric="expected-calibration-error", split=split), rows.dropna(subset="x")
+    error = one(rows, metric="expected-calibration-error", split="unseen objects")
+    binned = rows.dropna(subset="x")
     sure, right = (pick(binned, metric=metric).set_index("x") for metric in ("confidence", "accuracy"))
     right, (colour, marker) = right.loc[sure.index], look(error["stage"])
     axes.fill_between([1 / 3, 1], [1 / 3, 1], 0, color="#808080", alpha=0.15, linewidth=0, zorder=0)

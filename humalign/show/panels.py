@@ -31,7 +31,6 @@ class Panel:
     unit: str
     line: Line | None
     band: tuple[float, float, str] | None
-    note: str
 
     @property
     def ceiling(self) -> pd.DataFrame:
