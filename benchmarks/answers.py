@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from compare import keep
 from scipy.special import softmax
 
-from humalign.artefacts import replacing
 from humalign.chain import registered
 from humalign.chain.judged import things
 from humalign.data.images import Files
@@ -78,8 +78,7 @@ def main() -> None:
     except HumalignError as error:
         return print(f"answers: {error}")
     if options.record:
-        with replacing(options.record / "answers.csv") as part:
-            pd.DataFrame(found).round(2).to_csv(part, index=False, lineterminator="\n")
+        keep(options.record, "answers", pd.DataFrame(found).round(2))
     return None
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
-import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,13 +23,14 @@ import pandas as pd
 import threadpoolctl
 import torch
 import yaml
+from compare import here, keep
 from jaxtyping import Float
 from scipy.stats import binomtest
 from sklearn.model_selection import GridSearchCV
 
 from humalign import chain
-from humalign.artefacts import commit, replacing, sha256, versions
-from humalign.chain import features, judged, origins, registered
+from humalign.artefacts import sha256
+from humalign.chain import features, judged, registered
 from humalign.chain.further import of_objects
 from humalign.chain.judged import things
 from humalign.chain.pipeline import Run
@@ -264,10 +263,7 @@ def main() -> None:
         said = f"confirmation: not run: {error}"
         return sys.exit(said) if asked.record else print(said)
     if asked.record:
-        with replacing(asked.record / "confirmation.csv") as part:
-            rows.to_csv(part, index=False, lineterminator="\n")
-        with replacing(asked.record / "confirmation.json") as part:
-            part.write_text(json.dumps(note, indent=1) + "\n")
+        keep(asked.record, "confirmation", rows, note)
     return print(rows.to_string(index=False))
 
 
@@ -287,12 +283,7 @@ def confirm(build: Path, record: Path | None) -> tuple[pd.DataFrame, dict[str, A
     study = Study(recipe, Run(chain.open(recipe["profile"], build).profile, build), not record)
     with threadpoolctl.threadpool_limits(THREADS):
         rows = pd.DataFrame([row for measure in recipe["measures"] for row in MEASURES[measure](study)])
-    note = {
-        "fixed": when, "recipe": recipe, "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": str(origins.Machine.here()), "threads": THREADS,
-        "commit": commit(), "versions": versions(),
-    }  # fmt: skip
-    return rows.round(6), note
+    return rows.round(6), {"fixed": when, "recipe": recipe} | here(THREADS)
 
 
 if __name__ == "__main__":

@@ -9,23 +9,23 @@ is computed once from far more things than any sample has. An interval of 95 % s
 """
 
 import argparse
-import datetime
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from compare import here, keep
 from scipy.special import softmax
 
-from humalign.artefacts import commit, replacing
-from humalign.chain import origins
 from humalign.data.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.evaluation import between_models, few_shot, hierarchy, levels, odd_one_out, people, rsa, soft_labels
 from humalign.evaluation.scores import Estimate, resamples
 
 BOOTSTRAP = 500    # as the profiles have it: with fewer draws the ends of an interval are themselves uncertain
 COLUMNS = ["interval", "holds the truth", "is too low", "is too high"]
+Sample = Callable[[np.random.Generator], Estimate]
 World = Callable[[np.random.Generator], tuple[Estimate, float]]
 CLASSES, DIM = 5, 10
 CENTRES = np.random.default_rng(0).standard_normal((CLASSES, DIM))
@@ -41,15 +41,17 @@ def pictures(rng: np.random.Generator, each: int, noise: float = 1.5) -> tuple[n
     return CENTRES[labels] + noise * rng.standard_normal((len(labels), DIM)), labels.astype(str)
 
 
-def cached(make: Callable[[], float]) -> Callable[[], float]:
-    found: list[float] = []
+def world(sample: Sample, truth: Callable[[], float]) -> World:
+    """Return what gives the estimate of a sample, and beside it the truth, which is computed once."""
+    once = functools.cache(truth)
+    return lambda rng: (sample(rng), once())
 
-    def value() -> float:
-        if not found:
-            found.append(make())
-        return found[0]
 
-    return value
+def average(
+    score: Callable[..., Estimate], sources: Iterable[np.random.Generator], *size: int
+) -> float:
+    """Return the mean over samples of a large size, which stands for the truth; one source may give several."""
+    return float(np.mean([score(source, *size, 1).value for source in sources]))
 
 
 # ---- worlds ----------------------------------------------------------------------------------------------------------
@@ -64,16 +66,16 @@ def mean_of_images(rng: np.random.Generator) -> tuple[Estimate, float]:
 def odd_one_out_of_objects(objects: int, triplets: int) -> World:
     """Each object is easy or hard, and each answer a coin; the truth is over all objects."""
 
-    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
+    def sample(rng: np.random.Generator) -> Estimate:
         ease = np.clip(rng.normal(0.2, 0.05, objects), 0, 1 / 3)
         rows = random_triplets(np.arange(objects), triplets, rng)
         hits = (rng.random(triplets) < ease[rows].sum(1)).astype(float)
-        return odd_one_out.triplet_mean(hits, rows, resamples(objects, BOOTSTRAP, seed(rng))), TRUE_EASE()
+        return odd_one_out.triplet_mean(hits, rows, resamples(objects, BOOTSTRAP, seed(rng)))
 
-    return world
+    return world(sample, TRUE_EASE)
 
 
-@cached
+@functools.cache
 def TRUE_EASE() -> float:
     return float(3 * np.clip(np.random.default_rng(1).normal(0.2, 0.05, 10**6), 0, 1 / 3).mean())
 
@@ -83,7 +85,8 @@ def few_shot_given_the_taught(rng: np.random.Generator) -> tuple[Estimate, float
     features, labels = pictures(rng, 40)
     support = few_shot.supports(labels, 5, 5, rng)
     models = few_shot.teach(features, labels, support)
-    found = few_shot.image_mean(few_shot.correct(models, features, labels), ~support, resamples(len(labels), BOOTSTRAP, seed(rng)))
+    drawn = resamples(len(labels), BOOTSTRAP, seed(rng))
+    found = few_shot.image_mean(few_shot.correct(models, features, labels), ~support, drawn)
     others, names = pictures(rng, 2000)
     return found, float(few_shot.correct(models, others, names).mean())
 
@@ -91,16 +94,16 @@ def few_shot_given_the_taught(rng: np.random.Generator) -> tuple[Estimate, float
 def few_shot_of_any_taught(draws: int) -> World:
     """The truth is the accuracy of 5-shot classifiers taught on any pictures of the world."""
 
-    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
+    def sample(rng: np.random.Generator) -> Estimate:
         features, labels = pictures(rng, 40)
         support = few_shot.supports(labels, 5, draws, rng)
         taught, weights = (resamples(units, BOOTSTRAP, seed(rng)) for units in (draws, len(labels)))
-        return few_shot.of_images(features, labels, support, weights, taught_weights=taught), TRUE_SHOTS()
+        return few_shot.of_images(features, labels, support, weights, taught_weights=taught)
 
-    return world
+    return world(sample, TRUE_SHOTS)
 
 
-@cached
+@functools.cache
 def TRUE_SHOTS() -> float:
     rng, found = np.random.default_rng(2), []
     for _ in range(2000):
@@ -122,23 +125,20 @@ SOFT = {
     "calibration error": soft_labels.calibration_error,
     "entropy Spearman": soft_labels.entropy_agreement,
 }
-TRUE_SOFT: dict[str, float] = {}
 
 
 def soft_label(name: str) -> World:
-    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
-        def score(images: int, source: np.random.Generator, draws: int) -> Estimate:
-            probabilities, shares = soft(source, images)
-            return SOFT[name](probabilities, shares, np.ones((1, images), dtype=bool), resamples(images, draws, seed(source)))
+    def score(source: np.random.Generator, images: int = 400, draws: int = BOOTSTRAP) -> Estimate:
+        probabilities, shares = soft(source, images)
+        tested = np.ones((1, images), dtype=bool)
+        return SOFT[name](probabilities, shares, tested, resamples(images, draws, seed(source)))
 
-        if name not in TRUE_SOFT:
-            TRUE_SOFT[name] = score(10**6, np.random.default_rng(3), 1).value
-        return score(400, rng, BOOTSTRAP), TRUE_SOFT[name]
-
-    return world
+    return world(score, lambda: score(np.random.default_rng(3), 10**6, 1).value)
 
 
-def judged(rng: np.random.Generator, things: int, people: int, differ: float) -> tuple[np.ndarray, np.ndarray]:
+def judged(
+    rng: np.random.Generator, things: int, people: int, differ: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return dissimilarities by a model and by people, who see the same places with noise and weigh their dimensions differently."""
     places = rng.standard_normal((things, 6))
     model = rsa.dissimilarities(places + 0.7 * rng.standard_normal(places.shape))
@@ -147,48 +147,30 @@ def judged(rng: np.random.Generator, things: int, people: int, differ: float) ->
     return model, np.stack([rsa.dissimilarities(one) for one in single])
 
 
-TRUE_RSA: dict[str, float] = {}
-
-
 def rsa_one_matrix(metric: str) -> World:
-    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
-        def score(things: int, source: np.random.Generator, draws: int) -> Estimate:
-            # One matrix stays the same person's: only things are drawn anew.
-            model, people = judged(source, things, 1, 0.0)
-            return rsa.matrices(model, people[0], resamples(things, draws, seed(source)))[metric]
+    def score(source: np.random.Generator, things: int = 48, draws: int = BOOTSTRAP) -> Estimate:
+        # One matrix stays the same person's: only things are drawn anew.
+        model, people = judged(source, things, 1, 0.0)
+        return rsa.matrices(model, people[0], resamples(things, draws, seed(source)))[metric]
 
-        if metric not in TRUE_RSA:
-            source = np.random.default_rng(4)
-            TRUE_RSA[metric] = float(np.mean([score(300, source, 1).value for _ in range(60)]))
-        return score(48, rng, BOOTSTRAP), TRUE_RSA[metric]
-
-    return world
+    return world(score, lambda: average(score, [np.random.default_rng(4)] * 60, 300))
 
 
 def rsa_people(name: str) -> World:
-    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
-        def score(things: int, people: int, source: np.random.Generator, draws: int) -> Estimate:
-            model, matrices = judged(source, things, people, 0.4)
-            weights = resamples(things, draws, seed(source)), resamples(people, draws, seed(source))
-            return rsa.with_people({"model": model}, matrices, *weights, name in rsa.CEILINGS)[name]
+    def score(source: np.random.Generator, things: int = 30, draws: int = 150) -> Estimate:
+        model, matrices = judged(source, things, 12, 0.4)
+        weights = resamples(things, draws, seed(source)), resamples(12, draws, seed(source))
+        return rsa.with_people({"model": model}, matrices, *weights, name in rsa.CEILINGS)[name]
 
-        if name not in TRUE_RSA:
-            source = np.random.default_rng(5)
-            TRUE_RSA[name] = float(np.mean([score(150, 12, source, 1).value for _ in range(100)]))
-        return score(30, 12, rng, 150), TRUE_RSA[name]
-
-    return world
+    return world(score, lambda: average(score, [np.random.default_rng(5)] * 100, 150))
 
 
-def rsa_mean_of_people(rng: np.random.Generator) -> tuple[Estimate, float]:
-    def score(things: int, source: np.random.Generator, draws: int) -> Estimate:
+def rsa_mean_of_people() -> World:
+    def score(source: np.random.Generator, things: int = 30, draws: int = 200) -> Estimate:
         model, matrices = judged(source, things, 12, 0.4)
         return people.across_people_and_images(-model, matrices, draws, seed(source))
 
-    if "mean" not in TRUE_RSA:
-        source = np.random.default_rng(10)
-        TRUE_RSA["mean"] = float(np.mean([score(150, source, 1).value for _ in range(200)]))
-    return score(30, rng, 200), TRUE_RSA["mean"]
+    return world(score, lambda: average(score, [np.random.default_rng(10)] * 200, 150))
 
 
 def people_of(name: str) -> World:
@@ -196,100 +178,91 @@ def people_of(name: str) -> World:
 
     def matrices(source: np.random.Generator) -> np.ndarray:
         places, bias = np.random.default_rng(11).standard_normal((30, 6)), source.standard_normal((12, 1, 6))
-        return np.stack([rsa.dissimilarities(one) for one in places * np.exp(0.4 * bias) + source.standard_normal((12, 30, 6))])
+        noise = source.standard_normal((12, 30, 6))
+        return np.stack([rsa.dissimilarities(one) for one in places * np.exp(0.4 * bias) + noise])
 
-    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
-        if name not in TRUE_RSA:
-            source = np.random.default_rng(12)
-            TRUE_RSA[name] = float(np.mean([people.ceilings(matrices(source), 1, 0)[name].value for _ in range(1000)]))
-        return people.ceilings(matrices(rng), BOOTSTRAP, seed(rng))[name], TRUE_RSA[name]
+    def truth() -> float:
+        sources = [np.random.default_rng(12)] * 1000
+        return average(lambda source, draws: people.ceilings(matrices(source), draws, 0)[name], sources)
 
-    return world
+    return world(lambda rng: people.ceilings(matrices(rng), BOOTSTRAP, seed(rng))[name], truth)
 
 
-def cka(rng: np.random.Generator) -> tuple[Estimate, float]:
-    def score(images: int, source: np.random.Generator, draws: int) -> Estimate:
+def cka() -> World:
+    def score(source: np.random.Generator, images: int = 100, draws: int = BOOTSTRAP) -> Estimate:
         x = source.standard_normal((images, 20))
-        y = x @ np.random.default_rng(6).standard_normal((20, 30)) / 4 + source.standard_normal((images, 30))
+        mixed = x @ np.random.default_rng(6).standard_normal((20, 30)) / 4
+        y = mixed + source.standard_normal((images, 30))
         return between_models.linear_cka(x, y, resamples(images, draws, seed(source)))
 
-    if "cka" not in TRUE_RSA:
-        source = np.random.default_rng(7)
-        TRUE_RSA["cka"] = float(np.mean([score(1500, source, 1).value for _ in range(10)]))
-    return score(100, rng, BOOTSTRAP), TRUE_RSA["cka"]
+    return world(score, lambda: average(score, [np.random.default_rng(7)] * 10, 1500))
 
 
-def relation(rng: np.random.Generator) -> tuple[Estimate, float]:
+def relation() -> World:
     """Distance of pictures of one class before and after they are pulled together: the change."""
 
-    def score(each: int, source: np.random.Generator, draws: int) -> Estimate:
+    def score(source: np.random.Generator, each: int = 20, draws: int = BOOTSTRAP) -> Estimate:
         features, labels = pictures(source, each)
         pulled = 0.5 * features + 0.5 * CENTRES[labels.astype(int)]
-        weights = resamples(len(labels), draws, seed(source))
-        return hierarchy.of_classes(pulled, labels, weights)["same-class"] - hierarchy.of_classes(features, labels, weights)["same-class"]
+        weights, classes = resamples(len(labels), draws, seed(source)), hierarchy.by_classes(labels)
+        both = (hierarchy.of_relations(x, classes, weights)["same-class"] for x in (pulled, features))
+        return next(both) - next(both)
 
-    if "relation" not in TRUE_RSA:
-        TRUE_RSA["relation"] = float(np.mean([score(300, np.random.default_rng(s), 1).value for s in range(10)]))
-    return score(20, rng, BOOTSTRAP), TRUE_RSA["relation"]
+    return world(score, lambda: average(score, map(np.random.default_rng, range(10)), 300))
 
 
-def steps(rng: np.random.Generator) -> tuple[Estimate, float]:
+def steps() -> World:
     """Things of eight classes in a binary tree: the correlation of their distances with the steps between them."""
     edge = np.random.default_rng(13).standard_normal((3, 8, DIM))
 
-    def score(things: int, source: np.random.Generator, draws: int) -> Estimate:
+    def score(source: np.random.Generator, things: int = 80, draws: int = BOOTSTRAP) -> Estimate:
         leaf = source.integers(8, size=things)
         shared = sum(np.equal.outer(leaf >> up, leaf >> up).astype(int) for up in range(3))
         places = sum(edge[up][leaf >> up] for up in range(3)) + 1.5 * source.standard_normal((things, DIM))
-        return hierarchy.of_paths(places, 16.0 - 4 * shared, resamples(things, draws, seed(source)))["path-spearman"]
+        weights = resamples(things, draws, seed(source))
+        return hierarchy.of_paths(places, 16.0 - 4 * shared, weights)["path-spearman"]
 
-    if "steps" not in TRUE_RSA:
-        TRUE_RSA["steps"] = float(np.mean([score(1000, np.random.default_rng(s), 1).value for s in range(40)]))
-    return score(80, rng, BOOTSTRAP), TRUE_RSA["steps"]
+    return world(score, lambda: average(score, map(np.random.default_rng, range(40)), 1000))
 
 
-def response_times(rng: np.random.Generator) -> tuple[Estimate, float]:
+def response_times() -> World:
     """Five people answer each triplet; the harder it is, the longer they think, each time by a chance of its own."""
 
-    def score(triplets: int, source: np.random.Generator, draws: int) -> Estimate:
+    def score(source: np.random.Generator, triplets: int = 200, draws: int = BOOTSTRAP) -> Estimate:
         hard = source.random(triplets)
         row = np.repeat(np.arange(triplets), 5)
-        seconds = np.exp(hard[row] + source.standard_normal(len(row)))
-        pool = levels.Asked(np.zeros((triplets, 3), dtype=int), row, np.zeros_like(row), np.zeros_like(row), 1, seconds)
+        seconds, none = np.exp(hard[row] + source.standard_normal(len(row))), np.zeros_like(row)
+        pool = levels.Asked(np.zeros((triplets, 3), dtype=int), row, none, none, 1, seconds)
         unsure = hard + 0.3 * source.standard_normal(triplets)
         return levels.response_times(unsure, pool, resamples(triplets, draws, seed(source)))
 
-    if "times" not in TRUE_RSA:
-        TRUE_RSA["times"] = score(200_000, np.random.default_rng(16), 1).value
-    return score(200, rng, BOOTSTRAP), TRUE_RSA["times"]
+    return world(score, lambda: score(np.random.default_rng(16), 200_000, 1).value)
 
 
 def repeated(metric: str) -> World:
     """40 people answer each of 500 triplets; a model is surer than they are."""
 
-    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
-        def score(triplets: int, source: np.random.Generator, draws: int) -> Estimate:
-            truth = source.dirichlet(np.ones(3), triplets)
-            says = softmax(1.5 * np.log(truth) + 0.5 * source.standard_normal(truth.shape), axis=1)
-            choices = Choices(np.tile(np.arange(3), (triplets, 1)), source.multinomial(40, truth))
-            return people.repeated(says, choices, resamples(triplets, draws, seed(source)))[metric]
+    def score(source: np.random.Generator, triplets: int = 500, draws: int = BOOTSTRAP) -> Estimate:
+        truth = source.dirichlet(np.ones(3), triplets)
+        says = softmax(1.5 * np.log(truth) + 0.5 * source.standard_normal(truth.shape), axis=1)
+        choices = Choices(np.tile(np.arange(3), (triplets, 1)), source.multinomial(40, truth))
+        return people.repeated(says, choices, resamples(triplets, draws, seed(source)))[metric]
 
-        if metric not in TRUE_RSA:
-            TRUE_RSA[metric] = score(500_000, np.random.default_rng(17), 1).value
-        return score(500, rng, BOOTSTRAP), TRUE_RSA[metric]
-
-    return world
+    return world(score, lambda: score(np.random.default_rng(17), 500_000, 1).value)
 
 
 def triplets_of_places(name: str) -> World:
     """Objects have places that people and a model see with noise; 10 people answer each triplet; the truth is over all objects."""
 
-    def score(objects: int, triplets: int, source: np.random.Generator, draws: int) -> Estimate:
+    def score(
+        source: np.random.Generator, objects: int = 100, triplets: int = 2000, draws: int = BOOTSTRAP
+    ) -> Estimate:
         places = source.standard_normal((objects, 3))
         rows = random_triplets(np.arange(objects), triplets, source)
+        seen = (places + source.standard_normal(places.shape) / 2 for _ in range(2))
+        similar = (people.pair_values(people.dot_similarity(each), rows) for each in seen)
         people_say, model_says = (
-            softmax(people.pair_values(people.dot_similarity(places + source.standard_normal(places.shape) / 2), rows) * sure, axis=1)
-            for sure in (1.0, 1.5)
+            softmax(each * sure, axis=1) for each, sure in zip(similar, (1.0, 1.5), strict=True)
         )
         choices = Choices(rows, source.multinomial(10, people_say))
         weights = resamples(objects, draws, seed(source))
@@ -297,29 +270,31 @@ def triplets_of_places(name: str) -> World:
             return odd_one_out.entropies_agree(entropy(model_says), choices, weights)
         return people.calibration(model_says, ByObject(rows, choices.shares, objects), weights)[0]
 
-    def world(rng: np.random.Generator) -> tuple[Estimate, float]:
-        if name not in TRUE_RSA:
-            TRUE_RSA[name] = float(np.mean([score(2000, 100_000, np.random.default_rng(s), 1).value for s in range(5)]))
-        return score(100, 2000, rng, BOOTSTRAP), TRUE_RSA[name]
+    def truth() -> float:
+        return average(score, map(np.random.default_rng, range(5)), 2000, 100_000)
 
-    return world
+    return world(score, truth)
 
 
-def level_accuracy(rng: np.random.Generator) -> tuple[Estimate, float]:
+def level_accuracy() -> World:
     """40 people, each on 60 of 200 triplets; people and triplets differ in how often the model agrees with them."""
-    people, triplets = rng.normal(0, 0.05, 40), rng.beta(3, 2, 200)
-    person = np.repeat(np.arange(40), 60)
-    row = np.concatenate([rng.permutation(200)[:60] for _ in range(40)])
-    hits = (rng.random(2400) < np.clip(triplets[row] + people[person], 0, 1)).astype(float)
-    pool = levels.Asked(np.zeros((200, 3), dtype=int), row, np.zeros(2400, dtype=int), person, 40, np.zeros(2400))
-    found = levels.answer_mean(hits, pool, resamples(40, BOOTSTRAP, seed(rng)), resamples(200, BOOTSTRAP, seed(rng)))
-    return found, TRUE_LEVEL()
 
+    def sample(rng: np.random.Generator) -> Estimate:
+        people, triplets = rng.normal(0, 0.05, 40), rng.beta(3, 2, 200)
+        person = np.repeat(np.arange(40), 60)
+        row = np.concatenate([rng.permutation(200)[:60] for _ in range(40)])
+        hits = (rng.random(2400) < np.clip(triplets[row] + people[person], 0, 1)).astype(float)
+        pool = levels.Asked(
+            np.zeros((200, 3), dtype=int), row, np.zeros(2400, dtype=int), person, 40, np.zeros(2400)
+        )
+        drawn = resamples(40, BOOTSTRAP, seed(rng)), resamples(200, BOOTSTRAP, seed(rng))
+        return levels.answer_mean(hits, pool, *drawn)
 
-@cached
-def TRUE_LEVEL() -> float:
-    rng = np.random.default_rng(8)
-    return float(np.clip(rng.beta(3, 2, 10**6) + rng.normal(0, 0.05, 10**6), 0, 1).mean())
+    def truth() -> float:
+        rng = np.random.default_rng(8)
+        return float(np.clip(rng.beta(3, 2, 10**6) + rng.normal(0, 0.05, 10**6), 0, 1).mean())
+
+    return world(sample, truth)
 
 
 WORLDS: dict[str, World] = {
@@ -333,36 +308,26 @@ WORLDS: dict[str, World] = {
     **{f"soft labels, {name}": soft_label(name) for name in SOFT},
     **{f"rsa, 48 things, {metric}": rsa_one_matrix(metric) for metric in ("pearson", "spearman")},
     **{f"rsa, 30 things and 12 people, {name}": rsa_people(name) for name in ("model", "lower", "upper")},
-    "rsa, 30 things and the mean of 12 people": rsa_mean_of_people,
+    "rsa, 30 things and the mean of 12 people": rsa_mean_of_people(),
     **{f"12 people among themselves, {name}": people_of(name) for name in ("rsa-lower", "rsa-upper")},
     **{f"500 repeated triplets, {metric}": repeated(metric) for metric in ("share-pearson", "entropy-pearson")},
-    "cka, 100 images": cka,
-    "hierarchy, change of 100 images": relation,
-    "hierarchy, steps between 80 things": steps,
-    "levels, 40 people and 200 triplets": level_accuracy,
-    "levels, response times on 200 triplets": response_times,
+    "cka, 100 images": cka(),
+    "hierarchy, change of 100 images": relation(),
+    "hierarchy, steps between 80 things": steps(),
+    "levels, 40 people and 200 triplets": level_accuracy(),
+    "levels, response times on 200 triplets": response_times(),
 }
 
 
-def coverage(world: World, samples: int, first: int = 0) -> tuple[float, float, float]:
+def coverage(world: World, samples: int) -> tuple[float, float, float]:
     """Return the share of samples whose interval contains the truth, and the shares that it lies above and below the interval."""
     above = below = 0
-    for number in range(first, first + samples):
+    for number in range(samples):
         estimate, truth = world(np.random.default_rng([9, number]))
         score = estimate.score("coverage", "", "", "simulated")
         above += truth > score.high
         below += truth < score.low
     return 1 - (above + below) / samples, above / samples, below / samples
-
-
-def record(table: pd.DataFrame, samples: int, folder: Path) -> None:
-    """Keep the table for the book, and a sentence on where it comes from."""
-    with replacing(folder / "coverage.csv") as part:
-        table.to_csv(part, index=False, lineterminator="\n")
-    when = datetime.datetime.now(datetime.UTC).date().isoformat()
-    with replacing(folder / "coverage.txt") as part:
-        part.write_text(f"Measured by `benchmarks/coverage.py` on {when}, {origins.Machine.here()}, commit {commit()}: {samples:,} samples "
-                        "of each.\n")
 
 
 if __name__ == "__main__":
@@ -382,4 +347,6 @@ if __name__ == "__main__":
             print(f"{name:<50} {inside:8.1%} {above:13.1%} {below:13.1%} {time.perf_counter() - started:9.0f}", flush=True)
             lines.append([name, f"{inside:.1%}", f"{above:.1%}", f"{below:.1%}"])
     if options.record:
-        record(pd.DataFrame(lines, columns=COLUMNS), options.samples, options.record)
+        made = "on {date}, {machine}, commit {commit}".format(**here(1))
+        said = f"Measured by `benchmarks/coverage.py` {made}: {options.samples:,} samples of each."
+        keep(options.record, "coverage", pd.DataFrame(lines, columns=COLUMNS), said)

@@ -1,6 +1,7 @@
 """What a student's training and its pictures cost, and how a device's result differs from the processor's.
 
-`gpu.py` measures these with what is here. Alone, this file compares dense with sparse steps on the processor:
+`gpu.py` measures these with what is here. Alone, this file compares dense with sparse steps on the processor,
+and two ways to run pictures through a backbone:
 
     python benchmarks/distillation.py
 """
@@ -180,6 +181,22 @@ class Photographs:
 # ---- alone -------------------------------------------------------------------------------------------------
 
 
+def embedding() -> None:
+    backbone, pixels = build("efficientnet-lite0", pretrained=False), torch.rand(64, 3, 224, 224)
+    last = build("efficientnet-lite0", pretrained=False).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def ours() -> None:
+        for part in pixels.contiguous(memory_format=torch.channels_last).split(16):
+            last(part)
+
+    @torch.inference_mode()
+    def plain() -> None:
+        backbone(pixels)
+
+    compare("64 pictures through Lite0: channels-last by 16 / plain by 64", ours, plain)
+
+
 def dense(images: int) -> DenseTriplets:
     """Return all triplets among ``images`` of four times as many."""
     embeddings = np.random.default_rng(0).standard_normal((4 * images, TEACHER_DIM)).astype(np.float32) / 10
@@ -230,5 +247,5 @@ def dense_objective(part: int = 32) -> None:
 if __name__ == "__main__":
     torch.manual_seed(0)
     heading()
-    for benchmark in (dense_step, dense_objective):
+    for benchmark in (embedding, dense_step, dense_objective):
         benchmark()

@@ -81,7 +81,7 @@ class Bench:
         """Return random embeddings of all pictures, to be clustered and labelled."""
         shape, generator = (self.size.images[-1], self.size.dim), torch.Generator(self.device).manual_seed(0)
         made = torch.randn(shape, device=self.device, generator=generator).cpu().numpy()
-        return Rates(made, self.size.clusters, str(self.device), self.workers, left)
+        return Rates(made, self.size.clusters, self.workers, left)
 
 
 # ---- the parts ---------------------------------------------------------------------------------------------

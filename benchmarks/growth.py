@@ -8,7 +8,6 @@ Time is the processor's. Memory is what NumPy holds at most, counted by tracemal
 
 import argparse
 import dataclasses
-import datetime
 import math
 import tempfile
 import tracemalloc
@@ -17,11 +16,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from compare import here, keep
 from triplets import made_up, made_up_names, made_up_teacher, measured
 
 from humalign import triplets
-from humalign.artefacts import commit, replacing
-from humalign.chain import origins
 from humalign.triplets.auditing import SAMPLE
 
 MB = 1e6
@@ -118,16 +116,6 @@ def beside_the_laws(sizes: list[Size], found: list[dict[str, Found]]) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def record(table: pd.DataFrame, size: Size, folder: Path) -> None:
-    """Keep the table for the book, and a sentence on where it comes from."""
-    with replacing(folder / "growth.csv") as part:
-        table.to_csv(part, index=False, lineterminator="\n")
-    when = datetime.datetime.now(datetime.UTC).date().isoformat()
-    with replacing(folder / "growth.txt") as part:
-        part.write_text(f"Measured by `benchmarks/growth.py` on {when}, {origins.Machine.here()}, one thread, commit {commit()}: "
-                        f"$d = {size.dim}$, $k = {size.clusters}$, {size.rows // size.images} triplets an image.\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 20_000, 40_000])
@@ -145,7 +133,9 @@ def main() -> None:
     table = beside_the_laws(sizes, found)
     print(table.to_string(index=False))
     if chosen.record:
-        record(table, sizes[0], chosen.record)
+        made = "on {date}, {machine}, one thread, commit {commit}".format(**here(1))
+        size = f"$d = {chosen.dim}$, $k = {chosen.clusters}$, {chosen.each} triplets an image"
+        keep(chosen.record, "growth", table, f"Measured by `benchmarks/growth.py` {made}: {size}.")
 
 
 if __name__ == "__main__":

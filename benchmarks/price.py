@@ -11,7 +11,6 @@ measurements are kept in the folder `price` of --out, so that a stopped run goes
 
 import argparse
 import dataclasses
-import datetime
 import json
 import sys
 from pathlib import Path
@@ -19,24 +18,16 @@ from pathlib import Path
 import pandas as pd
 import threadpoolctl
 import torch
+from compare import here, keep
 from pricing import scores as scoring
 from pricing import students as price
 
-from humalign.artefacts import commit, replacing, versions
-from humalign.chain import origins, processes
+from humalign.artefacts import replacing
+from humalign.chain import processes
 from humalign.errors import HumalignError
 
 RECIPE = Path(__file__).with_suffix(".yaml")
 THREADS = 1    # so that sums are taken in the same order everywhere
-
-
-def provenance(study: price.Study) -> dict[str, object]:
-    """Return where a table comes from."""
-    return {
-        "recipe": dataclasses.asdict(study.recipe),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": str(origins.Machine.here()), "threads": THREADS, "commit": commit(), "versions": versions(),
-    }  # fmt: skip
 
 
 def main() -> None:
@@ -66,12 +57,9 @@ def report(study: price.Study, table: pd.DataFrame, folder: Path | None) -> None
     """Print a table, and keep it with where it comes from."""
     print(table[["stage", "split", "metric", "value", "low", "high", "n"]].to_string(index=False))
     if folder:
-        folder = folder / "price"
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / "scores.csv") as part:
-            table.to_csv(part, index=False, lineterminator="\n")
-        with replacing(folder / "provenance.json") as part:
-            part.write_text(json.dumps(provenance(study), indent=1) + "\n")
+        keep(folder / "price", "scores", table)
+        with replacing(folder / "price" / "provenance.json") as part:
+            part.write_text(json.dumps({"recipe": dataclasses.asdict(study.recipe)} | here(THREADS), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ candidate that is best inside its training objects.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import sys
 import time
@@ -25,11 +24,11 @@ import pandas as pd
 import threadpoolctl
 import torch
 import yaml
+from compare import here, keep
 from maps import MAPS, Known, Setting
 
 from humalign import chain
-from humalign.artefacts import commit, replacing, versions
-from humalign.chain import features, judged, origins, registered, teach
+from humalign.chain import features, judged, registered, teach
 from humalign.chain.further import of_objects
 from humalign.chain.judged import Things, things
 from humalign.chain.observe import observer
@@ -241,21 +240,7 @@ def main() -> None:
     shown = rows[rows["metric"].isin(["accuracy-dot"])]
     print(shown.drop(columns=["reference", "metric"]).to_string(index=False))
     if asked.record:
-        record(asked.record, recipe, rows, chosen)
-
-
-def record(folder: Path, recipe: dict[str, Any], rows: pd.DataFrame, chosen: dict[str, Any]) -> None:
-    """Keep the table, and where it comes from."""
-    with replacing(folder / "teacher_search.csv") as part:
-        rows.to_csv(part, index=False, lineterminator="\n")
-    note = {
-        "recipe": recipe, "chosen": chosen,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": str(origins.Machine.here()), "threads": THREADS,
-        "commit": commit(), "versions": versions(),
-    }  # fmt: skip
-    with replacing(folder / "teacher_search.json") as part:
-        part.write_text(json.dumps(note, indent=1) + "\n")
+        keep(asked.record, "teacher_search", rows, {"recipe": recipe, "chosen": chosen} | here(THREADS))
 
 
 if __name__ == "__main__":

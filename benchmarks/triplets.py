@@ -10,8 +10,6 @@ The size of ImageNet under the paper's teacher, about 25 GB of free disk in --fo
 import argparse
 import contextlib
 import dataclasses
-import functools
-import inspect
 import tempfile
 import threading
 import time
@@ -121,34 +119,30 @@ class Rates:
     Attributes:
         embeddings: (images, dim), in memory.
         k: clusters.
-        device: for functions that have an argument for it; others run on the processor, with ``workers`` threads.
+        workers: threads.
     """
 
     embeddings: np.ndarray
     k: int
-    device: str
     workers: int
     left: Callable[[], float]
 
     def clustered(self, images: Sequence[int]) -> tuple[float, str]:
         """Return images a second, of the largest number of images that fits in the time, and a note."""
-        run = functools.partial(triplets.clusters, k=self.k, seed=0, **self._device(triplets.clusters))
-        done, rate = self._grown(images, lambda n: run(self.embeddings[:n]))
-        dim, where = self.embeddings.shape[1], self._where(triplets.clusters)
-        return rate, f"{done:,} x {dim:,}, k = {self.k}, on {where}"
+        done, rate = self._grown(images, lambda n: triplets.clusters(self.embeddings[:n], self.k, seed=0))
+        return rate, f"{done:,} x {self.embeddings.shape[1]:,}, k = {self.k}, on the processor"
 
     def labelled(self, rows: Sequence[int], folder: Path) -> tuple[float, str]:
         """Return rows a second of triplets drawn across cluster borders, labelled and written, and a note."""
         images, dim = self.embeddings.shape
         groups, names = np.random.default_rng(0).integers(self.k, size=images), made_up_names(images)
-        label_file = functools.partial(triplets.label_file, **self._device(triplets.label_file))
 
         def run(n: int) -> None:
             drawn = triplets.draw("cluster-border", groups, n, 0, self.workers)
-            label_file(folder / "t.npz", self.embeddings, drawn, names, self.workers)
+            triplets.label_file(folder / "t.npz", self.embeddings, drawn, names, self.workers)
 
         done, rate = self._grown(rows, run)
-        return rate, f"{done:,} rows among {images:,} x {dim:,}, on {self._where(triplets.label_file)}"
+        return rate, f"{done:,} rows among {images:,} x {dim:,}, on the processor"
 
     def _grown(self, sizes: Sequence[int], run: Callable[[int], object]) -> tuple[int, float]:
         """Run at growing sizes while the next should fit in the time left; return the last, and its rate."""
@@ -160,12 +154,6 @@ class Rates:
             run(size)
             done, seconds = size, time.perf_counter() - started
         return done, done / seconds
-
-    def _device(self, function: Callable[..., object]) -> dict[str, str]:
-        return {"device": self.device} if "device" in inspect.signature(function).parameters else {}
-
-    def _where(self, function: Callable[..., object]) -> str:
-        return self.device if self._device(function) else "the processor: it takes no device"
 
 
 # ---- alone -------------------------------------------------------------------------------------------------

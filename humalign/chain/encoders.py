@@ -159,7 +159,7 @@ def _photographs(given: _Given, draws: int, seed: int) -> Iterator[Row]:
     right = people.accuracy(cosine_similarities(features, answers.triplets), answers, weights)
     yield ("odd-one-out", "THINGS photographs", "accuracy"), right
     published = people.dot_similarity(known.published[objects])
-    alike = people.matrix_agreement(people.backbone_similarity(features), published, weights)
+    alike = rsa.matrix_agreement(people.backbone_similarity(features), published, weights)
     yield ("similarity-vice", "THINGS photographs", "rsa-spearman"), Estimate.of(alike, len(objects))
 
 

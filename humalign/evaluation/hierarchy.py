@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Real
+from scipy.linalg import orthogonal_procrustes
 from scipy.stats import binomtest
 
 from humalign.errors import HumalignError
-from humalign.evaluation.checks import check_features, check_labels
+from humalign.evaluation.checks import check_features
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.rsa import dissimilarities
 from humalign.evaluation.scores import Estimate
@@ -170,37 +171,6 @@ def of_relations(
     return distances_by_relation(dissimilarities(features), related, weights)
 
 
-def of_categories(
-    features: Real[np.ndarray, "rows dim"],
-    categories: Bool[np.ndarray, "things categories"],
-    weights: Float[np.ndarray, "draws things"],
-) -> dict[str, Estimate]:
-    """Return ``of_relations`` of things that share a category, and of those that share none (unit: thing).
-
-    A thing may have several categories, as in THINGS.
-    """
-    return of_relations(features, by_categories(categories), weights)
-
-
-def of_classes(
-    features: Real[np.ndarray, "rows dim"],
-    labels: np.ndarray,
-    weights: Float[np.ndarray, "draws images"],
-    superclasses: np.ndarray | None = None,
-) -> dict[str, Estimate]:
-    """Return ``of_relations`` of pictures of one class, of other classes, and, given superclasses, of both kinds.
-
-    Returns:
-        ``same-class`` and ``other-class``; with superclasses ``same-class``, ``same-superclass`` and ``other-superclass``
-        (unit: image).
-
-    Raises:
-        HumalignError: features that cannot be compared, fewer than two classes, or a relation without pairs.
-    """
-    check_labels(labels)
-    return of_relations(features, by_classes(labels, superclasses), weights)
-
-
 # ---- WordNet ---------------------------------------------------------------------------------------------------------
 
 
@@ -260,7 +230,8 @@ def maps(
         reference = next(iter(placed.values()))[0] if placed else _plane(distance, member)
         placed[stage] = np.full((len(weights), *reference.shape), np.nan)
         for draw in np.flatnonzero((weights @ member).all(1)):
-            placed[stage][draw] = _turned(_plane(distance, member * weights[draw][:, None]), reference)
+            found = _plane(distance, member * weights[draw][:, None])
+            placed[stage][draw] = found @ orthogonal_procrustes(found, reference)[0]
     count = categories.sum(0)
     return {
         stage: [(Estimate.of(found[:, c, 0], int(count[c])), Estimate.of(found[:, c, 1], int(count[c]))) for c in range(member.shape[1])]
@@ -278,9 +249,3 @@ def _plane(distance: Real[np.ndarray, "n n"], member: Float[np.ndarray, "n categ
     # The side on which the farthest category lies is the library's choice: let it be the positive one.
     sides = np.sign(vectors[np.abs(vectors).argmax(0), [0, 1]])
     return np.asarray(sides * vectors * np.sqrt(np.maximum(values, 0)))
-
-
-def _turned(places: Float[np.ndarray, "n 2"], reference: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-    """Return places after the rotation or reflection that brings them nearest to a reference."""
-    u, _, v = np.linalg.svd(places.T @ reference)
-    return np.asarray(places @ u @ v)

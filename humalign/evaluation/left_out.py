@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, RepeatedKFold
 
 from humalign.data.judgments import Answered, ByObject, cosine_similarities, floats, number
 from humalign.errors import HumalignError
-from humalign.evaluation import people
+from humalign.evaluation import people, rsa
 from humalign.evaluation.scores import Estimate, resamples
 from humalign.teach.mixed_effects import MixedEffectsTeacher
 from humalign.teach.objectives import probabilities
@@ -83,7 +83,7 @@ def unseen_images(
                 matrices["rsa-own-spearman"] = people.dot_similarity(x)
             right = {metric: people.accuracy(each, rows, drawn) for metric, each in similar.items()}
             made = {metric: np.concatenate([[each.value], each.draws]) for metric, each in right.items()}
-            made |= {metric: people.matrix_agreement(each, truth, drawn) for metric, each in matrices.items()}
+            made |= {metric: rsa.matrix_agreement(each, truth, drawn) for metric, each in matrices.items()}
             for metric, each in made.items():
                 found.setdefault(stage, {}).setdefault(metric, []).append(each)
     return {

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int, Real
 from scipy.sparse import csr_array
 
@@ -53,9 +54,7 @@ class Asked:
     @property
     def counts(self) -> Int[np.ndarray, "m 3"]:
         """How often each pair of each triplet was kept."""
-        table = np.zeros((len(self.triplets), 3), dtype=np.int64)
-        np.add.at(table, (self.row, self.kept), 1)
-        return table
+        return np.bincount(3 * self.row + self.kept, minlength=3 * len(self.triplets)).reshape(-1, 3)
 
     @property
     def entropies(self) -> Float[np.ndarray, " m"]:
@@ -93,11 +92,7 @@ def _drawn(groups: Int[np.ndarray, " n"], most: int, rng: np.random.Generator) -
 
 def _earlier(groups: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """Return how many items before each one are of its group."""
-    order = np.argsort(groups, kind="stable")
-    start = np.searchsorted(groups[order], groups[order])
-    number = np.empty(len(groups), dtype=np.int64)
-    number[order] = np.arange(len(groups)) - start
-    return number
+    return pd.Series(groups).groupby(groups).cumcount().to_numpy()
 
 
 def asked(answers: LevelAnswers) -> Asked:

@@ -147,14 +147,6 @@ def dot_similarity(features: Real[np.ndarray, "n dim"]) -> Float[np.ndarray, "n 
     return features @ features.T
 
 
-def matrix_agreement(
-    similarity: Real[np.ndarray, "n n"], judged: Real[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
-) -> Float[np.ndarray, " draws"]:
-    """Return Spearman's correlation of two similarity matrices, upper triangles, under each row of weights."""
-    i, j = np.triu_indices(len(judged), k=1)
-    return spearman(Ranked(similarity[i, j]), Ranked(judged[i, j]), (w[i] * w[j] for w in weights))
-
-
 def group_choices(matrices: Real[np.ndarray, "people n n"]) -> Choices:
     """Return the pair that the people together find most similar, for every triplet of images.
 

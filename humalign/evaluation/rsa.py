@@ -49,10 +49,17 @@ def agreement(
     """
     if features.shape[1] != len(judged):
         raise HumalignError(f"features of {features.shape[1]} concepts, judgments of {len(judged)}: both must be of the same things")
+    _pairs("the judged matrix", judged[np.triu_indices(len(judged), k=1)])
+    model = np.mean([dissimilarities(style) for style in features], axis=0)
+    return Estimate.of(matrix_agreement(model, judged, weights), len(judged))
+
+
+def matrix_agreement(
+    model: Real[np.ndarray, "n n"], judged: Real[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
+) -> Float[np.ndarray, " draws"]:
+    """Return Spearman's correlation of two matrices, upper triangles, under each row of weights."""
     i, j = np.triu_indices(len(judged), k=1)
-    model = np.mean([dissimilarities(style)[i, j] for style in features], axis=0)
-    pairs = (w[i] * w[j] for w in weights)
-    return Estimate.of(spearman(Ranked(model), Ranked(_pairs("the judged matrix", judged[i, j])), pairs), len(judged))
+    return spearman(Ranked(model[i, j]), Ranked(judged[i, j]), (w[i] * w[j] for w in weights))
 
 
 def matrices(
@@ -69,11 +76,10 @@ def matrices(
         raise HumalignError(f"matrices of shape {model.shape} and {judged.shape}: both must be of the same things, row by row")
     i, j = np.triu_indices(len(judged), k=1)
     x, y = _pairs("the model's matrix", model[i, j]), _pairs("the judged matrix", judged[i, j])
-    ranked = Ranked(x), Ranked(y)
-    drawn = [w[i] * w[j] for w in np.asarray(weights, dtype=float)]
+    pearson = np.array([weighted_pearson(x, y, w[i] * w[j]) for w in np.asarray(weights, dtype=float)])
     return {
-        "pearson": Estimate.of(np.array([weighted_pearson(x, y, w) for w in drawn]), len(judged)),
-        "spearman": Estimate.of(spearman(*ranked, drawn), len(judged)),
+        "pearson": Estimate.of(pearson, len(judged)),
+        "spearman": Estimate.of(matrix_agreement(model, judged, weights), len(judged)),
     }
 
 

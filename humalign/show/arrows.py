@@ -11,12 +11,12 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import above, pick
-from humalign.show import cells, panels
+from humalign.show import cells, drawing, panels
 from humalign.show.drawing import DASHED, GAIN, HOVER, INK, LOSS, STYLE, UNCLEAR, WIDTH, Drawing, wrapped
+from humalign.show.sentences import with_unit
 from humalign.show.stages import (
     ANSWERS,
     MORE_IS_WORSE,
@@ -148,11 +148,6 @@ def _ends(difference: pd.Series, metric: str) -> tuple[float, float]:
     return low, high
 
 
-def all_gains(scores: pd.DataFrame, names: Sequence[str] = MAIN) -> list[Gain]:
-    """Return the gains of several measures, in their order."""
-    return [gain for name in names for gain in gains_of(scores, name)]
-
-
 # ---- the arrows of the first page --------------------------------------------------------------------------
 
 COLOURS = {"better": GAIN, "worse": LOSS, "unclear": UNCLEAR}
@@ -161,21 +156,17 @@ SLOT = 0.5
 
 
 @rc_context(STYLE)
-def arrows(scores: pd.DataFrame, measures: Sequence[str] = MAIN) -> Drawing:
+def arrows(scores: pd.DataFrame) -> Drawing:
     """Draw every main measure before and after alignment, with its gain over the best baseline in words.
 
     A circle is the network as it was, a ring the best baseline that no judgment entered, an arrow's head the
     aligned one, the line below the arrow its 95 % interval, and a dashed mark people's own score. Accuracies
     and correlations have axes of their own.
 
-    Args:
-        scores: the table.
-        measures: names in ``gains.MEASURES``, in their order.
-
     Raises:
         HumalignError: the scores have none of them.
     """
-    found = all_gains(scores, measures)
+    found = [gain for measure in MAIN for gain in gains_of(scores, measure)]
     parts = [[gain for gain in found if in_percent(str(gain.after["metric"])) is percent]
              for percent in (True, False)]
     parts = [part for part in parts if part]
@@ -224,14 +215,13 @@ def _part(axes: Axes, part: Sequence[Gain]) -> None:
                           va="center", fontsize=9)
         over = axes.get_yaxis_transform()
         axes.text(0, y + 0.34, f"{gain.measure.title} ({gain.who})", transform=over, va="center")
-        unit = " points" if percent else ""
-        axes.text(1, y + 0.34, f"{cells.rounded(gain.over)}{unit}{WORDS[gain.side]}", transform=over,
-                  va="center", ha="right", weight="bold")
+        axes.text(1, y + 0.34, with_unit(gain.over) + WORDS[gain.side], transform=over, va="center",
+                  ha="right", weight="bold")
     axes.set(ylim=(-len(part) + 0.55, 0.55), yticks=[], xlabel="accuracy (%)" if percent else "correlation")
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.16)
     if percent:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{100 * at:.4g}"))
+        axes.xaxis.set_major_formatter(drawing.percent)
 
 
 def _key(figure: Drawing, found: Sequence[Gain]) -> None:
@@ -250,9 +240,7 @@ def _key(figure: Drawing, found: Sequence[Gain]) -> None:
 
 def _said(gain: Gain) -> str:
     """Say one gain in words: before, after, and over what."""
-    unit = " points" if in_percent(str(gain.after["metric"])) else ""
-    low, high = (cells.rounded(gain.over, end) for end in ("low", "high"))
     word = {"better": "better", "worse": "worse", "unclear": "the interval includes zero"}[gain.side]
     return (f"{gain.measure.title}, {gain.who}: {cells.rounded(gain.before)} before, "
-            f"{cells.rounded(gain.after)} after; {cells.rounded(gain.over)}{unit} ({low} to {high}) "
+            f"{cells.rounded(gain.after)} after; {with_unit(gain.over)} ({cells.ends(gain.over)}) "
             f"over {name(gain.best['stage'])}, {word}")

@@ -158,8 +158,12 @@ def number(row: Any, interval: bool = True, between: str = " ({})") -> str:
         return EMPTY
     if row.get("metric") in COUNTS:
         return f"{row['value']:,.0f}"
-    value, low, high = (rounded(row, field) for field in ("value", "low", "high"))
-    return value + (between.format(f"{low} to {high}") if interval else "")
+    return rounded(row) + (between.format(ends(row)) if interval else "")
+
+
+def ends(row: Any) -> str:
+    """Return the ends of a score's interval: ``47.4 to 49.0``."""
+    return " to ".join(rounded(row, end) for end in ("low", "high"))
 
 
 # ---- links -------------------------------------------------------------------------------------------------

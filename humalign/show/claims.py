@@ -14,7 +14,7 @@ import pandas as pd
 from humalign.show import arrows, cells, published
 from humalign.show.arrows import Gain
 from humalign.show.cells import Table
-from humalign.show.sentences import unit
+from humalign.show.sentences import with_unit
 from humalign.show.stages import STAGES, WITHOUT_JUDGMENTS, in_percent, name
 
 VERDICTS = YES, SMALLER, MIXED, NO, OPPOSITE, UNTESTED = "yes", "smaller", "mixed", "no", "opposite", "not tested"
@@ -28,7 +28,7 @@ class Claim:
 
     says: str  #: what the paper says, in a sentence.
     numbers: Mapping[str, Any]  #: which of its published numbers belong to it; none where it gives none.
-    measures: Sequence[str]  #: names in ``gains.MEASURES`` that test it here.
+    measures: Sequence[str]  #: names in ``arrows.MEASURES`` that test it here.
     page: str  #: where the book shows more.
     over: Sequence[str] = WITHOUT_JUDGMENTS  #: the baselines of which the best is the reference.
     lacking: str = ""  #: what would test it, but is not at hand.
@@ -99,13 +99,13 @@ def verdicts(scores: pd.DataFrame) -> dict[str, str]:
                     for key, several in found.items()}
 
 
-def table(scores: pd.DataFrame, caption: str = "What the paper says, and what the data here say") -> Table:
+def table(scores: pd.DataFrame) -> Table:
     """Return the claims: the paper's numbers with their trust, ours with 95 % intervals, and the verdict."""
     rows, every = [], []
     for claim in CLAIMS.values():
         found = _gains(scores, claim)
         every += [gain.rows for gain in found]
-        here = "; ".join(f"{gain.who} {_amount(gain.over)}" for gain in found
+        here = "; ".join(f"{gain.who} {with_unit(gain.over)}" for gain in found
                          if gain.measure is found[0].measure) or cells.EMPTY
         small = [f"{gain.measure.title}, {gain_said(gain, _risen(claim))}" for gain in found]
         word = verdict(found, _risen(claim))
@@ -115,6 +115,7 @@ def table(scores: pd.DataFrame, caption: str = "What the paper says, and what th
             "verdict": f"{word}\n[more]({claim.page}.html)",
         })
     scored = pd.concat(every) if every else scores.iloc[:0]
+    caption = "What the paper says, and what the data here say"
     return Table(pd.DataFrame(rows), caption, foot=cells.links(scored, __name__, "table"))
 
 
@@ -135,12 +136,7 @@ def gain_said(gain: Gain, risen: float | None = None) -> str:
 
 
 def _over(difference: pd.Series, *more: str) -> str:
-    low, high = (cells.rounded(difference, end) for end in ("low", "high"))
-    return f"{_amount(difference)} ({'; '.join((f'{low} to {high}', *more))})"
-
-
-def _amount(difference: pd.Series) -> str:
-    return cells.rounded(difference) + unit(str(difference["metric"]))
+    return f"{with_unit(difference)} ({'; '.join((cells.ends(difference), *more))})"
 
 
 def _gains(scores: pd.DataFrame, claim: Claim) -> list[Gain]:
@@ -205,9 +201,10 @@ PAPER = (
 )
 
 
-def counterparts(caption: str = "What the paper shows, and its counterpart here") -> Table:
+def counterparts() -> Table:
     """Return, result by result of the paper, how we know of it and its counterpart here, or why none."""
     rows = [{"the paper shows": what, "known from": trust, "here": f"[{said}]({page}.html)"}
             for what, trust, page, said in PAPER]
     note = "Known from: " + "; ".join(f"{trust}, {published.TRUST[trust]}" for trust in TRUSTED) + "."
+    caption = "What the paper shows, and its counterpart here"
     return Table(pd.DataFrame(rows), caption, note, foot=cells.links(None, __name__, "counterparts"))

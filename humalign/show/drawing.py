@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 
 from humalign.errors import HumalignError, nearest
 from humalign.show import stages
+from humalign.show.cells import MINUS
 
 # Inches, and how many letters of 10 points fill them. On a phone, 390 pixels wide, they are 10 pixels high;
 # on a page they are as large as its text.
@@ -130,6 +131,11 @@ def look(stage: str) -> tuple[str, Any]:
     if stage not in LOOKS:
         raise HumalignError(f"no colour is known for the stage {stage!r}: {nearest(stage, LOOKS)}")
     return LOOKS[stage]
+
+
+def percent(at: float, _: object = None) -> str:
+    """Return a share as the text of a tick, in percent."""
+    return f"{100 * at:.4g}".replace("-", MINUS)
 
 
 def wrapped(text: str, letters: int = LETTERS) -> str:

@@ -64,7 +64,7 @@ def panel(
     scores: pd.DataFrame, title: str = "", *, task: str, metric: str | Sequence[str] = "accuracy",
     by: str = "stage", names: Names | None = None, stages: Sequence[str] = (), compared: Sequence[Pair] = (),
     also: pd.DataFrame | None = None, ceiling: str = "people", axis: str = "", unit: str = "",
-    line: Line | None = None, band: tuple[float, float, str] | None = None, note: str = "", **where: Any,
+    line: Line | None = None, band: tuple[float, float, str] | None = None, **where: Any,
 ) -> Panel:
     """Return one panel: the scores that fit, those of the ceiling included.
 
@@ -83,7 +83,6 @@ def panel(
         axis, unit, line: name of the values, what n counts, and a dotted line with its meaning, in place of
             those in ``MEASURES``.
         band: both ends of a grey band, and its meaning.
-        note: text in a panel where no model has a value.
         where: further columns of the scores, each with a value or several.
 
     Raises:
@@ -97,7 +96,7 @@ def panel(
         raise _missing(f"of the stage {absent[0]!r} " if absent else "", where)
     rows = _labelled(pd.concat([found, also]), "label" if compared else by, names, ceiling, where)
     said, counted, meant = _measure(task, metric if isinstance(metric, str) else metric[0], bool(compared))
-    return Panel(title, rows, axis or said, unit or counted, line or meant, band, note)
+    return Panel(title, rows, axis or said, unit or counted, line or meant, band)
 
 
 def _missing(what: str, where: Mapping[str, Any]) -> HumalignError:
@@ -189,8 +188,6 @@ def dots(
             axes.set(title=head, xlabel=axis)
             axes.tick_params(axis="x", labelbottom=True)
             axes.locator_params(axis="x", nbins=min(5, letters // 7))
-            if each.models.empty:
-                axes.text(0.5, 0.5, wrapped(each.note, letters // 2), transform=axes.transAxes, va="center")
     for axes in grid.flat[len(panels) :]:
         axes.remove()
     panels_of.frame(figure, panels, who, foot, several, (__name__, "dots"))
@@ -210,7 +207,7 @@ def _places(line: Sequence[Panel]) -> dict[tuple[str, str], float]:
 @rc_context(STYLE)
 def groups(
     scores: pd.DataFrame, across: str, values: Sequence[Any] | Mapping[Any, str] = (), *, columns: int = 1,
-    same_scale: bool = False, who: str = "", foot: str = "", otherwise: str = "", **given: Any,
+    same_scale: bool = False, otherwise: str = "", **given: Any,
 ) -> Drawing:
     """Draw one measure in panels of dots, one for each relation, category, level or set.
 
@@ -218,7 +215,7 @@ def groups(
         scores: the table.
         across: column with one panel for each of its values.
         values: these values only; a mapping also gives their titles.
-        columns, same_scale, who, foot: as in ``dots``.
+        columns, same_scale: as in ``dots``.
         otherwise: text of an empty figure, where there are no such scores; with it, values may lack scores.
         given: as in ``panel``.
 
@@ -236,7 +233,7 @@ def groups(
     if otherwise:
         titles = {value: title for value, title in titles.items() if value in set(found[across])}
     drawn = [panel(scores, title, **{across: value}, **given) for value, title in titles.items()]
-    return dots(*drawn, columns=columns, same_scale=same_scale, who=who, foot=foot)
+    return dots(*drawn, columns=columns, same_scale=same_scale)
 
 
 @rc_context(STYLE)

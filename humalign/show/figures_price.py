@@ -12,13 +12,12 @@ from typing import Any
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from humalign.chain import origins
 from humalign.errors import HumalignError
 from humalign.evaluation.scores import one, pick, read
 from humalign.show import cells, sentences
-from humalign.show.drawing import DOTTED, HOVER, LETTERS, POINT, STYLE, WIDTH, Drawing, look, wrapped
+from humalign.show.drawing import DOTTED, HOVER, LETTERS, POINT, STYLE, WIDTH, Drawing, look, percent, wrapped
 from humalign.show.panels import finish
 
 # What the table calls its knobs, and what was chosen.
@@ -35,7 +34,6 @@ KNOBS = {
     DECAY: "decay to initial weights",
     BLOCKS: "blocks trained, of five",
 }
-POINTS = FuncFormatter(lambda at, _: f"{100 * at:.3g}".replace("-", cells.MINUS))
 EVIDENCE = "People's judgments, and class labels of photographs; students of five training seeds"
 
 
@@ -62,9 +60,10 @@ def recorded(folder: Path = origins.RECORDED / "price") -> tuple[pd.DataFrame, d
 
 
 def standings(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a line for each student: its knob, place, whether it is centred, and its rows of both measures.
+    """Return a line for each student: its knob, place, whether it is centred, and what it has in both measures.
 
-    Columns ``rsa`` and ``change`` hold the rows: RSA with people, and few-shot accuracy less the base's.
+    Columns ``rsa`` and ``change`` hold rows of the table: RSA with people, and few-shot accuracy less the base's.
+    ``reached`` and ``gained`` are their values.
     """
     found = []
     agreed = pick(table, task="price", set=PHOTOGRAPHS, metric="rsa-spearman", stage="aligned")
@@ -72,18 +71,18 @@ def standings(table: pd.DataFrame) -> pd.DataFrame:
     for _, row in agreed.iterrows():
         knob, centred = place_of(row["item"])
         change = changes.loc[[(knob, row["x"])]].iloc[0]
-        found.append({"knob": knob, "x": row["x"], "centred": centred, "rsa": row, "change": change})
+        student = {"knob": knob, "x": row["x"], "centred": centred, "rsa": row, "change": change}
+        found.append(student | {"reached": row["value"], "gained": change["value"]})
     return pd.DataFrame(found)
 
 
 def undominated(table: pd.DataFrame) -> pd.DataFrame:
     """Return the students that no other one exceeds in both measures, from the greatest RSA down."""
     found = standings(table)
-    reached = [(row["rsa"]["value"], row["change"]["value"]) for row in found.to_dict("records")]
-    best = [not any(rsa >= own[0] and change >= own[1] and (rsa, change) != own for rsa, change in reached) for own in reached]
-    left = found[best].assign(order=[own[0] for own, kept in zip(reached, best, strict=True) if kept])
+    both = found[["reached", "gained"]].to_numpy()
+    exceeded = ((both[:, None] <= both).all(2) & (both[:, None] != both).any(2)).any(1)
     # The student of all of training ends every knob.
-    return left.sort_values("order", ascending=False, kind="stable").drop_duplicates("order").drop(columns="order")
+    return found[~exceeded].sort_values("reached", ascending=False, kind="stable").drop_duplicates("reached")
 
 
 def listing(table: pd.DataFrame, caption: str = "") -> cells.Table:
@@ -128,13 +127,13 @@ def front(table: pd.DataFrame, least: float) -> Drawing:
     plain = found[~found["centred"]]
     for knob, axes in zip(knobs, grid.flat, strict=False):
         others = plain[plain["knob"] != knob]
-        axes.plot(*_places(others), ".", color="#808080", markersize=3, zorder=1)
+        axes.plot(others["gained"], others["reached"], ".", color="#808080", markersize=3, zorder=1)
         _knob(axes, table, found[found["knob"] == knob])
         axes.axhline(least, **DOTTED)
         axes.axvline(0, **DOTTED)
         axes.set_title(KNOBS[knob])
         axes.grid(axis="y")
-        axes.xaxis.set_major_formatter(POINTS)
+        axes.xaxis.set_major_formatter(percent)
     for axes in grid.flat[len(knobs) :]:
         axes.remove()
     for axes in grid.flat[max(len(knobs) - 2, 0) : len(knobs)]:
@@ -152,10 +151,6 @@ def front(table: pd.DataFrame, least: float) -> Drawing:
     return figure
 
 
-def _places(found: pd.DataFrame) -> tuple[list[float], list[float]]:
-    return [row["value"] for row in found["change"]], [row["value"] for row in found["rsa"]]
-
-
 def _knob(axes: Axes, table: pd.DataFrame, found: pd.DataFrame) -> None:
     """Draw base and students of one knob, both intervals as a cross."""
     (colour, marker), grey = look("aligned"), look("base")
@@ -165,17 +160,16 @@ def _knob(axes: Axes, table: pd.DataFrame, found: pd.DataFrame) -> None:
         axes.plot([0, 0], [row["low"], row["high"]], color=grey[0], linewidth=0.6)
         axes.plot(0, row["value"], grey[1], color=grey[0], markerfacecolor=face, gid=hover, **EDGED)
     for centred, of in found.groupby("centred"):
-        axes.plot(*_places(of), ":" if centred else "-", color=colour, linewidth=1)
+        axes.plot(of["gained"], of["reached"], ":" if centred else "-", color=colour, linewidth=1)
         for each in of.to_dict("records"):
-            rsa, change = each["rsa"], each["change"]
+            at = (each["gained"], each["reached"])
             if not centred:
                 thin: Any = {"color": colour, "linewidth": 0.6}
-                axes.hlines(rsa["value"], change["low"], change["high"], **thin)
-                axes.vlines(change["value"], rsa["low"], rsa["high"], **thin)
+                axes.hlines(each["reached"], each["change"]["low"], each["change"]["high"], **thin)
+                axes.vlines(each["gained"], each["rsa"]["low"], each["rsa"]["high"], **thin)
                 beside: Any = {"textcoords": "offset points", "fontsize": 8}
-                axes.annotate(f"{each['x']:g}", (change["value"], rsa["value"]), (4, -9), **beside)
+                axes.annotate(f"{each['x']:g}", at, (4, -9), **beside)
             hover, face = f"{HOVER}{_said(each)}", "none" if centred else colour
-            at = (change["value"], rsa["value"])
             axes.plot(*at, marker, color=colour, markerfacecolor=face, gid=hover, **EDGED)
 
 
@@ -195,17 +189,17 @@ def _said(each: Any) -> str:
 def verdict(table: pd.DataFrame, least: float) -> str:
     """Say whether a student keeps an RSA of at least so much with few-shot accuracy not below the base's."""
     found = standings(table)
-    high = found[[row["value"] >= least for row in found["rsa"]]]
-    fit = high[[row["value"] >= 0 for row in high["change"]]]
+    high = found[found["reached"] >= least]
+    fit = high[high["gained"] >= 0]
     goal = f"an RSA of at least {least:.2f} with few-shot accuracy not below the base's"
     if len(fit):
-        best = max(fit.to_dict("records"), key=lambda each: each["rsa"]["value"])
+        best = fit.loc[fit["reached"].idxmax()]
         count = f"{len(fit)} of {len(found)} students keep {goal}"
     elif len(high):
-        best = max(high.to_dict("records"), key=lambda each: each["change"]["value"])
+        best = high.loc[high["gained"].idxmax()]
         count = f"none of {len(found)} students keeps {goal}; the one with the least loss at such an RSA"
     else:
-        best = max(found.to_dict("records"), key=lambda each: each["rsa"]["value"])
+        best = found.loc[found["reached"].idxmax()]
         count = f"none of {len(found)} students keeps {goal}; the one of greatest RSA"
     return f"{count}: {_sentence(called(best), best['rsa'], best['change'])}"
 
@@ -228,7 +222,7 @@ def confirmed(table: pd.DataFrame) -> str:
 
 
 def kept(table: pd.DataFrame) -> tuple[str, str]:
-    """Say what the student that is chosen on the other half keeps of the gain in RSA over the centred base, and its change in accuracy."""
+    """Say what the student chosen on the other half keeps of the gain in RSA over the centred base, and its accuracy's change."""
     where = {"task": "price", "set": f"{PHOTOGRAPHS}, both halves", "metric": "rsa-spearman", "reference": ""}
     base, chosen = one(table, stage="base-centred", **where), one(table, item=CHOSEN, **where)
     share = sentences.share(base, chosen, one(table, stage="aligned", item="", **where))

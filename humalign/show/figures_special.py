@@ -1,29 +1,33 @@
-"""The figures that are no panels of dots or curves: pictures, reliability diagrams and maps of categories."""
+"""The figures that are no panels of dots or curves: pictures, reliability diagrams, maps of categories, densities of changes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from humalign.data.emoji import STYLES, EmojiImages, concepts
 from humalign.errors import HumalignError, nearest
-from humalign.evaluation.scores import one, pick
+from humalign.evaluation.scores import above, one, pick
 from humalign.show import cells
 from humalign.show.cells import number
-from humalign.show.drawing import DOTTED, POINT, STYLE, WIDTH, Drawing, look
+from humalign.show.drawing import DOTTED, POINT, STYLE, WIDTH, Drawing, look, percent
 from humalign.show.figures import panel
-from humalign.show.panels import frame
+from humalign.show.panels import Panel, frame, points
+from humalign.show.stages import RELATIONS, SETS, short
 from humalign.show.stages import name as called
 
 # Width of a letter and height of a line on a map, as shares of its axes.
 LETTER, LINE = 0.0175, 0.052
 # So many that a picture can be seen on a phone.
 BESIDE = 4
+# Inches of height for the density of one relation.
+SLOT = 0.5
 
 
 @rc_context(STYLE)
@@ -56,7 +60,7 @@ def pictures(names: Sequence[str]) -> Drawing:
 
 
 @rc_context(STYLE)
-def reliability(scores: pd.DataFrame, stages: Sequence[str], split: str = "unseen objects") -> Drawing:
+def reliability(scores: pd.DataFrame, stages: Sequence[str]) -> Drawing:
     """Draw how often a model is right against how sure it is, by bins, and its calibration error.
 
     Raises:
@@ -68,16 +72,17 @@ def reliability(scores: pd.DataFrame, stages: Sequence[str], split: str = "unsee
     figure = Drawing(figsize=(WIDTH, 0.55 * WIDTH * lines + 0.7))
     grid = figure.subplots(lines, 2, squeeze=False, sharex=True, sharey=True)
     for axes, stage in zip(grid.flat, stages, strict=False):
-        _bins(axes, pick(found.rows, stage=stage), split)
+        _bins(axes, pick(found.rows, stage=stage))
         axes.label_outer()
     foot = "dotted: as sure as it is right; grey: surer than that"
     frame(figure, [found], "", foot, False, (__name__, "reliability"))
     return figure
 
 
-def _bins(axes: Axes, rows: pd.DataFrame, split: str) -> None:
+def _bins(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw one stage: a point for each bin, whose area is the bin's share of the answers."""
-    error, binned = one(rows, metric="expected-calibration-error", split=split), rows.dropna(subset="x")
+    error = one(rows, metric="expected-calibration-error", split="unseen objects")
+    binned = rows.dropna(subset="x")
     sure, right = (pick(binned, metric=metric).set_index("x") for metric in ("confidence", "accuracy"))
     right, (colour, marker) = right.loc[sure.index], look(error["stage"])
     axes.fill_between([1 / 3, 1], [1 / 3, 1], 0, color="#808080", alpha=0.15, linewidth=0, zorder=0)
@@ -88,7 +93,6 @@ def _bins(axes: Axes, rows: pd.DataFrame, split: str) -> None:
                  marker=marker, linewidth=0, zorder=3)
     axes.set(xlim=(1 / 3, 1), ylim=(0.3, 1), aspect="equal", xlabel="confidence (%)", ylabel="share right (%)",
              title=f"{called(error['stage'])}\nerror {number(error)}\nn = {error['n']:,} answers")
-    percent = FuncFormatter(lambda at, _: f"{100 * at:.4g}")
     axes.xaxis.set_major_formatter(percent)
     axes.yaxis.set_major_formatter(percent)
 
@@ -155,4 +159,63 @@ def _beside(axes: Axes, x: dict[str, float], y: dict[str, float]) -> dict[str, t
         ways = ((start, y[name] + away * line) for away in sorted(range(-len(x), len(x)), key=abs)
                 for start in (x[name] + letter, x[name] - letter - width))
         found[name] = next(way for way in ways if free(*way, width))
+    return found
+
+
+@rc_context(STYLE)
+def densities(scores: pd.DataFrame, changes: Sequence[dict[str, Any]], who: str = "") -> Drawing:
+    """Draw the density of the change of pairs' distances in each relation, its mean, count of pairs and p.
+
+    Args:
+        scores: the table; what has no scores there is not drawn.
+        changes: of a run's ``illustrations.json``: quantiles of the change by relation.
+        who: on whose evidence the figure stands, where the scores do not say enough.
+
+    Raises:
+        HumalignError: nothing that was left for this figure has scores.
+    """
+    keys = ("set", "model", "stage")
+    drawn = [each for each in changes if len(_tests(scores, **{key: each[key] for key in keys}))]
+    if not drawn:
+        raise HumalignError("no changes of distances to draw: make them with `humalign run illustrations`")
+    figure = Drawing(figsize=(WIDTH, len(drawn) * (4 * SLOT + 0.9) + 0.6))
+    grid = figure.subplots(len(drawn), 1, squeeze=False, sharex=True)
+    panels = []
+    for axes, each in zip(grid.flat, drawn, strict=True):
+        where = {key: each[key] for key in keys}
+        panels.append(found := _panel(scores, each["reference"], list(each["pairs"]), **where))
+        places = {item: -float(row) for row, item in enumerate(found.rows["item"])}
+        long = pd.DataFrame({"y": y, "x": x} for item, y in places.items() for x in each["pairs"][item])
+        sns.violinplot(long, x="x", y="y", orient="h", native_scale=True, color=look(each["stage"])[0],
+                       alpha=0.35, inner=None, cut=0, linewidth=0, density_norm="width", width=0.9, gridsize=50,
+                       ax=axes)
+        labels = dict(zip(found.rows["item"], found.rows["label"], strict=True))
+        heights = {(labels[item], each["stage"]): y for item, y in places.items()}
+        points(axes, found.rows, heights, printed=True)
+        found.compare(axes)
+        axes.set(title=found.title.replace(", ", ",\n"), xlabel=found.named, ylabel="")
+        axes.tick_params(axis="x", labelbottom=True)
+    ends = [quantiles[at] for each in drawn for quantiles in each["pairs"].values() for at in (1, -2)]
+    grid[0, 0].set_xlim(min(ends), max(ends))
+    foot = "areas: all pairs but the outermost; points: means with 95 % intervals; p: two-sided"
+    frame(figure, panels, who, foot, False, (__name__, "densities"))
+    return figure
+
+
+def _tests(scores: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    return pick(scores, task="hierarchy", metric="permutation-p", **where)
+
+
+def _panel(scores: pd.DataFrame, reference: str, relations: Sequence[str], **where: Any) -> Panel:
+    """Return the mean changes, labelled by relation, number of pairs and p."""
+    title = f"{SETS[where['set']]}: {short(where['model'])}, {called(where['stage'])} less {called(reference)}"
+    tests = _tests(scores, **where)
+    names = {item: RELATIONS[item] for item in relations}
+    where |= {"task": "hierarchy", "metric": above("standardised-distance", reference)}
+    found = panel(scores, title, by="item", names=names, axis="change of distance", **where)
+    labels = []
+    for row in found.rows.to_dict("records"):
+        p = one(tests, item=row["item"])["value"]
+        labels.append(f"{row['label']}\n{row['n']:,} pairs, p = {p:.3f}".replace("= 0.", "= ."))
+    found.rows["label"] = labels
     return found

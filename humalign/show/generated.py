@@ -45,7 +45,7 @@ MARK = "<!-- {} -->"
 # ---- the API -----------------------------------------------------------------------------------------------------
 
 
-def modules(package: Path = PACKAGE) -> dict[str, dict[str, str]]:
+def modules() -> dict[str, dict[str, str]]:
     """Return the modules that have a page: by group, the first sentence of each by its name.
 
     Raises:
@@ -55,10 +55,11 @@ def modules(package: Path = PACKAGE) -> dict[str, dict[str, str]]:
     for group, names in MODULES.items():
         found[group] = {}
         for name in names.split():
-            folder = package / name.removesuffix(".*").replace(".", "/")
+            folder = PACKAGE / name.removesuffix(".*").replace(".", "/")
             whole = name.endswith("*")
             for path in sorted(folder.glob("*.py")) if whole else [_file(folder)]:
-                own = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+                parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+                own = ".".join(parts).removesuffix(".__init__")
                 tree = ast.parse(path.read_text("utf-8"))
                 if not whole or any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in tree.body):
                     found[group][own] = (ast.get_docstring(tree) or own).split("\n\n")[0].replace("\n", " ")

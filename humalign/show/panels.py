@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 
 from humalign.errors import HumalignError
-from humalign.show import cells, stages
+from humalign.show import cells, drawing, stages
 from humalign.show.drawing import BAND, DASHED, DOTTED, HOVER, LETTERS, POINT, Drawing, look, wrapped
 from humalign.show.stages import WHO, in_order, in_percent
 
@@ -32,7 +31,6 @@ class Panel:
     unit: str
     line: Line | None
     band: tuple[float, float, str] | None
-    note: str
 
     @property
     def ceiling(self) -> pd.DataFrame:
@@ -77,8 +75,7 @@ class Panel:
     def compare(self, axes: Axes, along: bool = False) -> None:
         """Draw ceiling, line and band across the values, which are y where a panel runs ``along`` x."""
         if self.percent:
-            scale = axes.yaxis if along else axes.xaxis
-            scale.set_major_formatter(FuncFormatter(lambda at, _: f"{100 * at:.4g}".replace("-", cells.MINUS)))
+            (axes.yaxis if along else axes.xaxis).set_major_formatter(drawing.percent)
         across, span = (axes.axhline, axes.axhspan) if along else (axes.axvline, axes.axvspan)
         for value in self.ceiling["value"].dropna():
             across(value, **DASHED)

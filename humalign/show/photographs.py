@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,16 @@ STYLE = Path(__file__).with_name("pictures.css")
 
 
 class Picture:
-    """A piece of a page, and what it says as text."""
+    """A piece of a page, what it says as text, and the function that drew it."""
 
-    def __init__(self, body: str, said: str, function: str, note: str) -> None:
-        self.body, self.said, self.function, self.note = body, said, function, note
+    def __init__(self, body: str, said: str, drawn_by: Callable[..., Any], note: str) -> None:
+        self.body, self.said, self.drawn_by, self.note = body, said, drawn_by, note
 
     def __repr__(self) -> str:
         return self.said
 
     def _repr_html_(self) -> str:
-        from humalign.show import pictures  # which is made of these pieces
-
-        foot = cells.links(None, getattr(pictures, self.function).__module__, self.function)
+        foot = cells.links(None, self.drawn_by.__module__, self.drawn_by.__name__)
         note = f'<p class="hp-note">{html.escape(self.note)}</p>' if self.note else ""
         style = STYLE.read_text("utf-8")
         return f'<style>\n{style}</style><div class="hp" lang="en">{self.body}{note}{foot}</div>'

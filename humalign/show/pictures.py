@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from humalign.errors import HumalignError
 from humalign.show.photographs import Picture, at_hand, bar, card, colour, of, part, percent, rule, said, tag, thumbnail
 from humalign.show.photographs import first_model as first
 from humalign.show.pictures_chain import VICE, diagram, followed, matrices, shares
@@ -24,6 +23,8 @@ __all__ = [
 
 # Pictures of a map: of how many of the 400 units of its width.
 UNITS, FACE = 400, 27
+# Triplets of each direction.
+FLIPPED = 4
 LEVELS = {
     "global-coarse": "three categories",
     "class-boundary": "two of one, one of another",
@@ -45,17 +46,16 @@ def _votes(one: Json) -> str:
     return f'<div class="hp-three">{"".join(cards)}</div>'
 
 
-def triplets(shown: Any, which: str = "spread", n: int | None = None) -> Picture:
+def triplets(shown: Any, which: str = "spread") -> Picture:
     """Draw triplets with people's votes; the one that most people chose as the odd one out has a heavy frame.
 
     Args:
         shown: the run.
         which: ``spread`` (from clear to open), ``clear``, ``open``, or ``doubt``: a clear and an open one
             with the shares that people, VICE, the network and its teacher give each.
-        n: how many, all where none is said.
     """
     blocks, spoken = [], []
-    for one in part(shown, "triplets", which)[:n]:
+    for one in part(shown, "triplets", which):
         most, chances = max(one["votes"]), one.get("chances", {})
         rows = {VICE: ("observer", one["vice"])} if chances else {}
         rows |= {f"{LABELS[stage]} ({short(one['model'])})": (stage, each) for stage, each in chances.items()}
@@ -64,7 +64,7 @@ def triplets(shown: Any, which: str = "spread", n: int | None = None) -> Picture
         votes = ", ".join(f"{said(name)} {vote}" for name, vote in zip(one["names"], one["votes"], strict=True))
         spoken.append(f"{head}: {votes}")
     said_all = f"Which is the odd one out? {'; '.join(spoken)}"
-    return Picture(f'<div class="hp-grid">{"".join(blocks)}</div>', said_all, "triplets", rule(shown, which))
+    return Picture(f'<div class="hp-grid">{"".join(blocks)}</div>', said_all, triplets, rule(shown, which))
 
 
 def levels(shown: Any) -> Picture:
@@ -81,7 +81,7 @@ def levels(shown: Any) -> Picture:
         names = ", ".join(said(name) for name in one["names"])
         spoken.append(f"{title}: {names}; the odd one out by a person's answer: {odd_one}")
     note = f"Heavy frame: the odd one out by one person's answer. {rule(shown, 'levels')}"
-    return Picture(f'<div class="hp-grid hp-narrow">{"".join(blocks)}</div>', "; ".join(spoken), "levels", note)
+    return Picture(f'<div class="hp-grid hp-narrow">{"".join(blocks)}</div>', "; ".join(spoken), levels, note)
 
 
 def agreement(shown: Any) -> Picture:
@@ -114,11 +114,11 @@ def agreement(shown: Any) -> Picture:
         f'<text x="{mean:.1f}" y="-8" text-anchor="middle">mean {100 * found["mean"]:.1f} %</text>{ticks}'
         f'<text x="{width / 2}" y="{height + 36}" {middle}>share of the most frequent answer</text></svg>'
     )
-    return Picture(body, words, "agreement", "")
+    return Picture(body, words, agreement, "")
 
 
-def flipped(shown: Any, model: str = "", n: int = 4) -> Picture:
-    """Draw n triplets of each direction in which a student's choice changed, and count them all."""
+def flipped(shown: Any, model: str = "") -> Picture:
+    """Draw some triplets of each direction in which a student's choice changed, and count them all."""
     name, found = first(shown, model, "flipped")
     base, centred = found["counts"]["base"], found["counts"]["base-centred"]
     rows = [
@@ -135,7 +135,7 @@ def flipped(shown: Any, model: str = "", n: int = 4) -> Picture:
     )
     sections = []
     for direction, title in (("gained", "As the person only after"), ("lost", "As the person only before")):
-        several = found["examples"][direction][:n]
+        several = found["examples"][direction][:FLIPPED]
         blocks = "".join(f"<div>{_chosen(one)}</div>" for one in several)
         head = f"{title} ({len(several)} of {base[direction]})"
         sections.append(f'<p class="hp-head">{head}</p><div class="hp-grid">{blocks}</div><br>')
@@ -143,7 +143,7 @@ def flipped(shown: Any, model: str = "", n: int = 4) -> Picture:
         f"{short(name)}: of {base['answers']} answers, {base['gained']} agree only after alignment, "
         f"{base['lost']} only before"
     )
-    return Picture(table + "".join(sections), spoken, "flipped", rule(shown, "flipped"))
+    return Picture(table + "".join(sections), spoken, flipped, rule(shown, "flipped"))
 
 
 def _chosen(one: Json) -> str:
@@ -161,25 +161,22 @@ def _chosen(one: Json) -> str:
 # ---- maps and neighbours -----------------------------------------------------------------------------------
 
 
-def map(shown: Any, model: str = "", which: int = 0) -> Picture:
+def map(shown: Any, model: str = "") -> Picture:
     """Draw photographs in the plane before (centred) and after alignment: those that a teacher did not see.
 
     Args:
         shown: the run.
         model: a student, or the network of the teacher of objects; the first student where none is named.
-        which: half or fold.
     """
-    name, several = first(shown, model, "map")
-    if not 0 <= which < len(several):
-        raise HumalignError(f"map of {name}: which = {which}: expected 0 to {len(several) - 1}")
-    one, known = several[which], at_hand()
+    name, (one, *_) = first(shown, model, "map")  # of several halves or folds, the first
+    known = at_hand()
     after = "aligned" if name in of(shown).get("students", ()) else "teacher"
     both = {stage: np.array(one[stage]) * [1, -1] for stage in ("base-centred", "aligned")}
     low, high = (side(np.concatenate(list(both.values())), axis=0) for side in (np.min, np.max))
     scale = (UNITS - FACE) / max(high - low)
     size = f"0 0 {UNITS} {(high - low)[1] * scale + FACE:.0f}"
     # A photograph stands in the page once, and is used in both maps.
-    stem = f"hp-{name}-{which}".replace("+", "-")
+    stem = f"hp-{name}-0".replace("+", "-")
     kept = "".join(
         f'<image id="{stem}-{at}" width="{FACE}" height="{FACE}" href="{thumbnail(each, 2 * FACE)}"/>'
         for at, each in enumerate(one["names"])
@@ -207,7 +204,7 @@ def map(shown: Any, model: str = "", which: int = 0) -> Picture:
     note = "Near: alike for the network. Maps are rotated to match; only distances mean anything."
     spoken = f"{short(name)}: two maps of {len(one['names'])} photographs that its teacher did not see"
     body = f'<div class="hp-sides">{"".join(panels)}</div>'
-    return Picture(body, f"{spoken}, before and after", "map", f"{note} {rule(shown, 'map')}")
+    return Picture(body, f"{spoken}, before and after", map, f"{note} {rule(shown, 'map')}")
 
 
 def _title(name: str) -> str:
@@ -252,4 +249,4 @@ def neighbours(shown: Any, model: str = "") -> Picture:
     framed = "Heavy frame: among the five nearest by the published VICE, a model of people's answers."
     note = f"{framed} {rule(shown, 'neighbours')}"
     body = f'<p class="hp-head">{words}</p>{"".join(rows)}'
-    return Picture(body, f"{short(name)}: {words}", "neighbours", note)
+    return Picture(body, f"{short(name)}: {words}", neighbours, note)

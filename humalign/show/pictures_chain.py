@@ -92,7 +92,7 @@ def matrices(shown: Any, which: str = "objects", model: str = "") -> Picture:
     )
     by_rule = f" Chosen by rule: {of(shown)['rules']['matrices']}."
     chosen = by_rule if which == "objects" else " No teacher saw these images."
-    return Picture(f'<div class="hp-mats">{"".join(panels)}</div>', spoken, "matrices", note + chosen)
+    return Picture(f'<div class="hp-mats">{"".join(panels)}</div>', spoken, matrices, note + chosen)
 
 
 # ---- one triplet, and the chain ----------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def followed(shown: Any) -> Picture:
         told = (f"{said(name)} {percent(share)}" for name, share in zip(names, each, strict=True))
         spoken.append(f"{who}: {', '.join(told)}")
     body = f'<div style="max-width: 34rem"><div class="hp-three">{cards}</div>{shares(steps, names)}</div>'
-    return Picture(body, f"The odd one out, {'; '.join(spoken)}", "followed", rule(shown, "followed"))
+    return Picture(body, f"The odd one out, {'; '.join(spoken)}", followed, rule(shown, "followed"))
 
 
 def diagram(shown: Any) -> Picture:
@@ -176,4 +176,4 @@ def diagram(shown: Any) -> Picture:
         for at, (title, (picture, words)) in numbered
     )
     spoken = f"The chain in six steps. {'; '.join(f'{at} {title}: {words}' for at, (title, (_, words)) in numbered)}"
-    return Picture(f'<ol class="hp-chain">{drawn}</ol>', spoken, "diagram", rule(shown, "followed"))
+    return Picture(f'<ol class="hp-chain">{drawn}</ol>', spoken, diagram, rule(shown, "followed"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -119,7 +118,7 @@ def _trial(
     number: int, triplet: Mapping[str, Any], thumbnail: Callable[[str], str], who: str
 ) -> dict[str, Any]:
     names, votes = triplet["names"], triplet["votes"]
-    spoken = [re.sub(r"\d+$", "", name).replace("_", " ") for name in names]
+    spoken = [photographs.said(name) for name in names]
     chosen = {shown: triplet["choices"][model] for shown, model in MODELS.items()}
     single = {"compare": {who: votes.index(max(votes))} | chosen}
     several = {"compare": {who: [vote / sum(votes) for vote in votes]} | chosen, "votes": {who: list(votes)}}

@@ -19,7 +19,7 @@ from humalign.evaluation.scores import above
 from humalign.show.cells import EMPTY, number
 from humalign.show.stages import name, short
 
-SEARCH, CONFIRMATION = "teacher_search", "confirmation"
+SEARCH = "teacher_search"
 PRESENT = "present"
 # What is fitted, by the names of `benchmarks/teacher_search.yaml`, in the order of the table.
 MAPS = {
@@ -66,9 +66,9 @@ def table(experiment: str, folder: Path = origins.RECORDED) -> pd.DataFrame:
     return found
 
 
-def note(experiment: str, folder: Path = origins.RECORDED) -> dict[str, Any]:
+def note(experiment: str) -> dict[str, Any]:
     """Read where the numbers of an experiment come from."""
-    found: dict[str, Any] = json.loads((folder / f"{experiment}.json").read_text())
+    found: dict[str, Any] = json.loads((origins.RECORDED / f"{experiment}.json").read_text())
     return found
 
 
@@ -151,24 +151,22 @@ class Strip:
     """Pictures side by side, by name and content as PNG; on a narrow page they wrap."""
 
     pictures: tuple[tuple[str, bytes], ...]
-    width: int
 
     def __repr__(self) -> str:
         return ", ".join(name for name, _ in self.pictures)
 
     def _repr_html_(self) -> str:
-        size = f'width="{self.width}" height="{self.width}"'
         shown = [
-            f'<img alt="{html.escape(name)}" title="{html.escape(name)}" {size} '
+            f'<img alt="{html.escape(name)}" title="{html.escape(name)}" width="64" height="64" '
             f'src="data:image/png;base64,{base64.b64encode(content).decode()}">'
             for name, content in self.pictures
         ]
         return f'<div class="humalign" style="display:flex;flex-wrap:wrap;gap:4px">{"".join(shown)}</div>'
 
 
-def strip(paths: Sequence[Path], width: int = 64) -> Strip:
+def strip(paths: Sequence[Path]) -> Strip:
     """Read PNG files, to be shown side by side."""
-    return Strip(tuple((path.stem, path.read_bytes()) for path in paths), width)
+    return Strip(tuple((path.stem, path.read_bytes()) for path in paths))
 
 
 def toy() -> pd.DataFrame:

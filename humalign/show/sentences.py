@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from humalign.evaluation.scores import above, pick
-from humalign.show.cells import EMPTY, rounded
+from humalign.show.cells import EMPTY, ends, rounded
 from humalign.show.stages import RELATIONS, in_percent, short
 
 # Measures in nats; differences of shares are said in percentage points, others have no unit.
@@ -23,14 +23,13 @@ def value(row: pd.Series) -> str:
     """Say a score: ``38.4 % (37.2 to 39.6; n = 2,400)``."""
     if pd.isna(row["value"]):
         return EMPTY
-    number, low, high = (rounded(row, name) for name in ("value", "low", "high"))
     percent = " %" * in_percent(str(row["metric"]))
-    return f"{number}{percent} ({low} to {high}; n = {row['n']:,})"
+    return f"{rounded(row)}{percent} ({ends(row)}; n = {row['n']:,})"
 
 
-def side(row: Any, line: float = 0.0) -> str:
-    """Say where an interval lies to a line: ``above`` it, ``below`` it, or ``across`` it."""
-    return "above" if row["low"] > line else "below" if row["high"] < line else "across"
+def side(row: Any) -> str:
+    """Say where an interval lies to zero: ``above`` it, ``below`` it, or ``across`` it."""
+    return "above" if row["low"] > 0 else "below" if row["high"] < 0 else "across"
 
 
 def amount(row: pd.Series, counted: bool = True) -> str:
@@ -42,15 +41,16 @@ def amount(row: pd.Series, counted: bool = True) -> str:
     """
     if pd.isna(row["value"]):
         return EMPTY
-    number, low, high = (rounded(row, field) for field in ("value", "low", "high"))
-    about = f"({low} to {high}" + f"; n = {row['n']:,}" * counted + ")"
+    about = f"({ends(row)}" + f"; n = {row['n']:,}" * counted + ")"
     end = f", but the interval {about} includes zero" if side(row) == "across" else f" {about}"
-    return f"{number}{unit(str(row['metric']))}{end}"
+    return with_unit(row) + end
 
 
-def unit(metric: str) -> str:
-    """Return the unit of a difference in a metric."""
-    return " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
+def with_unit(row: pd.Series) -> str:
+    """Say a paired difference alone: ``+3.9 points``."""
+    metric = str(row["metric"])
+    unit = " points" if in_percent(metric) else " nats" if metric.startswith(NATS) else ""
+    return rounded(row) + unit
 
 
 def each(
@@ -61,35 +61,28 @@ def each(
     return "; ".join(f"{short(row['model'])}: {amount(row, counted)}" for _, row in rows.iterrows())
 
 
-def count(rows: pd.DataFrame, what: str, line: float = 0.0, by: str = "") -> str:
-    """Say how many intervals lie above and below a line: ``above zero for 2 of 4 levels, below it for none``.
+def count(rows: pd.DataFrame, what: str) -> str:
+    """Say how many intervals lie above and below zero: ``above zero for 2 of 4 levels, below it for none``.
 
     Args:
-        rows: scores or paired differences.
+        rows: paired differences.
         what: what each is of, in the plural.
-        line: zero, or what they are compared with.
-        by: the column that names each, where they are named.
     """
     if rows.empty:
         raise KeyError(f"no scores of {what}")
-    placed = {
-        way: [_name(row, by) for _, row in rows.iterrows() if side(row, line) == way]
-        for way in ("above", "below", "across")
-    }
-    said = {way: str(len(found) or "none") for way, found in placed.items()}
-    named = {way: f" ({', '.join(found)})" if by and found else "" for way, found in placed.items()}
-    at = f"{line:.4g}" if line else "zero"
-    rest = f"; for {said['across']} the interval includes it" if placed["across"] else ""
-    above_it = f"above {at} for {said['above']} of {len(rows)} {what}{named['above']}"
-    return f"{above_it}, below it for {said['below']}{named['below']}{rest}"
+    ways = [side(row) for _, row in rows.iterrows()]
+    above, below = (ways.count(way) or "none" for way in ("above", "below"))
+    across = ways.count("across")
+    rest = f"; for {across} the interval includes it" if across else ""
+    return f"above zero for {above} of {len(rows)} {what}, below it for {below}{rest}"
 
 
-def best(rows: pd.DataFrame, by: str = "item") -> dict[str, str]:
-    """Name the ``largest`` and the ``smallest`` of several paired differences, each with its number."""
+def best(rows: pd.DataFrame) -> dict[str, str]:
+    """Name the items of the ``largest`` and the ``smallest`` of paired differences, each with its number."""
     if rows.empty:
         raise KeyError("no scores to choose from")
-    ends = {"largest": rows.loc[rows["value"].idxmax()], "smallest": rows.loc[rows["value"].idxmin()]}
-    return {name: f"{_name(row, by)}, {amount(row)}" for name, row in ends.items()}
+    both = {"largest": rows.loc[rows["value"].idxmax()], "smallest": rows.loc[rows["value"].idxmin()]}
+    return {name: f"{RELATIONS.get(row['item'], row['item'])}, {amount(row)}" for name, row in both.items()}
 
 
 def share(start: pd.Series, reached: pd.Series, goal: pd.Series) -> float:
@@ -117,12 +110,3 @@ def _fitting(scores: pd.DataFrame, **where: Any) -> pd.DataFrame:
     if rows.empty:
         raise KeyError(f"no score fits {where}")
     return rows
-
-
-def _name(row: Any, by: str) -> str:
-    if not by:
-        return ""
-    name = row[by]
-    if isinstance(name, float):
-        return f"{name:,.10g}"
-    return RELATIONS.get(name, short(name) if by == "model" else name)

@@ -171,10 +171,9 @@ def models(scores: pd.DataFrame, stage: str) -> list[str]:
     return models_in_order(pick(scores, stage=stage, **SIMILARITY)["model"])
 
 
-def one_student(scores: pd.DataFrame, model: str = "") -> pd.DataFrame:
-    """Return the scores without those of other backbones' students; the first one's where none is named."""
-    found = models(scores, "aligned")
-    others = [name for name in found if name != (model or found[0])]
+def one_student(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores without those of students of other backbones than the first one's."""
+    others = models(scores, "aligned")[1:]
     return scores[~(scores["model"].isin(others) & scores["stage"].isin((*STUDENTS, *WITHOUT_JUDGMENTS[:5])))]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,8 +21,8 @@ from humalign.evaluation.scores import above, pick
 from humalign.show import cells, published, stages
 from humalign.show.cells import COLUMNS, COUNTS, EMPTY, MINUS, Table, number, rounded
 
-__all__ = ["EMPTY", "MINUS", "Table", "beside_published", "layout", "listing", "number", "provenance",
-           "rounded"]
+__all__ = ["EMPTY", "MINUS", "Table", "beside_published", "files", "layout", "listing", "number", "rounded",
+           "steps"]
 
 NOT_KEPT = "not kept"
 # Registered sources behind tables of people's scores: the answers about objects, the photographs that
@@ -44,7 +44,6 @@ def layout(
     values: bool = True,
     beside: Mapping[str, Mapping[str, str]] | None = None,
     names: Mapping[str, str] | None = None,
-    interval: bool = True,
     caption: str = "",
     reads: Sequence[str] = (),
     lacking: str = "",
@@ -64,7 +63,6 @@ def layout(
         values: whether the scores themselves are shown, or their differences alone.
         beside: further columns of text, by the value of the first axis.
         names: how values and axes are called, other than in ``stages``.
-        interval: whether a number has its interval.
         caption: said above the table.
         reads: registered sources whose edition is said below, unless it is the public file.
         lacking: said in place of a table that nothing fits; without it that is an error.
@@ -88,7 +86,7 @@ def layout(
     labels = {axis: [_named(axis, name, names) for name in found[axis]] for axis in (*lines, columns)}
     written: dict[tuple[str, ...], str] = {}
     for row, *key in zip(found.to_dict("records"), *labels.values(), strict=True):
-        text = number(row, interval, "\n{}")
+        text = number(row, between="\n{}")
         if written.setdefault(tuple(key), text) != text:
             raise KeyError(f"two scores for the cell {', '.join(key)}: ask for more axes or fewer scores")
     ordered = {axis: dict.fromkeys(_named(axis, name, names) for name in orders[axis]) for axis in labels}
@@ -109,7 +107,7 @@ def layout(
         if any((*key, head) in written for head in heads)
     ]
     note = origins.other_editions(scores.attrs.get("sources"), reads) if reads else ""
-    said = ". ".join(filter(None, (caption, _evidence(found, interval))))
+    said = ". ".join(filter(None, (caption, _evidence(found))))
     return Table(pd.DataFrame(shown), said, note, len(lines), cells.links(found, __name__, "layout"))
 
 
@@ -161,7 +159,7 @@ def _named(axis: str, name: Any, names: Mapping[str, str]) -> str:
     return str(names.get(name, stages.metric(name) if axis == "metric" else said.get(name, name)))
 
 
-def _evidence(rows: pd.DataFrame, interval: bool) -> str:
+def _evidence(rows: pd.DataFrame) -> str:
     """Say the units of a table's numbers, on whose evidence they stand, and which profile was run."""
     counted = rows["metric"].isin(COUNTS)
     percent, differs = rows["metric"].map(stages.in_percent), rows["reference"] != ""
@@ -171,7 +169,7 @@ def _evidence(rows: pd.DataFrame, interval: bool) -> str:
     if (percent & differs).any():
         units.append("differences in percentage points")
     kinds = ", and ".join(said for kind, said in stages.WHO.items() if kind in set(rows["evidence"]))
-    small = "small: 95 % intervals" if interval and not counted.all() else ""
+    small = "" if counted.all() else "small: 95 % intervals"
     said = "; ".join(filter(None, (*units, small, kinds, f"run {', '.join(sorted(set(rows['profile'])))}")))
     return said[0].upper() + said[1:]
 
@@ -200,15 +198,12 @@ def made(scores: pd.DataFrame, *tasks: str) -> Table:
     return Table(counts.astype(str), "Scores made, by task and set", heads=2)
 
 
-def beside_published(
-    scores: pd.DataFrame, caption: str = "", reads: Sequence[str] = (), **where: Any
-) -> Table:
+def beside_published(scores: pd.DataFrame, caption: str = "", **where: Any) -> Table:
     """Set published numbers, with trust labels, beside this run's, and say if both are of one experiment.
 
     Args:
         scores: the table of scores; several models of one stage are shown as the range of their values.
         caption: said above the table.
-        reads: registered sources whose edition is said below, as in ``layout``.
         where: which published numbers; a field that is asked for by one value is not shown.
 
     Raises:
@@ -225,9 +220,8 @@ def beside_published(
         shown.append({"what": what, "published": f"{row.text}\n{row.trust}: {row.source}", "here": here,
                       "same experiment?": said})
         every.append(ours)
-    note = origins.other_editions(scores.attrs.get("sources"), reads) if reads else ""
     foot = cells.links(pd.concat(every), __name__, "beside_published")
-    return Table(pd.DataFrame(shown), caption, note, foot=foot)
+    return Table(pd.DataFrame(shown), caption, foot=foot)
 
 
 def _range(rows: pd.DataFrame) -> str:
@@ -240,12 +234,9 @@ def _range(rows: pd.DataFrame) -> str:
 
 # ---- where the numbers are from -----------------------------------------------------------------------
 
-def provenance(results: str | Path, what: str) -> Table:
-    """Say where scores are from: the ``stages``, when and where each was made, or the ``files`` read."""
-    return FROM[what](results)
 
-
-def _stages(results: str | Path) -> Table:
+def steps(results: str | Path) -> Table:
+    """Say when and where each step behind a table of scores was made."""
     origin = origins.read(results)
     rows = [
         {"stage": name, "day": stage["date"], "wall time": f"{stage['seconds']:,.0f} s", "machine": stage["machine"],
@@ -255,7 +246,8 @@ def _stages(results: str | Path) -> Table:
     return Table(pd.DataFrame(rows), f"The stages behind the scores: {origins.said(results)}")
 
 
-def _files(results: str | Path) -> Table:
+def files(results: str | Path) -> Table:
+    """Say which registered files were read for a table of scores."""
     origin = origins.read(results)
     if origin is None:
         return Table(pd.DataFrame(), f"Which files were read was not kept: {origins.said(results)}")
@@ -274,6 +266,3 @@ def _files(results: str | Path) -> Table:
 
 def _home(address: str) -> str:
     return f"[{urlsplit(address).netloc}]({address})" if address.startswith("http") else address
-
-
-FROM: dict[str, Callable[[str | Path], Table]] = {"stages": _stages, "files": _files}

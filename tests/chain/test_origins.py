@@ -120,14 +120,14 @@ def test_fresh_and_recorded_runs_are_told_apart(run, table, tmp_path):
 def test_absence_is_said_and_nothing_invented(run, table, tmp_path):
     bare = record(run, tmp_path, "scores.csv")
     assert origins.said(bare) == "a recorded run, of which no provenance was kept (day, machine and commit are not known)"
-    for shown in (tables.provenance(bare, "stages"), tables.provenance(bare, "files")):
+    for shown in (tables.steps(bare), tables.files(bare)):
         assert "no provenance was kept" in repr(shown) and "<table>" not in shown._repr_html_()
 
 
 def test_tables_of_stages_and_files(run, table):
     rewritten(table, stages={"first": {"date": "2001-02-03", "seconds": 1234.5, "machine": dataclasses.asdict(GPUS), "commit": "abc"}})
-    assert tables.provenance(table, "stages").frame.to_numpy().tolist() == [["first", "2001-02-03", "1,234 s", str(GPUS), "abc"]]
-    (row,) = tables.provenance(table, "files").frame.to_dict("records")
+    assert tables.steps(table).frame.to_numpy().tolist() == [["first", "2001-02-03", "1,234 s", str(GPUS), "abc"]]
+    (row,) = tables.files(table).frame.to_dict("records")
     names = registry.source("emoji-names")
     assert (row["what"].split("\n")[0], row["sha256"]) == (names.what, names.sha256)
     assert row["licence"].startswith(f"{names.licence}\n[") and f"({names.home})" in row["licence"]

@@ -118,7 +118,7 @@ def test_a_part_that_fails_or_takes_too_long_is_one_line(gpu, tmp_path, monkeypa
 
 
 def test_a_size_is_left_out_where_it_would_not_fit_in_the_time(gpu):
-    rates = gpu.Rates(None, 2, "cpu", 1, lambda: 0.5)
+    rates = gpu.Rates(None, 2, 1, lambda: 0.5)
     done, rate = rates._grown((1, 2, 1000), lambda size: time.sleep(0.01 * size))
     assert done == 2 and 50 < rate < 101
 

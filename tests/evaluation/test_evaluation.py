@@ -252,17 +252,6 @@ def test_rsa_is_that_of_rsatoolbox_and_of_scipy(features):
     np.testing.assert_allclose(found.value, rsatoolbox.rdm.compare(*models, method="spearman").item(), atol=1e-9)
 
 
-def test_rsa_draws_replicate_pairs_but_never_pair_a_concept_with_its_copy(features, weights):
-    judged = rsa.dissimilarities(features[0] + np.random.default_rng(7).standard_normal((CONCEPTS, DIM)))
-    found = rsa.agreement(features, judged, weights)
-    model = (rsa.dissimilarities(features[0]) + rsa.dissimilarities(features[1])) / 2
-    for value, each in zip([found.value, *found.draws], weights, strict=True):
-        chosen = np.repeat(np.arange(CONCEPTS), each.astype(int))
-        pairs = np.array([(a, b) for a, b in itertools.combinations(chosen, 2) if a != b]).T
-        assert value == pytest.approx(spearmanr(model[tuple(pairs)], judged[tuple(pairs)]).statistic, abs=1e-9)
-    assert found.n == CONCEPTS
-
-
 # ---- uncertainty -----------------------------------------------------------------------------------------------------
 
 def test_the_temperature_that_made_the_answers_is_recovered(features):

@@ -103,6 +103,7 @@ def test_what_a_study_lacks_is_said_before_any_work(tmp_path, other, said):
 
 
 def test_the_command_says_in_one_line_that_there_is_no_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARK.parent)  # for what benchmarks share
     spec = importlib.util.spec_from_file_location("price_benchmark", BENCHMARK)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

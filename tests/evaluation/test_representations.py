@@ -58,22 +58,6 @@ def test_both_correlations_of_matrices_are_those_of_the_replicated_pairs(feature
         assert found[metric].n == THINGS
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_bootstrap_draw_is_that_of_rsatoolbox(features, people):
-    """rsatoolbox puts NaN where a thing meets its copy, and leaves those pairs out."""
-    rsatoolbox = pytest.importorskip("rsatoolbox")
-    model, judged = rsa.dissimilarities(features), people[0]
-    rdms = rsatoolbox.rdm.RDMs(np.stack([model, judged]))
-    np.random.seed(0)
-    for _ in range(5):
-        sample, chosen = rsatoolbox.inference.bootstrap_sample_pattern(rdms)
-        times = np.bincount(chosen, minlength=THINGS).astype(np.float32)
-        found = rsa.matrices(model, judged, np.stack([np.ones(THINGS, np.float32), times]))
-        for metric, method in (("pearson", "corr"), ("spearman", "spearman")):
-            wanted = rsatoolbox.rdm.compare(sample[0], sample[1], method=method).item()
-            assert found[metric].draws[0] == pytest.approx(wanted, abs=1e-9)
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -239,13 +223,41 @@ def test_models_that_cannot_be_compared_are_one_line(x, said):
         between_models.linear_cka(np.eye(3), np.eye(3), np.ones((1, 3), np.float32))
 
 
+def test_standardised_distances_do_not_see_scale_or_shift(features):
+    found = between_models.standardised(features)
+    pairs = found[np.triu_indices(THINGS, 1)]
+    assert pairs.mean() == pytest.approx(0, abs=1e-9) and pairs.std() == pytest.approx(1)
+    np.testing.assert_allclose(between_models.standardised(3 * features + 2), found)
+
+
+def test_the_pair_that_one_model_moved_is_the_first(features):
+    one = between_models.standardised(features)
+    other = one.copy()
+    other[2, 7] = other[7, 2] = one[2, 7] + 5
+    other[1, 3] = other[3, 1] = one[1, 3] - 4
+    assert between_models.most_apart(one, other, 2).tolist() == [[2, 7], [1, 3]]
+    assert len(between_models.most_apart(one, other, 1000)) == THINGS * (THINGS - 1) / 2
+    with pytest.raises(HumalignError, match="distances of 14 and of 13 images"):
+        between_models.most_apart(one, one[1:, 1:], 2)
+
+
+def test_distances_that_cannot_be_compared_are_one_line(features):
+    with pytest.raises(HumalignError, match="tells nothing apart"):
+        between_models.standardised(np.tile(features[:1], (5, 1)))
+    distances = between_models.standardised(features)
+    with pytest.raises(HumalignError, match="not finite"):
+        between_models.most_apart(distances, np.where(distances > 1, np.nan, distances), 2)
+    with pytest.raises(HumalignError, match="most = 0: expected a whole number, 1 or more"):
+        between_models.most_apart(distances, distances, 0)
+
+
 # ---- distances by relation -------------------------------------------------------------------------------------------
 
 def test_categories_that_overlap_relate_things_and_a_thing_without_one_is_in_no_pair(features, weights):
     member = np.zeros((THINGS, 3), dtype=bool)
     for category, things in enumerate(([0, 1, 2, 3], [3, 4, 5], [6, 7, 8, 9, 10, 11])):
         member[things, category] = True  # 12 and 13 have none
-    found = hierarchy.of_categories(features, member, weights)
+    found = hierarchy.of_relations(features, hierarchy.by_categories(member), weights)
     pairs = list(itertools.combinations(range(12), 2))
     distance = np.array([1 - pearsonr(features[a], features[b]).statistic for a, b in pairs])
     distance = (distance - distance.mean()) / distance.std()
@@ -263,12 +275,13 @@ def test_classes_and_superclasses_of_a_tree_are_told_and_pulling_them_together_i
     tree = 1.5 * rng.standard_normal((2, 10))[np.repeat(np.arange(2), 18)] + rng.standard_normal((6, 10))[np.repeat(np.arange(6), 6)]
     noise = rng.standard_normal((36, 10))
     weights = resamples(36, 50, seed=0)
-    before, after = (hierarchy.of_classes(tree + s * noise, labels, weights, superclasses) for s in (2.0, 0.5))
+    related = hierarchy.by_classes(labels, superclasses)
+    before, after = (hierarchy.of_relations(tree + s * noise, related, weights) for s in (2.0, 0.5))
     assert list(after) == ["same-class", "same-superclass", "other-superclass"]
     assert after["same-class"].value < after["same-superclass"].value < after["other-superclass"].value
     change = (after["same-class"] - before["same-class"]).score("hierarchy", "same-class", "change", "labels")
     assert change.value < 0 and change.high < 0
-    assert list(hierarchy.of_classes(noise, labels, weights)) == ["same-class", "other-class"]
+    assert list(hierarchy.by_classes(labels)) == ["same-class", "other-class"]
 
 
 @pytest.mark.parametrize(
@@ -276,7 +289,6 @@ def test_classes_and_superclasses_of_a_tree_are_told_and_pulling_them_together_i
     [
         (np.ones((6, 3)), list("aabbcc"), "are equal"),
         (np.eye(6) * np.nan, list("aabbcc"), "hold NaN"),
-        (np.eye(6), list("aaaaaa"), "needs two classes"),
         (np.random.default_rng(0).random((6, 4)), list("abcdef"), "no pair is same-class: give more pictures"),
         (np.eye(6), list("aabbc"), "6 rows of features for 5 pictures"),
         (np.eye(6), list("aabbcc"), "distances that are all equal"),
@@ -284,5 +296,6 @@ def test_classes_and_superclasses_of_a_tree_are_told_and_pulling_them_together_i
 )
 def test_relations_that_cannot_be_told_are_one_line(x, labels, said):
     with pytest.raises(HumalignError, match=said) as caught:
-        hierarchy.of_classes(x, np.array(labels), np.ones((1, len(labels)), np.float32))
+        related = hierarchy.by_classes(np.array(labels))
+        hierarchy.of_relations(x, related, np.ones((1, len(labels)), np.float32))
     assert "\n" not in str(caught.value)

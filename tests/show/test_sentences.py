@@ -63,18 +63,17 @@ def test_each_says_the_difference_of_every_model():
         sentences.each(scores, "aligned", "unaligned")
 
 
-def test_count_sorts_intervals_by_a_line_and_names_them():
+def test_count_sorts_intervals_by_zero():
     rows = made_up(
         *(
             gain(value, split=f"cifar10/{shots}-shot", task="few-shot")
             for shots, value in ((1, 0.1), (2, -0.1), (5, 0.0), (10, 0.2))
         )
     )
-    assert sentences.count(rows, "numbers of shots", by="x") == (
-        "above zero for 2 of 4 numbers of shots (1, 10), below it for 1 (2); for 1 the interval includes it"
+    assert sentences.count(rows, "numbers of shots") == (
+        "above zero for 2 of 4 numbers of shots, below it for 1; for 1 the interval includes it"
     )
     assert sentences.count(rows.tail(1), "levels") == "above zero for 1 of 1 levels, below it for none"
-    assert sentences.count(rows, "levels", 0.25) == "above 0.25 for none of 4 levels, below it for 4"
     with pytest.raises(KeyError, match="no scores of levels"):
         sentences.count(rows.head(0), "levels")
 

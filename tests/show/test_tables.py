@@ -282,9 +282,6 @@ def test_other_editions_stand_below_a_table_that_asks_for_them(scores):
         "Other editions than the public files: pictures (3"
     )
     assert tables.layout(scores, reads=("dtd",), **asked).note == ""
-    assert tables.beside_published(scores, task="size", reads=tables.OF_ANSWERS).note.startswith(
-        "Other editions"
-    )
     assert every.note in repr(every) and every.note.split(";")[0] in every._repr_html_()
 
 
@@ -339,10 +336,8 @@ def test_a_table_links_the_rows_behind_it_and_its_code(scores):
 def test_provenance_says_what_was_not_kept(tmp_path):
     path = tmp_path / "scores.csv"
     path.write_text("")
-    for what in ("stages", "files"):
-        assert "no provenance was kept" in repr(tables.provenance(path, what))
-    with pytest.raises(KeyError):
-        tables.provenance(path, "days")
+    for said in (tables.steps, tables.files):
+        assert "no provenance was kept" in repr(said(path))
 
 
 # ---- beside the published numbers ---------------------------------------------------------------------
@@ -436,7 +431,6 @@ def test_one_student_leaves_out_those_of_other_backbones_and_nothing_else():
         "a/teacher",
         "b/teacher",
     ]
-    assert set(stages.one_student(scores, "b").query("stage == 'aligned'")["model"]) == {"b"}
 
 
 def test_the_predecessors_rows_stand_beside_any_run_where_they_are_recorded(tmp_path):

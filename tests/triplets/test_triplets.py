@@ -58,19 +58,6 @@ def failed(findings):
 
 # ---- sampling --------------------------------------------------------------------------------------------------------
 
-def test_cluster_border_takes_two_of_one_cluster_and_one_of_another():
-    labels = np.random.default_rng(3).integers(0, 7, 60)
-    drawn = cluster_border(labels, 5000, np.random.default_rng(0))
-    check_triplets(drawn, 60)
-    a, b, c = labels[drawn].T
-    assert (a == b).all() and (a != c).all()
-
-
-def test_cluster_border_is_seeded():
-    one, again, other = (cluster_border(LABELS, 50, np.random.default_rng(seed)) for seed in (0, 0, 1))
-    assert (one == again).all() and (one != other).any()
-
-
 def test_cluster_border_reaches_every_image_mate_and_outsider_equally():
     labels = np.array([0, 1, 0, 2, 1, 0, 2, 3])  # 3 stands alone: an outsider only
     drawn = cluster_border(labels, 42_000, np.random.default_rng(0))

@@ -15,7 +15,7 @@ from humalign.chain.scoring.rows import PEOPLE, Model, Row, compared, everyone, 
 from humalign.chain.scoring.similarity import SPLIT
 from humalign.chain.scoring.taxonomies import related
 from humalign.data.judgments import cosine_similarities
-from humalign.evaluation import between_models, left_out, people
+from humalign.evaluation import between_models, left_out, people, rsa
 from humalign.evaluation.correlation import weighted_pearson
 from humalign.evaluation.scores import Estimate
 
@@ -69,7 +69,7 @@ def unseen_halves(run: Run) -> Iterator[Row]:
         chosen, alike = dict[Model, Estimate](), dict[Model, Estimate]()
         for model, x in of_students(run, number):
             chosen[model] = people.accuracy(cosine_similarities(x[inside], rows.triplets), rows, drawn)
-            agreed = people.matrix_agreement(people.backbone_similarity(x[inside]), truth, drawn)
+            agreed = rsa.matrix_agreement(people.backbone_similarity(x[inside]), truth, drawn)
             alike[model] = Estimate.of(agreed, len(inside))
         yield from compared(chosen, "odd-one-out", HALVES, "accuracy")
         yield from compared(alike, "similarity-vice", HALVES, "rsa-spearman")

@@ -1,5 +1,6 @@
-"""The page on one's own model, followed to the letter in an empty folder; and each format of answers that it shows."""
+"""Pages that quote the code: that on one's own model, followed to the letter in an empty folder, and the lines of that of errors."""
 
+import ast
 import contextlib
 import dataclasses
 import io
@@ -104,3 +105,50 @@ def test_an_array_is_read_as_the_text_of_its_rows(tmp_path):
 def test_the_numbers_that_the_page_names_are_those_of_the_command():
     assert answers.ENOUGH == 1000 and answers.EACH == 50 and "50 answers a picture, and a thousand in all" in PAGE
     assert "A quarter" in PAGE or "a quarter" in PAGE
+
+
+# ---- the page of errors ------------------------------------------------------------------------------------
+
+
+def template(node, texts):
+    """Return a message with ``…`` for each value that is filled in, but the texts that have a name."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(template(part, texts) for part in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return template(node.left, texts) + template(node.right, texts)
+    value = getattr(node, "value", node)
+    return texts.get(value.id, "…") if isinstance(value, ast.Name) else "…"
+
+
+def raised():
+    """Return the templates of all errors that a user can meet: texts that have a name in a function are read there, or left open."""
+    for path in (ROOT / "humalign").rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            within = list(ast.walk(function))
+            named = [node for node in within if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+            texts = {node.targets[0].id: template(node.value, {}) for node in named}
+            for node in within:
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "HumalignError" and node.args:
+                    yield from (template(node.args[0], {}), template(node.args[0], texts))
+
+
+RAISED = set(raised())
+ERRORS = (ROOT / "book" / "errors.md").read_text("utf-8")
+ROWS = [row for row in ERRORS.splitlines() if row.startswith("| `")]
+# A line that holds a backtick stands between two of them.
+QUOTED = [re.match(r"\| (?:`` (?P<marked>.+?) ``|`(?P<plain>.+?)`) \| ", row) for row in ROWS]
+QUOTED = [found["marked"] or found["plain"] for found in QUOTED]
+
+
+@pytest.mark.parametrize("line", QUOTED)
+def test_a_quoted_line_is_raised(line):
+    assert line in RAISED
+
+
+def test_each_line_has_its_meaning_and_stands_once():
+    assert len(QUOTED) == len(set(QUOTED)) >= 30
+    assert all(len(row.split(" | ")) == 2 for row in ROWS)
