@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,15 @@ def pictures(name: str, labelled: bool = False, fetch: bool = False) -> ImageSet
     elif library == "file":
         raise HumalignError(f"{name} is a file, not a set of pictures: write folder:PATH")
     else:
-        found = labelled_sets.LIBRARIES[library](name, rest, fetch=fetch, labelled=labelled)
+        found = _library(name)(name, rest, fetch=fetch, labelled=labelled)
     return found
+
+
+def _library(name: str) -> Callable[..., ImageSet]:
+    library = name.partition(":")[0]
+    if library not in labelled_sets.LIBRARIES:
+        raise HumalignError(f"no set {name!r}: write folder:PATH, torchvision:NAME/SPLIT or hf:OWNER/NAME/SPLIT")
+    return labelled_sets.LIBRARIES[library]
 
 
 def locate(name: str) -> Path:
@@ -66,7 +74,7 @@ def locate(name: str) -> Path:
         return path
     key = name, registry.data_folder()
     if key not in _HERE:
-        labelled_sets.LIBRARIES[library](name, rest, fetch=False, labelled=False)
+        _library(name)(name, rest, fetch=False, labelled=False)
         folder = (
             registry.data_folder() / "torchvision"
             if library == "torchvision"
