@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 # Names that a line gives of a longer list, and of how many it gives all where one is unknown.
@@ -53,6 +55,17 @@ def expect(name: str, value: Any, kind: type | tuple[type, ...], wanted: str) ->
     if not isinstance(value, kind):
         seen = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
         raise HumalignError(f"`{name}` is {seen[:80]}: give {wanted}")
+
+
+def path_of(value: Any, name: str = "path") -> Path:
+    """Return a path that is given as text, bytes or a path; ``~`` in front is the user's home.
+
+    Raises:
+        HumalignError: it is none.
+    """
+    value = os.fsdecode(value) if isinstance(value, bytes) else value
+    expect(name, value, (str, os.PathLike), "a path, as text or Path")
+    return Path(os.path.expanduser(value))
 
 
 def real(name: str, value: Any, above: float | int = -math.inf, least: float | int = -math.inf, infinite: bool = False) -> float:

@@ -15,9 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from torch import nn
 
 from humalign import triplets
+from humalign.data import decoding
+from humalign.data.images import Files, FolderImages, squash
 from humalign.data.judgments import Choices, random_triplets
 from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import Distillation, Engine, distill
@@ -499,6 +502,38 @@ for form, change in {
             return ((found(pixels) - wanted).abs().max() / wanted.abs().max()).item()
 
     PROBES[f"weights: {form}"] = (whole, lambda found: found < 5e-3)
+
+
+# ---- pictures --------------------------------------------------------------------------------------------------------
+
+(PLACE / "pictures").mkdir()
+Image.new("RGB", (8, 8), (200, 0, 0)).save(PLACE / "pictures" / "a.png")
+for form, root, wanted in (
+    ("bytes", os.fsencode(PLACE / "pictures"), Same(lambda: 1)), ("none", None, "`root` is None"),
+    ("a number", 3, "`root` is 3"), ("a list", [PLACE], "`root` is a list"),
+    ("missing", PLACE / "nowhere", "nowhere is not there"), ("a file", PLACE / "pictures" / "a.png", "a.png is a file"),
+):  # fmt: skip
+    PROBES[f"pictures: folder {form}"] = (lambda root=root: len(FolderImages(root)), wanted)
+for form, image, wanted in (
+    ("Pillow", Image.new("L", (8, 8)), Same(lambda: 8)), ("array", np.zeros((8, 8, 3), np.uint8), "`image` is a ndarray"),
+    ("tensor", torch.zeros(3, 8, 8), "`image` is a Tensor"), ("path", "a.png", "`image` is 'a.png'"), ("none", None, "`image` is None"),
+):  # fmt: skip
+    PROBES[f"pictures: squash {form}"] = (lambda image=image: squash(image, 8).shape[1], wanted)
+for size in (0, -1, "8", 2.5, None):
+    PROBES[f"pictures: size {size!r}"] = (lambda size=size: squash(Image.new("L", (8, 8)), size), "size = ")
+probe(
+    "pictures",
+    **{
+        "several at once": (lambda: FolderImages(PLACE / "pictures")[0:1], "`source` is a list"),
+        "ground as numbers": (lambda: _transparent((255, 255, 255)), "no colour"),
+        "files as text": (lambda: Files([str(PLACE / "pictures" / "a.png")])[0].size[0], Same(lambda: 8)),
+    },
+)
+
+
+def _transparent(ground):
+    Image.new("RGBA", (8, 8)).save(PLACE / "clear.png")
+    return decoding.open_image(PLACE / "clear.png", ground=ground)
 
 
 def outcome(call, wanted):

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from humalign.data import listing
-from humalign.errors import HumalignError, complaint
+from humalign.errors import HumalignError, complaint, expect
 
 # What undoes each EXIF orientation but 1, which is upright.
 TURNS = {
@@ -28,6 +28,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 TURNED = "some pictures lie on their side or head, as the training pipelines of this set read them too"
+FRAMES = "some pictures hold several frames, of which the first is taken"
 SAVE = "save it with 8 or 16 bits"
 # Formats whose values Pillow gives as 32 bits, though they have 16.
 SIXTEEN_BITS = ("PNG", "PPM")
@@ -49,11 +50,14 @@ def open_image(
     Raises:
         HumalignError: a missing, truncated or other file, or one whose numbers do not tell what is white.
     """
+    expect("source", source, (str, os.PathLike, io.BytesIO), "the path of one picture, or its content")
     name = name or listing.plain(str(source))
     try:
         with Image.open(source) as image:
             if mode != "RGB":
                 return image.convert(mode)
+            if image.format != "MPO" and getattr(image, "is_animated", False):  # of a camera's previews
+                warnings.warn(f"{FRAMES}, such as {name}", stacklevel=3)
             return _as_stored(image, name) if stored else as_seen(image)
     except FileNotFoundError:
         raise HumalignError(f"no picture at {name}: {_absent(source)}") from None
@@ -89,8 +93,9 @@ def as_seen(image: Image.Image) -> Image.Image:
     Grey values of 16 bits keep their upper eight, as colours do in Pillow; in floating point they are 0 to 1.
 
     Raises:
-        HumalignError: grey values of 32 bits, or in floating point outside 0 to 1.
+        HumalignError: grey values of 32 bits, or in floating point outside 0 to 1; no picture of Pillow.
     """
+    expect("image", image, Image.Image, "a picture of Pillow, such as Image.open(path), or one of an image set")
     if image.mode == "RGB" and not image.info and type(image) is Image.Image:
         return image
     sixteen = any("RGB;16" in str(tile) for tile in getattr(image, "tile", ()))

@@ -6,6 +6,7 @@ row a picture. Nothing is augmented anywhere in this project, so a picture alway
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import os
@@ -26,9 +27,12 @@ from torch.nn.functional import interpolate
 from humalign.data import listing
 from humalign.data.datafiles import name_list
 from humalign.data.decoding import as_seen, open_image
-from humalign.errors import HumalignError
+from humalign.data.judgments import number
+from humalign.errors import HumalignError, path_of
 
 Order = Iterable[Any] | str | Path | None
+# What a member of an archive that is damaged, encrypted or packed in another way raises.
+UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError)
 
 
 @runtime_checkable
@@ -47,7 +51,7 @@ class Files:
     stored = False
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
+        self.paths = [path_of(path) for path in paths]
         self.labels = pd.DataFrame({"file": [listing.plain(path.name) for path in self.paths]})
 
     def __len__(self) -> int:
@@ -78,7 +82,11 @@ class FolderImages(Files):
     """
 
     def __init__(self, root: str | Path, order: Order = None, stored: bool = False) -> None:
-        found, self.stored = listing.below(Path(root)), stored
+        root = path_of(root, "root")
+        if not root.is_dir():
+            what = "a file: read a .zip with ZipImages, or" if root.exists() else "not there:"
+            raise HumalignError(f"{root} is {what} name the folder of the pictures")
+        found, self.stored = listing.below(root), stored
         if not found:
             raise HumalignError(f"no pictures ({listing.SAID}) under {root}: name the folder that holds them")
         self.paths, self.labels = _ordered(found, order, root)
@@ -97,16 +105,17 @@ class ZipImages:
     """
 
     def __init__(self, path: str | Path, inside: str = "", order: Order = None) -> None:
-        self.path = Path(path)
+        self.path = path_of(path)
+        if self.path.is_dir():
+            raise HumalignError(f"{self.path} is a folder: read it with FolderImages, or name a .zip")
         try:
             with zipfile.ZipFile(self.path) as archive:
-                members = [name for name in archive.namelist() if not name.endswith(("/", "\\"))]
+                found = sorted(self._found(archive, listing.parts_of(inside)))
         except FileNotFoundError:
             mend = "run `humalign doctor` to see what is missing"
             raise HumalignError(f"no archive at {self.path}: {mend}") from None
         except (OSError, zipfile.BadZipFile) as error:
             raise HumalignError(f"cannot read the archive {self.path} ({error}): fetch it again") from None
-        found = sorted(self._found(members, listing.parts_of(inside)))
         if not found:
             where = f"{self.path}, folder {inside}" if inside else self.path
             raise HumalignError(f"no pictures ({listing.SAID}) in {where}: name an archive that holds some")
@@ -116,10 +125,14 @@ class ZipImages:
         self.names, self.labels = _ordered(found, order, self.path)
         self._open: tuple[int, zipfile.ZipFile] | None = None
 
-    def _found(self, members: list[str], inside: listing.Parts) -> Iterator[tuple[listing.Parts, str]]:
+    def _found(
+        self, archive: zipfile.ZipFile, inside: listing.Parts
+    ) -> Iterator[tuple[listing.Parts, str]]:
+        members = (name for name in archive.namelist() if not name.endswith(("/", "\\")))
         for name in members:
             parts = listing.parts_of(name)
-            if parts[: len(inside)] == inside and listing.is_picture(parts, self.path):
+            start = functools.partial(_start, archive, name)
+            if parts[: len(inside)] == inside and listing.is_picture(parts, self.path, start):
                 yield parts[len(inside) :], name
 
     def __len__(self) -> int:
@@ -129,7 +142,7 @@ class ZipImages:
         name = self.names[index]
         try:
             content = self._archive().read(name)
-        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+        except UNREADABLE as error:
             what = f"the picture {name} in {self.path} ({error})"
             raise HumalignError(f"cannot read {what}: replace it or take it out") from None
         return open_image(io.BytesIO(content), f"{name} in {self.path}")
@@ -147,6 +160,15 @@ class ZipImages:
         if self._open is None or self._open[0] != os.getpid():
             self._open = (os.getpid(), zipfile.ZipFile(self.path))
         return self._open[1]
+
+
+def _start(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return the first bytes of a member; none of one that cannot be read."""
+    try:
+        with archive.open(name) as member:
+            return member.read(12)
+    except UNREADABLE:
+        return b""
 
 
 def _ordered(
@@ -218,6 +240,7 @@ def squash(image: Image.Image, size: int) -> Float[Tensor, "3 size size"]:
     Bicubic with a = -0.75 and no antialiasing, which is OpenCV's INTER_CUBIC; values in [0, 1], rounded
     to the 256 grey levels that OpenCV would give. Source: paper, Methods; official data pipeline.
     """
+    size = number("size", size)
     pixels = torch.from_numpy(np.array(as_seen(image))).permute(2, 0, 1)[None].float()
     if pixels.shape[-2:] != (size, size):
         pixels = interpolate(pixels, (size, size), mode="bicubic", align_corners=False, antialias=False)

@@ -7,6 +7,7 @@ pictures must not depend on that.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import unicodedata
@@ -30,6 +31,8 @@ UNREAD = tuple(
     ".heic .heif .hif .jxl .svg .svgz .eps .jxr .exr .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .raf .orf"
     " .rw2 .pef .raw".split()
 )
+# How files of pictures begin: JPEG, PNG, GIF, TIFF and WebP.
+STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|II\*\0|MM\0\*|RIFF....WEBP", re.DOTALL)
 SAID = ".jpg, .png, .webp, .tif and others"
 # What systems and programs leave beside the data under a name without a dot.
 LEFT = frozenset(
@@ -61,20 +64,33 @@ def plain(name: str) -> str:
 
 
 def parts_of(name: str) -> Parts:
-    """Return the plain parts of a path in an archive or a list, whichever system wrote it."""
-    return tuple(map(plain, PurePosixPath(name.replace("\\", "/")).parts))
+    """Return the plain parts of a path in an archive or a list, whichever system wrote it.
+
+    As unpacking does, it leaves out what leads to the root or upwards.
+    """
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return tuple(plain(part) for part in parts if part not in ("/", "//", ".."))
 
 
-def is_picture(parts: Parts, where: object) -> bool:
-    """Return whether a file is a picture that is read; one of a kind that is not read is refused."""
-    if any(map(hidden, parts)):
+def is_picture(parts: Parts, where: object, start: Callable[[], bytes] = bytes) -> bool:
+    """Return whether a file is a picture that is read; one of a kind that is not read is refused.
+
+    Args:
+        parts: of its path; dots and blanks behind its name do not count.
+        where: it was found.
+        start: gives its first bytes, of which those of a picture without an ending are refused.
+    """
+    if not parts or any(map(hidden, parts)):
         return False
-    suffix = PurePosixPath(parts[-1]).suffix.lower()
-    if suffix in UNREAD:
-        mend = "convert it to .png or .jpg, or take it away"
+    suffix = PurePosixPath(parts[-1].rstrip(" .")).suffix.lower()
+    nameless = not suffix and STARTS.match(start()) is not None
+    if suffix in UNREAD or nameless:
+        what, mend = "of a kind that is not read", "convert it to .png or .jpg"
+        if nameless:
+            what, mend = "whose name has no ending", "add one, such as .jpg"
         why = "passed over, it would move the numbers of those behind it"
-        raise HumalignError(f"{where}: {'/'.join(parts)} is a picture of a kind that is not read: "
-                            f"{mend}; {why}")
+        said = f"{'/'.join(parts)} is a picture {what}: {mend}, or take it away; {why}"
+        raise HumalignError(f"{where}: {said}")
     return suffix in SUFFIXES
 
 
@@ -87,7 +103,19 @@ def below(root: Path) -> list[tuple[Parts, Path]]:
         HumalignError: a folder that may not be read, a link to nothing, or a picture of a kind not read.
     """
     found = _walk(root, _entries) if root.is_dir() else ()
-    return sorted((parts, Path(entry.path)) for parts, entry in found if is_picture(parts, root))
+    files = ((parts, Path(entry.path)) for parts, entry in found)
+    return sorted(each for each in files if is_picture(each[0], root, functools.partial(_start, each[1])))
+
+
+def _start(path: Path) -> bytes:
+    """Return the first bytes of a file; none of what is no file or may not be read."""
+    if not path.is_file():  # a pipe would wait for whoever writes to it
+        return b""
+    try:
+        with open(path, "rb") as file:
+            return file.read(12)
+    except OSError:
+        return b""
 
 
 def everything(root: Path) -> list[Path]:
@@ -119,7 +147,7 @@ def right_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     files = sorted((plain(entry.name), Path(entry.path)) for entry in _entries(folder) if not entry.is_dir())
-    return [path for name, path in files if is_picture((name,), folder)]
+    return [path for name, path in files if is_picture((name,), folder, functools.partial(_start, path))]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -192,7 +220,7 @@ class Named:
             path = PurePosixPath(*parts)
             names = (str(path), str(path.with_suffix("")), path.name, path.stem)
             for keys, key in zip(self._tables, names, strict=True):
-                keys.setdefault(key, []).append(row)
+                keys.setdefault(key.strip(), []).append(row)
 
     def __call__(self, name: str) -> list[int]:
         """Return the files that a name may mean: those whose whole path it is, else those that end so."""

@@ -49,6 +49,8 @@ def pictures(name: str, labelled: bool = False, fetch: bool = False) -> ImageSet
         return LIBRARIES[library](name, rest, fetch=fetch, labelled=labelled)
     if library == "file":
         raise HumalignError(f"{name} is a file, not a set of pictures: write folder:PATH")
+    if library != "folder":
+        raise HumalignError(_unknown(name))
     path = locate(name)
     return find(str(path)) if labelled else ZipImages(path) if path.is_file() else FolderImages(path)
 
@@ -85,6 +87,10 @@ def short(name: str) -> str:
     return path.resolve().name.removesuffix(".zip") if path.exists() else name
 
 
+def _unknown(name: str) -> str:
+    return f"no set {name!r}: write folder:PATH, torchvision:NAME/SPLIT or hf:OWNER/NAME/SPLIT"
+
+
 def locate(name: str) -> Path:
     """Return where a set or a file lies on this machine.
 
@@ -99,6 +105,8 @@ def locate(name: str) -> Path:
         return path
     key = name, registry.data_folder()
     if key not in _HERE:
+        if library not in LIBRARIES:
+            raise HumalignError(_unknown(name))
         LIBRARIES[library](name, rest, fetch=False, labelled=False)
         found = hub_sets.folder_of(name, rest) if library == "hf" else registry.data_folder() / "torchvision"
         _HERE[key] = found or registry.data_folder()

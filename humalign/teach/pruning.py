@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from humalign.data.judgments import Choices
+from humalign.data.judgments import PAIRS, Choices
+from humalign.teach.objectives import probabilities
 
 if TYPE_CHECKING:
     from humalign.teach.vice import ViceEmbedding
@@ -25,6 +26,13 @@ NEGLIGIBLE = 0.005
 # Of two objects without a dimension each choice is predicted in a third of the answers. They are a group that was
 # not found where people keep them together in more than this share.
 TOGETHER = 0.36
+# A pair is predicted far below people: of so many answers or more they keep it together in at least half, and in
+# so much larger a share than predicted, which is so many standard errors.
+PAIRED, FAR, CERTAIN = 20, 0.25, 5.0
+# Answers to each pair from which groups of two are found, at the rate below: 20, 30 and 40 of them were tried.
+ANSWERS_PAIR = 75
+# Answers of which predictions are looked at, at most.
+SAMPLE = 100_000
 # At this rate small groups are found in sets of 40 objects where the default leaves them without a dimension.
 RATE = 0.1
 
@@ -55,6 +63,12 @@ def pruned(whole: ViceEmbedding, choices: Choices, sure_objects: int | None, lea
     elif said := _without(found, choices):
         rate = f"`learning_rate` from {learning_rate:g} to {RATE:g} and " if learning_rate < RATE else ""
         warnings.warn(f"{said}: raise {rate}{more}", stacklevel=3)
+    elif far := _far_below(found, choices):
+        said, few = far
+        mends = [f"raise `learning_rate` from {learning_rate:g} to {RATE:g}"] if learning_rate < RATE else []
+        mends += [f"raise {more}"] if whole.sure.all() else []
+        mends += [f"give {few:,} answers or more, or fit a teacher to them directly"] if few > choices.counts.sum() else []
+        warnings.warn(f"{said}: {' and '.join(mends or ['raise `steps`'])}", stacklevel=3)
     elif whole.sure.all():
         warnings.warn(
             f"VICE uses all {len(whole.sure)} dimensions that it started from, and some objects may have found none left: raise {more}",
@@ -83,3 +97,30 @@ def _without(found: ViceEmbedding, choices: Choices) -> str:
         f"VICE found no dimension for {without.sum()} of {len(without)} objects: of two of them and another one each"
         f" choice is predicted in a third of the answers, and people keep the two together in {share:.0%} of {answers:,}"
     )
+
+
+def _far_below(found: ViceEmbedding, choices: Choices) -> tuple[str, int] | None:
+    """Say of how many pairs the prediction is far below people's answers, and how many answers find small groups.
+
+    Groups whose objects share a dimension with others are not told by dimensions, only by what is predicted.
+    """
+    step, objects = max(1, len(choices) // SAMPLE), len(found.mean)
+    triplets, counts = choices.triplets[::step], choices.counts[::step]
+    ends = np.sort(triplets[:, PAIRS], axis=-1)
+    pairs, row = np.unique(ends[..., 0] * objects + ends[..., 1], return_inverse=True)
+    asked = counts.sum(1, keepdims=True)
+    predictions = probabilities(found.mean.relu().numpy(), triplets)
+    told, kept, expected = (
+        np.bincount(row.ravel(), weights=np.broadcast_to(each, counts.shape).ravel())
+        for each in (asked, counts, predictions * asked)
+    )
+    share, predicted = kept / told, expected / told
+    z = (share - predicted) / np.sqrt(predicted * (1 - predicted) / told + 1e-9)
+    far = (told >= PAIRED) & (share >= 0.5) & (share - predicted > FAR) & (z > CERTAIN)
+    if not far.any():
+        return None
+    worst = np.flatnonzero(far)[(share - predicted)[far].argmax()]
+    one, other = divmod(int(pairs[worst]), objects)
+    seen = f"kept together in {share[worst]:.0%} of {told[worst]:.0f} answers, predicted in {predicted[worst]:.0%}"
+    said = f"VICE predicts {far.sum()} pairs of objects far below people, such as {one} and {other} ({seen})"
+    return said, math.ceil(ANSWERS_PAIR * objects * (objects - 1) / 6)

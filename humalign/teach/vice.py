@@ -137,9 +137,10 @@ def fit(
         checkpoint_every: steps between checkpoints.
 
     Warns:
-        UserWarning: objects that people keep together have no dimension, as others took them all; every dimension of the start is in
-            use; or a dimension was dropped on which two objects or more are surely above zero: triplets of them are predicted as if
-            nothing was known. Where ``sure_objects`` is given, the last is said only if the answers cost ``NEGLIGIBLE`` more.
+        UserWarning: objects that people keep together have no dimension, as others took them all; pairs are predicted far below
+            people, as small groups share dimensions or have too few answers; every dimension of the start is in use; or a dimension was
+            dropped on which two objects or more are surely above zero: triplets of them are predicted as if nothing was known. Where
+            ``sure_objects`` is given, the last is said only if the answers cost ``NEGLIGIBLE`` more.
 
     Raises:
         HumalignError: a setting out of its range; a fit that diverged; no dimension is left; a checkpoint of another fit, which is kept.

@@ -393,6 +393,18 @@ def test_in_memory_and_in_an_archive_it_is_the_same(tmp_path):
 # ---- damage ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif", "avif"])
+def test_of_several_frames_the_first_is_taken_and_that_is_said(tmp_path, suffix):
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / f"moves.{suffix}", save_all=True, append_images=[second])
+    with pytest.warns(UserWarning, match=f"several frames, of which the first is taken, such as .*moves.{suffix}$"):
+        assert open_image(tmp_path / f"moves.{suffix}").getpixel((0, 0))[0] > 250
+    first.save(tmp_path / f"one.{suffix}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_image(tmp_path / f"one.{suffix}")
+
+
 @pytest.mark.parametrize(
     "suffix",
     ["tif", "gif", "webp", "bmp", "tga", "jp2", "pcx", "ico", "psd", "dds", "ppm", "avif", "sgi", "qoi"],

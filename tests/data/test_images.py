@@ -116,7 +116,8 @@ def test_a_folder_gives_its_pictures_with_their_classes(folder):
 @pytest.mark.parametrize("empty", [True, False], ids=["empty", "missing"])
 def test_a_folder_without_pictures_is_one_line(tmp_path, empty):
     root = tmp_path if empty else tmp_path / "missing"
-    with pytest.raises(HumalignError, match="no pictures .* under .*: name the folder that holds them".replace(".*", "[^\n]*")):
+    said = "no pictures .* under .*: name the folder that holds them" if empty else "missing is not there: name the folder"
+    with pytest.raises(HumalignError, match=said.replace(".*", "[^\n]*")):
         FolderImages(root)
 
 

@@ -175,6 +175,51 @@ def test_what_is_no_picture_is_passed_over(tmp_path, name):
         assert found.labels["file"].tolist() == ["a.jpg", "c.jpg"]
 
 
+@pytest.mark.parametrize("name", ["b.png.", "b.PNG ", "b.png. ."])
+def test_dots_and_blanks_behind_an_ending_do_not_hide_a_picture(tmp_path, name):
+    root = tmp_path / "root"
+    draw(root, "a.png", "c.png")
+    (root / "c.png").rename(root / "d.png")
+    (root / name).write_bytes((root / "a.png").read_bytes())
+    for images in both(root, tmp_path):
+        assert images.labels["file"].tolist() == ["a.png", name, "d.png"] and images[1].size == images[0].size
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP"])
+def test_a_picture_without_an_ending_is_named_and_not_passed_over(tmp_path, kind):
+    root = tmp_path / "root"
+    draw(root, "cat/a.png", "cat/c.png")
+    Image.new("RGB", (4, 4)).save(root / "cat" / "b", kind)
+    (root / "LICENSE").write_text("no picture")
+    os.mkfifo(root / "pipe")
+    refused("cat/b is a picture whose name has no ending: add one", FolderImages, root)
+    (root / "pipe").unlink()
+    refused("cat/b is a picture whose name has no ending: add one", ZipImages, packed(root, tmp_path / "a.zip"))
+    (root / "cat" / "b").unlink()
+    assert len(FolderImages(root)) == 2
+
+
+@pytest.mark.parametrize("above", ["/", "../", "./", "x/../../", "//"])
+def test_an_archive_is_read_as_it_is_unpacked_whatever_leads_out_of_it(tmp_path, above):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, grey in ((f"{above}dog/a.png", 3), ("cat/b.png", 7)):
+            with archive.open(name, "w") as member:
+                Image.new("L", (2, 2), grey).save(member, "PNG")
+    images = ZipImages(tmp_path / "a.zip", order=["cat/b.png", f"{above}dog/a.png"])
+    assert [images[row].getpixel((0, 0))[0] for row in range(2)] == [7, 3]
+    assert images.labels["file"][1].endswith("dog/a.png") and not images.labels["file"][1].startswith(("/", "."))
+
+
+def test_a_folder_may_lie_below_the_home_and_is_no_file(tmp_path, monkeypatch):
+    draw(tmp_path / "mine", "a.png")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(FolderImages("~/mine")) == 1
+    assert Files([tmp_path / "mine" / "a.png"])[0].size == FolderImages("~/mine")[0].size
+    refused("^/.*/not-there is not there: name the folder", FolderImages, "~/not-there")
+    refused("a.png is a file: read a .zip with ZipImages", FolderImages, tmp_path / "mine" / "a.png")
+    refused("is a folder: read it with FolderImages", ZipImages, "~/mine")
+
+
 def test_a_folder_that_is_named_like_a_picture_is_a_folder(tmp_path):
     root = draw(tmp_path / "judged", "a.jpg", "b.png/1.png", "c.jpg")
     for found in both(root, tmp_path):

@@ -72,6 +72,13 @@ def test_pictures_that_are_twice_are_found_by_their_bytes(folder):
     assert [path.name for path in pair] == ["0.png", "copy.png"]
 
 
+@pytest.mark.parametrize("call", [named.pictures, named.locate])
+@pytest.mark.parametrize("name", ["tourchvision:DTD", "mine", ""])
+def test_a_set_of_no_library_is_one_line(call, name):
+    with pytest.raises(HumalignError, match=r"no set .*: write folder:PATH"):
+        call(name)
+
+
 # ---- linked folders count too, and a change below one makes steps stale -------------------------------------
 
 

@@ -222,6 +222,54 @@ def test_a_group_for_which_others_left_no_dimension_is_said_and_the_mend_helps(s
         assert least(2 * dim, 0.1) > 0.9
 
 
+def _least(found, group):
+    """Return the smallest predicted chance that the first two of a group are kept together."""
+    pairs = [np.flatnonzero(group == number)[:2] for number in np.unique(group)]
+    asked = [[[*pair, other] for other in np.flatnonzero(group != group[pair[0]])] for pair in pairs]
+    return min(found.predict(np.array(each))[:, 0].mean() for each in asked)
+
+
+@pytest.mark.parametrize(
+    ("number", "dim", "enough", "mend"),
+    [
+        (20, 30, 20_000, r"from 0.02 to 0.1$"),
+        (20, 20, 20_000, r"from 0.02 to 0.1 and raise `dim` from 20 to 40$"),
+        (30, 40, 60_000, r"from 0.02 to 0.1 and give 44,250 answers or more, or fit a teacher to them directly$"),
+        (40, 60, 120_000, r"from 0.02 to 0.1 and give 79,000 answers or more, or fit a teacher to them directly$"),
+    ],
+)
+def test_pairs_that_are_predicted_far_below_people_are_said_and_the_mend_helps(number, dim, enough, mend):
+    """Groups of two share a dimension with others, or their two answers a pair do not pay for one."""
+    group, choices = grouped((2,) * number, 20_000)
+    settings = {"steps": 600, "batch": 512, "seed": 0}
+    said = rf"VICE predicts \d+ pairs of objects far below people, such as \d+ and \d+ \(kept together in .*: raise `learning_rate` {mend}"
+    with pytest.warns(UserWarning, match=said):
+        assert _least(vice.fit(choices, len(group), dim=dim, **settings), group) < 0.5
+    _, choices = grouped((2,) * number, enough)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        settings |= {"steps": 1000, "batch": 1024}
+        assert _least(vice.fit(choices, len(group), dim=2 * number, learning_rate=0.1, **settings), group) > 0.8
+
+
+def test_what_is_predicted_as_people_choose_is_not_complained_of():
+    """A share that is a little above the prediction, or of few answers, is no pair that was missed."""
+    rng = np.random.default_rng(0)
+    asked = random_triplets(np.arange(12), 4000, rng)
+    whole = vice.ViceEmbedding(torch.ones(12, 1), torch.full((12, 1), 0.1))
+    evenly = Choices(asked, rng.multinomial(1, [1 / 3] * 3, size=4000))
+    assert pruning._far_below(whole, evenly) is None
+    together = (np.isin(asked, (3, 4)).sum(1) == 2) & (np.arange(4000) > 0)
+    pair = 2 - np.isin(asked, (3, 4)).argmin(1)
+    counts = np.where(together[:, None], np.eye(3, dtype=int)[pair], evenly.counts)
+    said, answers = pruning._far_below(whole, Choices(asked, counts))
+    seen = f"such as 3 and 4 (kept together in 100% of {together.sum()} answers, predicted in 33%)"
+    assert said.startswith("VICE predicts 1 pairs") and seen in said
+    assert answers == 75 * 12 * 11 // 6
+    some = np.flatnonzero(together)[19:]
+    assert pruning._far_below(whole, Choices(np.delete(asked, some, 0), np.delete(counts, some, 0))) is None
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("batch", 0), ("steps", 0), ("dim", 0), ("steps", -3), ("learning_rate", 0.0), ("learning_rate", np.nan),
