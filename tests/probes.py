@@ -525,15 +525,15 @@ probe(
     "pictures",
     **{
         "several at once": (lambda: FolderImages(PLACE / "pictures")[0:1], "`source` is a list"),
-        "ground as numbers": (lambda: _transparent((255, 255, 255)), "no colour"),
+        "transparent": (lambda: _transparent().getpixel((0, 0)), Same(lambda: (255, 255, 255))),
         "files as text": (lambda: Files([str(PLACE / "pictures" / "a.png")])[0].size[0], Same(lambda: 8)),
     },
 )
 
 
-def _transparent(ground):
+def _transparent():
     Image.new("RGBA", (8, 8)).save(PLACE / "clear.png")
-    return decoding.open_image(PLACE / "clear.png", ground=ground)
+    return decoding.open_image(PLACE / "clear.png")
 
 
 def outcome(call, wanted):
