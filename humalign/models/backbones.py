@@ -116,6 +116,16 @@ class Backbone(nn.Module):
         return _tried(cls(name, recipe, net, cut_stages(net), None), pictures=2)
 
     @property
+    def mean(self) -> Float[Tensor, "3 1 1"]:
+        """What is taken from pictures in [0, 1]."""
+        return self.normalise.mean
+
+    @property
+    def std(self) -> Float[Tensor, "3 1 1"]:
+        """What their difference from the mean is divided by."""
+        return self.normalise.std
+
+    @property
     def net(self) -> nn.Module:
         """The whole network as its library built it, of which the stages are the parts."""
         return self._net[0]
