@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialised
+from safetensors.torch import save_file as written
 from torch import Tensor, nn
 
 from humalign.artefacts import replacing, write_error
@@ -90,11 +90,14 @@ def config(path: Path, name: str) -> dict[str, Any]:
 def save_file(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, Any] | None = None) -> None:
     """Write tensors as safetensors with their checksum, in a file that the umask says who may read.
 
-    Safetensors' own function lets only the owner read it, and refuses a network that has a tensor under several names.
+    Safetensors' own function lets only the owner read a file that it makes, and refuses a network that has a tensor under several names.
     """
     whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     about = {name: str(value) for name, value in (metadata or {}).items()}
-    path.write_bytes(serialised(whole, about | {CHECKSUM: _checksum(whole, about)}))
+    path.touch()
+    mode = path.stat().st_mode
+    written(whole, path, about | {CHECKSUM: _checksum(whole, about)})
+    path.chmod(mode)
 
 
 def load_file(path: str | Path) -> dict[str, Tensor]:
