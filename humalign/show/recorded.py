@@ -180,17 +180,18 @@ def photographs() -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.concat([scores.read(origins.recorded(name)) for name in runs.index]), runs
 
 
-def architectures() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what ``benchmarks/architectures.py`` has recorded: families by library and outcome, and the models refused."""
+def architectures() -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return what ``benchmarks/architectures.py`` has recorded: families by library and outcome; and the columns in use."""
+    outcomes = {"aligned": "aligned", "builds": "too large", "refused": "refused", "differs": "other features", "failed": "failed"}
     rows = pd.read_csv(origins.RECORDED / "architectures.csv", keep_default_na=False)
-    # Of a family one model was trained; where none was, they were too large, or all were refused.
-    order = ["aligned", "differs", "failed", "builds", "refused"]
-    best = rows.assign(outcome=pd.Categorical(rows["outcome"], order, ordered=True)).sort_values("outcome", kind="stable")
-    best = best.drop_duplicates(["library", "family"])
-    found = pd.crosstab(best["library"], best["outcome"]).reindex(columns=order, fill_value=0)
-    counts = rows.groupby("library").agg(models=("model", "size"), families=("family", "nunique"))
-    shown = counts.join(found).rename(columns={"builds": "too large"}).reset_index()
-    return shown, rows[rows["outcome"] == "refused"][["model", "line"]]
+    # Of a family one model was trained, if any.
+    best = rows.assign(outcome=pd.Categorical(rows["outcome"], ["aligned", "differs", "failed", "builds", "refused"], ordered=True))
+    best = best.sort_values("outcome", kind="stable").drop_duplicates(["library", "family"])
+    found = pd.crosstab(best["library"], best["outcome"])
+    found.insert(0, "families", found.sum(axis=1))
+    models = rows["library"].value_counts()
+    found.insert(0, "library", [f"{library}, {models[library]:,} models" for library in found.index])
+    return found, {name: outcomes.get(name, name) for name in ("library", "families", *outcomes) if name in found}
 
 
 def enough() -> pd.DataFrame:

@@ -62,3 +62,15 @@ def test_a_table_that_is_lacking_or_damaged_is_one_line(tmp_path):
     (tmp_path / "teacher_search.csv").write_text("map,value\na,1\n")
     with pytest.raises(HumalignError, match="has no column gain, low"):
         recorded.table("teacher_search", tmp_path)
+
+
+def test_families_of_architectures_are_counted_by_what_came_of_one_of_each(tmp_path, monkeypatch):
+    (tmp_path / "architectures.csv").write_text(
+        "library,family,model,outcome\n"
+        "timm,a,a1,builds\ntimm,a,a2,aligned\ntimm,b,b1,refused\ntimm,b,b2,builds\ntimm,c,c1,refused\nopen_clip,a,x,aligned\n"
+    )
+    monkeypatch.setattr(origins, "RECORDED", tmp_path)
+    found, columns = recorded.architectures()
+    assert found["library"].to_list() == ["open_clip, 1 models", "timm, 5 models"]
+    assert found[["families", "aligned", "builds", "refused"]].to_numpy().tolist() == [[1, 1, 0, 0], [3, 1, 1, 1]]
+    assert columns == {name: name for name in ("library", "families", "aligned", "refused")} | {"builds": "too large"}
