@@ -407,7 +407,7 @@ def test_code_is_followed_through_modules_classes_tables_and_local_imports(tmp_p
         "late.py": "late = 1\nlater = 2\nprint('imported')\n",
     }.items():  # fmt: skip
         (package / file).write_text(text)
-    monkeypatch.setattr(code, "PACKAGE", package)
+    monkeypatch.setitem(code.FOLDERS, "humalign", package)
     found = {f"{module.removeprefix('humalign.')}.{name}" for module, name in code.reached([("humalign.top", "make")]) if name}
     wanted = {"top.make", "top.Step", "top.Base", "inner.moved", "inner.deep.moved", "inner.deep.CONSTANT", "tables.TABLE", "tables.one"}
     assert found == wanted | {"late.late"}
