@@ -72,7 +72,7 @@ class Backbone(nn.Module):
     Attributes:
         stages: modules applied one after the other; the last gives (batch, dim) features.
         size: input side in pixels.
-        normalise: what pictures in [0, 1] go through before the stages.
+        normalise: what pictures in [0, 1] go through before the stages, by its ``mean`` and ``std``.
         classifier: features -> ImageNet logits where the model has them, else None.
         recipe: how it was built.
 
