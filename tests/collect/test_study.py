@@ -34,7 +34,7 @@ def test_answers_are_read_pooled_and_taken_by_every_fit(small, files, looks, pic
     _, study = small
     found = pooled(files, study)
     assert [one.participant for one in found.people] == ["anna", "ben", "007"] and not found.left_out
-    assert found.names == tuple(FolderImages(pictures).labels["file"])
+    assert study.names == tuple(FolderImages(pictures).labels["file"])
     choices = found.choices()
     assert len(choices) == 3 * 48
     # Each odd one is the one that the first file names.
@@ -42,8 +42,8 @@ def test_answers_are_read_pooled_and_taken_by_every_fit(small, files, looks, pic
         written = [row for row in csv.DictReader(file) if row["kind"] == "main"]
     answers = found.answers()
     for row, line in enumerate(written):
-        assert [found.names[each] for each in answers.triplets[row]] == [line[f"image{n}"] for n in (1, 2, 3)]
-        assert found.names[answers.triplets[row, answers.odd[row]]] == line["choice"]
+        assert [study.names[each] for each in answers.triplets[row]] == [line[f"image{n}"] for n in (1, 2, 3)]
+        assert study.names[answers.triplets[row, answers.odd[row]]] == line["choice"]
     AffineTeacher().fit(looks, choices)
     assert len(found.level_answers().at("local-fine")) == 48
     assert levels.asked(found.level_answers()).counts.sum() == 3 * 48

@@ -13,7 +13,7 @@ from one_line import refused
 from PIL import Image
 
 from humalign.data import listing, named, readers, readers_similarity
-from humalign.data.images import Files, FolderImages, ZipImages
+from humalign.data.images import Files, FolderImages, ImageSet, ZipImages
 from humalign.data.registry import imagenet
 
 # What systems and programs leave beside pictures, as folders of pictures and as files.
@@ -229,6 +229,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
 )
 def test_classes_and_order_are_the_same_in_a_folder_and_in_its_archive(tmp_path, names, wanted):
     folder, archive = both(draw(tmp_path / "root", *names), tmp_path)
+    assert isinstance(folder, ImageSet) and isinstance(archive, ImageSet)
     assert classes(folder) == classes(archive) == wanted
     assert files(folder) == files(archive) and greys(folder) == greys(archive)
 
