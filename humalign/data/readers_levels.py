@@ -100,11 +100,13 @@ def levels_answers(path: str | Path) -> LevelAnswers:
     Response times are milliseconds in the file and seconds here.
 
     Raises:
-        HumalignError: a pickle that holds more than containers, strings and numbers, a trial that cannot be (among them one whose
-            images are not of as many ImageNet classes as its level has), or response times that are not milliseconds.
+        HumalignError: a pickle that holds more than containers, strings and numbers, a trial that cannot be
+            (among them one whose images are not of as many ImageNet classes as its level has), or response
+            times that are not milliseconds.
 
-    Source: ``processed_data/pruned_dataset.pkl`` of gin.g-node.org/fborn/Dataset_Levels: person -> trials, each with
-    ``image1Path`` to ``image3Path``, ``selected_image`` (the odd one), ``rt``, ``triplet_type`` and ``exp_trial_type``.
+    Source: ``processed_data/pruned_dataset.pkl`` of gin.g-node.org/fborn/Dataset_Levels: person -> trials, each
+    with ``image1Path`` to ``image3Path``, ``selected_image`` (the odd one), ``rt``, ``triplet_type`` and
+    ``exp_trial_type``.
     """
     people: list[str] = []
     answers: list[_Answer] = []

@@ -80,7 +80,9 @@ class Backbone(nn.Module):
         HumalignError: an input that is not square, or a normalisation that is not of values in [0, 1].
     """
 
-    def __init__(self, name: str, recipe: Recipe, net: nn.Module, stages: nn.Sequential, classifier: nn.Module | None) -> None:
+    def __init__(
+        self, name: str, recipe: Recipe, net: nn.Module, stages: nn.Sequential, classifier: nn.Module | None
+    ) -> None:
         super().__init__()
         refuse_input(name, recipe.size, recipe.mean, recipe.std)
         self.name, self.size, self.recipe = name, recipe.size, recipe
@@ -205,7 +207,9 @@ def build(name: str, pretrained: bool = True) -> Backbone:
         return built if recipe else _tried(built)
 
 
-def of_library(library: str, name: str, model: str, recipe: Recipe | None, path: Path | None, pretrained: bool) -> Backbone:
+def of_library(
+    library: str, name: str, model: str, recipe: Recipe | None, path: Path | None, pretrained: bool
+) -> Backbone:
     """Build a model of a library (``timm``, ``open_clip``), or say in one line why it cannot be built.
 
     Args:
