@@ -61,8 +61,9 @@ class Normalise(nn.Module):
             low, high = (float(value) for value in pixels.aminmax())
             if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
                 mend = "divide those of 0 to 255 by 255, and leave the normalisation to the model"
-                said = f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]"
-                raise HumalignError(f"{said}: {mend}")
+                raise HumalignError(
+                    f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]: {mend}"
+                )
         return (pixels - self.mean) / self.std
 
 
