@@ -189,8 +189,7 @@ def build(name: str, pretrained: bool = True) -> Backbone:
             one row of features a square picture.
     """
     expect("name", name, str, "the name of a backbone, such as siglip-b16 or timm:MODEL")
-    # An @ in a path or repository is a part of it.
-    plain, _, place = (name, "", "") if name.partition(":")[2].startswith(PLACES) else name.partition("@")
+    plain, place = _split(name)
     recipe = recipes().get(plain)
     if recipe is None and ":" not in plain:
         raise HumalignError(
@@ -230,6 +229,12 @@ def of_library(
         mend = f": connect to the network, {there}" if pretrained and path is None else ""
         raise HumalignError(f"cannot build {name}: {complaint(error)}{mend}") from None
     return Backbone(name, built.recipe, built.net, built.stages, built.classifier)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return what stands before and behind the @ of a name; in a path or repository it is a part of it."""
+    plain, _, place = (name, "", "") if name.partition(":")[2].startswith(PLACES) else name.partition("@")
+    return plain, place
 
 
 def _file(plain: str, model: str, recipe: Recipe | None, place: str) -> Path | None:
