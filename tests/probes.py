@@ -450,7 +450,7 @@ probe(
         "a mean of one number": (lambda: Backbone.of(own(), 16, 0.5, 0.5), "mean"),
         "a mean of text": (lambda: Backbone.of(own(), 16, ("a",) * 3, (0.5,) * 3), "mean"),
         "a mean of numpy": (lambda: Backbone.of(own(), 16, np.full(3, 0.5), torch.full((3,),
-        0.5)).mean.flatten(), Same(lambda: [0.5] * 3)),
+        0.5)).normalise.mean.flatten(), Same(lambda: [0.5] * 3)),
         "saved over a folder": (lambda: student().save(PLACE), "cannot write"),
         "read from a folder": (lambda: student().load(PLACE), "holds no such student"),
         "read from nowhere": (lambda: student().load(PLACE / "nowhere"), "holds no such student"),

@@ -79,8 +79,8 @@ def _things(profile: Profile) -> ImageSet:
 
 
 def _judged_photographs(folder: Path, names: Sequence[str]) -> tuple[list[Path], int]:
-    shown = readers.reference_photographs(folder, names)
-    return shown.paths, int(shown.judged.sum())
+    paths, judged = readers.reference_photographs(folder, names)
+    return paths, int(judged.sum())
 
 
 def _free_photographs(folder: Path, names: Sequence[str]) -> tuple[list[Path], int]:

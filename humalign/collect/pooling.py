@@ -31,6 +31,7 @@ class Collected:
     """The answers of the participants who count.
 
     Attributes:
+        study: whose pictures the answers refer to by their places.
         people, left_out: those who count, and why each other one does not.
         rows: those of all people who count, misses included, with ``person``, their place in ``people``.
     """
@@ -39,11 +40,6 @@ class Collected:
     people: tuple[Person, ...]
     left_out: dict[str, str]
     rows: pd.DataFrame
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The pictures to whose places the answers refer."""
-        return self.study.names
 
     def of(self, kind: str) -> pd.DataFrame:
         """Return the answered trials of a kind."""
@@ -63,7 +59,7 @@ class Collected:
         triplets, odd, person = self._arrays(rows)
         people = tuple(one.participant for one in self.people)
         level, seconds = rows["level"].to_numpy(dtype=str), rows["seconds"].to_numpy(dtype=float)
-        return LevelAnswers(self.names, people, triplets, person, level, odd, seconds)
+        return LevelAnswers(self.study.names, people, triplets, person, level, odd, seconds)
 
     @staticmethod
     def _arrays(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -146,7 +142,7 @@ def write(collected: Collected, out: Path) -> Path:
     """
     check_out(out)
     answers = collected.level_answers()
-    names, triplets, odd = np.array(collected.names), answers.triplets, answers.odd
+    names, triplets, odd = np.array(collected.study.names), answers.triplets, answers.odd
     if out.suffix == ".csv":
         table = pd.DataFrame(names[triplets], columns=SHOWN).assign(
             choice=names[triplets[np.arange(len(odd)), odd]],
@@ -169,7 +165,7 @@ def write(collected: Collected, out: Path) -> Path:
             np.savetxt(part, np.column_stack([triplets[last].reshape(-1, 2), triplets[~last]]), fmt="%d")
     listed = out.with_suffix(".names.txt")
     with replacing(listed) as part:
-        part.write_text("".join(f"{name}\n" for name in collected.names), "utf-8")
+        part.write_text("".join(f"{name}\n" for name in collected.study.names), "utf-8")
     return listed
 
 

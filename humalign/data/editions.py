@@ -139,6 +139,10 @@ def _breeds(path: Path) -> int:
     return len(_classes(path))
 
 
+def _judged(path: Path) -> int:
+    return int(readers.reference_photographs(path, _ids())[1].sum())
+
+
 def _peterson(path: Path) -> int:
     return sum(len(readers_similarity.ratings(path, category).files) for category in readers_similarity.rated_categories(path))
 
@@ -157,10 +161,7 @@ COUNTS: dict[str, tuple[str, Callable[[Path], int]]] = {
     "things-clip-features": ("objects", lambda path: len(readers.features(path, _ids(), object_order.SORTED))),
     "things-48": ("objects", lambda path: len(readers.things48(path, _ids())[0])),
     "things-photographs": ("photographs", lambda path: len(readers.things_photographs(path, _ids())[0])),
-    "things-reference-photographs": (
-        "judged photographs",
-        lambda path: int(readers.reference_photographs(path, _ids()).judged.sum()),
-    ),
+    "things-reference-photographs": ("judged photographs", _judged),
     "kriegeskorte92-judgments": ("people", lambda path: len(readers.similarity_judgments_92(path.parent).matrices)),
     "kriegeskorte92-images": ("images", lambda path: len(readers.similarity_judgments_92(path.parent).images)),
     "levels-answers": ("answers", lambda path: len(readers_levels.levels_answers(path))),

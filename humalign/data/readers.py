@@ -228,18 +228,13 @@ def things_photographs(
     return [found[row] for row in rows], np.array(rows, dtype=np.int64)
 
 
-@dataclasses.dataclass(frozen=True)
-class ReferencePhotographs:
-    """One photograph of each object, in order: the judged one, or another where that is not public."""
+def reference_photographs(
+    folder: str | Path, names: Sequence[str]
+) -> tuple[list[Path], Bool[np.ndarray, " objects"]]:
+    """Find one photograph of each object, in order: the judged one, ``ID/ID_01b.jpg``, where that is public.
 
-    paths: list[Path]
-    judged: Bool[np.ndarray, " objects"]
-
-
-def reference_photographs(folder: str | Path, names: Sequence[str]) -> ReferencePhotographs:
-    """Find the photographs that people judged, ``ID/ID_01b.jpg``; 191 of 1,854 were withheld.
-
-    In place of a withheld one stands the first other photograph of the object by name.
+    In place of a withheld one (191 of 1,854) stands the first other photograph of the object by name. Returned
+    are paths, and which are of the judged ones.
 
     Raises:
         HumalignError: no judged photograph at all, or an object without any photograph.
@@ -256,7 +251,7 @@ def reference_photographs(folder: str | Path, names: Sequence[str]) -> Reference
     if not any(judged):
         such = f"such as {names[0]}/{names[0]}{JUDGED}.jpg"
         raise HumalignError(f"{folder}: no photograph that people judged, {such}: is this another set?")
-    return ReferencePhotographs(paths, np.array(judged))
+    return paths, np.array(judged)
 
 
 def _unpacked(folder: str | Path) -> Path:

@@ -90,14 +90,8 @@ class LevelAnswers:
         return np.array([place[image] for image in self.images], dtype=np.int64)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Answer:
-    """One answered trial: names of the images in the order shown, place of the odd one, milliseconds or NaN, and its level."""
-
-    images: list[str]
-    odd: int
-    milliseconds: float
-    level: str
+# Names of the images in the order shown, place of the odd one, milliseconds or NaN, and the level.
+_Answer = tuple[list[str], int, float, str]
 
 
 def levels_answers(path: str | Path) -> LevelAnswers:
@@ -106,11 +100,13 @@ def levels_answers(path: str | Path) -> LevelAnswers:
     Response times are milliseconds in the file and seconds here.
 
     Raises:
-        HumalignError: a pickle that holds more than containers, strings and numbers, a trial that cannot be (among them one whose
-            images are not of as many ImageNet classes as its level has), or response times that are not milliseconds.
+        HumalignError: a pickle that holds more than containers, strings and numbers, a trial that cannot be
+            (among them one whose images are not of as many ImageNet classes as its level has), or response
+            times that are not milliseconds.
 
-    Source: ``processed_data/pruned_dataset.pkl`` of gin.g-node.org/fborn/Dataset_Levels: person -> trials, each with
-    ``image1Path`` to ``image3Path``, ``selected_image`` (the odd one), ``rt``, ``triplet_type`` and ``exp_trial_type``.
+    Source: ``processed_data/pruned_dataset.pkl`` of gin.g-node.org/fborn/Dataset_Levels: person -> trials, each
+    with ``image1Path`` to ``image3Path``, ``selected_image`` (the odd one), ``rt``, ``triplet_type`` and
+    ``exp_trial_type``.
     """
     people: list[str] = []
     answers: list[_Answer] = []
@@ -121,16 +117,17 @@ def levels_answers(path: str | Path) -> LevelAnswers:
             answers.append(answer)
     if not answers:
         raise HumalignError(f"{path}: no answered trial of the experiment: {AGAIN}")
-    images, triplets = np.unique(np.array([answer.images for answer in answers]), return_inverse=True)
+    shown, odd, milliseconds, level = map(np.array, zip(*answers, strict=True))
+    images, triplets = np.unique(shown, return_inverse=True)
     names = {name: place for place, name in enumerate(dict.fromkeys(people))}
     return LevelAnswers(
         images=tuple(images.tolist()),
         people=tuple(names),
         triplets=triplets.reshape(-1, 3).astype(np.int64),
         person=np.array([names[name] for name in people]),
-        level=np.array([answer.level for answer in answers]),
-        odd=np.array([answer.odd for answer in answers]),
-        seconds=_seconds(path, np.array([answer.milliseconds for answer in answers])),
+        level=level,
+        odd=odd,
+        seconds=_seconds(path, milliseconds),
     )
 
 
@@ -154,7 +151,7 @@ def _answer(place: str, trial: dict[str, Any]) -> _Answer | None:
         raise HumalignError(f"{place}: rt {str(rt)[:40]!r} where milliseconds above 0 should stand: {AGAIN}")
     if rt > LONGEST:
         raise HumalignError(f"{place}: rt {str(rt)[:40]!r}, but a trial ends after 15,000 ms: are these milliseconds? {AGAIN}")
-    return _Answer(images, images.index(odd), float(rt), level)
+    return images, images.index(odd), float(rt), level
 
 
 def _name(image: Any) -> str:

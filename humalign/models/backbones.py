@@ -61,8 +61,9 @@ class Normalise(nn.Module):
             low, high = (float(value) for value in pixels.aminmax())
             if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
                 mend = "divide those of 0 to 255 by 255, and leave the normalisation to the model"
-                said = f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]"
-                raise HumalignError(f"{said}: {mend}")
+                raise HumalignError(
+                    f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]: {mend}"
+                )
         return (pixels - self.mean) / self.std
 
 
@@ -72,7 +73,7 @@ class Backbone(nn.Module):
     Attributes:
         stages: modules applied one after the other; the last gives (batch, dim) features.
         size: input side in pixels.
-        normalise: what pictures in [0, 1] go through before the stages.
+        normalise: what pictures in [0, 1] go through before the stages, by its ``mean`` and ``std``.
         classifier: features -> ImageNet logits where the model has them, else None.
         recipe: how it was built.
 
@@ -80,7 +81,9 @@ class Backbone(nn.Module):
         HumalignError: an input that is not square, or a normalisation that is not of values in [0, 1].
     """
 
-    def __init__(self, name: str, recipe: Recipe, net: nn.Module, stages: nn.Sequential, classifier: nn.Module | None) -> None:
+    def __init__(
+        self, name: str, recipe: Recipe, net: nn.Module, stages: nn.Sequential, classifier: nn.Module | None
+    ) -> None:
         super().__init__()
         refuse_input(name, recipe.size, recipe.mean, recipe.std)
         self.name, self.size, self.recipe = name, recipe.size, recipe
@@ -196,8 +199,7 @@ def build(name: str, pretrained: bool = True) -> Backbone:
             one row of features a square picture.
     """
     expect("name", name, str, "the name of a backbone, such as siglip-b16 or timm:MODEL")
-    # An @ in a path or repository is a part of it.
-    plain, _, place = (name, "", "") if name.partition(":")[2].startswith(PLACES) else name.partition("@")
+    plain, place = _split(name)
     recipe = recipes().get(plain)
     if recipe is None and ":" not in plain:
         raise HumalignError(
@@ -215,7 +217,9 @@ def build(name: str, pretrained: bool = True) -> Backbone:
         return built if recipe else _tried(built)
 
 
-def of_library(library: str, name: str, model: str, recipe: Recipe | None, path: Path | None, pretrained: bool) -> Backbone:
+def of_library(
+    library: str, name: str, model: str, recipe: Recipe | None, path: Path | None, pretrained: bool
+) -> Backbone:
     """Build a model of a library (``timm``, ``open_clip``), or say in one line why it cannot be built.
 
     Args:
@@ -235,6 +239,12 @@ def of_library(library: str, name: str, model: str, recipe: Recipe | None, path:
         mend = f": connect to the network, {there}" if pretrained and path is None else ""
         raise HumalignError(f"cannot build {name}: {complaint(error)}{mend}") from None
     return Backbone(name, built.recipe, built.net, built.stages, built.classifier)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return what stands before and behind the @ of a name; in a path or repository it is a part of it."""
+    plain, _, place = (name, "", "") if name.partition(":")[2].startswith(PLACES) else name.partition("@")
+    return plain, place
 
 
 def _file(plain: str, model: str, recipe: Recipe | None, place: str) -> Path | None:

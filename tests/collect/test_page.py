@@ -1,5 +1,6 @@
 """Making a page: which triplets it holds, and what stops it."""
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -62,44 +63,23 @@ def test_classes_without_groups_give_levels_and_loose_pictures_do_not(tmp_path):
 
 
 def test_levels_that_the_folders_cannot_give_are_named(tmp_path, capsys):
-    two = folder(
-        tmp_path / "two",
-        [f"{group}/{kind}/{number}.png" for group in "ab" for kind in "xy" for number in range(2)],
-    )
-    command = [
-        "collect",
-        str(two),
-        str(tmp_path / "page"),
-        "--triplets",
-        "8",
-        "--repeats",
-        "2",
-        "--size",
-        "64",
-    ]
-    assert cli.main(command) == 0
+    names = [f"{group}/{kind}/{number}.png" for group in "ab" for kind in "xy" for number in range(2)]
+    two = folder(tmp_path / "two", names)
+    options = "--triplets 8 --repeats 2 --size 64".split()
+    assert cli.main(["collect", str(two), str(tmp_path / "page"), *options]) == 0
     told = capsys.readouterr().out
-    assert (
-        "8 class-boundary triplets" in told
-        and "has no class folders that would give global-coarse or local-fine triplets" in told
-    )
+    assert "8 class-boundary triplets" in told
+    assert "has no class folders that would give global-coarse or local-fine triplets" in told
     assert "a person is given 21 trials" in told
 
 
 def test_a_level_that_holds_few_triplets_leaves_the_others_more(tmp_path):
     names = [f"{group}/{kind}/{number}.png" for group in "abc" for kind in "xy" for number in range(3)]
-    study = page.write(
-        folder(tmp_path / "pictures", names),
-        tmp_path / "page",
-        page.Settings(triplets=30, size=64, repeats=0),
-    )
+    pictures = folder(tmp_path / "pictures", names)
+    study = page.write(pictures, tmp_path / "page", page.Settings(triplets=30, size=64, repeats=0))
     assert [len(of_level(study, level)) for level in trials.CLASSES] == [12, 12, 6]
-    every = [
-        tuple(sorted(t["images"]))
-        for t in study.page["trials"]
-        if t["kind"] == "main" or t["id"].startswith("q")
-    ]
-    assert len(set(every)) == 32
+    counted = [t for t in study.page["trials"] if t["kind"] == "main" or t["id"].startswith("q")]
+    assert len({tuple(sorted(trial["images"])) for trial in counted}) == 32
     counted = trials.Folders.of(study.names, "here").levels()
     assert counted == {"global-coarse": 6**3, "class-boundary": 6 * 3 * 3, "local-fine": 6}
     assert trials.shared(100, {"a": 70, "b": 5, "c": 80}) == {"a": 47, "b": 5, "c": 48}
@@ -127,41 +107,26 @@ def test_a_catch_trial_shows_one_picture_twice_and_one_of_another_group(small):
 
 def test_a_page_is_whole_small_and_the_same_again(small, pictures, tmp_path):
     folder, study = small
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "index.html",
-        "pictures",
-        "study.json",
-        "task.css",
-        "task.js",
-    ]
+    held = ["index.html", "pictures", "study.json", "task.css", "task.js"]
+    assert sorted(path.name for path in folder.iterdir()) == held
     named = {file for trial in study.page["trials"] for file in trial["files"]}
     assert named == {f"pictures/{path.name}" for path in (folder / "pictures").iterdir()}
     assert max(max(Image.open(folder / file).size) for file in named) == 160
-    text = (
-        (folder / "index.html").read_text("utf-8") + page.script() + (folder / "task.css").read_text("utf-8")
-    )
+    text = page.script() + "".join((folder / name).read_text("utf-8") for name in ("index.html", "task.css"))
     assert not re.search(r"(https?:)?//\w+\.\w+", text) and "@import" not in text
     assert study.names == tuple(FolderImages(pictures).labels["file"]) and study.page["columns"] == COLUMNS
-    again = page.write(
-        pictures, tmp_path / "again", page.Settings(triplets=48, repeats=4, catches=6, practice=2, size=160)
-    )
-    other = page.write(
-        pictures,
-        tmp_path / "other",
-        page.Settings(triplets=48, repeats=4, catches=6, practice=2, size=160, seed=1),
-    )
+    settings = page.Settings(triplets=48, repeats=4, catches=6, practice=2, size=160)
+    again = page.write(pictures, tmp_path / "again", settings)
+    other = page.write(pictures, tmp_path / "other", dataclasses.replace(settings, seed=1))
     assert again == study and other.id != study.id
 
 
 def test_what_a_page_is_made_of_is_installed_with_the_package():
     root = Path(__file__).parents[2]
-    globs = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"][
-        "humalign.collect"
-    ]
+    setuptools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
     held = root / "humalign" / "collect"
-    assert {path for each in globs for path in held.glob(each)} == {
-        path for path in held.iterdir() if path.suffix not in (".py", "")
-    }
+    packed = {path for each in setuptools["package-data"]["humalign.collect"] for path in held.glob(each)}
+    assert packed == {path for path in held.iterdir() if path.suffix not in (".py", "")}
 
 
 # ---- what stops it -------------------------------------------------------------------------------
@@ -174,26 +139,15 @@ def test_what_a_page_is_made_of_is_installed_with_the_package():
         (["1.png", "2.png"], "holds 2 pictures: a triplet needs three"),
         (["a/1.png", "2.png", "3.png"], "2.png has fewer folders above it than a/1.png"),
         (["a/x/1.png", "b/2.png", "b/3.png"], "b/2.png has fewer folders above it than a/x/1.png"),
-        (
-            ["train/a/1.png", "val/a/2.png", "train/b/3.png", "val/b/3.png"],
-            "train and .*val look like splits",
-        ),
-        (
-            [f"{number}.png" for number in range(4)],
-            "9 different triplets are wanted, these pictures give 4: ask for fewer",
-        ),
+        (["train/a/1.png", "val/a/2.png", "val/b/3.png"], "train and .*val look like splits"),
+        (["1.png", "2.png", "3.png", "4.png"], "9 different triplets are wanted, these pictures give 4: ask"),
     ],
 )
 def test_a_folder_that_cannot_be_asked_about_is_one_line(tmp_path, names, said):
     (tmp_path / "pictures").mkdir()
     folder(tmp_path / "pictures", names)
-    refused(
-        said,
-        page.write,
-        tmp_path / "pictures",
-        tmp_path / "page",
-        page.Settings(triplets=9, repeats=0, size=64),
-    )
+    settings = page.Settings(triplets=9, repeats=0, size=64)
+    refused(said, page.write, tmp_path / "pictures", tmp_path / "page", settings)
     assert not (tmp_path / "page").exists() and len(list(tmp_path.iterdir())) == 1
 
 
@@ -246,14 +200,8 @@ def test_words_that_cannot_be_are_one_line(tmp_path, held, said):
 def test_own_words_and_consent_are_on_the_page(pictures, tmp_path):
     (tmp_path / "words.json").write_text(json.dumps({"title": "Was passt nicht? </script>"}), "utf-8")
     (tmp_path / "consent.txt").write_text("Erster Absatz,\nzwei Zeilen.\n\nZweiter.\n", "utf-8")
-    settings = page.Settings(
-        triplets=3,
-        repeats=1,
-        catches=1,
-        size=64,
-        words=tmp_path / "words.json",
-        consent=tmp_path / "consent.txt",
-    )
+    files = {"words": tmp_path / "words.json", "consent": tmp_path / "consent.txt"}
+    settings = page.Settings(triplets=3, repeats=1, catches=1, size=64, **files)
     study = page.write(pictures, tmp_path / "page", settings)
     assert study.page["consent"] == ["Erster Absatz, zwei Zeilen.", "Zweiter."]
     assert study.page["words"] == WORDS | {"title": "Was passt nicht? </script>"}

@@ -24,13 +24,8 @@ TRUTH = [3, 1, 1, 4, 2, 2, 3]
 NUMBERS = range(1, len(TRUTH) + 1)
 # By hand: pictures 5 and 6 are of class 2, n00000001; 4 of n00000002; 2 and 3 of n00000003; 1 and 7 of n00000004.
 WANTED = [
-    "n00000001/ILSVRC2012_val_00000005.JPEG",
-    "n00000001/ILSVRC2012_val_00000006.JPEG",
-    "n00000002/ILSVRC2012_val_00000004.JPEG",
-    "n00000003/ILSVRC2012_val_00000002.JPEG",
-    "n00000003/ILSVRC2012_val_00000003.JPEG",
-    "n00000004/ILSVRC2012_val_00000001.JPEG",
-    "n00000004/ILSVRC2012_val_00000007.JPEG",
+    f"n0000000{of_class}/ILSVRC2012_val_0000000{number}.JPEG"
+    for of_class, number in ((1, 5), (1, 6), (2, 4), (3, 2), (3, 3), (4, 1), (4, 7))
 ]
 
 
@@ -62,18 +57,8 @@ def synsets(save=savemat, wnids=WNIDS):
     if save is savemat:
         found = np.array(rows, dtype=[(field, "O") for field in fields])[:, None]
     else:
-        found = [
-            [
-                dict(
-                    zip(
-                        fields,
-                        (np.array([[float(row[0])]]), *row[1:3], np.array([[float(row[3])]])),
-                        strict=True,
-                    )
-                )
-            ]
-            for row in rows
-        ]
+        cells = [(np.array([[float(a)]]), *texts, np.array([[float(b)]])) for a, *texts, b in rows]
+        found = [[dict(zip(fields, row, strict=True))] for row in cells]
     return {"synsets": found}
 
 
@@ -94,9 +79,8 @@ def root(tmp_path, monkeypatch):
     """The validation pictures as released."""
     monkeypatch.setenv(imagenet.FOLDER, str(tmp_path))
     # A tar file has its members in any order; the real one has them by their numbers.
-    (tmp_path / imagenet.FLAT_TAR).write_bytes(
-        packed({name(number): picture(number) for number in reversed(NUMBERS)})
-    )
+    members = {name(number): picture(number) for number in reversed(NUMBERS)}
+    (tmp_path / imagenet.FLAT_TAR).write_bytes(packed(members))
     devkit(tmp_path)
     return tmp_path
 

@@ -1,5 +1,4 @@
-"""Which files are pictures, in which order, and of which class: the same in a folder and in an archive of it.
-"""
+"""Which files are pictures, their order and their classes: the same in a folder and in an archive of it."""
 
 import os
 import unicodedata
@@ -14,7 +13,7 @@ from one_line import refused
 from PIL import Image
 
 from humalign.data import listing, named, readers, readers_similarity
-from humalign.data.images import Files, FolderImages, ZipImages
+from humalign.data.images import Files, FolderImages, ImageSet, ZipImages
 from humalign.data.registry import imagenet
 
 # What systems and programs leave beside pictures, as folders of pictures and as files.
@@ -46,6 +45,18 @@ def packed(root, path):
     return path
 
 
+def files(found):
+    return found.labels["file"].tolist()
+
+
+def classes(found):
+    return found.labels["class"].tolist()
+
+
+def greys(found):
+    return [found[row].getpixel((0, 0))[0] for row in range(len(found))]
+
+
 def both(root, tmp_path, **options):
     return FolderImages(root, **options), ZipImages(packed(root, tmp_path / "packed.zip"), **options)
 
@@ -59,26 +70,11 @@ def test_what_systems_leave_is_no_picture_in_folders_and_archives_nor_a_class(tm
     (root / left).parent.mkdir(parents=True, exist_ok=True)
     (root / left).write_bytes((root / "1.png").read_bytes())
     for found in both(root, tmp_path):
-        assert found.labels["file"].tolist() == ["0.png", "1.png"] and found.labels["class"].tolist() == [
-            "",
-            "",
-        ]
-        assert found[0].getpixel((0, 0)) == (1, 1, 1)
+        assert files(found) == ["0.png", "1.png"] and classes(found) == ["", ""] and greys(found)[0] == 1
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "0.png",
-        "a_.png",
-        "_a.png",
-        "thumbs.png",
-        "_checkpoints",
-        "MACOSX",
-        "eaDir",
-        "1-checkpoint.png",
-        "a.b.png",
-    ],
+    "name", "0.png a_.png _a.png thumbs.png _checkpoints MACOSX eaDir 1-checkpoint.png a.b.png".split()
 )
 def test_what_only_looks_alike_is_data(name):
     assert not listing.hidden(name)
@@ -92,10 +88,8 @@ def test_the_readers_of_photographs_pass_over_the_same(tmp_path, left):
         (folder / left).write_bytes(b"no picture")
     paths, rows = readers.things_photographs(root, ("ant", "owl"))
     assert [path.name for path in paths] == ["ant.png", "owl.png"] and rows.tolist() == [0, 1]
-    assert [path.stem for path in readers.reference_photographs(root, ("ant", "owl")).paths] == [
-        "ant_01b",
-        "owl_01b",
-    ]
+    paths, _ = readers.reference_photographs(root, ("ant", "owl"))
+    assert [path.stem for path in paths] == ["ant_01b", "owl_01b"]
     assert [path.name for path in listing.right_in(root)] == ["ant.png", "owl.png"]
     archive = packed(root / "ant", tmp_path / "animals.zip")
     assert [file.name for file in readers_similarity._zipped(archive)] == ["ant_01b.png"]
@@ -120,36 +114,16 @@ def test_a_folder_above_the_root_may_be_hidden(tmp_path):
 
 # ---- pictures of every kind --------------------------------------------------------------------------------
 
-WRITTEN = [
-    "tif",
-    "tiff",
-    "gif",
-    "webp",
-    "bmp",
-    "ppm",
-    "pgm",
-    "tga",
-    "jp2",
-    "png",
-    "jfif",
-    "jpe",
-    "ico",
-    "pcx",
-    "TIF",
-    "avif",
-    "dds",
-    "sgi",
-]
+WRITTEN = "tif tiff gif webp bmp ppm pgm tga jp2 png jfif jpe ico pcx TIF avif dds sgi".split()
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_a_picture_of_any_kind_keeps_its_place_between_others(tmp_path, suffix):
     root = draw(tmp_path / "judged", "a.jpg", "c.jpg")
-    Image.new("L" if suffix == "pgm" else "RGB", (16, 16), 200 if suffix == "pgm" else (200, 200, 200)).save(
-        root / f"b.{suffix}"
-    )
+    picture = Image.new("RGB", (16, 16), (200,) * 3)
+    picture.convert("L" if suffix == "pgm" else "RGB").save(root / f"b.{suffix}")
     for found in both(root, tmp_path):
-        assert found.labels["file"].tolist() == ["a.jpg", f"b.{suffix}", "c.jpg"]
+        assert files(found) == ["a.jpg", f"b.{suffix}", "c.jpg"]
         assert found[1].getpixel((8, 8))[0] == pytest.approx(200, abs=2)
 
 
@@ -157,22 +131,18 @@ def test_a_picture_of_any_kind_keeps_its_place_between_others(tmp_path, suffix):
 def test_a_picture_of_a_kind_that_is_not_read_is_named(tmp_path, suffix):
     root = draw(tmp_path / "judged", "a.jpg", "c.jpg")
     (root / f"b.{suffix}").write_bytes(b"anything")
-    said = (
-        rf"b\.{suffix} is a picture of a kind that is not read: convert it to .png or .jpg, or take it away"
-    )
+    said = rf"b\.{suffix} is a picture of a kind that is not read: convert it to .png or .jpg, or take it"
     refused(said, FolderImages, root)
     refused(said, ZipImages, packed(root, tmp_path / "packed.zip"))
     refused(said, readers.things_photographs, root, ("a", "c"))
 
 
-@pytest.mark.parametrize(
-    "name", ["b.txt", "b.json", "b.h5", "b.mp4", "b", "b.pdf", "b.npy", "b.xml", "b.jpg.part"]
-)
+@pytest.mark.parametrize("name", "b.txt b.json b.h5 b.mp4 b b.pdf b.npy b.xml b.jpg.part".split())
 def test_what_is_no_picture_is_passed_over(tmp_path, name):
     root = draw(tmp_path / "judged", "a.jpg", "c.jpg")
     (root / name).write_bytes(b"anything")
     for found in both(root, tmp_path):
-        assert found.labels["file"].tolist() == ["a.jpg", "c.jpg"]
+        assert files(found) == ["a.jpg", "c.jpg"]
 
 
 @pytest.mark.parametrize("name", ["b.png.", "b.PNG ", "b.png. ."])
@@ -223,7 +193,7 @@ def test_a_folder_may_lie_below_the_home_and_is_no_file(tmp_path, monkeypatch):
 def test_a_folder_that_is_named_like_a_picture_is_a_folder(tmp_path):
     root = draw(tmp_path / "judged", "a.jpg", "b.png/1.png", "c.jpg")
     for found in both(root, tmp_path):
-        assert found.labels["file"].tolist() == ["a.jpg", "b.png/1.png", "c.jpg"] and found.labels[
+        assert files(found) == ["a.jpg", "b.png/1.png", "c.jpg"] and found.labels[
             "class"
         ].tolist() == ["", "b.png", ""]
 
@@ -239,9 +209,9 @@ def test_a_linked_class_folder_is_followed_and_a_loop_is_not(tmp_path):
     (elsewhere / "deep" / "again").symlink_to(elsewhere)
     (root / "self").symlink_to(".")
     found = FolderImages(root)
-    assert found.labels["file"].tolist() == ["cat/1.png", "cat/deep/2.png", "dog/1.png"]
-    assert found.labels["class"].tolist() == ["cat", "cat", "dog"] and found[1].size == (4, 3)
-    assert [str(path.relative_to(root)) for path in listing.everything(root)] == found.labels["file"].tolist()
+    assert files(found) == ["cat/1.png", "cat/deep/2.png", "dog/1.png"]
+    assert classes(found) == ["cat", "cat", "dog"] and found[1].size == (4, 3)
+    assert [str(path.relative_to(root)) for path in listing.everything(root)] == files(found)
     (tmp_path / "link").symlink_to(root)
     assert FolderImages(tmp_path / "link").labels.equals(found.labels), "the root itself may be a link"
 
@@ -268,11 +238,8 @@ def test_a_link_that_broke_later_is_not_a_matter_for_doctor(tmp_path):
     (root / "b.png").symlink_to("real.png")
     images = FolderImages(root)
     (root / "real.png").unlink()
-    refused(
-        r"no picture at .*b\.png: it is a link to real\.png, which is not there: mend the link",
-        images.__getitem__,
-        1,
-    )
+    said = r"no picture at .*b\.png: it is a link to real\.png, which is not there: mend the link"
+    refused(said, images.__getitem__, 1)
 
 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
@@ -292,7 +259,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("files", "classes"),
+    ("names", "wanted"),
     [
         (["a/sub/1.png", "b/2.png"], ["a", "b"]),
         (["pets/a/1.png", "pets/b/2.png"], ["a", "b"]),
@@ -305,17 +272,15 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
         (["pets/a/1.png", "pets/loose.png"], ["a", ""]),
     ],
 )
-def test_classes_and_order_are_the_same_in_a_folder_and_in_its_archive(tmp_path, files, classes):
-    folder, archive = both(draw(tmp_path / "root", *files), tmp_path)
-    assert folder.labels["class"].tolist() == archive.labels["class"].tolist() == classes
-    assert folder.labels["file"].tolist() == archive.labels["file"].tolist()
-    assert [folder[i].tobytes() for i in range(len(files))] == [
-        archive[i].tobytes() for i in range(len(files))
-    ]
+def test_classes_and_order_are_the_same_in_a_folder_and_in_its_archive(tmp_path, names, wanted):
+    folder, archive = both(draw(tmp_path / "root", *names), tmp_path)
+    assert isinstance(folder, ImageSet) and isinstance(archive, ImageSet)
+    assert classes(folder) == classes(archive) == wanted
+    assert files(folder) == files(archive) and greys(folder) == greys(archive)
 
 
 @pytest.mark.parametrize(
-    ("files", "splits"),
+    ("names", "splits"),
     [
         (["train/a/1.png", "train/b/1.png", "val/a/1.png", "val/b/1.png"], ["train", "val"]),
         (["Training/a/1.png", "Validation/a/1.png", "Test/b/1.png"], ["Test", "Training", "Validation"]),
@@ -324,35 +289,28 @@ def test_classes_and_order_are_the_same_in_a_folder_and_in_its_archive(tmp_path,
         (["train/1.png", "test/1.png"], ["test", "train"]),
     ],
 )
-def test_of_splits_the_one_to_classify_is_asked_for(tmp_path, files, splits):
-    root = draw(tmp_path / "root", *files)
+def test_of_splits_the_one_to_classify_is_asked_for(tmp_path, names, splits):
+    root = draw(tmp_path / "root", *names)
     said = f"holds splits, not classes: name one of {', '.join(f'.*{each}' for each in splits)}$"
     refused(said, named.find, str(root))
     refused(said, named.find, str(packed(root, tmp_path / "root.zip")))
-    assert len(FolderImages(root)) == len(files), "as a pool, without classes, it is one set"
+    assert len(FolderImages(root)) == len(names), "as a pool, without classes, it is one set"
 
 
-@pytest.mark.parametrize(
-    "files", [["train/1.png", "boat/1.png"], ["test/1.png", "a/1.png"], ["trainer/1.png", "value/1.png"]]
-)
-def test_a_class_may_be_called_like_a_split(tmp_path, files):
-    found = named.find(str(draw(tmp_path / "root", *files)))
-    assert sorted(found.labels["class"]) == sorted(name.split("/")[0] for name in files)
+@pytest.mark.parametrize("both_of", [("train", "boat"), ("test", "a"), ("trainer", "value")])
+def test_a_class_may_be_called_like_a_split(tmp_path, both_of):
+    found = named.find(str(draw(tmp_path / "root", *(f"{name}/1.png" for name in both_of))))
+    assert classes(found) == sorted(both_of)
 
 
 def test_a_split_of_a_folder_or_of_an_archive_is_a_set(tmp_path):
-    root = draw(
-        tmp_path / "pets", "train/a/1.png", "train/b/1.png", "val/a/2.png", "val/b/3.png", "val/b/x/4.png"
-    )
+    names = ["train/a/1.png", "train/b/1.png", "val/a/2.png", "val/b/3.png", "val/b/x/4.png"]
+    root = draw(tmp_path / "pets", *names)
     archive = packed(root, tmp_path / "pets.zip")
     for name in (root / "val", archive / "val"):
         found = named.find(str(name))
-        assert found.labels["class"].tolist() == ["a", "b", "b"] and found.labels["file"].tolist() == [
-            "a/2.png",
-            "b/3.png",
-            "b/x/4.png",
-        ]
-        assert [found[i].getpixel((0, 0))[0] for i in range(3)] == [3, 4, 5]
+        assert classes(found) == ["a", "b", "b"] and greys(found) == [3, 4, 5]
+        assert files(found) == ["a/2.png", "b/3.png", "b/x/4.png"]
     refused(r"no pictures .* in .*pets\.zip, folder tset", named.find, str(archive / "tset"))
 
 
@@ -362,15 +320,13 @@ def test_an_archive_of_windows_has_folders_too(tmp_path):
         for name in ("pets\\cat\\1.png", "pets\\dog\\1.png", "pets\\@eaDir\\1.png", "./pets/dog/2.png"):
             archive.writestr(name, (tmp_path / "1.png").read_bytes())
     found = ZipImages(tmp_path / "pets.zip")
-    assert found.labels["class"].tolist() == ["cat", "dog", "dog"] and found[2].size == (4, 3)
+    assert classes(found) == ["cat", "dog", "dog"] and found[2].size == (4, 3)
 
 
 def test_an_archive_with_a_picture_twice_is_refused(tmp_path):
     draw(tmp_path, "1.png")
-    with (
-        pytest.warns(UserWarning, match="Duplicate name"),
-        zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive,
-    ):
+    twice = pytest.warns(UserWarning, match="Duplicate name")
+    with twice, zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
         for _ in range(2):
             archive.writestr("cat/1.png", (tmp_path / "1.png").read_bytes())
     refused(r"pets\.zip holds two pictures cat/1\.png: pack it again", ZipImages, tmp_path / "pets.zip")
@@ -378,13 +334,8 @@ def test_an_archive_with_a_picture_twice_is_refused(tmp_path):
 
 # ---- orders ------------------------------------------------------------------------------------------------
 
-IDS = [
-    "ice",
-    "ice_cream",
-    "ice-cream_cone",
-    "camera_lens",
-    "camera1",
-]  # as unique_id.txt has them, and not as they are sorted
+# As unique_id.txt has them, and not as they are sorted.
+IDS = ["ice", "ice_cream", "ice-cream_cone", "camera_lens", "camera1"]
 
 
 @pytest.mark.parametrize(
@@ -404,13 +355,11 @@ IDS = [
 )
 def test_pictures_stand_in_the_order_of_given_names(tmp_path, order):
     root = draw(tmp_path / "judged", *(f"things/{name}.png" for name in IDS))
-    order = list(order)
-    assert FolderImages(root).labels["file"].tolist() != [f"things/{name}.png" for name in IDS]
-    for found in both(root, tmp_path, order=order):
-        assert [found[i].getpixel((0, 0))[0] for i in range(5)] == [1, 2, 3, 4, 5]
-        assert found.labels["file"].tolist() == [f"things/{name}.png" for name in IDS] and set(
-            found.labels["class"]
-        ) == {"things"}
+    wanted = [f"things/{name}.png" for name in IDS]
+    assert files(FolderImages(root)) != wanted
+    for found in both(root, tmp_path, order=list(order)):
+        assert greys(found) == [1, 2, 3, 4, 5] and files(found) == wanted
+        assert set(classes(found)) == {"things"}
 
 
 @pytest.mark.parametrize("content", ["{}\n", "\N{BYTE ORDER MARK}{}\n", "{}  \n\n\n", "{}"])
@@ -420,21 +369,15 @@ def test_an_order_may_be_a_list_with_a_mark_and_blanks(tmp_path, content, end):
     (tmp_path / "unique_id.txt").write_bytes(content.format(end.join(IDS)).encode())
     for path in (tmp_path / "unique_id.txt", str(tmp_path / "unique_id.txt")):
         found = FolderImages(root, order=path)
-        assert found.labels["file"].tolist() == [f"{name}.png" for name in IDS]
+        assert files(found) == [f"{name}.png" for name in IDS]
 
 
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        (
-            ["a", "b", "c", "d"],
-            "holds no picture of 'd', number 3 of the order: add it, or take the name out",
-        ),
+        (["a", "b", "c", "d"], "holds no picture of 'd', number 3 of the order: add it, or take the"),
         (["a", "b"], "1 pictures are not in the order, such as c.png: name all, or take them away"),
-        (
-            ["a", "b", "b", "c"],
-            "'b', number 2 of the order, means a picture that stands before: name each once",
-        ),
+        (["a", "b", "b", "c"], "'b', number 2 of the order, means a picture that stands before: name each"),
         (["a", "b", "b.png", "c"], r"'b\.png', number 2 of the order, means a picture that stands before"),
         (["A", "b", "c"], "holds no picture of 'A', number 0"),
         ([], "3 pictures are not in the order, such as a.png"),
@@ -443,28 +386,16 @@ def test_an_order_may_be_a_list_with_a_mark_and_blanks(tmp_path, content, end):
 )
 def test_an_order_that_is_not_one_of_the_pictures_is_refused(tmp_path, order, said):
     root = draw(tmp_path / "judged", "a.png", "b.png", "c.png")
-    for make in (
-        FolderImages,
-        lambda root, order: ZipImages(packed(root, tmp_path / "packed.zip"), order=order),
-    ):
-        refused(said, make, root, order=order)
+    refused(said, FolderImages, root, order=order)
+    refused(said, ZipImages, packed(root, tmp_path / "packed.zip"), order=order)
 
 
 def test_a_name_of_two_pictures_asks_for_the_whole_path(tmp_path):
     root = draw(tmp_path / "judged", "x/a.png", "y/a.png", "y/b.png", "y/b.jpg")
-    refused(
-        r"'a', number 0 of the order, may be x/a\.png and y/a\.png: write the whole path",
-        FolderImages,
-        root,
-        order=["a"],
-    )
-    order = ["y/b.jpg", "y/a", "x/a.png", "y/b.png"]
-    assert FolderImages(root, order=order).labels["file"].tolist() == [
-        "y/b.jpg",
-        "y/a.png",
-        "x/a.png",
-        "y/b.png",
-    ]
+    said = r"'a', number 0 of the order, may be x/a\.png and y/a\.png: write the whole path"
+    refused(said, FolderImages, root, order=["a"])
+    found = FolderImages(root, order=["y/b.jpg", "y/a", "x/a.png", "y/b.png"])
+    assert files(found) == ["y/b.jpg", "y/a.png", "x/a.png", "y/b.png"]
 
 
 @pytest.mark.parametrize(
@@ -509,10 +440,7 @@ def test_numbers_that_are_not_sorted_as_numbers_are_hinted_at(tmp_path, names, h
         assert len(said) == hinted
         assert all("is picture 2 and " in each and "give the names in their order" in each for each in said)
     assert not hints(lambda: FolderImages(root, order=names))
-    found = FolderImages(root, order=names)
-    assert [found[i].getpixel((0, 0))[0] for i in range(len(names))] == pytest.approx(
-        range(1, len(names) + 1), abs=1
-    )
+    assert greys(FolderImages(root, order=names)) == pytest.approx(range(1, len(names) + 1), abs=1)
 
 
 # ---- letters -----------------------------------------------------------------------------------------------
@@ -525,19 +453,10 @@ def test_a_name_has_the_same_place_however_its_accent_is_written(tmp_path):
         root = draw(tmp_path / form, *(unicodedata.normalize(form, name) for name in names))
         found += [FolderImages(root), ZipImages(packed(root, tmp_path / f"{form}.zip"))]
     for each in found:
-        assert each.labels["file"].tolist() == sorted(names) and each.labels["class"].tolist() == [
-            "",
-            "",
-            "zoë",
-        ]
-        assert [each[i].getpixel((0, 0))[0] for i in range(3)] == [2, 1, 3]
+        assert files(each) == sorted(names) and classes(each) == ["", "", "zoë"] and greys(each) == [2, 1, 3]
     for form in ("NFC", "NFD"):
         order = [unicodedata.normalize(form, name) for name in reversed(names)]
-        assert [FolderImages(tmp_path / "NFD", order=order)[i].getpixel((0, 0))[0] for i in range(3)] == [
-            3,
-            2,
-            1,
-        ]
+        assert greys(FolderImages(tmp_path / "NFD", order=order)) == [3, 2, 1]
 
 
 def test_file_names_that_are_not_utf_8_are_read_and_can_be_written_anywhere(tmp_path):
@@ -547,9 +466,7 @@ def test_file_names_that_are_not_utf_8_are_read_and_can_be_written_anywhere(tmp_
     Image.new("RGB", (2, 2)).save(root / "b.png")
     os.rename(os.fsencode(root / "b.png"), os.fsencode(root) + b"/\xff/b.png")
     found = FolderImages(root)
-    assert found.labels["file"].tolist() == ["\\xff/b.png", "caf\\xe9.png"] and found.labels[
-        "class"
-    ].tolist() == ["\\xff", ""]
+    assert files(found) == ["\\xff/b.png", "caf\\xe9.png"] and classes(found) == ["\\xff", ""]
     assert found[0].size == (2, 2) and found[1].size == (4, 3)
     "".join(found.labels["file"]).encode("utf-8")
     assert Files(found.paths).labels["file"].tolist() == ["b.png", "caf\\xe9.png"]

@@ -541,10 +541,10 @@ def test_photographs_that_cannot_be_matched_are_named(files, said, tmp_path):
 def test_a_withheld_photograph_is_replaced_by_another_of_the_object(tmp_path):
     for name in ("ant_01b", "ant_02s", "owl_13n", "owl_03s", "owl_12s"):
         picture(tmp_path / name.split("_")[0] / f"{name}.jpg")
-    found = readers.reference_photographs(tmp_path, ("ant", "owl"))
-    assert [path.stem for path in found.paths] == ["ant_01b", "owl_03s"] and found.judged.tolist() == [True, False]
+    paths, judged = readers.reference_photographs(tmp_path, ("ant", "owl"))
+    assert [path.stem for path in paths] == ["ant_01b", "owl_03s"] and judged.tolist() == [True, False]
     picture(tmp_path / "owl" / "owl_01b.jpg")
-    assert readers.reference_photographs(tmp_path, ("ant", "owl")).judged.all()
+    assert readers.reference_photographs(tmp_path, ("ant", "owl"))[1].all()
     said = "no photograph of cat, neither cat/cat_01b.jpg nor another"
     refused(lambda folder: readers.reference_photographs(folder, ("ant", "cat")), tmp_path, said)
     for name in ("ant", "owl"):

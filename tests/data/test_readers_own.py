@@ -1,6 +1,4 @@
-"""Answers as people collect them: VICE's arrays, tables between commas, exports of jsPsych; each with the
-right value.
-"""
+"""Answers as people collect them: VICE's arrays, tables between commas, exports of jsPsych."""
 
 import json
 
@@ -12,6 +10,7 @@ from humalign.data import readers_answers, readers_own
 
 NAMES = ("ant.jpg", "bat.jpg", "cat.jpg", "dog.jpg")
 IDS = ("ant", "bat1", "bat2", "cat", "hot-air_balloon", "owl")
+HEADER = "image1,image2,image3,choice\n"
 
 
 # ---- three indices a row -----------------------------------------------------------------------------------
@@ -24,16 +23,10 @@ ROWS = [[0, 1, 2], [3, 4, 5], [1, 4, 2]]
 )
 def test_an_array_of_answers_is_read_whatever_its_type(tmp_path, kind):
     np.save(tmp_path / "train_90.npy", np.array(ROWS, kind))
-    for read in (
-        lambda path: readers_answers.triplets(path, 6),
-        lambda path: readers_answers.training(path, IDS),
-    ):
-        found = read(tmp_path / "train_90.npy")
-        assert (
-            found.triplets.tolist() == ROWS
-            and found.triplets.dtype == np.int64
-            and found.counts.tolist() == [[1, 0, 0]] * 3
-        )
+    path = tmp_path / "train_90.npy"
+    for found in (readers_answers.triplets(path, 6), readers_answers.training(path, IDS)):
+        assert found.triplets.tolist() == ROWS and found.triplets.dtype == np.int64
+        assert found.counts.tolist() == [[1, 0, 0]] * 3
     np.save(tmp_path / "train_90.npy", np.asfortranarray(np.array(ROWS, kind)))
     assert readers_answers.triplets(tmp_path / "train_90.npy").triplets.tolist() == ROWS
 
@@ -139,35 +132,20 @@ def test_an_export_of_jspsych_is_read_by_its_columns(tmp_path):
         "what has no pictures or answer is none"
     )
     choices = found.choices()
-    assert choices.triplets.tolist() == [[2, 0, 3], [1, 2, 0]] and choices.counts.tolist() == [
-        [1, 0, 0],
-        [0, 0, 1],
-    ]
+    assert choices.triplets.tolist() == [[2, 0, 3], [1, 2, 0]]
+    assert choices.counts.tolist() == [[1, 0, 0], [0, 0, 1]]
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        json.dumps,
-        lambda shown: ",".join(shown),
-        lambda shown: f"[{', '.join(shown)}]",
-        lambda shown: "; ".join(shown),
-    ],
-)
+@pytest.mark.parametrize("write", [json.dumps, ",".join, lambda shown: f"[{', '.join(shown)}]", "; ".join])
 def test_the_pictures_of_a_trial_may_stand_in_one_cell(tmp_path, write):
     shown = ["img/cat.jpg", "img/ant.jpg", "img/dog.jpg"]
-    rows = [
-        ("", "instructions\nof two lines", "0"),
-        (write(shown), "choose", "img/ant.jpg"),
-        ("[]", "pause", "x"),
-    ]
+    told, pause = ("", "instructions\nof two lines", "0"), ("[]", "pause", "x")
+    rows = [told, (write(shown), "choose", "img/ant.jpg"), pause]
     path = export(tmp_path / "data.csv", rows, ("stimulus", "prompt", "response"))
     if ";" in write(shown):
-        refused(
-            "does not list three pictures", readers_own.table, path, NAMES, shown=("stimulus",), odd="response"
-        )
+        refused("does not list three pictures", readers_own.table, path, NAMES, ("stimulus",), "response")
         return
-    found = readers_own.table(path, NAMES, shown=("stimulus",), odd="response")
+    found = readers_own.table(path, NAMES, ("stimulus",), "response")
     assert found.triplets.tolist() == [[2, 0, 3]] and found.odd.tolist() == [1]
 
 
@@ -195,101 +173,62 @@ def test_pictures_and_the_odd_one_have_names_or_numbers(tmp_path, cells, separat
 
 def test_places_from_one_are_told_by_a_three_and_numbers_from_one_when_it_is_said(tmp_path):
     path = tmp_path / "answers.csv"
-    path.write_text("image1,image2,image3,choice\ncat,ant,dog,3\nbat,cat,ant,1\n")
+    path.write_text(HEADER + "cat,ant,dog,3\nbat,cat,ant,1\n")
     assert readers_own.table(path, NAMES).odd.tolist() == [2, 0]
-    path.write_text("image1,image2,image3,choice\n3,1,4,3\n2,3,1,3\n")
-    refused(
-        "may be a picture's name or its place|'4' is none of the 4 pictures", readers_own.table, path, NAMES
-    )
+    path.write_text(HEADER + "3,1,4,3\n2,3,1,3\n")
+    refused("name or its place|'4' is none of the 4 pictures", readers_own.table, path, NAMES)
     found = readers_own.table(path, NAMES, first=1, numbered_from=1)
     assert found.triplets.tolist() == [[2, 0, 3], [1, 2, 0]] and found.odd.tolist() == [2, 2]
 
 
 def test_accents_and_bytes_of_an_export_do_not_matter(tmp_path):
-    (tmp_path / "answers.csv").write_text(
-        "\N{BYTE ORDER MARK}image1,image2,image3,choice\nzoe\N{COMBINING DIAERESIS},ant,bat,ant\n", "utf-8"
-    )
-    assert readers_own.table(
-        tmp_path / "answers.csv", ("ant.jpg", "bat.jpg", "zoë.jpg")
-    ).triplets.tolist() == [[2, 0, 1]]
+    content = f"\N{BYTE ORDER MARK}{HEADER}zoe\N{COMBINING DIAERESIS},ant,bat,ant\n"
+    (tmp_path / "answers.csv").write_text(content, "utf-8")
+    found = readers_own.table(tmp_path / "answers.csv", ("ant.jpg", "bat.jpg", "zoë.jpg"))
+    assert found.triplets.tolist() == [[2, 0, 1]]
 
 
 FAULTS = [
-    (
-        "image1,image2,image3,choice\ncat,ant,dog,2\nbat,cat,ant,1\n",
-        {},
-        "answers of 1 to 2 may count from 0 or from 1: give first=0 or first=1",
-    ),
-    (
-        "image1,image2,image3,choice\ncat,ant,dog,0\nbat,cat,ant,3\n",
-        {},
-        "line 3: the odd one in place 3, not in one of 0 to 2",
-    ),
-    (
-        "image1,image2,image3,choice\ncat,ant,dog,0\n",
-        {"first": 1},
-        "line 2: the odd one in place 0, not in one of 1 to 3",
-    ),
-    (
-        "image1,image2,image3,choice\ncat,ant,dog,bat\n",
-        {},
-        "line 2: 'bat' is the odd one, and is none of the three shown",
-    ),
-    (
-        "image1,image2,image3,choice\ncat,ant,cow,ant\n",
-        {},
-        "line 2: 'cow' is none of the 4 pictures, nor the number of one",
-    ),
-    (
-        "image1,image2,image3,choice\ncat,ant,ant.jpg,cat\n",
-        {},
-        r"line 2: 'cat, ant, ant\.jpg' are not three different pictures",
-    ),
-    ("image1,image2,image3,choice\ncat,ant,,cat\n", {}, "line 2: '' is none of the 4 pictures"),
-    (
-        "image1,image2,image3,choice\n1,2,3,ant\n",
-        {},
-        "pictures from number 1 on: give numbered_from=0 or numbered_from=1|is the odd one",
-    ),
-    (
-        "image1,image2,image3,choice\n1,2,3,0\n",
-        {},
-        "pictures from number 1 on: give numbered_from=0 or numbered_from=1, or their names",
-    ),
-    ("image1,image2,choice\ncat,ant,1\n", {}, "line 1: 0 columns 'image3': did you mean 'image"),
-    ("image1,image2,image3,image3,choice\ncat,ant,dog,dog,1\n", {}, "line 1: 2 columns 'image3'"),
-    ("image1,image2,image3,choice\ncat,ant,dog\n", {}, "line 2: 3 columns instead of 4: cut short"),
-    (
-        "image1,image2,image3,choice\n,,,\n",
-        {},
-        "no line with pictures in image1, image2, image3 and an answer in 'choice'",
-    ),
-    ("image1,image2,image3,choice\ncat,ant,dog,null\n", {}, "no line with pictures in image1"),
-    ("image1,image2,image3,choice\ncat,ant,dog,ant", {}, "line 2: the last line has no end: cut short"),
-    ("", {}, "is empty"),
+    ("cat,ant,dog,2\nbat,cat,ant,1", {}, "answers of 1 to 2 may count from 0 or from 1: give first=0 or"),
+    ("cat,ant,dog,0\nbat,cat,ant,3", {}, "line 3: the odd one in place 3, not in one of 0 to 2"),
+    ("cat,ant,dog,0", {"first": 1}, "line 2: the odd one in place 0, not in one of 1 to 3"),
+    ("cat,ant,dog,bat", {}, "line 2: 'bat' is the odd one, and is none of the three shown"),
+    ("cat,ant,cow,ant", {}, "line 2: 'cow' is none of the 4 pictures, nor the number of one"),
+    ("cat,ant,ant.jpg,cat", {}, r"line 2: 'cat, ant, ant\.jpg' are not three different pictures"),
+    ("cat,ant,,cat", {}, "line 2: '' is none of the 4 pictures"),
+    ("1,2,3,ant", {}, "pictures from number 1 on: give numbered_from=0 or numbered_from=1|is the odd one"),
+    ("1,2,3,0", {}, "pictures from number 1 on: give numbered_from=0 or numbered_from=1, or their names"),
+    ("cat,ant,dog", {}, "line 2: 3 columns instead of 4: cut short"),
+    (",,,", {}, "no line with pictures in image1, image2, image3 and an answer in 'choice'"),
+    ("cat,ant,dog,null", {}, "no line with pictures in image1"),
 ]
 
 
-@pytest.mark.parametrize(("content", "options", "said"), FAULTS, ids=map(str, range(len(FAULTS))))
-def test_a_table_that_cannot_be_is_one_line(tmp_path, content, options, said):
-    (tmp_path / "answers.csv").write_text(content)
+@pytest.mark.parametrize(("rows", "options", "said"), FAULTS, ids=map(str, range(len(FAULTS))))
+def test_rows_that_cannot_be_are_one_line(tmp_path, rows, options, said):
+    (tmp_path / "answers.csv").write_text(f"{HEADER}{rows}\n")
     refused(said, readers_own.table, tmp_path / "answers.csv", NAMES, **options)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("image1,image2,choice\ncat,ant,1\n", "line 1: 0 columns 'image3': did you mean 'image"),
+        ("image1,image2,image3,image3,choice\ncat,ant,dog,dog,1\n", "line 1: 2 columns 'image3'"),
+        (f"{HEADER}cat,ant,dog,ant", "line 2: the last line has no end: cut short"),
+        ("", "is empty"),
+    ],
+)
+def test_a_table_that_cannot_be_is_one_line(tmp_path, content, said):
+    (tmp_path / "answers.csv").write_text(content)
+    refused(said, readers_own.table, tmp_path / "answers.csv", NAMES)
 
 
 def test_a_name_or_number_that_could_be_two_pictures_is_one_line(tmp_path):
     path = tmp_path / "answers.csv"
-    path.write_text("image1,image2,image3,choice\na,b/1,b/2,a\n")
-    refused(
-        "line 2: 'a' may be several of the pictures: write the whole path",
-        readers_own.table,
-        path,
-        ("x/a.jpg", "y/a.jpg", "b/1.jpg", "b/2.jpg"),
-    )
-    path.write_text("image1,image2,image3,choice\n2,0,1,2\n")
-    refused(
-        "line 2: '2' may be a picture's name or its place",
-        readers_own.table,
-        path,
-        ("0.jpg", "1.jpg", "10.jpg", "2.jpg"),
-        first=0,
-    )
+    path.write_text(HEADER + "a,b/1,b/2,a\n")
+    names = ("x/a.jpg", "y/a.jpg", "b/1.jpg", "b/2.jpg")
+    refused("line 2: 'a' may be several of the pictures: write the whole", readers_own.table, path, names)
+    path.write_text(HEADER + "2,0,1,2\n")
+    names = ("0.jpg", "1.jpg", "10.jpg", "2.jpg")
+    refused("line 2: '2' may be a picture's name or its place", readers_own.table, path, names, first=0)

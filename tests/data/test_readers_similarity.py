@@ -91,9 +91,8 @@ def test_arrangements_are_read_person_by_person(tmp_path, save, judged):
 def test_of_several_variables_the_mean_ratings_are_meant(tmp_path):
     similar = symmetric()
     others = {"simAll": symmetric(1, (4,)), "sim_std": symmetric(2), "turkers": np.arange(3.0)}
-    np.testing.assert_allclose(
-        rated(tmp_path, {"simMatrix": similar, **others}).matrices, dissimilar(similar)
-    )
+    found = rated(tmp_path, {"simMatrix": similar, **others})
+    np.testing.assert_allclose(found.matrices, dissimilar(similar))
 
 
 def test_what_stands_on_the_diagonal_does_not_matter(tmp_path):
@@ -116,20 +115,18 @@ def public(root):
 
 
 SORTED = ["a_10.png", "a_2.png", "b_1.png", "c.png", "d.png", "e.png"]
+STEMS = ["e", "d", "c", "b_1", "a_2", "a_10"]
 
 
 def test_the_public_category_is_read_as_it_comes(tmp_path):
     root = tmp_path / "peterson"
     similar = public(root)
-    for arrange in (
-        lambda: None,
-        lambda: (
+    for place in ("animals", "animals/images", None):  # as it comes, in a folder inside, in the archive alone
+        if place == "animals/images":
             shutil.move(root / "animals", root / "images")
-            and shutil.move(root / "images", root / "animals" / "images")
-        ),
-        lambda: shutil.rmtree(root / "animals"),
-    ):
-        arrange()
+            shutil.move(root / "images", root / place)
+        elif place is None:
+            shutil.rmtree(root / "animals")
         found = readers_similarity.ratings(root, "animals")
         np.testing.assert_allclose(found.matrices, dissimilar(similar))
         assert [file.name for file in found.files] == SORTED, "as text, where nothing names the rows"
@@ -140,12 +137,9 @@ def test_the_public_category_is_read_as_it_comes(tmp_path):
 @pytest.mark.parametrize(
     "names",
     [
-        np.array([["e.png", "d.png", "c.png", "b_1.png", "a_2.png", "a_10.png"]], dtype=object),
-        np.array(
-            [["photos\\e"], ["photos\\d"], ["photos\\c"], ["photos\\b_1"], ["photos\\a_2"], ["photos\\a_10"]],
-            dtype=object,
-        ),
-        np.array(["e    ", "d    ", "c    ", "b_1  ", "a_2  ", "a_10 "]),
+        np.array([[f"{stem}.png" for stem in STEMS]], dtype=object),
+        np.array([[f"photos\\{stem}"] for stem in STEMS], dtype=object),
+        np.array([f"{stem:5}" for stem in STEMS]),
     ],
     ids=["file-names", "paths-of-windows", "rows-of-text"],
 )
@@ -153,13 +147,12 @@ def test_rows_go_by_name_where_the_file_names_them(tmp_path, names):
     similar = public(tmp_path / "peterson")
     savemat(tmp_path / "peterson" / "turkResults_CogSci2016.mat", {"simMatrix": similar, "stimuli": names})
     found = readers_similarity.ratings(tmp_path / "peterson", "animals")
-    assert [file.stem for file in found.files] == ["e", "d", "c", "b_1", "a_2", "a_10"]
+    assert [file.stem for file in found.files] == STEMS
     # Labels that are no photographs' names say nothing of their order.
     labels = np.array([["bear", "cat", "dog", "e", "d", "c"]], dtype=object)
     savemat(tmp_path / "peterson" / "turkResults_CogSci2016.mat", {"simMatrix": similar, "labels": labels})
-    assert [
-        file.name for file in readers_similarity.ratings(tmp_path / "peterson", "animals").files
-    ] == SORTED
+    found = readers_similarity.ratings(tmp_path / "peterson", "animals")
+    assert [file.name for file in found.files] == SORTED
 
 
 # ---- the pickle of pairs ---------------------------------------------------------------------------------------------
@@ -179,10 +172,9 @@ PAIRS = {
 
 def fruits(root, pairs, names=FRUITS):
     photographs(root / "fruits" / "images", names)
-    (root / "fruits" / "sim_judgments").mkdir()
-    (root / "fruits" / "sim_judgments" / "fruits_mturkRESULTS_all.pickle").write_bytes(
-        pickle.dumps(pairs, protocol=2)
-    )
+    path = root / "fruits" / "sim_judgments" / "fruits_mturkRESULTS_all.pickle"
+    path.parent.mkdir()
+    path.write_bytes(pickle.dumps(pairs, protocol=2))
     return readers_similarity.ratings(root, "fruits")
 
 
@@ -194,6 +186,9 @@ def test_a_pickle_of_pairs_goes_by_the_numbers_in_the_names(tmp_path):
     np.testing.assert_allclose(found.matrices, [wanted])
 
 
+FIRST = "fruit1.jpg,fruit2.jpg"
+
+
 class Evil:
     def __reduce__(self):
         return print, ("called",)
@@ -202,21 +197,13 @@ class Evil:
 @pytest.mark.parametrize(
     ("pairs", "said"),
     [
-        (
-            PAIRS | {"fruit1.jpg,fruit2.jpg": Evil()},
-            r"asks to call (__builtin__|builtins)\.print.*convert it into a \.mat",
-        ),
-        (
-            PAIRS | {"fruit1.jpg,fruit2.jpg": np.ones(2)},
-            r"asks to call numpy.*convert it into a \.mat that holds simMatrix",
-        ),
+        (PAIRS | {FIRST: Evil()}, r"asks to call (__builtin__|builtins)\.print.*convert it into a \.mat"),
+        (PAIRS | {FIRST: np.ones(2)}, r"asks to call numpy.*convert it into a \.mat that holds simMatrix"),
         ([1, 2], "holds no dictionary of pairs"),
         (PAIRS | {"fruit1.jpg": [1]}, "pair 'fruit1.jpg': not the names of two photographs"),
         (PAIRS | {"fruit1.jpg,fruit4.jpg": [1]}, "no photograph of number 4 in"),
         (PAIRS | {"fruit1.jpg,fruit.jpg": [1]}, "no number in the name 'fruit'"),
-        (PAIRS | {"fruit1.jpg,fruit2.jpg": []}, "no list of ratings from 0 to 10"),
-        (PAIRS | {"fruit1.jpg,fruit2.jpg": [11]}, "no list of ratings from 0 to 10"),
-        (PAIRS | {"fruit1.jpg,fruit2.jpg": ["4"]}, "no list of ratings from 0 to 10"),
+        *((PAIRS | {FIRST: ratings}, "no list of ratings from 0 to 10") for ratings in ([], [11], ["4"])),
         (dict(list(PAIRS.items())[1:]), r"no rating of fruit1\.jpg and fruit2\.jpg"),
     ],
 )

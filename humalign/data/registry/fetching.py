@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from humalign.artefacts import sha256
 from humalign.data import registry
+from humalign.data.datafiles import MAGIC
 from humalign.data.registry import File, Source, imagenet
 from humalign.data.registry.unpacking import unpack, writing
 from humalign.errors import HumalignError
@@ -30,16 +31,7 @@ from humalign.errors import HumalignError
 WAITS = (1.0, 5.0)  # seconds before the second and the third attempt
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces
 PIECE = 1 << 16  # bytes; of a connection that breaks, less than this is lost
-# What files of these kinds begin with, and where it stands; a page that a server gives instead of a file begins otherwise.
-MAGIC = {
-    ".zip": (0, b"PK"),
-    ".npz": (0, b"PK"),
-    ".npy": (0, b"\x93NUMPY"),
-    ".gz": (0, b"\x1f\x8b"),
-    ".mat": (0, b"MATLAB"),
-    ".pkl": (0, b"\x80"),
-    ".tar": (257, b"ustar"),
-}
+# What a page begins with that a server gives instead of a file.
 PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
 
@@ -214,8 +206,9 @@ class Resumable:
     def _refuse_page(self, url: str) -> None:
         with open(self.part, "rb") as part:
             head = part.read(1024)
-        where, wanted = MAGIC.get(self.path.suffix, (0, b""))
-        if head.lstrip().lower().startswith(PAGE) or head[where : where + len(wanted)] != wanted:
+        known = tuple(first for first, _, suffixes in MAGIC if self.path.suffix in suffixes)
+        sound = head.startswith(known) if known else self.path.suffix != ".tar" or head[257:262] == b"ustar"
+        if not sound or head.lstrip().lower().startswith(PAGE):
             self.part.unlink()
             self.tag.unlink(missing_ok=True)
             raise self._page(url)
