@@ -3,6 +3,10 @@
     python benchmarks/growth.py                             prints the table
     python benchmarks/growth.py --record book/recorded      and keeps it there for the book, with machine, day and commit
 
+The size of ImageNet under the paper's teacher, about 25 GB of free disk in --folder:
+
+    python benchmarks/growth.py --images 1281167 --dim 1152 --each 8 --clusters 500 --folder FOLDER
+
 Time is the processor's. Memory is what NumPy holds at most, counted by tracemalloc in a second run of each step.
 """
 

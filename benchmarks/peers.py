@@ -1,4 +1,4 @@
-"""Ours against cblearn, rsatoolbox and SciPy, which install by name, in one run; what ours loses stands first.
+"""Ours against what installs by name, cblearn and rsatoolbox, in one run; what ours loses stands first.
 
     python -m venv PEERS && PEERS/bin/pip install cblearn
     python benchmarks/peers.py --cblearn PEERS/bin/python      a few minutes on one core
@@ -26,7 +26,6 @@ from pathlib import Path
 import numpy as np
 import threadpoolctl
 import torch
-from scipy.stats import spearmanr
 
 from humalign.chain.judged import things
 from humalign.data.judgments import (
@@ -124,26 +123,6 @@ def bootstrap() -> Iterator[Race]:
         yield Race(what, one * DRAWS / mine, other * DRAWS / theirs, told)
 
 
-def rankings() -> Iterator[Race]:
-    """Race SciPy, which ranks anew for every draw of images."""
-    rng, images, part = np.random.default_rng(SEED), 120, 50
-    features = rng.standard_normal((images, DIM))
-    judged = rsa.dissimilarities(rng.standard_normal((images, 20)))
-    weights = resamples(images, DRAWS, SEED)
-
-    def peer() -> None:
-        model, (i, j) = rsa.dissimilarities(features), np.triu_indices(images, k=1)
-        for times in weights[1 : 1 + part].astype(int):
-            drawn = np.repeat(np.arange(images), times)
-            one, other = drawn[i], drawn[j]
-            apart = one != other
-            spearmanr(model[one, other][apart], judged[one, other][apart])
-
-    mine, theirs = in_turn(lambda: rsa.agreement(features[None], judged, weights), peer)
-    told = f"SciPy; {part} of the draws were run"
-    yield Race(f"RSA, {DRAWS:,} draws of {images} images", mine, theirs * DRAWS / part, told)
-
-
 def scoring() -> Iterator[Race]:
     """Race a line of NumPy for the odd-one-out accuracy of features, all answers single ones."""
     rng = np.random.default_rng(SEED)
@@ -224,7 +203,7 @@ def main() -> None:
     asked = told.parse_args()
     torch.set_num_threads(1)
     races: list[Race] = []
-    every: list[Callable[[], Iterator[Race]]] = [bootstrap, rankings, scoring]
+    every: list[Callable[[], Iterator[Race]]] = [bootstrap, scoring]
     if asked.cblearn:
         every.append(lambda: observers(asked.cblearn))
     with threadpoolctl.threadpool_limits(1):

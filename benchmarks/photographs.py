@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from compare import keep
 
 from humalign import cli
 from humalign.artefacts import replacing
@@ -80,8 +81,7 @@ def main() -> None:
                 for file in (origins.TABLE, origins.FILE, origins.SUMMARIES):
                     shutil.copy(made / file, record / name / file)
     if record:
-        with replacing(record / "photographs.csv") as part:
-            pd.DataFrame(rows).to_csv(part, index=False)
+        keep(record, "photographs", pd.DataFrame(rows))
 
 
 if __name__ == "__main__":

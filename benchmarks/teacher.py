@@ -1,36 +1,28 @@
 """What the teacher costs at the size of THINGS, against the plain way to write it: alternating runs, medians and their ratio.
 
-The answers of THINGS and CLIP's embeddings are used where HUMALIGN_DATA holds them, and numbers of the same sizes elsewhere. What can
-run on a GPU is timed there too, where there is one, both ways on the same device.
+What can run on a GPU is timed there too, where there is one, both ways on the same device. `official_size.py` times
+whole fits.
 """
 
 import functools
 import resource
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from compare import compare, heading
-from sklearn.model_selection import GridSearchCV
 from torch import Tensor
 
 from humalign import profiles
-from humalign.data import readers, readers_answers
-from humalign.data.judgments import PAIRS, ByObject, Choices, agreement, cosine_similarities, random_triplets
-from humalign.data.object_order import SORTED
-from humalign.data.registry import locate
-from humalign.errors import HumalignError
+from humalign.data.judgments import PAIRS, agreement, cosine_similarities, random_triplets
 from humalign.teach.mixed_effects import MixedEffectsTeacher
 from humalign.teach.objectives import cross_entropy, pair_similarities
-from humalign.teach.splits import ObjectFolds
 from humalign.teach.vice import Prior, negative_bound
 
 OBJECTS = 1854
 DIM = 1152
-# Answers in the published training set (nine tenths of 4.7 million), in all, and in the public part that HUMALIGN_DATA holds.
+# Answers in the published training set (nine tenths of 4.7 million), in all, and in the public part.
 TRAINING, ALL, PUBLIC = 4_100_000, 4_700_000, 298_509
-RESIDUALS = (0.15, 0.2, 0.3, 0.4)
 PREDECESSOR_BATCH = 256
 # Answers in a step of VICE: as the profile things has them, and more.
 VICE_BATCHES, VICE_DIM = (profiles.load("things").observer.batch, 65_536), profiles.load("things").observer.dim
@@ -105,40 +97,6 @@ def full_gradient(device: str) -> None:
     )
 
 
-def whole_fit(device: str) -> None:
-    embeddings, answers, origin = things()
-    training, test = next(ObjectFolds().split(embeddings))
-    search = GridSearchCV(MixedEffectsTeacher(device=device), {"residual": RESIDUALS}, cv=ObjectFolds())
-    started = time.perf_counter()
-    search.fit(embeddings[training], answers[training])
-    seconds = time.perf_counter() - started
-    fits = len(RESIDUALS) * search.n_splits_ + 1
-    print(
-        f"{device}: whole fit, {origin}: {seconds:.1f} s for {fits} fits on {len(training):,} training objects, their "
-        f"{len(answers[training].triplets):,} answers; residual {search.best_params_['residual']}, "
-        f"accuracy on {len(test)} other objects {search.score(embeddings[test], answers[test]):.3f} (one run)",
-        flush=True,
-    )
-
-
-def things() -> tuple[np.ndarray, ByObject, str]:
-    """Return embeddings of the THINGS objects and answers about them, or simulated ones of the same size."""
-    try:
-        names = readers.object_ids(locate("things-ids"))
-        embeddings = readers.features(locate("things-clip-features"), names, SORTED)
-        answers = readers_answers.training(locate("things-answers"), names)
-        return embeddings, ByObject.of(answers, OBJECTS), "THINGS answers, CLIP ViT-B/32"
-    except HumalignError:
-        rng = np.random.default_rng(0)
-        embeddings = (rng.standard_normal((OBJECTS, 512)) * np.arange(1, 513) ** -0.5).astype(np.float32)
-        places = embeddings[:, :40] @ rng.standard_normal((40, 40)) / 3 + 0.3 * rng.standard_normal((OBJECTS, 40))
-        triplets = random_triplets(np.arange(OBJECTS), PUBLIC, rng)
-        similar = pair_similarities(torch.from_numpy(places), torch.from_numpy(triplets)).numpy()
-        chosen = (similar + rng.gumbel(size=similar.shape)).argmax(1)
-        choices = Choices(triplets, np.eye(3, dtype=int)[chosen])
-        return embeddings, ByObject.of(choices, OBJECTS), "simulated answers (HUMALIGN_DATA holds none), 512 dims"
-
-
 def scoring() -> None:
     rng = np.random.default_rng(0)
     embeddings = rng.standard_normal((OBJECTS, DIM)).astype(np.float32)
@@ -173,9 +131,8 @@ def scoring() -> None:
 
 def vice_pass(device: str, batch: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    triplets = torch.from_numpy(things()[1].triplets)
-    answers = len(triplets)
-    triplets = triplets[torch.randperm(answers, generator=generator)].to(device)
+    answers = PUBLIC
+    triplets = torch.from_numpy(random_triplets(np.arange(OBJECTS), answers, np.random.default_rng(0))).to(device)
     targets = torch.tensor([1.0, 0.0, 0.0], device=device).expand(answers, 3)
     mean = (0.1 * torch.rand(OBJECTS, VICE_DIM, generator=generator)).to(device).requires_grad_()
     log_std = torch.full((OBJECTS, VICE_DIM), -3.0, device=device).requires_grad_()
@@ -218,7 +175,6 @@ if __name__ == "__main__":
     heading()
     for device in DEVICES:
         full_gradient(device)
-        whole_fit(device)
         for batch in VICE_BATCHES:
             vice_pass(device, batch)
     scoring()

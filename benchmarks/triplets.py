@@ -1,13 +1,8 @@
-"""Triplets from made-up embeddings on disk: clustered, drawn, labelled, written, read and audited.
+"""Triplets of made-up embeddings on disk, for `growth.py` and `gpu.py`, which measure the chain of them.
 
-It prints the time and the peak memory of each. `gpu.py` measures rates with what is here.
-
-The size of ImageNet under the paper's teacher, about 25 GB of free disk in --folder:
-
-    python benchmarks/triplets.py --images 1281167 --dim 1152 --rows 10000000 --clusters 500 --folder FOLDER
+Alone, this file compares labels, and the check of names, with the plain way to write them.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import tempfile
@@ -17,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from compare import REPEATS, compare, heading
+from compare import compare, heading
 
 from humalign import triplets
 from humalign.data.judgments import PAIRS
@@ -160,55 +155,22 @@ class Rates:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--clusters", type=int, default=50)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--folder", type=Path, help="where the files go, which are deleted at the end")
-    size = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=size.folder) as folder:
-        run(size, Path(folder))
-
-
-def run(size: argparse.Namespace, folder: Path) -> None:
-    embeddings, names = made_up(folder / "e.npy", size.images, size.dim), made_up_names(size.images)
-    teacher = made_up_teacher(embeddings)
-    print(f"{size.images:,} images x {size.dim:,}, {embeddings.nbytes / 1e9:.2f} GB; {size.rows:,} triplets, {size.workers} workers")
-    with measured(f"clusters: {size.clusters}"):
-        groups = triplets.clusters(embeddings, size.clusters, seed=0)
-    with measured("triplets, labels by the teacher, the file: all of"):
-        with measured("  draw cluster-border triplets"):
-            drawn = triplets.draw("cluster-border", groups, size.rows, seed=0, workers=size.workers)
-        with measured("  map embeddings to the teacher's space, on disk"):
-            space = triplets.mapped(folder / "z.npy", embeddings, teacher.transform)
-        path = folder / triplets.file_name("train", "cluster-border", size.clusters)
-        with measured("  label and write"):
-            triplets.label_file(path, space, drawn, names, size.workers)
-    with measured(f"audit of {path.name}, {path.stat().st_size / 1e9:.2f} GB, with embeddings and names"):
-        findings = triplets.audit_file(path, embeddings, names)
-    assert all(finding.ok for finding in findings), findings
-    with measured("audit without"):
-        triplets.audit_file(path)
-    with measured("read whole"):
-        read = triplets.read(path)
-
-    heading()
-    repeats, part = (1, 50) if size.rows > 10**6 else (REPEATS, 1)
-    compare(
-        "labels by the untransformed backbone: sorted by blocks of images / row by row",
-        lambda: triplets.similarities(embeddings, drawn, size.workers),
-        lambda: row_by_row(embeddings, drawn[: size.rows // part]),
-        plain_runs=part,
-        repeats=repeats,
-    )
-    compare(
-        "names against indices: table of first names / all indices sorted",
-        lambda: naming.check(read.indices, layout.Names.of(read.filenames)),
-        lambda: names_by_sorting(read.indices, read.filenames),
-        repeats=repeats,
-    )
+    images, rows = 10_000, 200_000
+    with tempfile.TemporaryDirectory() as folder:
+        embeddings, names = made_up(Path(folder) / "e.npy", images, 128), made_up_names(images)
+        drawn = triplets.draw("cluster-border", np.arange(images) * CLASSES // images, rows, seed=0)
+        labelled = triplets.label(embeddings, drawn, names)
+        heading()
+        compare(
+            f"labels of {rows:,} triplets by the backbone: sorted by blocks of images / row by row",
+            lambda: triplets.similarities(embeddings, drawn, workers=2),
+            lambda: row_by_row(embeddings, drawn),
+        )
+        compare(
+            "names against indices: table of first names / all indices sorted",
+            lambda: naming.check(labelled.indices, layout.Names.of(labelled.filenames)),
+            lambda: names_by_sorting(labelled.indices, labelled.filenames),
+        )
 
 
 if __name__ == "__main__":

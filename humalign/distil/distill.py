@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import math
-import numbers
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +21,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from humalign import triplets
+from humalign.data.judgments import number
 from humalign.distil.batches import DenseTriplets, FileRows, Inputs, Plan, Step, ahead, load_step
 from humalign.distil.checkpoint import Checkpoint, Log
 from humalign.distil.optimiser import AdamTowardsInit, Pull, standstill, warmup_cosine
 from humalign.distil.ranks import Ranks, join
-from humalign.errors import HumalignError, complaint, expect, nearest
+from humalign.errors import HumalignError, complaint, expect, nearest, real
 from humalign.models.student import Student
 from humalign.teach.objectives import OBJECTIVES
 from humalign.triplets import LabelledTriplets
@@ -66,18 +65,15 @@ class Distillation:
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise HumalignError(f"unknown objective {self.objective!r}: {nearest(self.objective, OBJECTIVES)}")
-        _refuse_counts(self, steps=1, warmup=0, batch_triplets=1, checkpoint_every=1)
+        _whole(self, steps=1, warmup=0, batch_triplets=1, checkpoint_every=1)
         if self.warmup >= self.steps:
             mend = "it must be less, or the learning rate never reaches its peak"
             raise HumalignError(f"`warmup` is {self.warmup:,} of {self.steps:,} `steps`: {mend}")
+        real("temperature", self.temperature, above=0)
+        real("learning_rate", self.learning_rate, above=0)
         pulls = self.decay_to_init if isinstance(self.decay_to_init, Mapping) else {"": self.decay_to_init}
-        for name, value in {"temperature": self.temperature, "learning_rate": self.learning_rate}.items():
-            if not _finite(value) or value <= 0:
-                raise HumalignError(f"`{name}` is {value!r}: it must be a number above 0")
         for group, pull in pulls.items():
-            if not _finite(pull) or pull < 0:
-                which = f" of {group}" if group else ""
-                raise HumalignError(f"`decay_to_init`{which} is {pull!r}: it must be a number, 0 or more")
+            real("decay_to_init" + f" of {group}" * bool(group), pull, least=0)
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
@@ -105,21 +101,16 @@ class Engine:
     prefetch: int = 2
 
     def __post_init__(self) -> None:
-        _refuse_counts(self, passes=1, prefetch=0)
+        _whole(self, passes=1, prefetch=0)
         # What a backend is called is known without importing all of them where none is asked for.
         if self.compile is not None and self.compile not in (known := torch.compiler.list_backends(exclude_tags=())):
             raise HumalignError(f"unknown `compile` backend {self.compile!r}: {nearest(self.compile, known)}")
 
 
-def _refuse_counts(settings: Any, **least: int) -> None:
+def _whole(settings: Any, **least: int) -> None:
+    """Check and keep settings as whole numbers, each so large at least."""
     for name, low in least.items():
-        value = getattr(settings, name)
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < low:
-            raise HumalignError(f"`{name}` is {value!r}: it must be a whole number, {low} or more")
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and math.isfinite(value)
+        object.__setattr__(settings, name, number(name, getattr(settings, name), low))
 
 
 def distill(
@@ -161,8 +152,7 @@ def distill(
     wanted = "labelled triplets, such as triplets.read(path), or DenseTriplets"
     expect("labelled", labelled, (LabelledTriplets, DenseTriplets), wanted)
     inputs = _tensors(inputs)
-    if evaluate and (not isinstance(evaluate_every, numbers.Integral) or evaluate_every < 1):
-        raise HumalignError(f"`evaluate_every` is {evaluate_every!r}: it must be a whole number, 1 or more")
+    evaluate_every = number("evaluate_every", evaluate_every) if evaluate else 0
     plan: Plan = labelled if isinstance(labelled, DenseTriplets) else FileRows(labelled, settings.batch_triplets)
     ranks = join(engine.device)
     if engine.passes > 1 and plan.gathered:
@@ -183,31 +173,31 @@ def distill(
     state = Checkpoint.of(checkpoint, dataclasses.asdict(settings), student, optimiser, plan, inputs)
     log = state.resume()
     steps = range(len(log.divergence), settings.steps)
-    for number in range(steps.start if ranks.rank == 0 else 0):
-        progress(number)
+    for step in range(steps.start if ranks.rank == 0 else 0):
+        progress(step)
     batches = ahead(functools.partial(load_step, plan, inputs, ranks), steps, engine.prefetch)
     try:
-        for number, (pixels, batch) in zip(steps, batches, strict=True):
+        for step, (pixels, batch) in zip(steps, batches, strict=True):
             optimiser.zero_grad()
             seen = ranks.mean(_backward(model, pixels, batch, plan.gathered, settings, engine, ranks))
             if not np.isfinite(seen):
-                raise HumalignError(f"the objective is {seen} at step {number}: {_mend(pixels, batch)}")
+                raise HumalignError(f"the objective is {seen} at step {step}: {_mend(pixels, batch)}")
             # A student that agrees with its teacher has nothing to learn; any other must move.
-            if not number and seen > AGREES:
+            if not step and seen > AGREES:
                 with torch.no_grad():
                     if stands := standstill(student(pixels[:64]).float(), settings.temperature, optimiser.moves()):
                         raise HumalignError(stands)
-            optimiser.step(settings.learning_rate_at(number))
+            optimiser.step(settings.learning_rate_at(step))
             log.divergence.append(seen)
             if ranks.rank == 0:
-                finished = number + 1
+                finished = step + 1
                 if evaluate and finished % evaluate_every == 0:
                     found = evaluate(student)
                     expect("evaluate", found, Mapping, "a function that returns numbers by name")
                     log.evaluations[finished] = {name: float(value) for name, value in found.items()}
                 if finished % settings.checkpoint_every == 0:
                     state.save(log)
-                progress(number)
+                progress(step)
     finally:
         state.leave()
     return log
@@ -217,15 +207,15 @@ def _backward(
     model: nn.Module, pixels: Tensor, batch: Step, gathered: bool, settings: Distillation, engine: Engine, ranks: Ranks
 ) -> Float[Tensor, ""]:
     """Add up the gradients of a process's share of a step, part by part, and return its divergence."""
-    parts = batch.triplets.chunk(engine.passes)
+    parts, of_pairs = batch.triplets.chunk(engine.passes), batch.similarities.chunk(engine.passes)
     seen = torch.zeros((), device=ranks.device)
-    for number, (rows, similarities) in enumerate(zip(parts, batch.similarities.chunk(engine.passes), strict=True), 1):
+    for part, (rows, similarities) in enumerate(zip(parts, of_pairs, strict=True), 1):
         places, inputs = rows, pixels
         if engine.passes > 1:
             used, places = torch.unique(rows, return_inverse=True)
             inputs = pixels[used]
         # Processes add up their gradients once a step, with its last part.
-        alone = isinstance(model, DistributedDataParallel) and number < len(parts)
+        alone = isinstance(model, DistributedDataParallel) and part < len(parts)
         with model.no_sync() if alone else contextlib.nullcontext():  # type: ignore[operator]
             with torch.autocast(ranks.device.type, torch.bfloat16, enabled=engine.bfloat16):
                 outputs = model(inputs)

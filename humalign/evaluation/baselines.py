@@ -64,7 +64,7 @@ def rank_of(teacher: AffineTeacher) -> int:
     return min(teacher.matrix_.shape)
 
 
-def likely_rank(pictures: Real[np.ndarray, "n dim"], folds: int = FOLDS) -> int:
+def likely_rank(pictures: Real[np.ndarray, "n dim"]) -> int:
     """Return the number of principal components under which held-out pictures are most likely.
 
     The model is that of probabilistic principal component analysis: q directions with variances of their own, and one variance for all
@@ -77,8 +77,8 @@ def likely_rank(pictures: Real[np.ndarray, "n dim"], folds: int = FOLDS) -> int:
     Source: Tipping and Bishop (1999), Probabilistic principal component analysis.
     """
     x = np.asarray(rows_of(pictures), dtype=float)
-    held = np.arange(len(x)) % folds
-    costs = [_costs(x[held != fold], x[held == fold]) for fold in range(folds)]
+    held = np.arange(len(x)) % FOLDS
+    costs = [_costs(x[held != fold], x[held == fold]) for fold in range(FOLDS)]
     most = min(len(each) for each in costs)
     if most < LEAST:
         raise HumalignError(f"{len(x)} pictures that differ in too few directions: whitening needs more of them")

@@ -141,19 +141,6 @@ def permutation_p(found: Estimate) -> tuple[float, float, float]:
     return (1 + exceed) / (1 + len(found.draws)), float(interval.low), float(interval.high)
 
 
-def standardised_distances(
-    features: Real[np.ndarray, "styles concepts dim"], taxonomy: pd.DataFrame, weights: Float[np.ndarray, "draws concepts"]
-) -> dict[str, Estimate]:
-    """Return the mean distance, 1 - Pearson averaged over styles, of pairs in each relation of a taxonomy (unit: concept).
-
-    Args:
-        features: of the concepts.
-        taxonomy: one row a concept, with ``group`` and ``subgroup``.
-        weights: of the concepts, from ``resamples``.
-    """
-    return distances_by_relation(over_styles(features), by_taxonomy(taxonomy), weights)
-
-
 def over_styles(features: Real[np.ndarray, "styles concepts dim"]) -> Float[np.ndarray, "concepts concepts"]:
     """Return the distances of concepts, 1 - Pearson averaged over styles."""
     return np.asarray(np.mean([dissimilarities(style) for style in features], axis=0))

@@ -102,7 +102,6 @@ def leave_three_out(
     groups: int,
     weights: Float[np.ndarray, "draws n"],
     seed: int,
-    beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
 ) -> dict[str, Estimate]:
     """Score every answer by a teacher that saw none of its three images: agreement on held-out objects (unit: image).
 
@@ -113,18 +112,17 @@ def leave_three_out(
         features, answers, weights: of, and about, all images.
         fit: makes a teacher of the images that are true in a mask.
         groups, seed: of images, and of how they are drawn.
-        beside: further features of all images by their stage, to which no answer was fitted.
 
     Returns:
-        Odd-one-out accuracy by cosines of ``teacher-base``, the features as they are, of ``teacher-centred``, less the mean of the images
-        that a teacher is fitted to, of those of ``beside``, and of ``teacher``; subtract them for a paired difference. ``teacher-dot`` is
-        the teacher's by its own dot products.
+        Odd-one-out accuracy by cosines of ``teacher-base``, the features as they are, of ``teacher-centred``,
+        less the mean of the images that a teacher is fitted to, and of ``teacher``; subtract them for a paired
+        difference. ``teacher-dot`` is the teacher's by its own dot products.
 
     Raises:
         HumalignError: fewer than four groups, or more than images.
     """
     places = (fit(kept).transform(features) for _, kept in three_left_out(answers, groups, seed))
-    return placed_three_out(features, places, answers, groups, weights, seed, beside)
+    return placed_three_out(features, places, answers, groups, weights, seed)
 
 
 def three_left_out(
@@ -152,7 +150,9 @@ def placed_three_out(
     seed: int,
     beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
 ) -> dict[str, Estimate]:
-    """Return what ``leave_three_out`` does, of places of all images by the teacher for every three groups, in the order of these.
+    """Return what ``leave_three_out`` does, of places of all images by the teacher of every three groups, in order.
+
+    ``beside`` are further features of all images by their stage, to which no answer was fitted.
 
     Raises:
         HumalignError: answers about another number of images; fewer than four groups, or more than images.

@@ -127,8 +127,6 @@ def pearson(x: Real[np.ndarray, "columns m"], y: Real[np.ndarray, "columns m"], 
 
 # ---- images --------------------------------------------------------------------------------------------------------------------------
 
-Judge = Callable[[np.ndarray], np.ndarray]
-
 
 def backbone_similarity(features: Real[np.ndarray, "n dim"]) -> Float[np.ndarray, "n n"]:
     """Return Pearson's correlation between the features of every two images."""

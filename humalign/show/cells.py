@@ -57,6 +57,19 @@ document.currentScript.parentElement.querySelectorAll("thead th").forEach((head,
 </script>"""
 
 
+class Piece:
+    """A piece of a page: its HTML, and what it says as text."""
+
+    def __init__(self, body: str, said: str) -> None:
+        self.body, self.said = body, said
+
+    def __repr__(self) -> str:
+        return self.said
+
+    def _repr_html_(self) -> str:
+        return self.body
+
+
 class Table:
     """A table of strings with a caption, a note and links; HTML and plain text are the same on every run.
 

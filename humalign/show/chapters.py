@@ -21,6 +21,7 @@ from humalign.errors import HumalignError, listed, nearest
 from humalign.evaluation import scores
 from humalign.profiles import Profile
 from humalign.show import notebooks
+from humalign.show.cells import Piece
 
 ROOT = PACKAGE.parent
 PARAMETERS = ("profile", "build")
@@ -91,34 +92,22 @@ def tables(run: Opened) -> tuple[Shown, Shown]:
     return _shown(run, SIMULATED), _shown(run, PEOPLE)
 
 
-@dataclasses.dataclass(frozen=True)
-class Footer:
-    """The last line of a page: which run its numbers are of, and links to its scores, its steps and the code."""
-
-    said: str
-    links: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        return " · ".join((self.said, *self.links))
-
-    def _repr_html_(self) -> str:
-        linked = [f'<a href="{html.escape(to)}">{html.escape(name)}</a>' for name, to in self.links.items()]
-        return f'<p class="provenance">{" · ".join((html.escape(self.said), *linked))}</p>'
-
-
-def footer(shown: Shown) -> Footer:
-    """Return the line of provenance below a page."""
-    if not shown.run.scored():
-        return Footer(f"Numbers: {shown.said}", {})
-    origin, name = origins.read(shown.path), shown.settings.name
-    commits = dict.fromkeys(step["commit"] for step in origin.stages.values()) if origin else {}
-    several = f" (its steps: {len(commits)} commits)" if len(commits) > 1 else ""
-    links = {
-        "all scores": f"../book/scores.html#run={name}",
-        "each step's day, machine and commit": "10_reproduce.html",
-        "the code": "../book/api.html",
-    }
-    return Footer(f"Numbers: profile {name}, {shown.said}{several}", links)
+def footer(shown: Shown) -> Piece:
+    """Return the last line of a page: which run its numbers are of, links to its scores, steps and the code."""
+    said, links, name = f"Numbers: {shown.said}", dict[str, str](), shown.settings.name
+    if shown.run.scored():
+        origin = origins.read(shown.path)
+        commits = dict.fromkeys(step["commit"] for step in origin.stages.values()) if origin else {}
+        several = f" (its steps: {len(commits)} commits)" if len(commits) > 1 else ""
+        said = f"Numbers: profile {name}, {shown.said}{several}"
+        links = {
+            "all scores": f"../book/scores.html#run={name}",
+            "each step's day, machine and commit": "10_reproduce.html",
+            "the code": "../book/api.html",
+        }
+    linked = [f'<a href="{html.escape(to)}">{html.escape(text)}</a>' for text, to in links.items()]
+    body = f'<p class="provenance">{" · ".join((html.escape(said), *linked))}</p>'
+    return Piece(body, " · ".join((said, *links)))
 
 
 def at_scale(run: Opened) -> Shown:

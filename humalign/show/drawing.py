@@ -16,7 +16,6 @@ import html
 import io
 import re
 import textwrap
-from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
@@ -74,28 +73,10 @@ class Drawing(Figure):
         return self.said or super().__repr__()
 
     def _repr_html_(self) -> str:
-        return f'<div class="humalign">{self.svg()}{self.foot}</div>'
-
-    def svg(self) -> str:
-        """Return the figure as an element of a page."""
-        with io.BytesIO() as made:
-            save(self, made)
-            return _inline(made.getvalue().decode(), self.said)
-
-
-def save(figure: Figure, path: str | Path | io.BytesIO) -> None:
-    """Write a figure as SVG, or as PNG on white (150 dots an inch) to ``*.png``; always the same bytes."""
-    drawn = io.BytesIO()
-    png = str(path).endswith(".png")
-    metadata: dict[str, Any] = {"Software": None} if png else {"Date": None, "Creator": None}
-    with rc_context(STYLE):
-        figure.savefig(drawn, format="png" if png else "svg", dpi=150, metadata=metadata,
-                       facecolor="white" if png else "none")
-    made = drawn.getvalue() if png else _named(drawn.getvalue())
-    if isinstance(path, io.BytesIO):
-        path.write(made)
-    else:
-        Path(path).write_bytes(made)
+        with io.BytesIO() as made, rc_context(STYLE):
+            nothing: Any = {"Date": None, "Creator": None}
+            self.savefig(made, format="svg", dpi=150, metadata=nothing, facecolor="none")
+            return f'<div class="humalign">{_inline(_named(made.getvalue()).decode(), self.said)}{self.foot}</div>'
 
 
 def _named(svg: bytes) -> bytes:

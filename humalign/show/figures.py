@@ -17,12 +17,12 @@ from humalign.errors import HumalignError
 from humalign.evaluation.scores import NUMBERS, above, pick
 from humalign.show import panels as panels_of
 from humalign.show.arrows import arrows
-from humalign.show.drawing import LETTERS, STYLE, WIDTH, Drawing, save, wrapped
+from humalign.show.drawing import LETTERS, STYLE, WIDTH, Drawing, wrapped
 from humalign.show.panels import Line, Panel
 from humalign.show.stages import RELATIONS, SETS, distinct, in_order, models_in_order, name, short
 from humalign.show.stages import metric as metric_named
 
-__all__ = ["arrows", "curves", "dots", "groups", "panel", "save"]
+__all__ = ["arrows", "curves", "dots", "groups", "panel"]
 
 Pair = tuple[str, str]
 Names = Mapping[Any, str] | Callable[[Any], str]

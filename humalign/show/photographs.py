@@ -34,20 +34,14 @@ NO_NOTE = "Names stand in the place of photographs."
 STYLE = Path(__file__).with_name("pictures.css")
 
 
-class Picture:
-    """A piece of a page, what it says as text, and the function that drew it."""
+class Picture(cells.Piece):
+    """A piece of a page with its style, a note below it, and a link to the function that drew it."""
 
     def __init__(self, body: str, said: str, drawn_by: Callable[..., Any], note: str) -> None:
-        self.body, self.said, self.drawn_by, self.note = body, said, drawn_by, note
-
-    def __repr__(self) -> str:
-        return self.said
-
-    def _repr_html_(self) -> str:
-        foot = cells.links(None, self.drawn_by.__module__, self.drawn_by.__name__)
-        note = f'<p class="hp-note">{html.escape(self.note)}</p>' if self.note else ""
+        foot = cells.links(None, drawn_by.__module__, drawn_by.__name__)
+        below = f'<p class="hp-note">{html.escape(note)}</p>' if note else ""
         style = STYLE.read_text("utf-8")
-        return f'<style>\n{style}</style><div class="hp" lang="en">{self.body}{note}{foot}</div>'
+        super().__init__(f'<style>\n{style}</style><div class="hp" lang="en">{body}{below}{foot}</div>', said)
 
 
 # ---- one photograph ----------------------------------------------------------------------------------------

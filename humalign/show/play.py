@@ -36,21 +36,15 @@ FRAME = """<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}
 <text text-anchor="middle" font-family="sans-serif" font-size="{size}" fill="#1e2328">{lines}</text></svg>"""
 
 
-class Game:
+class Game(cells.Piece):
     """The task as a piece of a page; it loads nothing, and keeps nothing."""
 
     def __init__(self, study: Mapping[str, Any], note: str = "") -> None:
-        self.study, self.note = study, note
-
-    def __repr__(self) -> str:
-        return f"The odd-one-out task: {len(self.study['trials'])} triplets to play"
-
-    def _repr_html_(self) -> str:
-        own = f"odd-{self.study['id']}"
+        self.study, own = study, f"odd-{study['id']}"
         style = (PACKAGE / "task.css").read_text("utf-8")
         # "</script>" in a name would end the element that holds the data.
-        data = json.dumps(self.study, ensure_ascii=False).replace("<", "\\u003c")
-        return (
+        data = json.dumps(study, ensure_ascii=False).replace("<", "\\u003c")
+        super().__init__(
             f"<style>{style}</style>\n"
             f'<div id="{own}" class="odd-task odd-game"><noscript>The task needs JavaScript.</noscript></div>\n'
             f'<script type="application/json" id="{own}-study">{data}</script>\n'
@@ -58,7 +52,9 @@ class Game:
             f"<script>\n(() => {{\n{page.script()}\n"
             f'oddTask(document.getElementById("{own}"), '
             f'JSON.parse(document.getElementById("{own}-study").textContent));\n}})();\n</script>\n'
-            f'<p class="humalign-links">{html.escape(self.note)} <a href="{cells.code_address(__name__, "game")}">code</a></p>'
+            f'<p class="humalign-links">{html.escape(note)} '
+            f'<a href="{cells.code_address(__name__, "game")}">code</a></p>',
+            f"The odd-one-out task: {len(study['trials'])} triplets to play",
         )
 
 

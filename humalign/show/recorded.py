@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import html
 import json
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from humalign.chain import origins
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
 from humalign.evaluation.scores import above
-from humalign.show.cells import EMPTY, number
+from humalign.show.cells import EMPTY, Piece, number
 from humalign.show.stages import name, short
 
 SEARCH = "teacher_search"
@@ -146,27 +145,15 @@ def confirmed(rows: pd.DataFrame) -> pd.DataFrame:
 # ---- the toy of the page on one's own model -------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class Strip:
-    """Pictures side by side, by name and content as PNG; on a narrow page they wrap."""
-
-    pictures: tuple[tuple[str, bytes], ...]
-
-    def __repr__(self) -> str:
-        return ", ".join(name for name, _ in self.pictures)
-
-    def _repr_html_(self) -> str:
-        shown = [
-            f'<img alt="{html.escape(name)}" title="{html.escape(name)}" width="64" height="64" '
-            f'src="data:image/png;base64,{base64.b64encode(content).decode()}">'
-            for name, content in self.pictures
-        ]
-        return f'<div class="humalign" style="display:flex;flex-wrap:wrap;gap:4px">{"".join(shown)}</div>'
-
-
-def strip(paths: Sequence[Path]) -> Strip:
-    """Read PNG files, to be shown side by side."""
-    return Strip(tuple((path.stem, path.read_bytes()) for path in paths))
+def strip(paths: Sequence[Path]) -> Piece:
+    """Show PNG files side by side; on a narrow page they wrap."""
+    shown = [
+        f'<img alt="{html.escape(path.stem)}" title="{html.escape(path.stem)}" width="64" height="64" '
+        f'src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+        for path in paths
+    ]
+    body = f'<div class="humalign" style="display:flex;flex-wrap:wrap;gap:4px">{"".join(shown)}</div>'
+    return Piece(body, ", ".join(path.stem for path in paths))
 
 
 def toy() -> pd.DataFrame:

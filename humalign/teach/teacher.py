@@ -7,7 +7,7 @@ diagonal times the identity: directions that the judgments do not constrain keep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +234,6 @@ def try_pulls(
     groups: Shaped[np.ndarray, " rows"],
     pulls: Sequence[float],
     teacher: AffineTeacher,
-    progress: Callable[[], object] = lambda: None,
 ) -> dict[float, float]:
     """Cross-validate each pull over groups of objects, inside the given objects only.
 
@@ -243,7 +242,6 @@ def try_pulls(
         choices: over rows of ``embeddings``; a triplet counts where all three fit or all three validate.
         groups: which rows are hidden together.
         teacher: whose other settings are used.
-        progress: called after each fit.
 
     Returns:
         Mean odd-one-out accuracy on hidden objects for each pull; take the largest. Likelihood also asks how
@@ -273,5 +271,4 @@ def try_pulls(
         for pull in pulls:
             trial = clone(teacher).set_params(pull=pull).fit(embeddings[kept], (local, shares[fitting]))
             found[pull].append(trial.score(embeddings, (triplets[validating], shares[validating])))
-            progress()
     return {pull: float(np.mean(scores)) for pull, scores in found.items()}

@@ -366,7 +366,7 @@ def test_the_checksum_of_a_file_is_part_of_the_key_of_what_reads_it_and_its_lice
         ("teach.teacher", "try_pulls", {"teachers"}),
         ("triplets.sampling", "cluster_border_blocks", {"triplets"}),
         ("distil.optimiser", "AdamTowardsInit", {"students"}),
-        ("evaluation.hierarchy", "standardised_distances", {"scores"}),
+        ("evaluation.hierarchy", "distances_by_relation", {"scores"}),
         ("models.embeddings", "to_files", {"embeddings"}),
         ("chain.registered", "_levels", set()),
         ("data.readers_answers", "training", set()),

@@ -168,7 +168,8 @@ def test_features_to_which_no_answer_was_fitted_are_scored_on_the_same_images(sp
     # Neither a cosine nor a correlation feels the length of features.
     for metric in ("accuracy", "rsa-spearman"):
         assert found["teacher-whitened"][metric].value == pytest.approx(found["teacher-base"][metric].value)
-    three = left_out.leave_three_out(space, answers, lambda kept: regressed(space[kept], space[kept]), 5, weights, 0, beside)
+    fits = (regressed(space[kept], space[kept]).transform(space) for _, kept in left_out.three_left_out(answers, 5, 0))
+    three = left_out.placed_three_out(space, fits, answers, 5, weights, 0, beside)
     assert three["teacher-whitened"].value == pytest.approx(three["teacher-base"].value)
     assert np.abs(three["teacher-whitened"].draws - three["teacher-base"].draws).max() < 1e-9
 

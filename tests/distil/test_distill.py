@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 import os
 import re
-import types
 import warnings
 
 import numpy as np
@@ -21,7 +20,6 @@ from humalign.data import pixels
 from humalign.data.emoji import EmojiImages
 from humalign.data.judgments import PAIRS, random_triplets
 from humalign.distil import checkpoint
-from humalign.distil import distill as loop
 from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import Distillation, Engine, distill
 from humalign.distil.optimiser import AdamTowardsInit
@@ -542,19 +540,19 @@ def test_an_image_beyond_the_list_is_one_line(world):
     [
         ({"steps": 100}, "`warmup` is 5,000 of 100 `steps`: it must be less"),
         ({"steps": 100, "warmup": 100}, "`warmup` is 100 of 100 `steps`"),
-        ({"steps": 0, "warmup": 0}, "`steps` is 0: it must be a whole number, 1 or more"),
-        ({"steps": -5}, "`steps` is -5"),
-        ({"steps": True}, "`steps` is True"),
-        ({"warmup": -1}, "`warmup` is -1: it must be a whole number, 0 or more"),
-        ({"batch_triplets": 0}, "`batch_triplets` is 0: it must be a whole number, 1 or more"),
-        ({"checkpoint_every": 0}, "`checkpoint_every` is 0"),
-        ({"temperature": 0.0}, "`temperature` is 0.0: it must be a number above 0"),
-        ({"temperature": -1.0}, "`temperature` is -1.0"),
-        ({"temperature": float("inf")}, "`temperature` is inf"),
-        ({"learning_rate": 0.0}, "`learning_rate` is 0.0"),
-        ({"learning_rate": float("nan")}, "`learning_rate` is nan"),
-        ({"decay_to_init": -1.0}, "`decay_to_init` is -1.0: it must be a number, 0 or more"),
-        ({"decay_to_init": {"tail": 1.0, "head": float("nan")}}, "`decay_to_init` of head is nan"),
+        ({"steps": 0, "warmup": 0}, "steps = 0: expected a whole number, 1 or more"),
+        ({"steps": -5}, "steps = -5"),
+        ({"steps": True}, "steps = True"),
+        ({"warmup": -1}, "warmup = -1: expected a whole number, 0 or more"),
+        ({"batch_triplets": 0}, "batch_triplets = 0: expected a whole number, 1 or more"),
+        ({"checkpoint_every": 0}, "checkpoint_every = 0"),
+        ({"temperature": 0.0}, "temperature = 0.0: expected a number above 0"),
+        ({"temperature": -1.0}, "temperature = -1.0"),
+        ({"temperature": float("inf")}, "temperature = inf"),
+        ({"learning_rate": 0.0}, "learning_rate = 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan"),
+        ({"decay_to_init": -1.0}, "decay_to_init = -1.0: expected a number, 0 or more"),
+        ({"decay_to_init": {"tail": 1.0, "head": float("nan")}}, "decay_to_init of head = nan"),
     ],
     ids=str,
 )
@@ -562,15 +560,6 @@ def test_a_setting_out_of_its_range_is_one_line(given, said):
     with pytest.raises(HumalignError, match=said) as caught:
         Distillation(**given)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("value", "fits"), [(np.int64(3), True), (3, True), (3.0, False), ("3", False), (None, False), (True, False)])
-def test_a_count_is_a_whole_number_of_python_or_numpy(value, fits):
-    settings = types.SimpleNamespace(steps=value)
-    if fits:
-        return loop._refuse_counts(settings, steps=1)
-    with pytest.raises(HumalignError, match=f"`steps` is {value!r}: it must be a whole number, 1 or more"):
-        loop._refuse_counts(settings, steps=1)
 
 
 def test_the_smallest_settings_are_taken(world):
@@ -581,7 +570,7 @@ def test_the_smallest_settings_are_taken(world):
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"passes": 0}, "`passes` is 0: it must be a whole number, 1"), ({"prefetch": -1}, "`prefetch` is -1"),
+    [({"passes": 0}, "passes = 0: expected a whole number, 1"), ({"prefetch": -1}, "prefetch = -1"),
      ({"compile": "inducter"}, "unknown `compile` backend 'inducter': did you mean 'inductor'")],
 )
 def test_an_engine_out_of_its_range_is_one_line(given, said):
@@ -591,7 +580,7 @@ def test_an_engine_out_of_its_range_is_one_line(given, said):
 
 def test_evaluations_at_no_step_are_one_line(world):
     inputs, _, labelled = world
-    with pytest.raises(HumalignError, match="`evaluate_every` is 0: it must be a whole number, 1 or more"):
+    with pytest.raises(HumalignError, match="evaluate_every = 0: expected a whole number, 1 or more"):
         distill(student(), inputs, labelled["one"], SHORT, evaluate=lambda model: {}, evaluate_every=0)
     assert len(distill(student(), inputs, labelled["one"], SHORT, evaluate_every=0).divergence) == 10
 

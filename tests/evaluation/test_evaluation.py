@@ -294,7 +294,8 @@ def test_entropy_agreement_tells_a_model_that_is_unsure_where_people_are(feature
 # ---- hierarchy -------------------------------------------------------------------------------------------------------
 
 def test_distances_by_relation_are_those_of_brute_force(features, weights):
-    found = hierarchy.standardised_distances(features, TAXONOMY, weights)
+    distances = hierarchy.over_styles(features)
+    found = hierarchy.distances_by_relation(distances, hierarchy.by_taxonomy(TAXONOMY), weights)
     pairs = list(itertools.combinations(range(CONCEPTS), 2))
     distance = np.array([np.mean([1 - pearsonr(s[a], s[b]).statistic for s in features]) for a, b in pairs])
     distance = (distance - distance.mean()) / distance.std()

@@ -174,14 +174,6 @@ def test_an_unknown_classifier_names_the_nearest(features, weights):
         few_shot.of_images(features, LABELS, support, weights, "logistic-cv")
 
 
-@pytest.mark.parametrize(
-    ("labels", "said"), [(["a"] * 5 + ["b"], "class 'b' has 1 members: 1 shots leave none"), (["a"] * 6, "two classes")]
-)
-def test_a_class_of_one_or_none_is_one_line(labels, said):
-    with pytest.raises(HumalignError, match=said):
-        few_shot.supports(np.array(labels), 1, 2, np.random.default_rng(0))
-
-
 # ---- people's uncertainty --------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")

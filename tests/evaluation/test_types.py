@@ -42,7 +42,9 @@ EVALUATIONS = {
     "nearest mean": lambda f: few_shot.of_images(f, LABELS, SUPPORT, W, "nearest-mean"),
     "probabilities": lambda f: few_shot.probabilities(few_shot.teach(f, LABELS, SUPPORT), f),
     "two styles": lambda f: few_shot.accuracy(np.stack([f, f[:, ::-1]]), LABELS, SUPPORT, W)[1],
-    "taxonomy": lambda f: hierarchy.standardised_distances(f[None], TAXONOMY, W)["same-group"],
+    "taxonomy": lambda f: hierarchy.distances_by_relation(
+        hierarchy.over_styles(f[None]), hierarchy.by_taxonomy(TAXONOMY), W
+    )["same-group"],
     "classes": lambda f: hierarchy.of_relations(f, hierarchy.by_classes(LABELS), W)["same-class"],
     "categories": lambda f: hierarchy.of_relations(f, hierarchy.by_categories(CATEGORIES), W)["same-category"],
     "paths": lambda f: hierarchy.of_paths(f, STEPS, W)["path-spearman"],

@@ -155,17 +155,12 @@ def test_figures_are_narrow_readable_counted_headed_closed_and_leave_their_table
     pd.testing.assert_frame_equal(scores, before)
 
 
-def test_a_figure_is_the_same_bytes_each_time_as_svg_and_as_png(scores, people, tmp_path):
-    for number, ending in itertools.product((0, 1), ("svg", "png")):
-        for name, figure in every(scores, people).items():
-            figures.save(figure, tmp_path / f"{name}{number}.{ending}")
+def test_a_figure_is_the_same_text_each_time(scores, people):
     again = every(scores, people)
     for name, figure in every(scores, people).items():
-        for ending, start in (("svg", b"<?xml"), ("png", b"\x89PNG")):
-            one, other = ((tmp_path / f"{name}{number}.{ending}").read_bytes() for number in (0, 1))
-            assert one == other and one.startswith(start)
-            assert b"Software" not in one and b"<dc:date>" not in one
-        assert figure._repr_html_() == again[name]._repr_html_()
+        shown = figure._repr_html_()
+        assert shown == again[name]._repr_html_()
+        assert "Matplotlib" not in shown and "<dc:date>" not in shown
 
 
 def test_nothing_that_is_drawn_leaves_the_figure(scores, people):

@@ -125,11 +125,14 @@ def _similarity(bench: _Bench) -> Iterator[Row]:
     shown = {model: x[:, bench.held] for model, x in bench.features.items()}
     agreed = {model: rsa.agreement(x, told, bench.weights) for model, x in shown.items()}
     yield from compared(agreed, "similarity-judgments", "held-out", "rsa-spearman")
-    distances = {model: hierarchy.standardised_distances(x, bench.taxonomy, bench.weights) for model, x in shown.items()}
+    related = hierarchy.by_taxonomy(bench.taxonomy)
+    distances = {
+        model: hierarchy.distances_by_relation(hierarchy.over_styles(x), related, bench.weights)
+        for model, x in shown.items()
+    }
     for relation in next(iter(distances.values())):
         each = {model: found[relation] for model, found in distances.items()}
         yield from compared(each, "hierarchy", relation, "standardised-distance")
-    related = hierarchy.by_taxonomy(bench.taxonomy)
     yield from taxonomies.tested(bench.profile, shown, related, "", bench.number, hierarchy.over_styles)
 
 
