@@ -314,3 +314,118 @@ def test_a_name_or_number_that_could_be_two_pictures_is_one_line(tmp_path):
         ("0.jpg", "1.jpg", "10.jpg", "2.jpg"),
         first=0,
     )
+
+
+# ---- siblings of what people reported ----------------------------------------------------------------------
+
+SIX = tuple(f"{name}.jpg" for name in ("ant", "bee", "cat", "dog", "eel", "fox"))
+HEADER = "image1,image2,image3,choice\n"
+
+
+def reads(tmp_path, content, names=SIX, suffix=".csv", **options):
+    path = tmp_path / f"answers{suffix}"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = readers_own.read(path, names, **options)
+    return found.triplets.tolist(), (2 - found.counts.argmax(1)).tolist()
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".npy"])
+def test_three_numbers_a_line_count_from_where_it_is_said(tmp_path, suffix):
+    rows = [[1, 2, 3], [4, 5, 1]]
+    np.save(tmp_path / "rows.npy", rows)
+    content = (tmp_path / "rows.npy").read_bytes() if suffix == ".npy" else "1 2 3\n4 5 1\n"
+    assert reads(tmp_path, content, suffix=suffix, numbered_from=1) == ([[0, 1, 2], [3, 4, 0]], [2, 2])
+    assert reads(tmp_path, content, suffix=suffix, numbered_from=0) == (rows, [2, 2])
+    refused("pictures from number 1 on: give numbered_from=0 or numbered_from=1", reads, tmp_path, content, suffix=suffix)
+    refused("numbers from 1 to 5, not from 1 to 4", reads, tmp_path, content, SIX[:4], suffix, numbered_from=1)
+
+
+def test_three_numbers_a_line_with_the_first_picture_count_from_it(tmp_path):
+    assert reads(tmp_path, "0 2 3\n4 5 1\n") == ([[0, 2, 3], [4, 5, 1]], [2, 2])
+    refused("numbers from 0 to 5, not from 1 to 6", reads, tmp_path, "0 2 3\n4 5 1\n", numbered_from=1)
+
+
+@pytest.mark.parametrize(
+    "names", [("1.jpg", "2.jpg", "10.jpg", "20.jpg"), ("b/1.jpg", "a/1.jpg", "a 2/x.jpg", "a/z.jpg"), ("Z.png", "a.png", "B.png", "_.png")]
+)
+def test_five_columns_name_pictures_by_their_places_in_whatever_order_these_stand(tmp_path, names):
+    """The order of the THINGS objects is none of one's own pictures."""
+    assert reads(tmp_path, "1,2,3,3,7\n4,3,1,1,8\n", names) == ([[0, 1, 2], [3, 2, 0]], [2, 0])
+    refused("number pictures from 1: write a header", reads, tmp_path, "1,2,3,3,7\n", names, numbered_from=0)
+
+
+def test_whole_numbers_may_be_written_as_floats(tmp_path):
+    """So pandas writes a column in which others are missing."""
+    cells = HEADER + "0.0,1.0,2.0,0.0\n3.0,4.0,5.0,2.0\n0,1,3,\n"
+    assert reads(tmp_path, cells) == ([[0, 1, 2], [3, 4, 5]], [0, 2])
+    assert reads(tmp_path, HEADER + "ant,bee,cat,1.0\nbee,ant,cat,3.00\n") == ([[0, 1, 2], [1, 0, 2]], [0, 2])
+    assert reads(tmp_path, HEADER + "a.0,b,c,b\n", ("a.0.jpg", "b.jpg", "c.jpg")) == ([[0, 1, 2]], [1])
+    refused("'0.5' is none of the 6", reads, tmp_path, HEADER + "0.5,1,2,1\n")
+
+
+@pytest.mark.parametrize("nothing", ["N/A", "<NA>", "#N/A", "NaN"])
+def test_more_words_for_no_answer(tmp_path, nothing):
+    assert reads(tmp_path, HEADER + f"ant,bee,cat,bee\nant,bee,dog,{nothing}\n") == ([[0, 1, 2]], [1])
+
+
+def test_a_number_with_zeros_in_front_is_the_picture_of_that_number(tmp_path):
+    """1.jpg, 10.jpg, 11.jpg, 2.jpg: 002 is not the third."""
+    names = tuple(sorted(f"{number}.jpg" for number in range(12)))
+    refused("'002' may be a picture's name or its place", reads, tmp_path, HEADER + "000,001,002,002\n", names)
+    assert reads(tmp_path, HEADER + "000,001,003,001\n", ("0.jpg", "1.jpg", "2.jpg", "3.jpg"), first=0)[0] == [[0, 1, 3]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'image1\timage2\timage3\tchoice\nant\tbee\tcat\tbee\n', '"image1"\t"image2"\t"image3"\t"choice"\n"ant"\t"bee"\t"cat"\t"bee"\n',
+        'image1;image2;image3;choice;"rt, s"\nant;bee;cat;bee;0,5\n', "image1\timage2\timage3\tchoice\tx,y;z\nant\tbee\tcat\tbee\t1\n",
+        f"image1,image2,image3,choice,x\nant,bee,cat,bee,{'y' * 200_000}\n", "image1,image2,image3,choice\rant,bee,cat,bee\r",
+    ],
+)  # fmt: skip
+def test_a_table_as_other_programs_write_it(tmp_path, content):
+    assert reads(tmp_path, content) == ([[0, 1, 2]], [1])
+
+
+def test_a_cell_may_list_pictures_as_python_writes_them(tmp_path):
+    cells = "images,choice\n\"['ant.jpg', 'bee.jpg', 'cat.jpg']\",bee.jpg\n\"('bee', 'ant', 'fox')\",fox\n"
+    assert reads(tmp_path, cells, shown=["images"]) == ([[0, 1, 2], [1, 0, 5]], [1, 2])
+
+
+def test_a_quote_that_is_not_closed_swallows_no_answers(tmp_path):
+    content = 'image1,image2,image3,choice,x\nant,bee,cat,bee,"abc\nant,bee,dog,bee,d\nant,bee,eel,bee,d\n'
+    refused("line 2: a quote that is not closed", reads, tmp_path, content)
+
+
+def test_people_whose_names_are_not_in_utf_8_stay_apart(tmp_path):
+    rows = "".join(f"ant,bee,cat,bee,Zo{sign}\n" for sign in "\xeb\xe9\xeb")
+    (tmp_path / "a.csv").write_bytes(("image1,image2,image3,choice,who\n" + rows).encode("latin-1"))
+    assert readers_own.table(tmp_path / "a.csv", SIX, person="who").person.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix", "said"),
+    [
+        (b"PK\x03\x04rest", ".xlsx", "is a spreadsheet of Excel: save it as CSV"),
+        (b"\xd0\xcf\x11\xe0" + bytes(99), ".xls", "spreadsheet of Excel"),
+        (b"PK\x03\x04rest", ".npz", "is no text: give a .npy of numbers"), (b"PK\x03\x04rest", ".pt", "is no text: give a .npy"),
+        (b"PK\x03\x04rest", ".csv", "is an archive, not text: unpack it"),
+        (b"PAR1" + bytes(9), ".csv", "is a table of Parquet: save it as text"),
+        (b"MATLAB 5.0 MAT-file", ".mat", "is a file of MATLAB"), (b"SQLite format 3\0", ".db", "is a database of SQLite"),
+        (b"a\0\1b", ".csv", "is no text: save it as text in UTF-8"), 
+        (("a,b\n" * 9).encode("utf-16"), ".csv", "UTF-16: save it in UTF-8"), (("a,b\n" * 9).encode("utf-16-le"), ".csv", "UTF-16"),
+        (b'[{"image1": "ant"}]', ".json", "is JSON: save its trials as CSV"), (b'{"image1": "ant"}\n', ".jsonl", "is JSON"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_table_of_text_is_called_what_it_is(tmp_path, content, suffix, said):
+    refused(said, reads, tmp_path, content, suffix=suffix)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("first", 5), ("first", True), ("numbered_from", 2), ("numbered_from", -1)])
+def test_where_numbers_start_is_0_or_1(tmp_path, setting, value):
+    refused(f"{setting} = {value}: give 0 or 1", reads, tmp_path, HEADER + "ant,bee,cat,1\n", **{setting: value})
+
+
+def test_a_file_of_ones_own_that_is_not_there_is_not_blamed_on_the_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    refused(f"no none.csv in {tmp_path}: set HUMALIGN_DATA .*, or mend the path of a file of your own", readers_own.read, "~/none.csv", SIX)
