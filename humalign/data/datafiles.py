@@ -17,15 +17,21 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, path_of
 
+EXCEL = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 AGAIN = "download it again"
 MAT = ".mat"
+# Characters of a cell, in which an experiment may keep all it knows of a trial.
+LARGEST_CELL = 1 << 27
 CONVERT = "convert it, or name another file"
 # The first bytes of files, what they are, and what such files are called.
 MAGIC = (
     (b"\x93NUMPY", "an array of NumPy (.npy)", (".npy",)),
     (b"PK\x03\x04", "an archive (.zip, .npz, .xlsx)", (".npz", ".zip")),
+    (b"PAR1", "a table of Parquet", (".parquet",)),
+    (b"SQLite format 3", "a database of SQLite", ()),
+    (b"\xd0\xcf\x11\xe0", "a spreadsheet of Excel (.xls)", ()),
     (b"\x1f\x8b", "a gzip archive", (".gz", ".tgz")),
     (b"\x89HDF", "a file of HDF5 (.h5, .nc, .mat of version 7.3)", (".h5", ".hdf5", ".nc", MAT)),
     (b"MATLAB", "a file of MATLAB (.mat)", (MAT,)),
@@ -51,12 +57,13 @@ KINDS = {
 
 def checked(path: str | Path) -> Path:
     """Return the path of a file that is there, holds something, and is no web page."""
-    path = Path(path)
+    path = path_of(path)
     try:
         with open(path, "rb") as file:
             start = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
     except FileNotFoundError:
-        raise HumalignError(f"no {path.name} in {path.absolute().parent}: set HUMALIGN_DATA to the folder of the human data") from None
+        mend = "set HUMALIGN_DATA to the folder of the human data, or mend the path of a file of your own"
+        raise HumalignError(f"no {path.name} in {path.absolute().parent}: {mend}") from None
     except OSError as error:
         raise HumalignError(f"cannot read {path} ({error.strerror}): give the path of a file that may be read") from None
     if not start or start.startswith(b"<"):
@@ -99,15 +106,16 @@ def _of_another_kind(path: Path, kind: str) -> str:
 # ---- text ------------------------------------------------------------------------------------------------------------
 
 def separator_of(path: str | Path) -> str | None:
-    """Return what separates the cells of a table: a tab, a comma or a semicolon, whichever its first line has; else None, blanks."""
+    """Return what separates the cells of a table: a tab, else a comma or a semicolon, whichever the first line has more of; else None."""
     _, first = next(_filled(_unpacked(checked(path))))
-    return next((sign for sign in "\t,;" if sign in first), None)
+    return "\t" if "\t" in first else max(",;", key=first.count) if set(",;") & set(first) else None
 
 
 def lines(path: str | Path, separator: str | None = "\t", columns: int | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield number and cells of every line that is not blank, all of as many columns (the first line's, where not given).
 
-    Blanks around a cell are no part of it. Cells between commas or semicolons may be quoted, and hold line ends then.
+    Blanks around a cell are no part of it. Cells may be quoted, and hold line ends: between commas or semicolons, and between tabs
+    where the first is.
     """
     for number, cells in _cells(_unpacked(checked(path)), separator):
         columns = columns or len(cells)
@@ -117,11 +125,15 @@ def lines(path: str | Path, separator: str | None = "\t", columns: int | None = 
 
 
 def _cells(path: Path, separator: str | None) -> Iterator[tuple[int, list[str]]]:
-    if separator not in (",", ";"):
+    with open(path, "rb") as start:
+        quoted = start.read(4).removeprefix(b"\xef\xbb\xbf").startswith(b'"')
+    if separator not in (",", ";") and not (separator == "\t" and quoted):
         yield from ((number, [cell.strip(" ") for cell in line.split(separator)]) for number, line in _filled(path))
         return
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = csv.reader(file, delimiter=separator, skipinitialspace=True)
+    csv.field_size_limit(LARGEST_CELL)
+    with open(path, encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
+        # A quote that nobody closes would make one cell of all rows behind it.
+        rows = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
         number = 1
         try:
             for cells in rows:
@@ -129,7 +141,8 @@ def _cells(path: Path, separator: str | None) -> Iterator[tuple[int, list[str]]]
                     yield number, [cell.strip(" ") for cell in cells]
                 number = rows.line_num + 1
         except csv.Error as error:
-            raise HumalignError(f"{path}, line {number}: {error}: {AGAIN}") from None
+            why = "a quote that is not closed" if "unexpected end" in str(error) else error
+            raise HumalignError(f"{path}, line {number}: {why}: {AGAIN}") from None
 
 
 def name_list(path: str | Path) -> tuple[str, ...]:
@@ -221,7 +234,7 @@ def at_fault(path: str | Path, found: Iterable[Any]) -> HumalignError:
 
 def line_of(path: str | Path, row: int, header: int = 0) -> str:
     """Return the place of a row of numbers (from 0) in a text file, blank lines and ``header`` lines counted."""
-    if Path(path).suffix == ".npy":
+    if Path(path).suffix.lower() == ".npy":
         return f"{path}, row {row + 1}"
     number, _ = next(itertools.islice(_cells(Path(path), separator_of(path)), row + header, None))
     return f"{path}, line {number}"
@@ -246,14 +259,23 @@ def of_kind(path: str | Path, number: int, cell: str, kind: str) -> str:
 def _unpacked(path: Path) -> Path:
     """Return the path of a file that is no zip or gzip archive under the name of a text."""
     with open(path, "rb") as file:
-        start = file.read(4)
+        start = file.read(512)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or re.match(rb"([^\0]\0){8}|(\0[^\0]){8}", start):
+        raise HumalignError(f"{path} is text in UTF-16: save it in UTF-8")
+    what = next((what for first, what, _ in MAGIC if start.startswith(first)), "no text" if b"\0" in start else "")
+    if path.suffix.lower() in (".npz", ".npy", ".pt", ".pth"):
+        raise HumalignError(f"{path} is no text: give a .npy of numbers, or a table as text, such as a .csv")
+    if path.suffix.lower() in EXCEL or start.startswith(b"\xd0\xcf"):
+        raise HumalignError(f"{path} is a spreadsheet of Excel: save it as CSV in UTF-8")
     if start.startswith((b"PK\x03\x04", b"\x1f\x8b")):
         raise HumalignError(f"{path} is an archive, not text: unpack it, and put the file that is inside here")
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise HumalignError(f"{path} is text in UTF-16: save it in UTF-8")
+    if what:
+        raise HumalignError(f"{path} is {what}: save it as text in UTF-8, such as a .csv, or {AGAIN}")
+    if re.match(rb"(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*\"", start):
+        raise HumalignError(f"{path} is JSON: save its trials as CSV, which jsPsych does too")
     return path
 
 
 def _filled(path: Path) -> Iterator[tuple[int, str]]:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
+    with open(path, encoding="utf-8-sig", errors="backslashreplace") as file:
         yield from ((number, line.rstrip("\n")) for number, line in enumerate(file, 1) if line.strip(" \n"))

@@ -160,14 +160,14 @@ def triplets(path: str | Path, objects: int | None = None) -> Choices:
     Source: ``trainset.txt`` and ``validationset.txt`` of osf.io/f5rn6; ``train_90.npy`` and ``test_10.npy`` of
     github.com/LukasMut/VICE.
     """
-    found = whole_numbers(path, 3) if Path(path).suffix == ".npy" else integers(path, 3)
+    found = whole_numbers(path, 3) if Path(path).suffix.lower() == ".npy" else integers(path, 3)
     check_indices(found, objects, 0, lambda row: line_of(path, row))
     if len(found) >= MANY and found.min() > 0:
         raise HumalignError(f"{path}: no index 0 in {len(found):,} answers; are these 1-based? Subtract 1 from each, or {AGAIN}")
     return Choices(found, np.tile(np.array([1, 0, 0]), (len(found), 1)))
 
 
-def answers(path: str | Path, names: Sequence[str], people: bool = True) -> Answers:
+def answers(path: str | Path, names: Sequence[str], people: bool = True, own: bool = False) -> Answers:
     """Read a table between tabs, commas or semicolons.
 
     Its columns are ``image1`` to ``image3``, 1-based; ``choice``, the place (1 to 3) of the odd one; and perhaps ``subject_id``.
@@ -175,6 +175,7 @@ def answers(path: str | Path, names: Sequence[str], people: bool = True) -> Answ
     Args:
         names: ids of the objects.
         people: read who answered, too, which takes as long again as all else.
+        own: images are numbered in the order of ``names``, which are none of the THINGS objects.
 
     With a header, as the table of all answers, columns are found by name, and those that are not needed are ignored. Without one, as
     the public file of repeated triplets, they are the five columns named here.
@@ -200,13 +201,13 @@ def answers(path: str | Path, names: Sequence[str], people: bool = True) -> Answ
     person = pd.factorize(table["subject_id"])[0].astype(np.int64) if "subject_id" in table else None
     part = table[PART].to_numpy() if PART in table else None
     # The file's row of each object, inverted: which object stands in the file's row.
-    objects = np.argsort(rows_in(names, order(path)))
+    objects = np.arange(len(names)) if own else np.argsort(rows_in(names, order(path)))
     return Answers(objects[shown - 1], choice[:, 0] - 1, person, part)
 
 
 def _layout(path: str | Path) -> str:
     """Tell the layouts apart by the first line."""
-    if Path(path).suffix == ".npy":
+    if Path(path).suffix.lower() == ".npy":
         return SPLIT
     cells = _first(path)
     if any(name in cells for name in (*SHOWN, "choice", "subject_id")):

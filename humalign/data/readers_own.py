@@ -6,23 +6,28 @@ the order of the pictures' names.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import csv
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int64
 
 from humalign.data import listing, readers_answers
 from humalign.data.datafiles import check_ended, lines, separator_of
 from humalign.data.judgments import Choices
 from humalign.data.readers_answers import SHOWN, Answers
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError, nearest, path_of
 
 # What experiments write where nobody answered.
-NOTHING = ("", "null", "none", "nan", "na", "undefined")
+NOTHING = ("", "null", "none", "nan", "na", "n/a", "<na>", "#n/a", "undefined")
+WHICH = "give numbered_from=0 or numbered_from=1, or their names"
 
 
 def read(
@@ -41,21 +46,45 @@ def read(
         names: of the pictures, in their order.
         shown, odd, first, numbered_from: see `table`.
     """
-    if Path(path).suffix == ".npy":
-        return readers_answers.triplets(path, len(names))
-    cells = next(lines(path, separator_of(path)))[1]
+    path = path_of(path)
+    _check_bases(first, numbered_from)
+    array = path.suffix.lower() == ".npy"
+    cells = [] if array else next(lines(path, separator_of(path)))[1]
     if all(cell.strip().isdecimal() for cell in cells):
         if len(cells) == 5:
-            return readers_answers.answers(path, names, people=False).choices()
-        return readers_answers.triplets(path, len(names))
-    return table(path, names, shown, odd, first, numbered_from).choices()
+            if numbered_from == 0:
+                raise HumalignError(f"{path}: five columns without a header number pictures from 1: write a header, see `table`")
+            return readers_answers.answers(path, names, people=False, own=True).choices()
+        return _listed_triplets(path, len(names), numbered_from)
+    columns = shown[0] if len(shown) == 1 else shown
+    return table(path, names, columns, odd, first=first, numbered_from=numbered_from).choices()
+
+
+def _listed_triplets(path: Path, pictures: int, base: int | None) -> Choices:
+    """Return answers of three numbers a line, which count from ``base``, 0 or 1; without it from 0, if that occurs."""
+    found = readers_answers.triplets(path, None if base else pictures)
+    if base is None and found.triplets.min() > 0:
+        raise HumalignError(f"{path}: pictures from number {found.triplets.min()} on: {WHICH}")
+    if not base:
+        return found
+    least, most = int(found.triplets.min()), int(found.triplets.max())
+    if least < base or most > pictures:
+        raise HumalignError(f"{path}: numbers from {least} to {most}, not from 1 to {pictures}: is `numbered_from` right?")
+    return Choices(found.triplets - base, found.counts)
+
+
+def _check_bases(first: int | None, numbered_from: int | None) -> None:
+    for name, value in (("first", first), ("numbered_from", numbered_from)):
+        if value is not None and (isinstance(value, bool) or value not in (0, 1)):
+            raise HumalignError(f"{name} = {value!r}: give 0 or 1")
 
 
 def table(
     path: str | Path,
     names: Sequence[str],
-    shown: Sequence[str] = SHOWN,
+    shown: str | Sequence[str] = SHOWN,
     odd: str = "choice",
+    person: str | None = None,
     first: int | None = None,
     numbered_from: int | None = None,
 ) -> Answers:
@@ -70,6 +99,7 @@ def table(
             "c.jpg"]``). A picture has its name, as `listing.Named` takes it, with any folders above it, or
             the number of its place in ``names``.
         odd: the column of the odd one out: its name, or its place among the three.
+        person: the column of who answered; it is text: 7, 07 and 007 are three people.
         first: the number of the first of the three places in ``odd``, 0 (as of jsPsych's buttons) or 1;
             without it the answers tell.
         numbered_from: the number of the first picture, 0 or 1, where pictures are numbers; without it 0, if
@@ -80,7 +110,9 @@ def table(
             triplet, an odd one that was not shown, or numbers of which nothing tells whether they count from
             0 or 1.
     """
-    wanted = [*shown, odd]
+    _check_bases(first, numbered_from)
+    columns = [shown] if isinstance(shown, str) else list(shown)
+    wanted = [*columns, odd, *([person] if person else [])]
     below = lines(path, separator_of(path))
     number, header = next(below)
     for name in wanted:
@@ -91,21 +123,26 @@ def table(
     rows: list[_Row] = []
     for number, cells in below:
         where, of = f"{path}, line {number}", dict(zip(header, cells, strict=True))
-        given = _listed(where, of[shown[0]]) if len(shown) == 1 else [of[name] for name in shown]
+        given = _listed(where, of[shown]) if isinstance(shown, str) else [of[name] for name in columns]
         if _nothing(of[odd]) or all(map(_nothing, given)):
             continue
         triplet = [at(where, cell) for cell in given]
         if len(triplet) != 3 or len(set(triplet)) != 3:
             raise HumalignError(f"{where}: {', '.join(given)[:80]!r} are not three different pictures")
-        rows.append(_Row(where, [cell.strip() for cell in given], triplet, of[odd].strip()))
+        who = of[person] if person else ""
+        rows.append(_Row(where, [_whole(cell) for cell in given], triplet, _whole(of[odd]), who))
     if not rows:
-        wanted_in = f"no line with pictures in {', '.join(shown)} and an answer in {odd!r}"
+        wanted_in = f"no line with pictures in {', '.join(columns)} and an answer in {odd!r}"
         raise HumalignError(f"{path}: {wanted_in}: are these the columns?")
     at.check_numbers(path)
     if header[-1] in wanted:  # what is cut short elsewhere cuts no answer
         check_ended(path)
+    if person and (nobody := next((row for row in rows if not row.person), None)):
+        mend = "write who answered, or leave person out"
+        raise HumalignError(f"{nobody.where}: nobody in {person!r}: {mend}")
+    answered_by = pd.factorize(np.array([row.person for row in rows], dtype=object))[0] if person else None
     triplets = np.array([row.triplet for row in rows], dtype=np.int64)
-    return Answers(triplets, _odd(path, rows, at, first))
+    return Answers(triplets, _odd(path, rows, at, first), answered_by)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +153,12 @@ class _Row:
     shown: list[str]
     triplet: list[int]
     odd: str
+    person: str
+
+
+def _whole(cell: str) -> str:
+    """Return a cell, of a whole number written as ``3.0`` (as pandas does where others of its column lack) the ``3``."""
+    return re.sub(r"^(\d+)\.0+$", r"\1", cell.strip())
 
 
 def _nothing(cell: str) -> bool:
@@ -129,8 +172,12 @@ def _listed(where: str, cell: str) -> list[str]:
     try:
         found = json.loads(cell)
     except ValueError:
+        found = None
+    with contextlib.suppress(ValueError, SyntaxError):  # as Python writes a list of texts
+        found = found or ast.literal_eval(cell.strip())
+    if found is None or isinstance(found, str | int | float):
         found = next(csv.reader([cell.strip("[]() ")], skipinitialspace=True))
-    if not isinstance(found, list) or len(found) not in (0, 3):
+    if not isinstance(found, list | tuple) or len(found) not in (0, 3):
         raise HumalignError(f"{where}: {cell[:60]!r} does not list three pictures")
     return [str(each) for each in found]
 
@@ -183,8 +230,11 @@ class _Places:
         return self.found[cell]
 
     def _search(self, where: str, cell: str) -> int:
+        cell = cell if self._named(cell) else _whole(cell)
         parts = listing.parts_of(cell)
         number = int(cell) - (self.base or 0) if cell.isdecimal() else -1
+        if number >= 0 and not self._named(cell):  # 002 may be picture 2 as well as 2.jpg
+            parts = (str(int(cell)),)
         for start in range(len(parts)):
             places = self._named("/".join(parts[start:]))
             if len(places) > 1:
@@ -204,5 +254,4 @@ class _Places:
     def check_numbers(self, path: str | Path) -> None:
         """Raise where pictures are numbers, and none is the first: they may count from 1."""
         if self.base is None and self.numbers and 0 not in self.numbers:
-            mend = "give numbered_from=0 or numbered_from=1, or their names"
-            raise HumalignError(f"{path}: pictures from number {min(self.numbers)} on: {mend}")
+            raise HumalignError(f"{path}: pictures from number {min(self.numbers)} on: {WHICH}")
