@@ -151,7 +151,7 @@ class Photographs:
     def squashed(self, side: int) -> float:
         """Return pictures a second that are decoded, squashed and written to a store."""
         started = time.perf_counter()
-        pixels.write(self.images, self.store, side, self.workers)
+        pixels.write(self.images, self.store, side, self.images.labels["file"].tolist(), self.workers)
         return len(self.images) / (time.perf_counter() - started)
 
     def read(self, rows: int, steps: int, device: str) -> float:

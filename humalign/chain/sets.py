@@ -183,7 +183,8 @@ def prepare(run: Run, provenance: Provenance) -> None:
     for name, size in _stores(run.profile):
         images = shown.setdefault(name, load(run.profile, name))
         with progress_bar(len(images), f"{name} at {size} x {size}, pictures") as bar:
-            pixels.write(images, run.path(f"pixels/{file_name(name)}-{size}"), size, run.profile.compute.workers, bar.update)
+            names = images.labels["file"].tolist()
+            pixels.write(images, run.path(f"pixels/{file_name(name)}-{size}"), size, names, run.profile.compute.workers, bar.update)
 
 
 def names(run: Run, name: str) -> list[str]:

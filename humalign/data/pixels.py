@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from humalign.errors import HumalignError
 # Pictures a block: a stop loses a few seconds of decoding, and a million pictures have few checksums.
 BLOCK = 256
 OTHER = "choose another folder, or delete it"
+Names = Iterable[Any]
 
 
 class PixelStore:
@@ -37,12 +38,13 @@ class PixelStore:
 
     Args:
         folder: that ``write`` filled.
+        names: of the pictures that are expected, in their order; without them any.
 
     Raises:
-        HumalignError: no store, an unfinished one, or one of another size than when written.
+        HumalignError: no store, an unfinished one, one of another size than when written, or other names.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, names: Names | None = None) -> None:
         self.folder = Path(folder)
         try:
             about = json.loads((self.folder / "pixels.json").read_text("utf-8"))
@@ -58,6 +60,8 @@ class PixelStore:
                 mend = "delete the folder and write them again"
                 said = f"the pictures in {folder} are damaged ({error}): {mend}"
             raise HumalignError(said) from None
+        if names is not None:
+            _check_names(self.folder, _texts(self.names), _texts(names))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -72,6 +76,7 @@ def write(
     images: ImageSet,
     folder: str | Path,
     size: int,
+    names: Names | None = None,
     processes: int = 1,
     progress: Callable[[int], None] = lambda n: None,
 ) -> PixelStore:
@@ -80,6 +85,7 @@ def write(
     Args:
         folder: to be made or continued.
         size: side in pixels.
+        names: of the pictures, else ``file`` in the labels of the set; a folder with others is refused.
         processes: that decode at the same time.
         progress: called with the number of pictures just done.
 
@@ -87,7 +93,10 @@ def write(
         HumalignError: a picture that cannot be read, or was replaced since; no space; a folder with other
             pictures, or with these in another order.
     """
-    folder, about = Path(folder), {"size": size, "names": [plain(str(name)) for name in images.labels["file"]]}
+    texts = _texts(images.labels["file"] if names is None else names)
+    folder, about = Path(folder), {"size": size, "names": texts}
+    if len(texts) != len(images):
+        raise HumalignError(f"{len(texts):,} names for {len(images):,} pictures: one for each")
     if (folder / "pixels.json").is_file():
         store = PixelStore(folder)
         _same(folder, about, {"size": store.size, "names": store.names})
@@ -164,8 +173,13 @@ def _check_sources(images: ImageSet, store: PixelStore) -> None:
                 raise HumalignError(f"{store.names[i]} {what}: delete the folder and write it again")
 
 
-def _refuse_names(folder: Path, found: list[str], wanted: list[str]) -> None:
-    """Say in what the pictures of a folder differ from those that are wanted."""
+def _texts(names: Names) -> list[str]:
+    return [plain(name.decode() if isinstance(name, bytes) else str(name)) for name in names]
+
+
+def _check_names(folder: Path, found: list[str], wanted: list[str]) -> None:
+    if found == wanted:
+        return
     if len(found) != len(wanted):
         raise HumalignError(f"{folder} holds {len(found):,} pictures instead of {len(wanted):,}: {OTHER}")
     place = next(row for row, (one, other) in enumerate(zip(found, wanted, strict=True)) if one != other)
@@ -175,9 +189,9 @@ def _refuse_names(folder: Path, found: list[str], wanted: list[str]) -> None:
 
 
 def _same(folder: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
-    if found != wanted:
+    if found | {"names": _texts(found["names"])} != wanted:
         if found["size"] == wanted["size"]:
-            _refuse_names(folder, found["names"], wanted["names"])
+            _check_names(folder, _texts(found["names"]), wanted["names"])
         raise HumalignError(f"{folder} holds other pictures, or this set at another size: {OTHER}")
 
 

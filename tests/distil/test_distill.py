@@ -613,7 +613,7 @@ def test_pictures_that_are_not_in_0_to_1_are_not_trained_on(world, broken, compi
 def stored(folder, names):
     pictures = [Image.fromarray(np.full((8, 8, 3), i % 256, np.uint8)) for i in range(len(names))]
     labels = pd.DataFrame({"file": names})
-    return pixels.write(type("Set", (list,), {"labels": labels})(pictures), folder, 8)
+    return pixels.write(type("Set", (list,), {"labels": labels})(pictures), folder, 8, list(names))
 
 
 def test_a_store_in_another_order_than_the_files_names_is_one_line(world, tmp_path):
