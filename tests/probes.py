@@ -525,15 +525,16 @@ probe(
     "pictures",
     **{
         "several at once": (lambda: FolderImages(PLACE / "pictures")[0:1], "`source` is a list"),
-        "transparent": (lambda: _transparent().getpixel((0, 0)), Same(lambda: (255, 255, 255))),
+        "transparent": (lambda: _transparent("white").getpixel((0, 0)), Same(lambda: (255, 255, 255))),
+        "ground as numbers": (lambda: _transparent((255, 255, 255)), "no colour"),
         "files as text": (lambda: Files([str(PLACE / "pictures" / "a.png")])[0].size[0], Same(lambda: 8)),
     },
 )
 
 
-def _transparent():
+def _transparent(ground):
     Image.new("RGBA", (8, 8)).save(PLACE / "clear.png")
-    return decoding.open_image(PLACE / "clear.png")
+    return decoding.open_image(PLACE / "clear.png", ground=ground)
 
 
 def outcome(call, wanted):

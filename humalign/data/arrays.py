@@ -19,6 +19,7 @@ from humalign.data.datafiles import AGAIN, MAT, numbers, parsed
 from humalign.data.judgments import first
 from humalign.errors import HumalignError
 
+BOTH_WAYS = "read it with both_ways=True where people were asked in either order, or "
 # The classes of MATLAB that are read, and numpy's types for them; scipy gives logical values as uint8, too.
 MATLAB_CLASSES = {"double": "f8", "single": "f4", "logical": "u1", "char": "U1", "cell": "O", "struct": "O"}
 MATLAB_CLASSES |= {np.dtype(code).name: code for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}
@@ -79,8 +80,17 @@ def check_indices(
         raise HumalignError(f"{at(row)}: the same object twice in a triplet, {triplet}: {AGAIN}")
 
 
-def check_dissimilarities(path: str | Path, matrices: np.ndarray) -> None:
-    """Check that matrices (people, m, m) are square, finite and symmetric, with a zero diagonal."""
+def check_dissimilarities(
+    path: str | Path, matrices: np.ndarray, both_ways: bool | None = None
+) -> np.ndarray:
+    """Return matrices (people, m, m) that are finite and symmetric, with a zero diagonal.
+
+    Args:
+        both_ways: take the mean of what was said in either order; False says that it can be asked for.
+
+    Raises:
+        HumalignError: another shape, or a matrix that is not so.
+    """
     if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2]:
         raise HumalignError(f"{path}: matrices of shape {matrices.shape[1:]} instead of square ones: {AGAIN}")
     for number, matrix in enumerate(matrices, 1):
@@ -89,10 +99,12 @@ def check_dissimilarities(path: str | Path, matrices: np.ndarray) -> None:
             raise HumalignError(f"{where}: a value that is not finite: {AGAIN}")
         if np.diag(matrix).any():
             raise HumalignError(f"{where}: its diagonal is not zero: are these similarities? Or {AGAIN}")
-        if not np.allclose(matrix, matrix.T, atol=1e-9):
+        if not both_ways and not np.allclose(matrix, matrix.T, atol=1e-9):
             i, j = np.unravel_index(np.abs(matrix - matrix.T).argmax(), matrix.shape)
             said = f"{matrix[i, j]:g} in row {i + 1}, column {j + 1} and {matrix[j, i]:g} the other way round"
-            raise HumalignError(f"{where}: not symmetric, {said}: {AGAIN}")
+            mend = f"{BOTH_WAYS if both_ways is False else ''}{AGAIN}"
+            raise HumalignError(f"{where}: not symmetric, {said}: {mend}")
+    return (matrices + matrices.swapaxes(1, 2)) / 2 if both_ways else matrices
 
 
 def whole_numbers(path: str | Path, columns: int) -> Int64[np.ndarray, "rows columns"]:

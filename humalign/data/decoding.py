@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageColor
 
 from humalign.data import listing
 from humalign.errors import HumalignError, complaint, expect
@@ -37,7 +37,11 @@ BITS, PHOTOMETRIC = 258, 262
 
 
 def open_image(
-    source: str | Path | io.BytesIO, name: str = "", mode: str = "RGB", stored: bool = False
+    source: str | Path | io.BytesIO,
+    name: str = "",
+    mode: str = "RGB",
+    ground: str = "white",
+    stored: bool = False,
 ) -> Image.Image:
     """Decode one picture file whole, in RGB as people see it; see `as_seen`.
 
@@ -45,6 +49,7 @@ def open_image(
         source: a path, or a file's content.
         name: of the picture in messages, where ``source`` has none.
         mode: of its pixels; in another than RGB they are as stored.
+        ground: colour behind transparent pixels.
         stored: give the pixels as training pipelines do, without regard to orientation and transparency.
 
     Raises:
@@ -58,7 +63,7 @@ def open_image(
                 return image.convert(mode)
             if image.format != "MPO" and getattr(image, "is_animated", False):  # of a camera's previews
                 warnings.warn(f"{FRAMES}, such as {name}", stacklevel=3)
-            return _as_stored(image, name) if stored else as_seen(image)
+            return _as_stored(image, name) if stored else as_seen(image, ground)
     except FileNotFoundError:
         raise HumalignError(f"no picture at {name}: {_absent(source)}") from None
     except HumalignError as error:
@@ -87,13 +92,14 @@ def _as_stored(image: Image.Image, name: str) -> Image.Image:
 # ---- as people see it --------------------------------------------------------------------------------------
 
 
-def as_seen(image: Image.Image) -> Image.Image:
-    """Return a picture in RGB of 256 levels, turned as its EXIF says, and laid on white where transparent.
+def as_seen(image: Image.Image, ground: str = "white") -> Image.Image:
+    """Return a picture in RGB of 256 levels, turned as its EXIF says, and laid on a ground where transparent.
 
     Grey values of 16 bits keep their upper eight, as colours do in Pillow; in floating point they are 0 to 1.
 
     Raises:
-        HumalignError: grey values of 32 bits, or in floating point outside 0 to 1; no picture of Pillow.
+        HumalignError: grey values of 32 bits, or in floating point outside 0 to 1; no such colour; no
+            picture of Pillow.
     """
     expect("image", image, Image.Image, "a picture of Pillow, such as Image.open(path), or one of an image set")
     if image.mode == "RGB" and not image.info and type(image) is Image.Image:
@@ -108,11 +114,19 @@ def as_seen(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("LA") if image.mode == "La" else image
         above = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
+        image = Image.alpha_composite(Image.new("RGBA", above.size, _colour(ground)), above)
     found = image.convert("RGB")
     found = found if turn is None else found.transpose(turn)
     found.info = {}  # the orientation, too: it is done
     return found
+
+
+def _colour(ground: str) -> tuple[int, ...]:
+    try:
+        return (*ImageColor.getrgb(ground)[:3], 255)
+    except (ValueError, TypeError, AttributeError):
+        what = f"no colour {ground!r} to lay transparent pixels on"
+        raise HumalignError(f"{what}: write white, black, or #808080") from None
 
 
 def _turned(image: Image.Image) -> Image.Transpose | None:

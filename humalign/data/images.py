@@ -50,15 +50,15 @@ class Files:
 
     stored = False
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = [path_of(path) for path in paths]
+    def __init__(self, paths: Sequence[Path], ground: str = "white") -> None:
+        self.paths, self.ground = [path_of(path) for path in paths], ground
         self.labels = pd.DataFrame({"file": [listing.plain(path.name) for path in self.paths]})
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Image.Image:
-        return open_image(self.paths[index], stored=self.stored)
+        return open_image(self.paths[index], ground=self.ground, stored=self.stored)
 
     def stamp(self, index: int) -> str:
         """Return what changes when a picture is replaced."""
@@ -74,6 +74,7 @@ class FolderImages(Files):
 
     Args:
         order: names of all pictures, or the path of a list of them, one a line; see `listing.in_order`.
+        ground: colour behind transparent pixels.
         stored: give the pixels as they are stored; see `decoding.open_image`.
 
     Raises:
@@ -81,12 +82,12 @@ class FolderImages(Files):
             one of these pictures.
     """
 
-    def __init__(self, root: str | Path, order: Order = None, stored: bool = False) -> None:
+    def __init__(self, root: str | Path, order: Order = None, ground: str = "white", stored: bool = False) -> None:
         root = path_of(root, "root")
         if not root.is_dir():
             what = "a file: read a .zip with ZipImages, or" if root.exists() else "not there:"
             raise HumalignError(f"{root} is {what} name the folder of the pictures")
-        found, self.stored = listing.below(root), stored
+        found, self.ground, self.stored = listing.below(root), ground, stored
         if not found:
             raise HumalignError(f"no pictures ({listing.SAID}) under {root}: name the folder that holds them")
         self.paths, self.labels = _ordered(found, order, root)
@@ -97,15 +98,15 @@ class ZipImages:
 
     Args:
         inside: the folder of the archive to be read; without one all.
-        order: as of a folder.
+        order, ground: as of a folder.
 
     Raises:
         HumalignError: an archive that is missing, damaged or without pictures, or as of a folder; a damaged
             member when it is read.
     """
 
-    def __init__(self, path: str | Path, inside: str = "", order: Order = None) -> None:
-        self.path = path_of(path)
+    def __init__(self, path: str | Path, inside: str = "", order: Order = None, ground: str = "white") -> None:
+        self.path, self.ground = path_of(path), ground
         if self.path.is_dir():
             raise HumalignError(f"{self.path} is a folder: read it with FolderImages, or name a .zip")
         try:
@@ -145,7 +146,7 @@ class ZipImages:
         except UNREADABLE as error:
             what = f"the picture {name} in {self.path} ({error})"
             raise HumalignError(f"cannot read {what}: replace it or take it out") from None
-        return open_image(io.BytesIO(content), f"{name} in {self.path}")
+        return open_image(io.BytesIO(content), f"{name} in {self.path}", ground=self.ground)
 
     def stamp(self, index: int) -> str:
         """Return what changes when a picture is replaced."""

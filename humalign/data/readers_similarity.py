@@ -52,9 +52,9 @@ class SimilarityJudgments:
 
 
 def _checked(
-    path: Path, files: Sequence[PurePath], matrices: Any, archive: Path | None = None
+    path: Path, files: Sequence[PurePath], matrices: Any, archive: Path | None = None, both_ways: bool = False
 ) -> SimilarityJudgments:
-    check_dissimilarities(path, matrices)
+    matrices = check_dissimilarities(path, matrices, both_ways)
     if len(files) != matrices.shape[1]:
         found = f"{matrices.shape[1]} photographs judged, but {len(files)} found"
         raise HumalignError(f"{path}: {found}: {COPY}")
@@ -78,8 +78,11 @@ def _named_by(held: Variables, files: Sequence[PurePath]) -> Sequence[PurePath]:
 # ---- arrangements ------------------------------------------------------------------------------------------
 
 
-def arrangements_king(folder: str | Path) -> SimilarityJudgments:
+def arrangements_king(folder: str | Path, both_ways: bool = False) -> SimilarityJudgments:
     """Read the arrangements of King et al., one matrix a person.
+
+    Args:
+        both_ways: take the mean of what stands in either order of a pair, where that differs.
 
     Raises:
         HumalignError: a matrix that is not symmetric with a zero diagonal, or of other photographs.
@@ -92,7 +95,7 @@ def arrangements_king(folder: str | Path) -> SimilarityJudgments:
     held = matlab(path)
     matrices = parsed(path, lambda _: np.asarray(held["judgments"], dtype=float), MAT)
     files = _named_by(held, listing.right_in(Path(folder) / "images"))
-    return _checked(path, files, matrices)
+    return _checked(path, files, matrices, both_ways=both_ways)
 
 
 def arrangements_cichy(folder: str | Path, which: str = "set1") -> SimilarityJudgments:
@@ -133,13 +136,17 @@ def _arranged(folder: Path, name: str) -> Path:
 # ---- ratings -----------------------------------------------------------------------------------------------
 
 
-def ratings(folder: str | Path, category: str) -> SimilarityJudgments:
+def ratings(folder: str | Path, category: str, both_ways: bool = False) -> SimilarityJudgments:
     """Read the mean ratings (0 to 10) of one of six categories as dissimilarities, 10 - rating.
 
     Photographs lie in ``CATEGORY/images``, in ``CATEGORY``, or in ``CATEGORY.zip`` as it comes. Judgments lie
     in ``CATEGORY/sim_judgements`` (or ``sim_judgments``), in ``CATEGORY``, or for animals in the folder
     itself, as ``turkResults_CogSci2016.mat``: a ``.mat`` with one variable whose name holds "sim" (of several
     ``simMatrix``), or a pickle of the ratings of each pair, which names its photographs by their numbers.
+
+    Args:
+        both_ways: take the mean of the ratings of a pair in either order, where they differ; a pickle is read
+            so.
 
     Raises:
         HumalignError: an unknown category, no or several files of judgments, a matrix that is not symmetric
@@ -160,7 +167,7 @@ def ratings(folder: str | Path, category: str) -> SimilarityJudgments:
         similar = _of_pairs(path, files)
     apart = MOST_SIMILAR - similar
     np.fill_diagonal(apart, 0)
-    return _checked(path, files, apart[None], archive)
+    return _checked(path, files, apart[None], archive, both_ways)
 
 
 def rated_categories(folder: str | Path) -> tuple[str, ...]:

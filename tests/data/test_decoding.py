@@ -327,12 +327,17 @@ def test_what_is_transparent_shows_the_ground(tmp_path, kind, suffix):
             )
         rows = pixels(open_image(path))[0].tolist()
     assert max(rows[0]) <= 40 and rows[1] == [255, 255, 255]
-    assert np.array_equal(pixels(FolderImages(tmp_path)[0]), pixels(Files([path])[0]))
+    assert pixels(open_image(path, ground="black"))[-1, -1].tolist() == [0, 0, 0]
+    assert pixels(FolderImages(tmp_path, ground="#808080")[0])[-1, -1].tolist() == [128, 128, 128]
+    assert pixels(Files([path], ground="red")[0])[-1, -1].tolist() == [255, 0, 0]
 
 
-def test_half_transparent_is_half_way_to_white(tmp_path):
+def test_half_transparent_is_half_way_to_the_ground(tmp_path):
     Image.fromarray(np.array([[[100, 0, 0, 128]]], np.uint8)).save(tmp_path / "a.png")
     assert pixels(open_image(tmp_path / "a.png"))[0, 0].tolist() == pytest.approx([177, 127, 127], abs=1)
+    assert pixels(open_image(tmp_path / "a.png", ground="black"))[0, 0].tolist() == pytest.approx(
+        [50, 0, 0], abs=1
+    )
 
 
 def test_a_transparent_value_of_16_bits_is_that_value_alone(tmp_path):
@@ -342,6 +347,12 @@ def test_a_transparent_value_of_16_bits_is_that_value_alone(tmp_path):
     row = np.array([[0x1234, 0x5678, 0x9ABC], [0x2234, 0x5678, 0x9ABC]], ">u2").tobytes()
     (tmp_path / "colour.png").write_bytes(png(2, [row], 2, struct.pack(">3H", 0x1234, 0x5678, 0x9ABC)))
     assert pixels(open_image(tmp_path / "colour.png"))[0].tolist() == [[255] * 3, [0x22, 0x56, 0x9A]]
+
+
+def test_a_ground_that_is_no_colour_is_one_line(tmp_path):
+    transparent("RGBA", tmp_path / "a.png")
+    refused("no colour 'transparant' to lay transparent pixels on: write white, black, or #808080", open_image, tmp_path / "a.png",
+            ground="transparant")  # fmt: skip
 
 
 def test_in_memory_and_in_an_archive_it_is_the_same(tmp_path):

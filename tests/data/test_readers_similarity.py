@@ -274,6 +274,22 @@ def test_judgments_that_cannot_be_are_one_line(tmp_path, make, said):
     refused(said, make, tmp_path)
 
 
+def test_people_who_were_asked_both_ways_are_averaged_when_it_is_said(tmp_path):
+    one_way = np.random.default_rng(4).random((N, N)) * 9
+    np.fill_diagonal(one_way, 10)
+    said = r"matrix 1: not symmetric, .* the other way round: read it with both_ways=True where people were asked"
+    with pytest.raises(HumalignError, match=said):
+        rated(tmp_path / "rated", one_way)
+    found = readers_similarity.ratings(tmp_path / "rated", "animals", both_ways=True).matrices
+    np.testing.assert_allclose(found, dissimilar((one_way + one_way.T) / 2))
+    matrices = np.random.default_rng(5).random((3, N, N)) * (1 - np.eye(N))
+    with pytest.raises(HumalignError, match=said):
+        king(tmp_path / "king", matrices)
+    found = readers_similarity.arrangements_king(tmp_path / "king", both_ways=True).matrices
+    np.testing.assert_allclose(found, (matrices + matrices.swapaxes(1, 2)) / 2)
+    np.testing.assert_allclose(king(tmp_path / "same", symmetric(1, (3,))).matrices, symmetric(1, (3,)))
+
+
 def test_names_of_rows_are_found_however_their_accents_are_written(tmp_path):
     import unicodedata
 
