@@ -29,7 +29,7 @@ from humalign.data.judgments import (
 from humalign.errors import HumalignError
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.odd_one_out import triplet_mean, triplet_means
-from humalign.evaluation.rsa import correlations
+from humalign.evaluation.rsa import correlations, pairs_of
 from humalign.evaluation.scores import Estimate, jackknifed, resamples
 
 # Equal steps of confidence from chance to certainty.
@@ -152,7 +152,8 @@ def matrix_agreement(
 ) -> Float[np.ndarray, " draws"]:
     """Return Spearman's correlation of two similarity matrices, upper triangles, under each row of weights."""
     i, j = np.triu_indices(len(judged), k=1)
-    return spearman(Ranked(similarity[i, j]), Ranked(judged[i, j]), (w[i] * w[j] for w in weights))
+    model, people = pairs_of("the model's matrix", similarity, len(judged)), pairs_of("the judged matrix", judged)
+    return spearman(Ranked(model), Ranked(people), (w[i] * w[j] for w in weights))
 
 
 def group_choices(matrices: Real[np.ndarray, "people n n"]) -> Choices:
