@@ -18,13 +18,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from humalign import triplets
+from humalign import profiles, triplets
 from humalign.data import decoding
 from humalign.data.images import Files, FolderImages, squash
-from humalign.data.judgments import Choices, random_triplets
+from humalign.data.judgments import ByObject, Choices, random_triplets
 from humalign.distil.batches import DenseTriplets
 from humalign.distil.distill import Distillation, Engine, distill
 from humalign.errors import HumalignError
+from humalign.evaluation import odd_one_out, rsa
+from humalign.evaluation.scores import resamples
 from humalign.models import backbones, embeddings, weights
 from humalign.models.backbones import Backbone
 from humalign.models.export import Card, save_pretrained
@@ -535,6 +537,70 @@ probe(
 def _transparent(ground):
     Image.new("RGBA", (8, 8)).save(PLACE / "clear.png")
     return decoding.open_image(PLACE / "clear.png", ground=ground)
+
+
+# ---- evaluations -----------------------------------------------------------------------------------------------------
+
+APART, WEIGHTS = rsa.dissimilarities(X), resamples(N, 5, 0)
+ABOVE = APART[np.triu_indices(N, 1)]
+for form, judged, wanted in (
+    ("lists", APART.tolist(), Same(lambda: 1)), ("torch", torch.from_numpy(APART), Same(lambda: 1)),
+    ("data frame", pd.DataFrame(APART), Same(lambda: 1)), ("of pairs", ABOVE, "of 435|squareform|both must be"),
+    ("of one thing", APART[:1, :1], "both must be"),
+    ("text", APART.astype(str), "of type <U"), ("none", None, "both must be|of type object"),
+    ("asymmetric", APART + np.triu(np.ones((N, N)), 1), "not symmetric"), ("similarities", 1 - APART, "largest values|the other of dis"),
+):  # fmt: skip
+    PROBES[f"RSA: judged matrix {form}"] = (lambda judged=judged: rsa.agreement(X[None], judged, WEIGHTS).value, wanted)
+    PROBES[f"RSA: two matrices, one {form}"] = (lambda judged=judged: rsa.matrices(APART, judged, WEIGHTS)["pearson"].value, wanted)
+probe(
+    "evaluation",
+    **{
+        "weights of fewer": (lambda: rsa.matrices(APART, APART, WEIGHTS[:, :9]), "weights of 9 things for 30"),
+        "weights of more": (lambda: rsa.agreement(X[None], APART, resamples(40, 5, 0)), "weights of 40 things for 30"),
+        "matrices of pairs": (lambda: rsa.matrices(ABOVE, ABOVE, WEIGHTS), "squareform"),
+        "matrices of one thing": (lambda: rsa.matrices(APART[:1, :1], APART[:1, :1], WEIGHTS[:, :1]), "three or more"),
+        "choices as a tuple": (lambda: odd_one_out.accuracy(X[None], (ROWS, CHOICES.shares), WEIGHTS), "choices"),
+        "no style": (lambda: odd_one_out.accuracy(X[None][:0], CHOICES, WEIGHTS), "no style"),
+        "temperature as text": (lambda: odd_one_out.cross_entropy(X[None], CHOICES, "1", WEIGHTS), "temperature"),
+        "slice beyond the objects": (lambda: ByObject.of(CHOICES, N)[np.arange(N + 1)], "no such objects"),
+        "slice of another mask": (lambda: ByObject.of(CHOICES, N)[np.arange(9) < 5], "no such objects"),
+        "slice by text": (lambda: ByObject.of(CHOICES, N)["a"], "no such objects"),
+        "slice of one": (lambda: ByObject.of(CHOICES, N)[3], "list of objects"),
+        "slice with an object twice": (lambda: ByObject.of(CHOICES, N)[np.array([0, 0, *range(1, 20)])], "each once"),
+        "draws without a generator": (lambda: random_triplets(np.arange(5), 2, 0), "rng"),
+        "draws from a number": (lambda: random_triplets(30, 2, RNG), "objects of shape"),
+    },
+)
+for form, x in {
+    "with a gradient": INPUTS.clone().requires_grad_(), "bfloat16 with a gradient": INPUTS.bfloat16().requires_grad_(),
+    "negative view": torch._neg_view(-INPUTS),
+}.items():  # fmt: skip
+    PROBES[f"teacher: torch {form}"] = (lambda x=x: fitted(x).transform(X), Same(lambda: fitted().transform(X), 0.05))
+for form, rows, wanted in (
+    ("float16 beyond 2,048", np.array([[2049, 1, 3]], np.float16), "float16 holds exactly up to 2,048"),
+    ("float32 beyond 2^24", np.array([[2**24 + 1, 1, 3]], np.float32), "float32 holds exactly up to 16,777,216"),
+    ("float16 below", np.array([[2047, 1, 3]], np.float16), Same(lambda: [[2047, 1, 3]])),
+):  # fmt: skip
+    PROBES[f"choices: triplets {form}"] = (lambda rows=rows: Choices(rows, [[1, 0, 0]]).triplets, wanted)
+probe(
+    "profiles",
+    **{
+        "none": (lambda: profiles.load(None), "`profile` is None"),
+        "a path": (lambda: _profile("about: a\ninherits: demo\nseed: 3\n", as_path=True).seed, Same(lambda: 3)),
+        "an empty one inherited": (lambda: _profile(f"about: a\ninherits: {_written('', 'e')}\n"), "holds no settings"),
+    },
+)
+
+
+def _written(text, name="p"):
+    path = PLACE / f"{name}.yaml"
+    path.write_text(text)
+    return path
+
+
+def _profile(text, as_path=False):
+    path = _written(text)
+    return profiles.load(path if as_path else str(path))
 
 
 def outcome(call, wanted):

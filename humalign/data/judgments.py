@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer, Num, Real
 
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, expect
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
 BLOCK = 2**16
@@ -36,11 +36,15 @@ def whole(values: Any, what: str) -> Int[np.ndarray, "*shape"]:
     """Return whole numbers as int64, in one piece of memory; the row of any other is named."""
     found = _numbers(values, what)
     if found.dtype.kind in "fu":
-        broken = ~np.isfinite(found) | (found != np.trunc(found)) | (found >= 2.0**63)
+        # Beyond that, floats leave numbers out, and another one stands in their place.
+        most = min(2.0**63, 2.0 ** (np.finfo(found.dtype).nmant + 1)) if found.dtype.kind == "f" else 2**63
+        with np.errstate(over="ignore"):
+            broken = ~np.isfinite(found) | (found != np.trunc(found)) | (np.abs(found.astype(np.longdouble)) >= most)
         if broken.any():
             place = np.unravel_index(int(broken.argmax()), broken.shape)
             row = f"row {place[0]}: " if place else ""
-            raise HumalignError(f"{row}{what} hold {found[place]}: expected whole numbers")
+            exact = f", which {found.dtype} holds exactly up to {most:,.0f}" if np.isfinite(found[place]) else ""
+            raise HumalignError(f"{row}{what} hold {found[place]}: expected whole numbers{exact}")
     return np.ascontiguousarray(found, dtype=np.int64)
 
 
@@ -64,8 +68,10 @@ def _numbers(values: Any, what: str) -> Num[np.ndarray, "*shape"]:
     if hasattr(values, "tocsr"):
         raise HumalignError(f"{what} are a sparse matrix: give {what}.toarray()")
     if "bfloat16" in str(getattr(values, "dtype", "")):  # which numpy has not
-        values = values.detach().float() if hasattr(values, "detach") else values.astype(np.float32)
+        values = values.float() if hasattr(values, "detach") else values.astype(np.float32)
     try:
+        if hasattr(values, "detach"):  # a tensor of PyTorch
+            values = values.detach().cpu().resolve_neg()
         found = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise HumalignError(f"{what} are no array of numbers ({' '.join(str(error).split())[:120]})") from None
@@ -152,7 +158,12 @@ class ByObject:
 
     def __getitem__(self, rows: Any) -> ByObject:
         """Keep the triplets whose three objects are all among the given ones, renumbered to places in them."""
-        rows = np.arange(self.objects)[rows[0] if isinstance(rows, tuple) else rows]
+        try:
+            rows = np.arange(self.objects)[rows[0] if isinstance(rows, tuple) else rows]
+        except IndexError as error:
+            raise HumalignError(f"no such objects among {self.objects} ({error}): give their numbers, from 0") from None
+        if np.ndim(rows) != 1 or len(np.unique(rows)) < len(rows):
+            raise HumalignError("answers are sliced by a list of objects, each once: an answer about one drawn twice would be lost")
         place = np.full(self.objects, -1)
         place[rows] = np.arange(len(rows))
         local = place[self.triplets]
@@ -282,6 +293,9 @@ def random_triplets(objects: Integer[np.ndarray, " m"] | Sequence[int], n: int, 
         HumalignError: fewer than three objects, or one that is named twice.
     """
     objects = np.asarray(objects)
+    expect("rng", rng, np.random.Generator, "np.random.default_rng(seed)")
+    if objects.ndim != 1:
+        raise HumalignError(f"objects of shape {objects.shape}: give a list of them, such as np.arange(30)")
     if len(objects) < 3:
         raise HumalignError(f"a triplet needs three objects, there are {len(objects)}")
     if not (objects[1:] > objects[:-1]).all() and len(np.unique(objects)) < len(objects):

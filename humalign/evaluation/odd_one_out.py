@@ -23,7 +23,7 @@ from humalign.data.judgments import (
     random_triplets,
     whole,
 )
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError, expect, nearest, real
 from humalign.evaluation.correlation import spearman_parts
 from humalign.evaluation.scores import Estimate, few
 
@@ -93,6 +93,9 @@ def accuracy(
     features: Real[np.ndarray, "styles concepts dim"], choices: Choices, weights: Float[np.ndarray, "draws concepts"]
 ) -> Estimate:
     """Return odd-one-out accuracy against the observers' answers (unit: concept)."""
+    expect("choices", choices, Choices, "Choices(triplets, counts)")
+    if not len(features):
+        raise HumalignError("features of no style: give (styles, concepts, dim), such as features[None]")
     chosen = [agreement(cosine_similarities(style, choices.triplets), choices.shares) for style in features]
     return triplet_mean(np.mean(chosen, axis=0), choices.triplets, weights)
 
@@ -144,8 +147,7 @@ def log_probabilities(
     Raises:
         HumalignError: a temperature that is not above 0.
     """
-    if not 0 < temperature < np.inf:
-        raise HumalignError(f"temperature = {temperature}: expected a number above 0")
+    real("temperature", temperature, above=0)
     return np.stack([log_softmax(cosine_similarities(style, choices.triplets) / temperature, axis=1) for style in features])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -14,6 +15,7 @@ from humalign.evaluation.correlation import Ranked, midranks, spearman, weighted
 from humalign.evaluation.scores import Estimate
 
 CEILINGS = ("lower", "upper")
+SIMILAR, APART = "similarities", "dissimilarities"
 
 
 def dissimilarities(features: Real[np.ndarray, "concepts dim"]) -> Float[np.ndarray, "concepts concepts"]:
@@ -47,9 +49,12 @@ def agreement(
     Raises:
         HumalignError: features or judgments that have no correlation, or are of different things.
     """
-    if features.shape[1] != len(judged):
-        raise HumalignError(f"features of {features.shape[1]} concepts, judgments of {len(judged)}: both must be of the same things")
-    _pairs("the judged matrix", judged[np.triu_indices(len(judged), k=1)])
+    if features.shape[1:2] != (of := np.shape(judged)[:1]):
+        of_how_many = f"features of {features.shape[1]} concepts, judgments of {of[0] if of else 'none'}"
+        raise HumalignError(f"{of_how_many}: both must be of the same things")
+    pairs_of("the judged matrix", judged)
+    if kind(judged) == SIMILAR:
+        raise HumalignError("the judged matrix has its largest values on the diagonal: give dissimilarities, such as 1 - similarities")
     model = np.mean([dissimilarities(style) for style in features], axis=0)
     return Estimate.of(matrix_agreement(model, judged, weights), len(judged))
 
@@ -57,9 +62,13 @@ def agreement(
 def matrix_agreement(
     model: Real[np.ndarray, "n n"], judged: Real[np.ndarray, "n n"], weights: Float[np.ndarray, "draws n"]
 ) -> Float[np.ndarray, " draws"]:
-    """Return Spearman's correlation of two matrices, upper triangles, under each row of weights."""
-    i, j = np.triu_indices(len(judged), k=1)
-    return spearman(Ranked(model[i, j]), Ranked(judged[i, j]), (w[i] * w[j] for w in weights))
+    """Return Spearman's correlation of two matrices, upper triangles, under each row of weights.
+
+    Raises:
+        HumalignError: as `pairs_of`.
+    """
+    x, y = pairs_of("the model's matrix", model, len(judged)), pairs_of("the judged matrix", judged)
+    return spearman(Ranked(x), Ranked(y), _drawn(weights, len(judged)))
 
 
 def matrices(
@@ -72,22 +81,46 @@ def matrices(
     Raises:
         HumalignError: matrices of other things, or one that is not finite or constant.
     """
-    if model.shape != judged.shape or model.shape[0] != model.shape[1]:
-        raise HumalignError(f"matrices of shape {model.shape} and {judged.shape}: both must be of the same things, row by row")
-    i, j = np.triu_indices(len(judged), k=1)
-    x, y = _pairs("the model's matrix", model[i, j]), _pairs("the judged matrix", judged[i, j])
-    pearson = np.array([weighted_pearson(x, y, w[i] * w[j]) for w in np.asarray(weights, dtype=float)])
+    if np.shape(model) != np.shape(judged):
+        raise HumalignError(f"matrices of shape {np.shape(model)} and {np.shape(judged)}: both must be of the same things, row by row")
+    x, y = pairs_of("the model's matrix", model), pairs_of("the judged matrix", judged)
+    if {kind(model), kind(judged)} == {SIMILAR, APART}:
+        raise HumalignError("one matrix is of similarities, the other of dissimilarities, as their diagonals tell: take 1 - one of them")
+    pearson = np.array([weighted_pearson(x, y, w) for w in _drawn(weights, len(judged))])
     return {
         "pearson": Estimate.of(pearson, len(judged)),
         "spearman": Estimate.of(matrix_agreement(model, judged, weights), len(judged)),
     }
 
 
-def _pairs(name: str, values: Real[np.ndarray, " pairs"]) -> Float[np.ndarray, " pairs"]:
-    values = floats(values, name)
+def kind(matrix: Any) -> str:
+    """Tell by the diagonal of a matrix whether it is of similarities or of dissimilarities; nothing where it says neither."""
+    matrix = np.asarray(floats(matrix, "matrix"))
+    own, others = np.diag(matrix), matrix[~np.eye(len(matrix), dtype=bool)]
+    return SIMILAR if (own > others.max()).all() else APART if (own < others.min()).all() else ""
+
+
+def pairs_of(name: str, matrix: Any, things: int | None = None) -> Float[np.ndarray, " pairs"]:
+    """Return the pairs above the diagonal of a matrix, row by row.
+
+    Raises:
+        HumalignError: a matrix that is not square, symmetric, finite off its diagonal, or of so many things; or a constant one.
+    """
+    matrix = np.asarray(floats(matrix, name), dtype=float)
+    if matrix.ndim != 2 or matrix.shape != (things or len(matrix),) * 2:
+        mend = "scipy.spatial.distance.squareform makes one of a list of pairs"
+        raise HumalignError(f"{name} has shape {matrix.shape}: expected a square one, of {things or 'the same'} things; {mend}")
+    i, j = np.triu_indices(len(matrix), k=1)
+    values, mirrored = matrix[i, j], matrix[j, i]
+    if values.size and not np.allclose(values, mirrored, atol=1e-5 * np.nan_to_num(np.abs(values)).max(), equal_nan=True):
+        at = int(np.nan_to_num(np.abs(values - mirrored), nan=np.inf).argmax())
+        seen = f"{values[at]:g} for things {i[at]} and {j[at]}, {mirrored[at]:g} the other way round"
+        raise HumalignError(f"{name} is not symmetric, {seen}: give both halves, such as (m + m.T) / 2")
+    if not values.size:
+        raise HumalignError(f"{name} is of {len(matrix)} things: give three or more")
     if not np.isfinite(values).all() or np.ptp(values) == 0:
         raise HumalignError(f"{name} holds NaN or infinity, or one value only: it has no correlation")
-    return values.astype(float)
+    return values
 
 
 # ---- several people --------------------------------------------------------------------------------------------------
@@ -153,10 +186,10 @@ def each_person(
     Raises:
         HumalignError: as `with_people`.
     """
-    own, (i, j) = _own(people), np.triu_indices(people.shape[1], k=1)
-    ranked = [*(Ranked(_pairs(f"the matrix of {name}", matrix[i, j])) for name, matrix in models.items()), *map(Ranked, own)]
+    own, things = _own(people), people.shape[1]
+    ranked = [*(Ranked(pairs_of(f"the matrix of {name}", matrix, things)) for name, matrix in models.items()), *map(Ranked, own)]
     found = np.empty((len(models), len(things_weights), len(people)))
-    for draw, pairs in enumerate(_drawn(things_weights)):
+    for draw, pairs in enumerate(_drawn(things_weights, things)):
         some = np.flatnonzero(pairs)
         rows = _standard(np.stack([each.midranks(pairs)[some] for each in ranked]), pairs[some])
         found[:, draw] = rows[: len(models)] @ rows[len(models) :].T
@@ -165,12 +198,13 @@ def each_person(
 
 def _own(people: Real[np.ndarray, "people n n"]) -> Float[np.ndarray, "people pairs"]:
     """Return the ranks of each person's pairs."""
-    i, j = np.triu_indices(people.shape[1], k=1)
-    return np.stack([rankdata(_pairs(f"the matrix of person {p}", one[i, j])) for p, one in enumerate(people)])
+    return np.stack([rankdata(pairs_of(f"the matrix of person {p}", one)) for p, one in enumerate(people)])
 
 
-def _drawn(things_weights: Float[np.ndarray, "draws n"]) -> Iterator[Float[np.ndarray, " pairs"]]:
+def _drawn(things_weights: Float[np.ndarray, "draws n"], things: int) -> Iterator[Float[np.ndarray, " pairs"]]:
     """Yield how often each pair is drawn."""
+    if things_weights.shape[1] != things:
+        raise HumalignError(f"weights of {things_weights.shape[1]} things for {things}: make them by resamples({things}, draws, seed)")
     i, j = np.triu_indices(things_weights.shape[1], k=1)
     yield from ((weights[i] * weights[j]).astype(float) for weights in things_weights)
 
@@ -197,7 +231,7 @@ def _bounds(
     found = np.empty((2, 3, len(things_weights)))
     pairs = people.shape[1] * (people.shape[1] - 1) // 2
     everything = np.stack([each.midranks(np.ones(pairs)) for each in ranked])
-    for draw, (drawn, times) in enumerate(zip(_drawn(things_weights), people_weights, strict=True)):
+    for draw, (drawn, times) in enumerate(zip(_drawn(things_weights, people.shape[1]), people_weights, strict=True)):
         # Pairs that are not drawn have no rank and no weight.
         some = np.flatnonzero(drawn)
         ranks, once = np.stack([each.midranks(drawn)[some] for each in ranked]), np.ones(pairs)

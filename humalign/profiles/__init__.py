@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import typing
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from humalign.errors import HumalignError, nearest
+from humalign.errors import HumalignError, nearest, path_of
 from humalign.profiles import consistent
 from humalign.profiles.schema import Profile, Student, Teacher, Within
 
@@ -32,16 +33,29 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in found:
+    keys = set()
+    for key_node, _ in node.value:
+        key = MERGE if key_node.tag == MERGE else loader.construct_object(key_node, deep=True)
+        if key in keys:
             raise HumalignError(f"line {key_node.start_mark.line + 1}: the key {key!r} stands twice: take one of them out")
-        found[key] = loader.construct_object(value_node, deep=True)
-    return found
+        keys.add(key)
+    loader.flatten_mapping(node)  # what `<<` brings stands first, and its own keys are laid over it
+    return {loader.construct_object(key, deep=True): loader.construct_object(value, deep=True) for key, value in node.value}
 
 
+def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
+    """Return a number; one that YAML counts by eight or by sixty is refused, for few would expect that."""
+    if re.match(r"[-+]?(0[0-9_]*[0-9]|[^:]*:.*)$", node.value):
+        said = f"line {node.start_mark.line + 1}: {node.value} is 8 or 60 to a digit in YAML"
+        raise HumalignError(f"{said}: write it without zeros in front or colons, or in quotes where it is a text")
+    whole = node.tag == "tag:yaml.org,2002:int"
+    return loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
+
+
+MERGE = "tag:yaml.org,2002:merge"
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _number)
 
 
 def names() -> list[str]:
@@ -50,15 +64,16 @@ def names() -> list[str]:
     return sorted(name for name in every if RUNS in _ours(name))
 
 
-def load(name: str) -> Profile:
+def load(name: str | Path) -> Profile:
     """Read a profile by name, or one of your own by the path of its file (``mine.yaml``).
 
     Raises:
         HumalignError: unknown profile, a file that cannot be read, or a key that is unknown, missing, twice, of the wrong type or out of
             its range.
     """
-    if name.endswith(ENDINGS):
-        path = Path(name)
+    path = path_of(name, "profile")
+    name = str(path)
+    if path.suffix.lower() in ENDINGS:
         return parse(path.stem, _read(path), str(path.resolve()))
     if name not in names():
         hint = f"{nearest(name, names())}; or give the path of a file of your own, mine.yaml"
@@ -123,14 +138,16 @@ def _parsed(text: str, where: str) -> Any:
 
 def _inherited(settings: Any, where: str, above: tuple[str, ...] = ()) -> dict[Any, Any]:
     """Lay settings over those that they inherit: sections are merged, lists and single values replaced."""
+    if not isinstance(settings, dict):
+        raise HumalignError(f"{where}: {above[-1]}, which it inherits, holds no settings: write them as `key: value`")
     rest = {key: value for key, value in settings.items() if key != "inherits"}
     if "inherits" not in settings:
         return rest
     base = str(settings["inherits"])
     if base in above:
         raise HumalignError(f"{where}: inherits itself by way of {base}: take one `inherits` out")
-    if base.endswith(ENDINGS):
-        found = _read(Path(base))
+    if base.lower().endswith(ENDINGS):
+        found = _read(path_of(base))
     elif (FOLDER / f"{base}.yaml").is_file():
         found = _ours(base)
     else:

@@ -252,3 +252,39 @@ def test_a_bad_argument_is_one_line(capsys, monkeypatch, tmp_path, arguments, li
     said = capsys.readouterr()
     assert said.out == "" and said.err.startswith("humalign: ") and said.err.count("\n") == 1 and line in said.err
     assert not list(tmp_path.iterdir())
+
+
+def _loaded(tmp_path, text, name="mine.yaml"):
+    (tmp_path / name).write_text("about: mine\ninherits: demo\n" + text)
+    return profiles.load(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("text", ["seed: 010", "seed: 1:30", "distillation: {learning_rate: 1:30}", "distillation: {temperature: 1:30.5}"])
+def test_numbers_that_yaml_counts_by_eight_or_sixty_are_refused_and_not_taken_for_others(tmp_path, text):
+    with pytest.raises(HumalignError, match=r"mine.yaml, line 3: \S+ is 8 or 60 to a digit in YAML: write it without zeros"):
+        _loaded(tmp_path, text + "\n")
+
+
+def test_numbers_of_yaml_that_are_plain_stay(tmp_path):
+    found = _loaded(tmp_path, "seed: 1_000\ndistillation: {temperature: 0.5, steps: 0x10, warmup: 0}\n")
+    assert (found.seed, found.distillation.temperature, found.distillation.steps, found.distillation.warmup) == (1000, 0.5, 16, 0)
+
+
+def test_keys_are_merged_as_yaml_merges_them_and_ones_own_win(tmp_path):
+    students = "students:\n  - &s {backbone: efficientnet-lite0, frozen: 15, parts: [folds]}\n  - {<<: *s, backbone: efficientnet-lite1}\n"
+    first, second = _loaded(tmp_path, students).students
+    assert (first.backbone, second.backbone, second.frozen) == ("efficientnet-lite0", "efficientnet-lite1", 15)
+    with pytest.raises(HumalignError, match="the key 'frozen' stands twice"):
+        _loaded(tmp_path, students.replace("backbone: efficientnet-lite1", "frozen: 1, frozen: 2"))
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "text\n"])
+def test_a_file_without_settings_that_is_inherited_is_one_line(tmp_path, content):
+    (tmp_path / "base.yaml").write_text(content)
+    with pytest.raises(HumalignError, match=r"base\.yaml, which it inherits, holds no settings"):
+        profiles.parse("mine", {"about": "x", "inherits": str(tmp_path / "base.yaml")})
+
+
+def test_a_profile_may_end_in_capitals_lie_below_the_home_and_be_a_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _loaded(tmp_path, "seed: 5\n", "MINE.YAML") == profiles.load("~/MINE.YAML") == profiles.load(tmp_path / "MINE.YAML")

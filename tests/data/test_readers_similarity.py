@@ -13,6 +13,7 @@ from scipy.io import savemat
 from scipy.spatial.distance import squareform
 
 from humalign.data import readers_similarity
+from humalign.errors import HumalignError
 
 N = 6
 NAMES = [f"{i + 1:04d}.jpg" for i in range(N)]

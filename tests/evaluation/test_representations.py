@@ -299,3 +299,43 @@ def test_relations_that_cannot_be_told_are_one_line(x, labels, said):
         related = hierarchy.by_classes(np.array(labels))
         hierarchy.of_relations(x, related, np.ones((1, len(labels)), np.float32))
     assert "\n" not in str(caught.value)
+
+
+# ---- what is judged ----------------------------------------------------------------------------------------
+
+
+def matrices_of(things=12):
+    features = np.random.default_rng(3).standard_normal((1, things, 6))
+    return features, rsa.dissimilarities(features[0]), resamples(things, 9, 0)
+
+
+def one_line(said, call):
+    with pytest.raises(HumalignError, match=said) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_similarities_in_place_of_dissimilarities_are_refused_and_not_scored_the_other_way_round():
+    features, apart, weights = matrices_of()
+    assert rsa.agreement(features, apart, weights).value == pytest.approx(1)
+    one_line("largest values on the diagonal: give dissimilarities", lambda: rsa.agreement(features, 1 - apart, weights))
+    one_line("one matrix is of similarities, the other of dissimilarities", lambda: rsa.matrices(1 - apart, apart, weights))
+    assert rsa.matrices(1 - apart, 2 - 2 * apart, weights)["spearman"].value == pytest.approx(1)
+    # A diagonal that says nothing is none to go by.
+    silent = apart + np.diag(np.full(len(apart), np.nan))
+    assert rsa.matrices(silent, apart, weights)["pearson"].value == pytest.approx(1)
+    assert rsa.kind(silent) == "" and rsa.kind(apart) == rsa.APART and rsa.kind(1 - apart) == rsa.SIMILAR
+
+
+@pytest.mark.parametrize("half", [np.triu, np.tril])
+def test_a_matrix_whose_halves_differ_is_refused_and_half_of_it_is_not_taken(half):
+    features, apart, weights = matrices_of()
+    said = r"judged matrix is not symmetric, .* for things \d+ and \d+, .* the other way round: give both halves"
+    for judged in (half(apart), apart + half(np.full(apart.shape, 0.3), 0)):
+        one_line(said, lambda judged=judged: rsa.agreement(features, judged, weights))
+        one_line(said, lambda judged=judged: rsa.matrices(apart, judged, weights))
+        one_line(said, lambda judged=judged: rsa.matrix_agreement(apart, judged, weights))
+    two = np.stack([apart, half(apart)])
+    one_line("person 1 is not symmetric", lambda: rsa.with_people({"m": apart}, two, weights, resamples(2, 9, 1)))
+    rounded = apart.astype(np.float32) + half(np.full(apart.shape, 1e-7, np.float32))
+    assert rsa.agreement(features, rounded, weights).value == pytest.approx(1)
