@@ -11,6 +11,7 @@ training is a process of its own: one that dies, or needs too much memory, is a 
 
 import argparse
 import collections
+import dataclasses
 import functools
 import logging
 import multiprocessing
@@ -35,8 +36,8 @@ from humalign.models.export import Card, save_pretrained
 from humalign.models.student import Student
 
 # Beyond so many parameters a family's smallest model is only built; a process may hold so many bytes.
-LARGEST, MEMORY = 120e6, 9e9
-SECONDS = 300
+LARGEST, MEMORY = 120e6, 14e9
+SECONDS = 900
 PICTURES = 3
 SAME = 1e-5
 # Features of initial values that are smaller or larger leave no gradient in single precision.
@@ -99,8 +100,7 @@ def trained(name: str) -> dict[str, object]:
         _normalised(backbone, pixels)
     student = Student.of(backbone, 0)
     before = student.features(pixels)
-    steps = Distillation(steps=2, warmup=1, temperature=1.0, learning_rate=1e-3, batch_triplets=1)
-    distill(student, pixels, rows, steps, engine=Engine(device="cpu"))
+    _align(student, pixels, rows)
     after = student.features(pixels)
     with tempfile.TemporaryDirectory() as place:
         folder = save_pretrained(Path(place) / "model", backbone, student, Card("trained", "two steps"))
@@ -112,8 +112,25 @@ def trained(name: str) -> dict[str, object]:
         own = own[0] if isinstance(own, tuple) else own
         library = float((own - after).abs().max() / after.abs().max())
     moved = float((after - before).abs().max() / size)
-    sound = moved > 0 and differs < SAME and library < SAME
+    sound = moved > 0 and max(differs, library) < max(SAME, 3 * _rounding(student, pixels, after))
     return {"outcome": "aligned" if sound else "differs", "moved": moved, "read back": differs, "by its library": library}
+
+
+def _align(student: Student, pixels: torch.Tensor, rows: triplets.LabelledTriplets) -> None:
+    """Take two steps at temperature 1, or at that which the refusal names where choices are certain at 1."""
+    steps = Distillation(steps=2, warmup=1, temperature=1.0, learning_rate=1e-3, batch_triplets=1)
+    try:
+        distill(student, pixels, rows, steps, engine=Engine(device="cpu"))
+    except HumalignError as error:
+        if not (named := re.search(r"raise `temperature`, to about ([\d.e+]+),", str(error))):
+            raise
+        distill(student, pixels, rows, dataclasses.replace(steps, temperature=float(named[1])), engine=Engine(device="cpu"))
+
+
+def _rounding(student: Student, pixels: torch.Tensor, features: torch.Tensor) -> float:
+    """Return by how much features differ where pictures are embedded one by one: a network may enlarge what is rounded."""
+    single = torch.cat([student.features(pixels[i : i + 1]) for i in range(len(pixels))])
+    return float((single - features).abs().max() / features.abs().max())
 
 
 def _normalised(backbone: backbones.Backbone, pixels: torch.Tensor) -> None:
