@@ -79,3 +79,10 @@ def real(name: str, value: Any, above: float | int = -math.inf, least: float | i
     if not sound or not value > above or not value >= least or (value == math.inf and not infinite):
         raise HumalignError(f"{name} = {value!r}: expected {wanted}{', or infinity' if infinite else ''}")
     return float(value)
+
+
+def number(name: str, value: Any, least: int = 1) -> int:
+    """Return a setting as a whole number, ``least`` or more; any other is refused by its name."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or value != value // 1 or value < least:
+        raise HumalignError(f"{name} = {value!r}: expected a whole number, {least} or more")
+    return int(math.trunc(value))

@@ -20,8 +20,8 @@ from PIL import Image, ImageOps
 from humalign.collect import trials
 from humalign.collect.study import CATCH, COLUMNS, FILE, MAIN, PACKAGE, PRACTICE, WORDS, Study, words
 from humalign.data.images import FolderImages, ImageSet
-from humalign.data.judgments import check_triplets, number
-from humalign.errors import HumalignError
+from humalign.data.judgments import check_triplets
+from humalign.errors import HumalignError, number
 
 PICTURES, QUALITY = "pictures", 88
 

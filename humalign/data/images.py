@@ -27,8 +27,7 @@ from torch.nn.functional import interpolate
 from humalign.data import listing
 from humalign.data.datafiles import name_list
 from humalign.data.decoding import as_seen, open_image
-from humalign.data.judgments import number
-from humalign.errors import HumalignError, path_of
+from humalign.errors import HumalignError, number, path_of
 
 Order = Iterable[Any] | str | Path | None
 # What a member of an archive that is damaged, encrypted or packed in another way raises.

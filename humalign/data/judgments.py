@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer, Num, Real
 
-from humalign.errors import HumalignError, expect
+from humalign.errors import HumalignError, expect, number
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
 BLOCK = 2**16
@@ -48,14 +48,6 @@ def whole(values: Any, what: str) -> Int[np.ndarray, "*shape"]:
     return np.ascontiguousarray(found, dtype=np.int64)
 
 
-def number(name: str, value: Any, least: int = 1) -> int:
-    """Return a setting as a whole number, ``least`` or more; any other is refused by its name."""
-    sound = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not sound or value != value // 1 or value < least:
-        raise HumalignError(f"{name} = {value!r}: expected a whole number, {least} or more")
-    return int(value)
-
-
 def first(faulty: Bool[np.ndarray, n *columns]) -> int | None:
     """Return the first row (from 0) with anything at fault, or None."""
     rows = np.flatnonzero(faulty.any(axis=1) if faulty.ndim > 1 else faulty)
@@ -70,9 +62,7 @@ def _numbers(values: Any, what: str) -> Num[np.ndarray, "*shape"]:
     if "bfloat16" in str(getattr(values, "dtype", "")):  # which numpy has not
         values = values.float() if hasattr(values, "detach") else values.astype(np.float32)
     try:
-        if hasattr(values, "detach"):  # a tensor of PyTorch
-            values = values.detach().cpu().resolve_neg()
-        found = np.asarray(values)
+        found = np.asarray(values.detach().cpu().resolve_neg() if hasattr(values, "detach") else values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise HumalignError(f"{what} are no array of numbers ({' '.join(str(error).split())[:120]})") from None
     if found.dtype.kind not in "biuf":

@@ -19,9 +19,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from humalign.data.judgments import number
 from humalign.distil.ranks import Ranks
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, number
 from humalign.teach.objectives import pair_similarities
 from humalign.triplets import LabelledTriplets
 from humalign.triplets.labelling import SORTED

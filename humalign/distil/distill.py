@@ -21,12 +21,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from humalign import triplets
-from humalign.data.judgments import number
 from humalign.distil.batches import DenseTriplets, FileRows, Inputs, Plan, Step, ahead, load_step
 from humalign.distil.checkpoint import Checkpoint, Log
 from humalign.distil.optimiser import AdamTowardsInit, Pull, standstill, warmup_cosine
 from humalign.distil.ranks import Ranks, join
-from humalign.errors import HumalignError, complaint, expect, nearest, real
+from humalign.errors import HumalignError, complaint, expect, nearest, number, real
 from humalign.models.student import Student
 from humalign.teach.objectives import OBJECTIVES
 from humalign.triplets import LabelledTriplets

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Real
 
-from humalign.data.judgments import number
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, number
 from humalign.teach.teacher import NEGLIGIBLE, AffineTeacher, rows_of, standardised
 
 # In the order of tables.

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int, Real
 
-from humalign.data.judgments import floats, number
-from humalign.errors import HumalignError
+from humalign.data.judgments import floats
+from humalign.errors import HumalignError, number
 from humalign.evaluation import rsa
 from humalign.evaluation.checks import check_features
 from humalign.evaluation.scores import Estimate, mean_of_folds

@@ -19,8 +19,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from humalign.data.judgments import floats, number, unit_rows
-from humalign.errors import HumalignError, nearest
+from humalign.data.judgments import floats, unit_rows
+from humalign.errors import HumalignError, nearest, number
 from humalign.evaluation import least_squares
 from humalign.evaluation.checks import check_features, check_labels
 from humalign.evaluation.scores import Estimate, few

@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, Real
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, RepeatedKFold
 
-from humalign.data.judgments import Answered, ByObject, cosine_similarities, floats, number
-from humalign.errors import HumalignError
+from humalign.data.judgments import Answered, ByObject, cosine_similarities, floats
+from humalign.errors import HumalignError, number
 from humalign.evaluation import people, rsa
 from humalign.evaluation.scores import Estimate, resamples
 from humalign.teach.mixed_effects import MixedEffectsTeacher

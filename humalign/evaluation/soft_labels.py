@@ -12,7 +12,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Real
 
-from humalign.data.judgments import floats, number
+from humalign.data.judgments import floats
+from humalign.errors import number
 from humalign.evaluation.checks import check_probabilities
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.few_shot import draw_mean, image_mean

@@ -20,8 +20,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import Tensor
 
-from humalign.data.judgments import Answered, Choices, agreement, distributions, number
-from humalign.errors import real
+from humalign.data.judgments import Answered, Choices, agreement, distributions
+from humalign.errors import number, real
 from humalign.teach.objectives import cross_entropy, minimise, named, pair_similarities
 from humalign.teach.teacher import AffineTeacher, rows_of, standardised
 

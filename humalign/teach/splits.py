@@ -10,8 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Int
 from sklearn.model_selection import BaseCrossValidator
 
-from humalign.data.judgments import number
-from humalign.errors import HumalignError
+from humalign.errors import HumalignError, number
 
 
 def concept_folds(

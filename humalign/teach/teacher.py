@@ -22,8 +22,8 @@ from torch import Tensor
 
 from humalign.artefacts import replacing
 from humalign.data import judgments
-from humalign.data.judgments import Answered, Triplets, agreement, distributions, first, floats, number
-from humalign.errors import HumalignError, expect, real
+from humalign.data.judgments import Answered, Triplets, agreement, distributions, first, floats
+from humalign.errors import HumalignError, expect, number, real
 from humalign.models.weights import load_file, save_file
 from humalign.teach.objectives import (
     cross_entropy,

@@ -19,8 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from humalign.artefacts import fingerprint
-from humalign.data.judgments import Choices, Triplets, check_triplets, number
-from humalign.errors import HumalignError, expect, real
+from humalign.data.judgments import Choices, Triplets, check_triplets
+from humalign.errors import HumalignError, expect, number, real
 from humalign.models.weights import OTHER_RUN, read_checkpoint, write_checkpoint
 from humalign.teach import pruning
 from humalign.teach.objectives import cross_entropy, named, pair_similarities

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 
 from humalign.artefacts import replacing, reserve
-from humalign.data.judgments import PAIRS, Triplets, check_triplets, floats, number, whole
-from humalign.errors import HumalignError
+from humalign.data.judgments import PAIRS, Triplets, check_triplets, floats, whole
+from humalign.errors import HumalignError, number
 from humalign.triplets.layout import LabelledTriplets, write_blocks
 from humalign.triplets.naming import as_names
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Int, Real
 
-from humalign.data.judgments import number, random_triplets, whole
-from humalign.errors import HumalignError, expect, nearest
+from humalign.data.judgments import random_triplets, whole
+from humalign.errors import HumalignError, expect, nearest, number
 
 # Up to this many numbers (half a gigabyte), k-means holds all embeddings; beyond, it sees each once, in random batches.
 WHOLE = 2**27
