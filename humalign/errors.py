@@ -85,4 +85,4 @@ def number(name: str, value: Any, least: int = 1) -> int:
     """Return a setting as a whole number, ``least`` or more; any other is refused by its name."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool) or value != value // 1 or value < least:
         raise HumalignError(f"{name} = {value!r}: expected a whole number, {least} or more")
-    return int(math.trunc(value))
+    return int(value)  # type: ignore[call-overload]
