@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from humalign import triplets
 from humalign.distil.batches import DenseTriplets, FileRows, Inputs, Plan, Step, ahead, load_step
 from humalign.distil.checkpoint import Checkpoint, Log
-from humalign.distil.optimiser import AdamTowardsInit, Pull, standstill, warmup_cosine
+from humalign.distil.optimiser import AdamTowardsInit, Pull, refuse_standstill, warmup_cosine
 from humalign.distil.ranks import Ranks, join
 from humalign.errors import HumalignError, complaint, expect, nearest, number, real
 from humalign.models.student import Student
@@ -184,8 +184,7 @@ def distill(
             # A student that agrees with its teacher has nothing to learn; any other must move.
             if not step and seen > AGREES:
                 with torch.no_grad():
-                    if stands := standstill(student(pixels[:64]).float(), settings.temperature, optimiser.moves()):
-                        raise HumalignError(stands)
+                    refuse_standstill(student(pixels[:64]).float(), settings.temperature, optimiser.moves())
             optimiser.step(settings.learning_rate_at(step))
             log.divergence.append(seen)
             if ranks.rank == 0:

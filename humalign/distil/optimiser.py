@@ -78,23 +78,26 @@ class AdamTowardsInit(torch.optim.Adam):
             group["initial"] = [start.to(p.device) for start, p in zip(group["initial"], group["params"], strict=True)]
 
 
-def standstill(outputs: Float[Tensor, "images head"], temperature: float, moves: bool) -> str:
-    """Say why a student with these outputs learns nothing: they are alike, or its choices certain; nothing where it learns.
+def refuse_standstill(outputs: Float[Tensor, "images head"], temperature: float, moves: bool) -> None:
+    """Refuse to train a student with these outputs where it would learn nothing.
 
     Args:
         outputs: before the first step.
         temperature: τ, divides their dot products.
         moves: whether a gradient reaches a parameter.
+
+    Raises:
+        HumalignError: they are alike for all images, or its choices are certain.
     """
     products = (outputs @ outputs.T)[~torch.eye(len(outputs), dtype=torch.bool, device=outputs.device)]
     spread = float(products.max() - products.min())
     # Of outputs that are alike the gradients cancel each other, but for rounding, which Adam makes as large as any.
     if spread <= 1e-6 * float(products.abs().max()):
-        return "the student's outputs are alike for all images, so that it learns nothing: are its weights and pictures right?"
-    if moves:
-        return ""
-    far = f"its dot products differ by up to {spread:.3g}, so that at `temperature` {temperature:g} its choices are certain"
-    return f"no gradient reaches the student: {far}; raise `temperature`, to about {spread / 3:.2g}, or take an objective '-normalised'"
+        raise HumalignError("the student's outputs are alike for all images, and it learns nothing: are weights and pictures right?")
+    if not moves:
+        certain = f"its dot products differ by up to {spread:.3g}, so that at `temperature` {temperature:g} its choices are certain"
+        mend = f"raise `temperature`, to about {spread / 3:.2g}, or take an objective '-normalised'"
+        raise HumalignError(f"no gradient reaches the student: {certain}; {mend}")
 
 
 def _group_of(name: str, pulls: Mapping[str, float]) -> str:
