@@ -43,7 +43,7 @@ SAME = 1e-5
 # Features of initial values that are smaller or larger leave no gradient in single precision.
 SOUND = (1e-3, 30)
 COLUMNS = ["library", "family", "model", "parameters", "size", "stages", "outcome"]
-COLUMNS += ["moved", "read back", "by its library", "line"]
+COLUMNS += ["moved", "read back", "by its library", "one by one", "line"]
 
 
 def families() -> dict[str, str]:
@@ -112,8 +112,11 @@ def trained(name: str) -> dict[str, object]:
         own = own[0] if isinstance(own, tuple) else own
         library = float((own - after).abs().max() / after.abs().max())
     moved = float((after - before).abs().max() / size)
-    sound = moved > 0 and max(differs, library) < max(SAME, 3 * _rounding(student, pixels, after))
-    return {"outcome": "aligned" if sound else "differs", "moved": moved, "read back": differs, "by its library": library}
+    found = {"moved": moved, "read back": differs, "by its library": library}
+    if max(differs, library) >= SAME:
+        found["one by one"] = _rounding(student, pixels, after)
+    sound = moved > 0 and max(differs, library) < max(SAME, 3 * found.get("one by one", 0))
+    return {"outcome": "aligned" if sound else "differs"} | found
 
 
 def _align(student: Student, pixels: torch.Tensor, rows: triplets.LabelledTriplets) -> None:

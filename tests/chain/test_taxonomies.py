@@ -85,7 +85,7 @@ def test_people_s_labels_have_the_baselines_beside_them_and_classes_have_not(run
 
     monkeypatch.setattr(labels, "everyone", everyone)
     monkeypatch.setattr(labels.sets, "names", lambda *_: [f"{name}/{row}.png" for row, name in enumerate(KNOWN)])
-    monkeypatch.setattr(labels.sets, "cifar10_shares", lambda files: rng.dirichlet(np.ones(3), len(files)))
+    monkeypatch.setattr(labels.registered, "cifar10_shares", lambda files: rng.dirichlet(np.ones(3), len(files)))
     rows = list(labels.labels(dataclasses.replace(run, profile=profile)))
     stages = {task: {row.stage for row in rows if row.task == task} for task in ("soft-labels", "few-shot")}
     assert stages == {"soft-labels": set(shown), "few-shot": set(shown) - before}

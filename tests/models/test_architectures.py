@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import timm
@@ -23,7 +24,10 @@ def test_every_recorded_architecture_is_aligned_builds_or_is_refused_in_a_line()
 def test_what_was_aligned_moved_and_is_the_same_read_back_and_by_its_own_library():
     aligned = TABLE[TABLE["outcome"] == "aligned"]
     assert len(aligned) and not aligned.duplicated(["library", "family"]).any()
-    assert (aligned["moved"] > 0).all() and (aligned[["read back", "by its library"]] < 1e-5).all(axis=None)
+    assert (aligned["moved"] > 0).all()
+    # Networks that enlarge what is rounded differ as much from themselves where pictures are embedded one by one.
+    same = np.maximum(1e-5, 3 * aligned["one by one"].fillna(0))
+    assert (aligned[["read back", "by its library"]].max(axis=1) < same).all() and (aligned["one by one"] < 1e-4).sum() <= 3
 
 
 def test_an_encoder_of_timm_without_a_classifier_is_one_line():
