@@ -89,6 +89,9 @@ def refuse_standstill(outputs: Float[Tensor, "images head"], temperature: float,
     Raises:
         HumalignError: they are alike for all images, or its choices are certain.
     """
+    # Two images have one product, which differs from none: a process may see so few of a step that several share.
+    if len(outputs) < 3:
+        return
     products = (outputs @ outputs.T)[~torch.eye(len(outputs), dtype=torch.bool, device=outputs.device)]
     spread = float(products.max() - products.min())
     # Of outputs that are alike the gradients cancel each other, but for rounding, which Adam makes as large as any.

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from humalign.distil.optimiser import AdamTowardsInit, warmup_cosine
+from humalign.distil.optimiser import AdamTowardsInit, refuse_standstill, warmup_cosine
 from humalign.errors import HumalignError
 
 
@@ -52,3 +52,10 @@ def test_a_parameter_in_no_group_and_a_group_without_one_are_one_line():
 def test_the_learning_rate_without_warm_up_starts_at_its_peak():
     assert warmup_cosine(0, 2.0, 0, 10) == 2.0
     assert warmup_cosine(5, 2.0, 0, 10) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_share_of_fewer_images_than_a_triplet_has_says_nothing_of_a_student(images):
+    refuse_standstill(torch.randn(images, 4), 1.0, moves=True)
+    with pytest.raises(HumalignError, match="alike for all images"):
+        refuse_standstill(torch.ones(3, 4), 1.0, moves=True)
