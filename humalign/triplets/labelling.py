@@ -1,4 +1,4 @@
-"""What a teacher says of triplets: dot products of embeddings in memory or on disk, each row sorted so that image 2 is the odd one."""
+"""Labels of triplets: dot products of a teacher's embeddings, rows sorted so that image 2 is the odd one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from humalign.errors import HumalignError, number
 from humalign.triplets.layout import LabelledTriplets, write_blocks
 from humalign.triplets.naming import as_names
 
-# The pair kept together, moved to the front: which images of a row become (0, 1, 2), and which similarities [s01, s02, s12].
+# By the pair kept together, which moves to the front: the order of a row's images, and of its similarities.
 SORTED = np.array([(0, 1, 2), (0, 2, 1), (1, 2, 0)])
 SORTED_PAIRS = np.array([(0, 1, 2), (1, 0, 2), (2, 0, 1)])
 # Up to so many images, one matrix product holds every pair; beyond, pairs are looked up.
@@ -25,7 +25,7 @@ ALL_PAIRS = 4096
 BLOCK_VALUES = 2**27
 # Pairs whose vectors are gathered at a time: they stay in the processor's cache.
 GATHERED = 512
-# Rows to which a map is applied at a time. Fixed, since a product may round otherwise where it has another number of rows.
+# Rows to which a map is applied at a time. Fixed: a product of another number of rows may round otherwise.
 MAPPED_ROWS = 2**13
 # Vectors, the image of each pair, and the image of the first vector.
 Side = tuple[np.ndarray, np.ndarray, int]
@@ -37,7 +37,7 @@ def mapped(
     transform: Callable[[np.ndarray], np.ndarray],
     dtype: np.typing.DTypeLike | None = None,
 ) -> Float[np.ndarray, "images places"]:
-    """Apply a teacher to embeddings block by block, and return the memory map of the ``.npy`` file that it fills.
+    """Apply a teacher to embeddings in blocks, and return the memory map of the ``.npy`` file that it fills.
 
     Args:
         embeddings: in memory, or a memory map.
@@ -59,14 +59,17 @@ def mapped(
             with np.errstate(over="ignore"):
                 written = rows.astype(found.dtype)
             if not np.isfinite(written).all():
-                raise HumalignError(f"rows {start} to {start + len(rows) - 1}: not finite, or too large for {found.dtype}: use float32")
+                fault = f"not finite, or too large for {found.dtype}: use float32"
+                raise HumalignError(f"rows {start} to {start + len(rows) - 1}: {fault}")
             found[start : start + len(rows)] = written
         del found  # what is still in memory goes to the file
     return np.load(path, mmap_mode="r")
 
 
-def similarities(embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, workers: int = 1) -> Float[np.ndarray, "n 3"]:
-    """Return dot products of the pairs (ij, ik, jk), float32, the same bits whatever the number of workers (threads).
+def similarities(
+    embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, workers: int = 1
+) -> Float[np.ndarray, "n 3"]:
+    """Return dot products of the pairs (ij, ik, jk), float32, the same bits whatever the number of workers.
 
     Beyond a few thousand images, pairs are sorted by the blocks in which their two images lie, and two blocks
     are held at a time: a file larger than memory is read front to back a few times, not at random.
@@ -75,7 +78,8 @@ def similarities(embeddings: Real[np.ndarray, "images dim"], triplets: Triplets,
         HumalignError: triplets that ``check_triplets`` refuses; a similarity that is not finite.
     """
     triplets, workers = check_triplets(triplets, len(embeddings)), number("workers", workers)
-    found = _of_all_pairs(embeddings, triplets) if len(embeddings) <= ALL_PAIRS else _of_blocks(embeddings, triplets, workers)
+    few = len(embeddings) <= ALL_PAIRS
+    found = _of_all_pairs(embeddings, triplets) if few else _of_blocks(embeddings, triplets, workers)
     broken = np.flatnonzero(~np.isfinite(found).all(1))
     if len(broken):
         first = f"first row {broken[0]} of images {triplets[broken[0]].tolist()}"
@@ -91,7 +95,9 @@ def _of_all_pairs(embeddings: np.ndarray, triplets: Int[np.ndarray, "n 3"]) -> F
         return np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1).astype(np.float32)
 
 
-def _of_blocks(embeddings: np.ndarray, triplets: Int[np.ndarray, "n 3"], workers: int) -> Float[np.ndarray, "n 3"]:
+def _of_blocks(
+    embeddings: np.ndarray, triplets: Int[np.ndarray, "n 3"], workers: int
+) -> Float[np.ndarray, "n 3"]:
     block = max(1, BLOCK_VALUES // embeddings.shape[1])
     blocks = -(-len(embeddings) // block)
     # A dot product is the same both ways, so the image that comes first in the list is the left one.
@@ -103,23 +109,21 @@ def _of_blocks(embeddings: np.ndarray, triplets: Int[np.ndarray, "n 3"], workers
     found = np.empty(len(left), np.float32)
     with ThreadPoolExecutor(workers) as pool:
         for a in range(blocks):
-            lefts = _held(embeddings, a * block, block, workers, pool)
+            lefts = _held(embeddings[a * block :][:block], workers, pool)
             for b in range(a, blocks):
                 pairs = order[bounds[a * blocks + b] : bounds[a * blocks + b + 1]]
                 if len(pairs):
-                    rights = lefts if a == b else _held(embeddings, b * block, block, workers, pool)
+                    rights = lefts if a == b else _held(embeddings[b * block :][:block], workers, pool)
                     _dots(found, pairs, (lefts, left, a * block), (rights, right, b * block), workers, pool)
     return found.reshape(-1, 3)
 
 
-def _held(embeddings: np.ndarray, start: int, block: int, workers: int, pool: Executor) -> Float[np.ndarray, "block dim"]:
-    """Return one block of rows as float32."""
-    source = embeddings[start : start + block]
-    if source.dtype == np.float32:
-        return source
-    held = np.empty(source.shape, np.float32)
-    parts = np.array_split(np.arange(len(source)), workers)
-    list(pool.map(lambda part: np.copyto(held[part[0] : part[-1] + 1], source[part[0] : part[-1] + 1]), (p for p in parts if len(p))))
+def _held(block: np.ndarray, workers: int, pool: Executor) -> Float[np.ndarray, "block dim"]:
+    """Return a block of rows as float32."""
+    if block.dtype == np.float32:
+        return block
+    held = np.empty(block.shape, np.float32)
+    list(pool.map(np.copyto, np.array_split(held, workers), np.array_split(block, workers)))
     return held
 
 
@@ -145,7 +149,8 @@ def odd_last(triplets: Triplets, similar: Float[np.ndarray, "n 3"]) -> tuple[np.
     found = np.asarray(triplets)
     triplets = found if found.dtype.kind in "iu" else whole(found, "triplets")
     kept = similar.argmax(1)
-    return np.take_along_axis(triplets, SORTED[kept], axis=1), np.take_along_axis(similar, SORTED_PAIRS[kept], axis=1)
+    images, pairs = SORTED[kept], SORTED_PAIRS[kept]
+    return np.take_along_axis(triplets, images, axis=1), np.take_along_axis(similar, pairs, axis=1)
 
 
 def label(

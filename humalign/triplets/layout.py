@@ -1,14 +1,14 @@
-"""The AligNet file: an ``.npz`` of ``filenames``, ``similarities`` and ``indices``, written and read in blocks of rows."""
+"""The AligNet file: an ``.npz`` of ``filenames``, ``similarities`` and ``indices``, in blocks of rows."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -18,13 +18,15 @@ from humalign.errors import HumalignError
 
 ARRAYS = ("indices", "similarities", "filenames")
 BLOCK_ROWS = 2**16
-# File names repeat and shrink to less than a half even by the quickest setting; numbers hardly shrink, and are stored.
+# What NumPy, the archive and the decompression raise of a file that is damaged or of another layout.
+UNREADABLE = (ValueError, TypeError, OSError, EOFError, KeyError, RuntimeError, BadZipFile, zlib.error)
+# File names repeat: the quickest setting more than halves them. Numbers hardly shrink and are stored.
 QUICK = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledTriplets:
-    """Triplets of images with the similarities of their pairs; file names are text or, a quarter of the size, ASCII bytes."""
+    """Triplets of images, the similarities of their pairs, and file names: text or, smaller, bytes."""
 
     indices: Integer[np.ndarray, "n 3"]
     similarities: Float[np.ndarray, "n 3"]
@@ -35,28 +37,40 @@ class LabelledTriplets:
 
 
 def file_name(split: str, sampling: str, clusters: int | None = None) -> str:
-    """Name a file as the released ones are named: ``train_cluster_border_500.npz``, ``val_within_class.npz``."""
-    return "_".join([split, *sampling.split("-"), *([] if clusters is None else [str(clusters)])]) + ".npz"
+    """Name a file as the released ones are: ``train_cluster_border_500.npz``, ``val_within_class.npz``."""
+    ending = "" if clusters is None else f"_{clusters}"
+    return f"{split}_{sampling.replace('-', '_')}{ending}.npz"
 
 
 def write(path: str | Path, triplets: LabelledTriplets) -> None:
     """Write the AligNet layout."""
-    write_blocks(path, triplets.indices, triplets.similarities, triplets.filenames.dtype, lambda rows: triplets.filenames[rows])
+    names = triplets.filenames
+    write_blocks(path, triplets.indices, triplets.similarities, names.dtype, lambda rows: names[rows])
 
 
 def write_blocks(
-    path: str | Path, indices: np.ndarray, similarities: np.ndarray, names: np.dtype, names_of: Callable[[slice], np.ndarray]
+    path: str | Path,
+    indices: np.ndarray,
+    similarities: np.ndarray,
+    names: np.dtype,
+    names_of: Callable[[slice], np.ndarray],
 ) -> None:
-    """Write the AligNet layout from file names of the given type that are looked up a block of rows at a time."""
-    with replacing(Path(path)) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=QUICK) as archive:
+    """Write the AligNet layout; file names, of type ``names``, are looked up a block of rows at a time."""
+    with replacing(Path(path)) as part, ZipFile(part, "w", ZIP_DEFLATED, compresslevel=QUICK) as archive:
         for name, array in (("indices", indices), ("similarities", similarities)):
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:  # an entry of one's own is stored as it is
+            # An entry that is given as `ZipInfo` is stored as it is.
+            with archive.open(ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
         with archive.open("filenames.npy", "w", force_zip64=True) as file:
-            header = {"descr": np.lib.format.dtype_to_descr(names), "fortran_order": False, "shape": indices.shape}
+            descr = np.lib.format.dtype_to_descr(names)
+            header = {"descr": descr, "fortran_order": False, "shape": indices.shape}
             np.lib.format.write_array_header_1_0(file, header)
-            for start in range(0, len(indices), BLOCK_ROWS):
-                file.write(names_of(slice(start, start + BLOCK_ROWS)).tobytes())
+            for rows in _blocks_of(len(indices)):
+                file.write(names_of(rows).tobytes())
+
+
+def _blocks_of(rows: int) -> Iterator[slice]:
+    return (slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS))
 
 
 def read(path: str | Path) -> LabelledTriplets:
@@ -67,7 +81,7 @@ def read(path: str | Path) -> LabelledTriplets:
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-    """File names of triplets, given in blocks of rows: a file of ten million triplets has thirty million of them."""
+    """File names in blocks of rows: a file of ten million triplets has thirty million of them."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -76,11 +90,8 @@ class Names:
     @classmethod
     def of(cls, filenames: np.ndarray) -> Names:
         """Give names that are in memory."""
-        return cls(
-            filenames.shape,
-            filenames.dtype,
-            lambda: (filenames[start : start + BLOCK_ROWS] for start in range(0, len(filenames), BLOCK_ROWS)),
-        )
+        blocks = list(_blocks_of(len(filenames)))
+        return cls(filenames.shape, filenames.dtype, lambda: (filenames[rows] for rows in blocks))
 
 
 @contextlib.contextmanager
@@ -88,7 +99,7 @@ def reading(path: str | Path) -> Iterator[tuple[np.ndarray, np.ndarray, Names]]:
     """Yield indices, similarities and, still on disk, the file names.
 
     Raises:
-        HumalignError: missing, truncated, or not of this layout; also from within the block, where names are read.
+        HumalignError: missing, truncated or not of this layout; also within the block, where names are read.
     """
     with _opened(path) as file:
         indices, similarities = (file[name] for name in ARRAYS[:2])
@@ -96,7 +107,8 @@ def reading(path: str | Path) -> Iterator[tuple[np.ndarray, np.ndarray, Names]]:
         assert archive is not None  # it is while the file is open
         with archive.open("filenames.npy") as stream:
             shape, fortran, dtype = _header(stream)
-        if fortran or dtype.hasobject:  # columns one after the other cannot be given in rows; objects are refused by numpy
+        # Columns one after the other cannot be given in rows; objects are refused by numpy.
+        if fortran or dtype.hasobject:
             yield indices, similarities, Names.of(file["filenames"])
         else:
             yield indices, similarities, Names(shape, dtype, lambda: _blocks(archive, shape, dtype))
@@ -110,16 +122,16 @@ def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     return readers[version](stream)
 
 
-def _blocks(archive: zipfile.ZipFile, shape: tuple[int, ...], dtype: np.dtype) -> Iterator[np.ndarray]:
+def _blocks(archive: ZipFile, shape: tuple[int, ...], dtype: np.dtype) -> Iterator[np.ndarray]:
     each = dtype.itemsize * int(np.prod(shape[1:]))
     with archive.open("filenames.npy") as stream:
         _header(stream)
-        for start in range(0, shape[0], BLOCK_ROWS):
-            rows = min(BLOCK_ROWS, shape[0] - start)
-            found = stream.read(rows * each)
-            if len(found) < rows * each:
-                raise EOFError(f"file names end before row {start + rows}")
-            yield np.frombuffer(found, dtype).reshape(rows, *shape[1:])
+        for rows in _blocks_of(shape[0]):
+            size = (rows.stop - rows.start) * each
+            found = stream.read(size)
+            if len(found) < size:
+                raise EOFError(f"file names end before row {rows.stop}")
+            yield np.frombuffer(found, dtype).reshape(-1, *shape[1:])
         stream.read(1)  # the checksum of a member is compared at its end
 
 
@@ -129,11 +141,12 @@ def _opened(path: str | Path) -> Iterator[np.lib.npyio.NpzFile]:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("a single array")
-            missing = [name for name in ARRAYS if name not in file.files]
-            if missing:
-                raise HumalignError(f"{path} lacks an array: {', '.join(missing)}; an AligNet file has {', '.join(ARRAYS)}")
+            lacking = ", ".join(name for name in ARRAYS if name not in file.files)
+            if lacking:
+                named = ", ".join(ARRAYS)
+                raise HumalignError(f"{path} lacks an array: {lacking}; an AligNet file has {named}")
             yield file
     except FileNotFoundError:
         raise HumalignError(f"no triplet file at {path}") from None
-    except (ValueError, TypeError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise HumalignError(f"{path} is no triplet file ({error}): fetch or write it again") from None

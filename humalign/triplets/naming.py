@@ -1,14 +1,14 @@
 """What an audit finds, and the check of names: do a triplet file's fit its indices, and both the image list?
 
-A file of ten million triplets names thirty million images, a million different ones. Names are read in blocks of rows and compared
-with a table that holds, for each index, the name that it had first: nothing is sorted, and no block is kept.
+A file of ten million triplets names thirty million images, a million different ones. Names are read in blocks
+of rows and compared with a table of the first name of each index: nothing is sorted, and no block is kept.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from humalign.data.listing import plain
 from humalign.errors import HumalignError, expect
 from humalign.triplets.layout import Names
 
-# A table of all numbers up to the largest index may be so many times as long as the indices; sparser ones are sorted first.
+# A table up to the largest index may be so many times as long as the indices; sparser ones are sorted first.
 SPARSEST = 4
 
 
@@ -39,7 +39,8 @@ def rows_that(fail: str, failing: Bool[np.ndarray, " n"]) -> str:
 
 def none(check: str, failing: Bool[np.ndarray, " n"], fail: str = "fail") -> Finding:
     """Report a check that no row may fail."""
-    return Finding(check, False, rows_that(fail, failing)) if failing.any() else Finding(check, True, "all rows")
+    seen = rows_that(fail, failing) if failing.any() else "all rows"
+    return Finding(check, not failing.any(), seen)
 
 
 def as_names(names: Iterable[Any], images: int | None = None) -> np.ndarray:
@@ -51,19 +52,23 @@ def as_names(names: Iterable[Any], images: int | None = None) -> np.ndarray:
     expect("names", names, Iterable, "a file name for each image, in their order")
     found = names if isinstance(names, np.ndarray) else np.array(list(names), dtype=object)
     if found.dtype.kind not in "SU":
-        plain = [os.fspath(name) if isinstance(name, (str, bytes, os.PathLike)) else None for name in found.ravel().tolist()]
-        if None in plain:
-            raise HumalignError(f"name {plain.index(None)} of the images is missing or no text: {found.ravel()[plain.index(None)]!r}")
-        if len({type(name) for name in plain}) > 1:
-            plain = [os.fsdecode(name) for name in plain if name is not None]
-        found = np.array(plain, dtype=str if not plain or isinstance(plain[0], str) else bytes).reshape(found.shape)
+        for place, name in enumerate(found.ravel()):
+            if not isinstance(name, (str, bytes, os.PathLike)):
+                raise HumalignError(f"name {place} of the images is missing or no text: {name!r}")
+        paths = [os.fspath(name) for name in found.ravel()]
+        if len({type(path) for path in paths}) > 1:
+            paths = [os.fsdecode(path) for path in paths]
+        kind = bytes if paths and isinstance(paths[0], bytes) else str
+        found = np.array(paths, dtype=kind).reshape(found.shape)
     if found.ndim != 1 or images not in (None, len(found)):
-        counted = "the" if images is None else f"{images:,}"
-        raise HumalignError(f"names of shape {found.shape} for {counted} images: give one an image, in their order")
+        seen = f"names of shape {found.shape} for {'the' if images is None else f'{images:,}'} images"
+        raise HumalignError(f"{seen}: give one an image, in their order")
     return found
 
 
-def check(indices: Int[np.ndarray, "n 3"], filenames: Names, names: np.ndarray | None = None) -> list[Finding]:
+def check(
+    indices: Int[np.ndarray, "n 3"], filenames: Names, names: np.ndarray | None = None
+) -> list[Finding]:
     """Check names against indices, and against the names of the image list where they are given."""
     low, high = int(indices.min()), int(indices.max())
     if low < 0 or high > SPARSEST * indices.size:
@@ -74,14 +79,14 @@ def check(indices: Int[np.ndarray, "n 3"], filenames: Names, names: np.ndarray |
     table, seen, wrong = _first_names(places, filenames, len(found))
     used, said = found[seen], table[seen]
     several = not wrong.any() and len(np.unique(said)) < len(said)
-    own = "file names against indices"
-    findings = [Finding(own, False, "one name stands for several indices") if several else none(own, wrong)]
+    what = "file names against indices"
+    findings = [Finding(what, False, "one name stands for several indices") if several else none(what, wrong)]
     if names is not None and low >= 0:
-        findings.append(_against_list(used, said, _like(as_names(names), said)))
+        findings.append(_against_list(used, said, _like(names, said)))
     return findings
 
 
-def _first_names(places: np.ndarray, filenames: Names, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _first_names(places: np.ndarray, filenames: Names, size: int) -> tuple[np.ndarray, ...]:
     """Return the first name of each place, which places have one, and which rows have another."""
     table, seen, wrong = np.zeros(size, filenames.dtype), np.zeros(size, bool), np.zeros(len(places), bool)
     start = 0
@@ -106,20 +111,30 @@ def _like(names: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _against_list(used: np.ndarray, said: np.ndarray, names: np.ndarray) -> Finding:
-    """Compare the names of the used indices with the list's at the same places, and say which mistake explains a difference."""
+    """Compare the names of the used indices with the list's, and say which mistake explains a difference."""
     what = "file names against the image list"
     listed = _at(names, used)
     differ = np.flatnonzero(listed != said)
     if not len(differ):
         return Finding(what, True, f"all {len(used):,} images that occur")
     if all(_plain(listed[place]) == _plain(said[place]) for place in differ):
-        how = f"{len(differ):,} of them differ in blanks around the name, a byte order mark or the form of an accent"
-        return Finding(what, True, f"all {len(used):,} images that occur; {how}")
+        how = "differ in blanks around the name, a byte order mark or the form of an accent"
+        return Finding(what, True, f"all {len(used):,} images that occur; {len(differ):,} of them {how}")
     first = differ[0]
-    example = f"index {used[first]} is {_text(said[first])!r} in the file, {_text(listed[first])!r} in the list"
-    unknown = f"{len(differ):,} of {len(used):,} images differ"
-    reason = next((reason for reason, holds in REASONS.items() if holds(used, said, names)), unknown)
+    here, there = _text(said[first]), _text(listed[first])
+    example = f"index {used[first]} is {here!r} in the file, {there!r} in the list"
+    reason = _mistake(used, said, names) or f"{len(differ):,} of {len(used):,} images differ"
     return Finding(what, False, f"{reason}: {example}")
+
+
+def _mistake(used: np.ndarray, said: np.ndarray, names: np.ndarray) -> str:
+    """Return why names of the used indices differ from the list's, nothing where it is not known."""
+    if (_at(names, used - 1) == said).all():
+        return "indices look 1-based, names match the list shifted by one"
+    known = np.isin(said, names)
+    if not known.any():
+        return "another list, none of the file's names is in it (val for train?)"
+    return "the list has the file's names at other places (sorted otherwise?)" if known.all() else ""
 
 
 def _at(names: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -133,13 +148,5 @@ def _text(name: np.bytes_ | np.str_) -> str:
 
 
 def _plain(name: np.bytes_ | np.str_) -> str:
-    """Return a name as image sets and stores of pixels keep it, without a byte order mark and blanks around it."""
+    """Return a name as image sets and pixel stores keep it, without byte order mark and blanks around it."""
     return plain(_text(name).removeprefix("\ufeff").strip())
-
-
-# Why names differ from the list's: each is tried on the indices that occur, their names in the file, and the list.
-REASONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], bool]] = {
-    "indices look 1-based, names match the list shifted by one": lambda used, said, names: bool((_at(names, used - 1) == said).all()),
-    "another list, none of the file's names is in it (val for train?)": lambda used, said, names: not np.isin(said, names).any(),
-    "the list has the file's names at other places (sorted otherwise?)": lambda used, said, names: bool(np.isin(said, names).all()),
-}

@@ -12,13 +12,15 @@ from jaxtyping import Int, Real
 from humalign.data.judgments import random_triplets, whole
 from humalign.errors import HumalignError, expect, nearest, number
 
-# Up to this many numbers (half a gigabyte), k-means holds all embeddings; beyond, it sees each once, in random batches.
+# With more numbers (half a gigabyte), k-means sees each embedding once, in random batches.
 WHOLE = 2**27
 BATCH = 2**14
-# Images a cluster among which the first centres are sought, one after the other: the only part that does not run in one product.
+# Images a cluster among which the first centres are sought, one after the other: the slow part.
 SEEDS = 8
 # Rows that share one random stream. Part of what a seed means: another number gives other triplets.
 BLOCK_ROWS = 2**18
+Indices = Int[np.ndarray, " n"]
+Labels = Real[np.ndarray, " images"] | Sequence[int]
 
 
 def clusters(embeddings: Real[np.ndarray, "images dim"], k: int, seed: int) -> Int[np.ndarray, " images"]:
@@ -27,43 +29,39 @@ def clusters(embeddings: Real[np.ndarray, "images dim"], k: int, seed: int) -> I
     Raises:
         HumalignError: fewer than one cluster or two images a cluster; no rows of finite numbers.
     """
-    from sklearn.cluster import KMeans
+    from sklearn.cluster import KMeans, MiniBatchKMeans
 
     embeddings = np.asarray(embeddings)
     k, seed = number("k, the number of clusters,", k), number("seed", seed, 0)
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "biuf":
-        raise HumalignError(f"embeddings of shape {embeddings.shape}, {embeddings.dtype}: expected one row of numbers an image")
-    if len(embeddings) < 2 * k:
-        raise HumalignError(f"{k} clusters of {len(embeddings)} images: a cluster needs two; lower `clusters` in the profile")
-    if embeddings.size > WHOLE:
-        return _streamed_clusters(embeddings, k, seed)
-    return KMeans(k, n_init=4, random_state=seed).fit_predict(_finite(embeddings))
-
-
-def _finite(embeddings: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
-    """Return embeddings after a check of every number; ``images`` says which they are, if not all from 0."""
-    faulty = np.flatnonzero(~np.isfinite(embeddings).all(1))
-    if len(faulty):
-        first = faulty[0] if images is None else images[faulty[0]]
-        raise HumalignError(f"the embedding of image {first} holds NaN or infinity: it belongs to no cluster")
-    return embeddings
-
-
-def _streamed_clusters(embeddings: Real[np.ndarray, "images dim"], k: int, seed: int) -> Int[np.ndarray, " images"]:
-    """Cluster embeddings that need not fit in memory: image lists are sorted by class, so the batches are drawn at random."""
-    from sklearn.cluster import MiniBatchKMeans
-
-    rng, batch = np.random.default_rng(seed), max(BATCH, SEEDS * k)
-    model, drawn = MiniBatchKMeans(k, random_state=seed, batch_size=batch, init_size=SEEDS * k), rng.permutation(len(embeddings))
+        seen = f"embeddings of shape {embeddings.shape}, {embeddings.dtype}"
+        raise HumalignError(f"{seen}: expected one row of numbers an image")
+    images = np.arange(len(embeddings))
+    if len(images) < 2 * k:
+        mend = "a cluster needs two; lower `clusters` in the profile"
+        raise HumalignError(f"{k} clusters of {len(images)} images: {mend}")
+    if embeddings.size <= WHOLE:
+        return KMeans(k, n_init=4, random_state=seed).fit_predict(_finite(embeddings, images))
+    batch = max(BATCH, SEEDS * k)
+    model = MiniBatchKMeans(k, random_state=seed, batch_size=batch, init_size=SEEDS * k)
+    # Image lists are sorted by class, so the batches are drawn at random.
+    drawn = np.random.default_rng(seed).permutation(len(images))
     # Full batches only: the first must hold enough images for the first centres.
-    for start in range(0, max(1, len(drawn) - batch + 1), batch):
-        images = np.sort(drawn[start : start + batch])
-        model.partial_fit(_finite(embeddings[images], images).astype(np.float32))
-    blocks = (np.arange(start, min(start + BATCH, len(embeddings))) for start in range(0, len(embeddings), BATCH))
-    return np.concatenate([model.predict(_finite(embeddings[block[0] : block[-1] + 1], block).astype(np.float32)) for block in blocks])
+    for start in range(0, max(1, len(images) - batch + 1), batch):
+        chosen = np.sort(drawn[start : start + batch])
+        model.partial_fit(_finite(embeddings[chosen], chosen).astype(np.float32))
+    blocks = np.split(images, range(BATCH, len(images), BATCH))
+    found = [model.predict(_finite(embeddings[block], block).astype(np.float32)) for block in blocks]
+    return np.concatenate(found)
 
 
-Labels = Real[np.ndarray, " images"] | Sequence[int]
+def _finite(embeddings: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Return the embeddings of these images after a check of every number."""
+    faulty = images[~np.isfinite(embeddings).all(1)]
+    if len(faulty):
+        fault = "holds NaN or infinity: it belongs to no cluster"
+        raise HumalignError(f"the embedding of image {faulty[0]} {fault}")
+    return embeddings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +84,8 @@ class Groups:
         """Arrange images by their labels, whole numbers from 0."""
         labels = whole(labels, "labels")
         if labels.ndim != 1 or not len(labels) or labels.min() < 0:
-            raise HumalignError("labels: give the number of its group, from 0, for each image; `numpy.unique(names, return_inverse=True)`")
+            mend = "give the number of its group, from 0, for each image"
+            raise HumalignError(f"labels: {mend}; `numpy.unique(names, return_inverse=True)`")
         order = np.argsort(labels, kind="stable")
         sizes, place = np.bincount(labels), np.empty(len(labels), dtype=int)
         place[order] = np.arange(len(labels))
@@ -95,18 +94,19 @@ class Groups:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def first(self, n: int, at_least: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw first images, uniform over those in groups of at least so many, with start and size of their groups."""
-        drawn = rng.choice(np.flatnonzero(self.sizes[self.labels] >= at_least), n)
+    def first(self, n: int, least: int, rng: np.random.Generator) -> tuple[Indices, Indices, Indices]:
+        """Draw images of groups of ``least`` or more, and return with them start and size of their groups."""
+        drawn = rng.choice(np.flatnonzero(self.sizes[self.labels] >= least), n)
         return drawn, self.starts[self.labels[drawn]], self.sizes[self.labels[drawn]]
 
 
 # In group order a mate is any other place of one's own block, and an outsider any place beyond it.
 
 def two_and_one(groups: Groups, n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
-    """Draw two images of one group and one of another: uniform over images with a mate, their mates, and all images outside."""
+    """Draw two images of one group and one of another, each uniformly: one with mates, a mate, any other."""
     if (groups.sizes > 0).sum() < 2 or groups.sizes.max() < 2:
-        raise HumalignError("cluster-border triplets need two clusters, one of them with two images; lower `clusters`")
+        wanted = "two clusters, one of them with two images"
+        raise HumalignError(f"cluster-border triplets need {wanted}; lower `clusters`")
     first, start, size = groups.first(n, 2, rng)
     second = groups.order[start + (groups.place[first] - start + rng.integers(1, size)) % size]
     third = groups.order[(start + size + rng.integers(0, len(groups) - size)) % len(groups)]
@@ -114,7 +114,7 @@ def two_and_one(groups: Groups, n: int, rng: np.random.Generator) -> Int[np.ndar
 
 
 def one_group(groups: Groups, n: int, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
-    """Draw three images of one group: the first uniform over images with two mates, the others over its mates."""
+    """Draw three images of one group: the first among all with two mates, the others among its mates."""
     if groups.sizes.max() < 3:
         raise HumalignError("within-class triplets need a class of three images")
     first, start, size = groups.first(n, 3, rng)
@@ -143,7 +143,7 @@ def anywhere(groups: Groups, n: int, rng: np.random.Generator) -> Int[np.ndarray
     return random_triplets(np.arange(len(groups)), n, rng)
 
 
-# Named as in the released files, but for `uniform`; a border is the same between clusters of embeddings and classes of labels.
+# Named as in the released files, but for `uniform`. A border between classes is one between clusters.
 SAMPLINGS: dict[str, Callable[[Groups, int, np.random.Generator], np.ndarray]] = {
     "cluster-border": two_and_one,
     "class-border": two_and_one,
@@ -183,14 +183,13 @@ def cluster_border(labels: Labels, n: int, rng: np.random.Generator) -> Int[np.n
 def cluster_border_blocks(
     labels: Labels, n: int, block_images: int, block_rows: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "n 3"]:
-    """Draw cluster-border triplets in blocks of rows that share few images.
+    """Draw cluster-border triplets in blocks of rows, each within ``block_images`` images drawn anew.
 
-    Every block of ``block_rows`` rows stays within ``block_images`` images drawn anew, so that a training step over
-    one block runs each of its images once and learns from all the triplets among them.
+    A training step over one block runs each of its images once, and learns from all the triplets among them.
     """
     expect("rng", rng, np.random.Generator, "a random generator, np.random.default_rng(seed)")
-    labels, rows = whole(labels, "labels"), []
-    n, block_images, block_rows = number("n", n), number("block_images", block_images, 3), number("block_rows", block_rows)
+    labels, rows, n = whole(labels, "labels"), [], number("n", n)
+    block_images, block_rows = number("block_images", block_images, 3), number("block_rows", block_rows)
     for _ in range(-(-n // block_rows)):
         chosen = rng.permutation(len(labels))[:block_images]
         rows.append(chosen[cluster_border(labels[chosen], block_rows, rng)])
