@@ -1,7 +1,6 @@
-"""What a training step sees: rows of a triplet file, or all triplets among a batch of images, labelled as they are needed.
+"""What a training step sees: rows of a triplet file, or all triplets among a batch of images, labelled then.
 
-A step depends on its number alone, so that a resumed run sees what an unbroken one would, and every one of several processes
-knows its share without asking the others.
+A step depends on its number alone: a resumed run sees what an unbroken one would, each process its share.
 """
 
 from __future__ import annotations
@@ -78,10 +77,10 @@ class FileRows:
         """Refuse no rows, rows that name images which are not there, and fewer rows a step than processes."""
         if not len(self.labelled):
             raise HumalignError("no triplets to train on: give at least one row")
-        if self.labelled.indices.min() < 0:
-            raise HumalignError(f"triplets name image {self.labelled.indices.min()}: images are counted from 0")
-        if self.labelled.indices.max() >= images:
-            last = self.labelled.indices.max()
+        first, last = self.labelled.indices.min(), self.labelled.indices.max()
+        if first < 0:
+            raise HumalignError(f"triplets name image {first}: images are counted from 0")
+        if last >= images:
             raise HumalignError(f"triplets name image {last}, but there are {images}: another image list?")
         if self.batch < world:
             raise HumalignError(f"{self.batch} rows a step for {world} processes: raise `batch_triplets`")
@@ -111,25 +110,27 @@ class DenseTriplets:
         object.__setattr__(self, "embeddings", np.asarray(self.embeddings))
 
     def step(self, number: int, rank: int = 0, world: int = 1) -> Step:
-        """Return a process's share of a step: a block of its images, and every ``world``-th triplet among all of them."""
+        """Return a process's share of a step: a block of its images, every ``world``-th triplet of all."""
         images = self.images_of_step(number)
-        triplets = _every(len(images))
+        every, share = _every(len(images)), len(images) // world
         teacher = torch.from_numpy(self.embeddings[images]).float()
-        rows, similarities = _sorted(teacher, triplets[rank::world])
-        share = len(images) // world
-        return Step(images[rank * share : (rank + 1) * share], rows, similarities, len(triplets))
+        kept = pair_similarities(teacher, every[rank::world]).argmax(1)  # this pair comes first
+        triplets = every[rank::world].gather(1, torch.from_numpy(SORTED)[kept])
+        similarities = pair_similarities(teacher, triplets)
+        return Step(images[rank * share : (rank + 1) * share], triplets, similarities, len(every))
 
     def images_of_step(self, number: int) -> Int[np.ndarray, " batch"]:
         """Return the images of a step, in all processes."""
         epoch, place = divmod(number, len(self.embeddings) // self.batch_images)
-        return _epoch(len(self.embeddings), self.seed, epoch)[place * self.batch_images : (place + 1) * self.batch_images]
+        images = _epoch(len(self.embeddings), self.seed, epoch)
+        return images[place * self.batch_images : (place + 1) * self.batch_images]
 
     def contents(self) -> dict[str, np.ndarray]:
         """Return the arrays that decide what every step sees."""
         return {"embeddings": self.embeddings, "batch and seed": np.array([self.batch_images, self.seed])}
 
     def check(self, images: int, world: int) -> None:
-        """Refuse a batch that the images cannot fill or processes cannot share, and more triplets than memory holds."""
+        """Refuse a batch that images cannot fill or processes share, and more triplets than memory holds."""
         number("batch_images", self.batch_images), number("seed", self.seed, 0)
         if self.embeddings.ndim != 2 or self.embeddings.dtype.kind not in "iuf":
             shape = self.embeddings.shape
@@ -148,7 +149,7 @@ class DenseTriplets:
             raise HumalignError(f"{said}, with {triplets:,} triplets a step: {mend}")
 
 
-# A source of steps; ``gathered`` tells whether a process's triplets are among the outputs of all or of its own.
+# A source of steps; ``gathered``: the triplets of a process are among the outputs of all, not of its own.
 Plan = FileRows | DenseTriplets
 
 
@@ -160,13 +161,6 @@ def _epoch(images: int, seed: int, epoch: int) -> Int[np.ndarray, " images"]:
 @functools.lru_cache(maxsize=2)
 def _every(images: int) -> Int[Tensor, "n 3"]:
     return torch.combinations(torch.arange(images), 3)
-
-
-def _sorted(teacher: Float[Tensor, "images dim"], triplets: Int[Tensor, "n 3"]) -> tuple[Int[Tensor, "n 3"], Float[Tensor, "n 3"]]:
-    """Sort each row so that the pair which the teacher keeps together comes first, and return its similarities in that order."""
-    kept = pair_similarities(teacher, triplets).argmax(1)
-    rows = triplets.gather(1, torch.from_numpy(SORTED)[kept])
-    return rows, pair_similarities(teacher, rows)
 
 
 def ahead(load: Callable[[int], T], steps: Iterable[int], depth: int) -> Iterator[T]:
@@ -190,11 +184,11 @@ def load_step(plan: Plan, inputs: Inputs, ranks: Ranks, number: int) -> tuple[Te
     def sent(tensor: Tensor) -> Tensor:
         if ranks.device.type == "cpu" or tensor.device == ranks.device:
             return tensor.to(ranks.device)
-        # From pinned memory a copy runs beside the computation. The current device belongs to the thread: without this line every
-        # process would open the first GPU too.
+        # The current device belongs to the thread: without this line each process would open the first GPU.
         with torch.cuda.device(ranks.device):
+            # From pinned memory a copy runs beside the computation.
             return tensor.pin_memory().to(ranks.device, non_blocking=True)
 
     batch = plan.step(number, ranks.rank, ranks.world)
     triplets, similarities = sent(batch.triplets), sent(batch.similarities)
-    return sent(inputs[batch.images]), dataclasses.replace(batch, triplets=triplets, similarities=similarities)
+    return sent(inputs[batch.images]), Step(batch.images, triplets, similarities, batch.total)

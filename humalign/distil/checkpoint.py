@@ -73,7 +73,7 @@ class Checkpoint:
 
     @property
     def _trained(self) -> dict[str, nn.Parameter]:
-        return {name: parameter for name, parameter in self.student.named_parameters() if parameter.requires_grad}
+        return {name: values for name, values in self.student.named_parameters() if values.requires_grad}
 
     def save(self, log: Log) -> None:
         """Write the training as it stands."""

@@ -1,8 +1,8 @@
-"""Distillation: move a student's triplet distributions to the teacher's, while its weights stay near their start.
+"""Distillation: move a student's triplet distributions to the teacher's; its weights stay near their start.
 
-A step runs each of its images once: where triplets share images, one forward pass serves many of them. One process or many
-(``humalign.distil.ranks``), on a processor or on GPUs; stopped at any time and resumed from the last checkpoint.
-Source: official configuration and training loop (objective, Adam, warm-up and cosine, decay to init, cadence).
+A step runs each of its images once, however many triplets share it. One process trains or many do
+(``humalign.distil.ranks``), on CPUs or GPUs; a stopped training is resumed from its last checkpoint. Source:
+official configuration and training loop (objective, Adam, warm-up and cosine, decay to init, cadence).
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Distillation:
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
-            raise HumalignError(f"unknown objective {self.objective!r}: {nearest(self.objective, OBJECTIVES)}")
+            mend = nearest(self.objective, OBJECTIVES)
+            raise HumalignError(f"unknown objective {self.objective!r}: {mend}")
         _whole(self, steps=1, warmup=0, batch_triplets=1, checkpoint_every=1)
         if self.warmup >= self.steps:
             mend = "it must be less, or the learning rate never reaches its peak"
@@ -86,8 +87,8 @@ class Engine:
     Attributes:
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where there is a device.
         bfloat16: run the student under autocast; weights, objective and updates stay in single precision.
-        recompute: keep only what enters a stage, and compute the rest again for the gradient (gradient checkpointing).
-        passes: parts in which the rows of a step are computed one after the other, for less memory; of rows of a file only.
+        recompute: keep only what enters a stage, and compute the rest again (gradient checkpointing).
+        passes: parts of a step's rows that are computed one by one, for less memory; for rows of a file only.
         compile: a backend of ``torch.compile``, as ``inductor``.
         prefetch: batches that are read while one is trained on.
     """
@@ -101,8 +102,10 @@ class Engine:
 
     def __post_init__(self) -> None:
         _whole(self, passes=1, prefetch=0)
-        # What a backend is called is known without importing all of them where none is asked for.
-        if self.compile is not None and self.compile not in (known := torch.compiler.list_backends(exclude_tags=())):
+        if self.compile is None:  # listing the backends imports all of them
+            return
+        known = torch.compiler.list_backends(exclude_tags=())
+        if self.compile not in known:
             raise HumalignError(f"unknown `compile` backend {self.compile!r}: {nearest(self.compile, known)}")
 
 
@@ -152,7 +155,8 @@ def distill(
     expect("labelled", labelled, (LabelledTriplets, DenseTriplets), wanted)
     inputs = _tensors(inputs)
     evaluate_every = number("evaluate_every", evaluate_every) if evaluate else 0
-    plan: Plan = labelled if isinstance(labelled, DenseTriplets) else FileRows(labelled, settings.batch_triplets)
+    batch_rows = settings.batch_triplets
+    plan: Plan = labelled if isinstance(labelled, DenseTriplets) else FileRows(labelled, batch_rows)
     ranks = join(engine.device)
     if engine.passes > 1 and plan.gathered:
         why = "only rows of a file can be taken in parts, dense triplets need all images of a step"
@@ -163,7 +167,9 @@ def distill(
     student.to(ranks.device)
     student.recompute(engine.recompute)
     _refuse_inputs(student, inputs, ranks.device)
-    model: nn.Module = torch.compile(student, backend=engine.compile) if engine.compile else student  # type: ignore[assignment]
+    model: nn.Module = student
+    if engine.compile:
+        model = torch.compile(student, backend=engine.compile)  # type: ignore[assignment]
     model = ranks.share(model)
     trained = [(name, parameter) for name, parameter in student.named_parameters() if parameter.requires_grad]
     if not trained:
@@ -202,7 +208,13 @@ def distill(
 
 
 def _backward(
-    model: nn.Module, pixels: Tensor, batch: Step, gathered: bool, settings: Distillation, engine: Engine, ranks: Ranks
+    model: nn.Module,
+    pixels: Tensor,
+    batch: Step,
+    gathered: bool,
+    settings: Distillation,
+    engine: Engine,
+    ranks: Ranks,
 ) -> Float[Tensor, ""]:
     """Add up the gradients of a process's share of a step, part by part, and return its divergence."""
     parts, of_pairs = batch.triplets.chunk(engine.passes), batch.similarities.chunk(engine.passes)
@@ -218,7 +230,7 @@ def _backward(
             with torch.autocast(ranks.device.type, torch.bfloat16, enabled=engine.bfloat16):
                 outputs = model(inputs)
             outputs = ranks.gather(outputs.float()) if gathered else outputs.float()
-            # Gradients are averaged over processes, so that each one's share counts as often as there are processes.
+            # Gradients are averaged over processes: each one's share counts as often as there are processes.
             each = OBJECTIVES[settings.objective](similarities, outputs, places, settings.temperature)
             divergence = each.sum() * (ranks.world / batch.total)
             divergence.backward()
@@ -230,19 +242,19 @@ def _tensors(inputs: Any) -> Inputs:
     """Return inputs that give tensors: arrays of NumPy become tensors, without a copy."""
     if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "fiu":
         inputs = torch.from_numpy(inputs if inputs.flags.writeable else inputs.copy())
-    known = isinstance(inputs, Tensor) or (isinstance(inputs, Inputs) and not isinstance(inputs, str | Sequence | np.ndarray | Mapping))
+    known = isinstance(inputs, Inputs) and not isinstance(inputs, Sequence | np.ndarray | Mapping)
     try:
         known = known and isinstance(inputs[np.arange(min(1, len(inputs)))], Tensor)
     except Exception:  # a table of pandas, a set of pictures: each raises its own
         known = False
     if not known:
-        wanted = "give a tensor with a row an image, such as embed(...)['activations'].values, or a PixelStore"
-        raise HumalignError(f"`inputs` is a {type(inputs).__name__}: {wanted}")
+        wanted = "a tensor with a row an image, such as embed(...)['activations'].values, or a PixelStore"
+        raise HumalignError(f"`inputs` is a {type(inputs).__name__}: give {wanted}")
     return inputs
 
 
 def _refuse_inputs(student: Student, inputs: Inputs, device: torch.device) -> None:
-    """Refuse inputs that the student does not take: pictures of another size, activations of another stage."""
+    """Refuse inputs that the student does not take: of another size, activations of another stage."""
     if not len(inputs):
         raise HumalignError("no inputs to train on: give at least three images")
     one = inputs[np.arange(1)].to(device)
@@ -264,7 +276,8 @@ def _mend(pixels: Tensor, batch: Step) -> str:
     if not torch.isfinite(pixels).all():
         return "its inputs hold NaN or infinity, embed these images again"
     if not torch.isfinite(batch.similarities).all():
-        return "the teacher's similarities hold NaN or infinity, audit the triplets or the teacher's embeddings"
+        fault = "the teacher's similarities hold NaN or infinity"
+        return f"{fault}, audit the triplets or the teacher's embeddings"
     return "lower `learning_rate`, or audit the triplets (`humalign audit`)"
 
 
@@ -278,4 +291,5 @@ def refuse_unsound(
     listed = None if names is None else np.asarray(names, dtype=str)
     for finding in triplets.audit(labelled, images, embeddings, listed):
         if not finding.ok:
-            raise HumalignError(f"the triplet file fails its audit ({finding.check}: {finding.seen}): see `humalign audit FILE`")
+            fault = f"the triplet file fails its audit ({finding.check}: {finding.seen})"
+            raise HumalignError(f"{fault}: see `humalign audit FILE`")

@@ -28,12 +28,12 @@ def warmup_cosine(step: int, peak: float, warmup: int, steps: int) -> float:
 class AdamTowardsInit(torch.optim.Adam):
     """Adam with a decoupled pull of every parameter to where it began.
 
-    parameter -= lr * (Adam's direction + pull * (parameter - initial)), both taken before the update. Initial values are part
-    of the state: training goes on towards them wherever the parameters stood when it was resumed.
+    parameter -= lr * (Adam's direction + pull * (parameter - initial)), both taken before the update. Initial
+    values are part of the state: a resumed training goes on towards them, wherever the parameters stand.
 
     Args:
         parameters: with their names, at their initial values.
-        pull: of all, or of each group: the start of its parameters' names, and its own pull. The longest start counts.
+        pull: of all, or by the start of the names of each group's parameters; the longest start counts.
 
     Raises:
         HumalignError: a parameter in no group, or a group without a parameter.
@@ -44,12 +44,10 @@ class AdamTowardsInit(torch.optim.Adam):
         pulls = pull if isinstance(pull, Mapping) else {"": pull}
         for name, parameter in parameters:
             groups.setdefault(_group_of(name, pulls), []).append(parameter)
-        empty = sorted(pulls.keys() - groups.keys())
-        if empty:
-            raise HumalignError(f"decay_to_init: no parameter is in {empty[0]!r}: {nearest(empty[0], groups)}")
-        super().__init__(
-            [{"params": members, "pull": float(pulls[prefix])} for prefix, members in groups.items()], lr=0.0, betas=(0.9, 0.999), eps=1e-8
-        )
+        for empty in sorted(pulls.keys() - groups.keys()):
+            raise HumalignError(f"decay_to_init: no parameter is in {empty!r}: {nearest(empty, groups)}")
+        pulled = [{"params": members, "pull": float(pulls[prefix])} for prefix, members in groups.items()]
+        super().__init__(pulled, lr=0.0, betas=(0.9, 0.999), eps=1e-8)
         for group in self.param_groups:
             group["initial"] = [p.detach().clone() for p in group["params"]]
 
@@ -59,23 +57,23 @@ class AdamTowardsInit(torch.optim.Adam):
         for group in self.param_groups:
             # A number of NumPy in the state could not be read back.
             group["lr"] = float(learning_rate)
-            # Adam's direction does not look at the parameters, so what is pulled before it ends where both would together.
+            # Adam's direction does not depend on the parameters: pulling them first gives the same sum.
             for parameter, initial in zip(group["params"], group["initial"], strict=True):
                 parameter.lerp_(initial, learning_rate * group["pull"])
         super().step()
 
     def moves(self) -> bool:
-        """Say whether a gradient is large enough to move its parameter: Adam divides those below its epsilon away."""
-        return any(
-            p.grad is not None and bool((p.grad.abs() > group["eps"]).any()) for group in self.param_groups for p in group["params"]
-        )
+        """Say whether a gradient is above Adam's epsilon, and so large enough to move its parameter."""
+        gradients = ((group["eps"], p.grad) for group in self.param_groups for p in group["params"])
+        return any(bool((gradient.abs() > eps).any()) for eps, gradient in gradients if gradient is not None)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a saved state, on the parameters' device."""
         super().load_state_dict(state_dict)
         for group in self.param_groups:
             # PyTorch moves what belongs to a parameter, but not what belongs to a group.
-            group["initial"] = [start.to(p.device) for start, p in zip(group["initial"], group["params"], strict=True)]
+            members = zip(group["initial"], group["params"], strict=True)
+            group["initial"] = [initial.to(p.device) for initial, p in members]
 
 
 def refuse_standstill(outputs: Float[Tensor, "images head"], temperature: float, moves: bool) -> None:
@@ -89,22 +87,25 @@ def refuse_standstill(outputs: Float[Tensor, "images head"], temperature: float,
     Raises:
         HumalignError: they are alike for all images, or its choices are certain.
     """
-    # Two images have one product, which differs from none: a process may see so few of a step that several share.
+    # Two images have one product, which differs from none; one of several processes may see so few.
     if len(outputs) < 3:
         return
     products = (outputs @ outputs.T)[~torch.eye(len(outputs), dtype=torch.bool, device=outputs.device)]
     spread = float(products.max() - products.min())
-    # Of outputs that are alike the gradients cancel each other, but for rounding, which Adam makes as large as any.
+    # Gradients of outputs that are alike cancel, but for rounding, which Adam makes as large as any.
     if spread <= 1e-6 * float(products.abs().max()):
-        raise HumalignError("the student's outputs are alike for all images, and it learns nothing: are weights and pictures right?")
+        alike = "the student's outputs are alike for all images, and it learns nothing"
+        raise HumalignError(f"{alike}: are weights and pictures right?")
     if not moves:
-        certain = f"its dot products differ by up to {spread:.3g}, so that at `temperature` {temperature:g} its choices are certain"
+        seen = f"no gradient reaches the student: its dot products differ by up to {spread:.3g}"
+        certain = f"so that at `temperature` {temperature:g} its choices are certain"
         mend = f"raise `temperature`, to about {spread / 3:.2g}, or take an objective '-normalised'"
-        raise HumalignError(f"no gradient reaches the student: {certain}; {mend}")
+        raise HumalignError(f"{seen}, {certain}; {mend}")
 
 
 def _group_of(name: str, pulls: Mapping[str, float]) -> str:
-    fitting = [prefix for prefix in pulls if not prefix or name == prefix or name.startswith(prefix.rstrip(".") + ".")]
+    fitting = [start for start in pulls if start in ("", name) or name.startswith(start.rstrip(".") + ".")]
     if not fitting:
-        raise HumalignError(f"decay_to_init: the parameter {name!r} is in none of {', '.join(sorted(pulls))}; '' stands for all others")
+        known = f"{', '.join(sorted(pulls))}; '' stands for all others"
+        raise HumalignError(f"decay_to_init: the parameter {name!r} is in none of {known}")
     return max(fitting, key=len)

@@ -2,8 +2,8 @@
 
     torchrun --nproc-per-node 8 your_script.py
 
-Every process runs the same script. Each takes its share of a step; gradients are averaged, so that the result is that of one
-process with the same global batch, up to the order of sums.
+Every process runs the same script and takes its share of a step. Gradients are averaged: the result is that
+of one process with the same global batch, up to the order of sums.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def join(device: str) -> Ranks:
     """Join the processes that torchrun started, or stand alone where it did not.
 
     Args:
-        device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for CUDA where there is a device; under torchrun, processes of one machine
-            take one GPU each.
+        device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for CUDA where there is a device; under torchrun,
+            processes of one machine take one GPU each.
 
     Raises:
         HumalignError: a device that is not there, or more processes than GPUs.
@@ -70,18 +70,19 @@ def join(device: str) -> Ranks:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
+    unknown = HumalignError(f"unknown device {device!r}: known are auto, cpu, cuda and cuda:N")
     try:
         chosen = torch.device(device)
-        known = chosen.type in BACKENDS
     except RuntimeError:
-        known = False
-    if not known:
-        raise HumalignError(f"unknown device {device!r}: known are auto, cpu, cuda and cuda:N")
+        raise unknown from None
+    if chosen.type not in BACKENDS:
+        raise unknown
     if chosen.type == "cuda":
         chosen = torch.device("cuda", local if world > 1 else chosen.index or 0)
         there = torch.cuda.device_count()
         if chosen.index >= there:
-            raise HumalignError(f"there is no GPU {chosen.index}, PyTorch sees {there}: choose device cpu, or fewer processes")
+            seen = f"there is no GPU {chosen.index}, PyTorch sees {there}"
+            raise HumalignError(f"{seen}: choose device cpu, or fewer processes")
         torch.cuda.set_device(chosen)
     if world == 1:
         return Ranks(0, 1, chosen)
