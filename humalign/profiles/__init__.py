@@ -1,8 +1,9 @@
-"""Profiles: the numbers that a run is made of. A profile is data; the code and the notebooks are the same for all."""
+"""Profiles: the settings of a run. A profile is data; code and notebooks are the same for all."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -15,7 +16,7 @@ import yaml
 
 from humalign.errors import HumalignError, nearest, path_of
 from humalign.profiles import consistent
-from humalign.profiles.schema import Profile, Student, Teacher, Within
+from humalign.profiles.schema import Profile, Student, Teacher
 
 __all__ = ["Profile", "Student", "Teacher", "as_settings", "changed", "load", "names", "parse", "section"]
 
@@ -37,17 +38,20 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, _ in node.value:
         key = MERGE if key_node.tag == MERGE else loader.construct_object(key_node, deep=True)
         if key in keys:
-            raise HumalignError(f"line {key_node.start_mark.line + 1}: the key {key!r} stands twice: take one of them out")
+            line = f"line {key_node.start_mark.line + 1}"
+            raise HumalignError(f"{line}: the key {key!r} stands twice: take one of them out")
         keys.add(key)
     loader.flatten_mapping(node)  # what `<<` brings stands first, and its own keys are laid over it
-    return {loader.construct_object(key, deep=True): loader.construct_object(value, deep=True) for key, value in node.value}
+    made = functools.partial(loader.construct_object, deep=True)
+    return {made(key): made(value) for key, value in node.value}
 
 
 def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
     """Return a number; one that YAML counts by eight or by sixty is refused, for few would expect that."""
     if re.match(r"[-+]?(0[0-9_]*[0-9]|[^:]*:.*)$", node.value):
         said = f"line {node.start_mark.line + 1}: {node.value} is 8 or 60 to a digit in YAML"
-        raise HumalignError(f"{said}: write it without zeros in front or colons, or in quotes where it is a text")
+        mend = "write it without zeros in front or colons, or in quotes where it is a text"
+        raise HumalignError(f"{said}: {mend}")
     whole = node.tag == "tag:yaml.org,2002:int"
     return loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
 
@@ -68,8 +72,8 @@ def load(name: str | Path) -> Profile:
     """Read a profile by name, or one of your own by the path of its file (``mine.yaml``).
 
     Raises:
-        HumalignError: unknown profile, a file that cannot be read, or a key that is unknown, missing, twice, of the wrong type or out of
-            its range.
+        HumalignError: unknown profile, a file that cannot be read, or a key that is unknown, missing, twice,
+            of the wrong type or out of its range.
     """
     path = path_of(name, "profile")
     name = str(path)
@@ -97,13 +101,13 @@ def parse(name: str, settings: Any, source: str = "") -> Profile:
 
 
 def section(kind: type[Kind], given: Any, where: str) -> Kind:
-    """Make a section of settings of a mapping, each value checked by its type; ``where`` begins what is said of a fault."""
+    """Make a section of settings of a mapping, each value checked; ``where`` begins the line of a fault."""
     found: Kind = _build(kind, given, where, "")
     return found
 
 
 def changed(profile: Profile, **sections: Any) -> Profile:
-    """Return a profile with other settings: sections are merged into those that it has, lists and single values replaced."""
+    """Return a profile with other settings: sections are merged, lists and single values replaced."""
     return parse(profile.name, _laid(as_settings(profile), sections), profile.source)
 
 
@@ -113,7 +117,7 @@ def as_settings(profile: Profile) -> dict[str, Any]:
     return {key: value for key, value in whole.items() if key not in ("name", "source")}
 
 
-# ---- files and what they inherit ---------------------------------------------------------------------------------------------------------
+# ---- files and what they inherit ---------------------------------------------------------------------------
 
 
 def _ours(name: str) -> Any:
@@ -124,13 +128,14 @@ def _read(path: Path) -> Any:
     try:
         return _parsed(path.read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise HumalignError(f"cannot read the profile {path} ({error}): give the path of a YAML file") from None
+        fault = f"cannot read the profile {path} ({error})"
+        raise HumalignError(f"{fault}: give the path of a YAML file") from None
 
 
 def _parsed(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # of dates, long numbers, lists as keys
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # dates, numbers, lists as keys
         raise HumalignError(f"{where} is no YAML: {' '.join(str(error).split())}") from None
     except HumalignError as error:
         raise HumalignError(f"{where}, {error}") from None
@@ -139,7 +144,8 @@ def _parsed(text: str, where: str) -> Any:
 def _inherited(settings: Any, where: str, above: tuple[str, ...] = ()) -> dict[Any, Any]:
     """Lay settings over those that they inherit: sections are merged, lists and single values replaced."""
     if not isinstance(settings, dict):
-        raise HumalignError(f"{where}: {above[-1]}, which it inherits, holds no settings: write them as `key: value`")
+        fault = f"{above[-1]}, which it inherits, holds no settings"
+        raise HumalignError(f"{where}: {fault}: write them as `key: value`")
     rest = {key: value for key, value in settings.items() if key != "inherits"}
     if "inherits" not in settings:
         return rest
@@ -151,7 +157,8 @@ def _inherited(settings: Any, where: str, above: tuple[str, ...] = ()) -> dict[A
     elif (FOLDER / f"{base}.yaml").is_file():
         found = _ours(base)
     else:
-        raise HumalignError(f"{where}: inherits {base!r}, which is no profile: known are {', '.join(['official', *names()])}")
+        known = ", ".join(["official", *names()])
+        raise HumalignError(f"{where}: inherits {base!r}, which is no profile: known are {known}")
     return _laid(_inherited(found, where, (*above, base)), rest)
 
 
@@ -163,7 +170,7 @@ def _laid(below: dict[Any, Any], above: dict[Any, Any]) -> dict[Any, Any]:
     return merged
 
 
-# ---- values ------------------------------------------------------------------------------------------------------------------------------
+# ---- values ------------------------------------------------------------------------------------------------
 
 
 def _build(kind: Any, given: Any, where: str, place: str) -> Any:
@@ -175,10 +182,9 @@ def _build(kind: Any, given: Any, where: str, place: str) -> Any:
         if key not in wanted:
             known = set(wanted) - ({"name", "source"} if kind is Profile else set())
             raise HumalignError(f"{where}: unknown key {f'{prefix}{key}'!r}: {nearest(str(key), known)}")
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in given]
-    if missing:
-        raise HumalignError(f"{where}: key {f'{prefix}{missing[0]}'!r} is missing")
+    for field in dataclasses.fields(kind):
+        if field.default is dataclasses.MISSING and field.name not in given:
+            raise HumalignError(f"{where}: key {f'{prefix}{field.name}'!r} is missing")
     return kind(**{key: _value(wanted[key], value, where, f"{prefix}{key}") for key, value in given.items()})
 
 
@@ -192,8 +198,7 @@ def _value(wanted: Any, value: Any, where: str, place: str) -> Any:
         return tuple(_value(typing.get_args(wanted)[0], each, where, place) for each in value)
     if dataclasses.is_dataclass(wanted):
         return _build(wanted, value, where, place)
-    within: tuple[Within, ...] = typing.get_args(wanted)[1:] if typing.get_origin(wanted) is typing.Annotated else ()
-    kind = typing.get_args(wanted)[0] if within else wanted
+    kind, *within = typing.get_args(wanted) or [wanted]  # the conditions of an annotated type
     found = _plain(kind, value)
     if found is None:
         raise HumalignError(f"{where}: {place} = {value!r} is no {NAMED[kind]}")
@@ -207,7 +212,7 @@ NAMED = {int: "whole number", float: "finite number", str: "text", bool: "true o
 
 
 def _plain(kind: type, value: Any) -> Any:
-    """Return a value as the wanted kind, none where it is not one; ``3e-4``, which YAML takes for a text, is a number."""
+    """Return a value as the wanted kind, or none; ``3e-4``, which YAML takes for a text, is a number."""
     if isinstance(value, bool) or kind is bool:
         return value if isinstance(value, kind) and kind is bool else None
     if kind is float:

@@ -1,4 +1,4 @@
-"""What one setting asks of another, and names of which there are few: each fault is one line before anything runs."""
+"""Settings that fit no other, and names that are not known: each fault is one line before anything runs."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ def _of_teacher(profile: Profile, teacher: Teacher) -> Iterator[str]:
 
 
 def _of_students(profile: Profile) -> Iterator[str]:
-    if not profile.students:
-        yield "students: name at least one backbone"
     names = profile.backbones
+    if not names:
+        yield "students: name at least one backbone"
     if len(set(names)) < len(names):
         yield f"students: {max(names, key=names.count)} stands twice: name each backbone once"
     parts = profile.labeller.parts if profile.teachers else None
@@ -126,7 +126,8 @@ def _relations(profile: Profile) -> list[tuple[bool, str]]:
     curves, mine, processes = profile.curves, profile.data.own, profile.compute.processes
     shares = made.group_share + made.subgroup_share + made.concept_share
     few = min(curves.steps, curves.sparse_steps)
-    shots, labelled, draws = max(profile.evaluation.shots), profile.data.labelled_images, profile.evaluation.bootstrap_draws
+    shots, draws = max(profile.evaluation.shots), profile.evaluation.bootstrap_draws
+    labelled = profile.data.labelled_images
     least_three = "take 3 or more, for a triplet has three, or 0"
     batch = f"distillation.batch_triplets = {taught.batch_triplets}"
     return [
@@ -141,12 +142,17 @@ def _relations(profile: Profile) -> list[tuple[bool, str]]:
         (abs(shares - 1) > 1e-6,
          f"simulated.group_share, subgroup_share and concept_share add up to {shares:g}: make it 1"),
         (made.people_per_triplet > made.people,
-         f"simulated.people_per_triplet = {made.people_per_triplet}: there are simulated.people = {made.people}"),
+         f"simulated.people_per_triplet = {made.people_per_triplet}:"
+         f" there are simulated.people = {made.people}"),
         ("own" in profile.data.judged and not (mine.pictures and mine.answers),
-         "data.own: name the folder of the judged pictures and the file of the answers: {pictures: ..., answers: ...}"),
-        (curves.seeds > 0 and curves.every > few, f"curves.every = {curves.every}: no point lies within {few} steps"),
-        (shots >= labelled, f"evaluation.shots = {shots}: there are data.labelled_images = {labelled} of all classes"),
+         "data.own: name the folder of the judged pictures and the file of the answers:"
+         " {pictures: ..., answers: ...}"),
+        (curves.seeds > 0 and curves.every > few,
+         f"curves.every = {curves.every}: no point lies within {few} steps"),
+        (shots >= labelled,
+         f"evaluation.shots = {shots}: there are data.labelled_images = {labelled} of all classes"),
         (taught.batch_triplets < processes, f"compute.processes = {processes}: each needs a row of {batch}"),
-        (profile.threads > MOST_THREADS, f"threads = {profile.threads}: take as many as the processor has cores"),
+        (profile.threads > MOST_THREADS,
+         f"threads = {profile.threads}: take as many as the processor has cores"),
         (draws < 2, f"evaluation.bootstrap_draws = {draws}: take 2 or more: an interval has two ends"),
     ]  # fmt: skip

@@ -1,7 +1,4 @@
-"""The settings that a run is made of, in sections: one schema for every profile, with the defaults that most share.
-
-Sources of values stand in the profiles.
-"""
+"""The settings of a run, in sections: one schema for every profile; profiles name the sources of values."""
 
 from __future__ import annotations
 
@@ -21,7 +18,8 @@ class Within:
 
 Count = Annotated[int, Within(lambda n: n >= 1, "a whole number from 1 on")]
 Number = Annotated[int, Within(lambda n: n >= 0, "a whole number from 0 on")]
-Folds = Annotated[int, Within(lambda n: n != 1 and n >= 0, "0, or a whole number from 2 on: one fold leaves nothing to learn from")]
+FOLDS = "0, or a whole number from 2 on: one fold leaves nothing to learn from"
+Folds = Annotated[int, Within(lambda n: n != 1 and n >= 0, FOLDS)]
 Share = Annotated[float, Within(lambda x: 0 <= x <= 1, "a share between 0 and 1")]
 Positive = Annotated[float, Within(lambda x: 0 < x < math.inf, "a finite number above 0")]
 NotNegative = Annotated[float, Within(lambda x: 0 <= x < math.inf, "a finite number from 0 on")]
@@ -29,7 +27,7 @@ NotNegative = Annotated[float, Within(lambda x: 0 <= x < math.inf, "a finite num
 
 @dataclasses.dataclass(frozen=True)
 class Own:
-    """Judged pictures of one's own, the judged set ``own``; paths are relative to the folder where the command runs."""
+    """Judged pictures of one's own, the set ``own``; paths are relative to where the command runs."""
 
     pictures: str = ""  #: a folder of them, one a thing.
     #: odd-one-out answers about them: a table with a header, or three numbers a line, the odd one last.
@@ -178,7 +176,7 @@ class Distillation:
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """Dense against sparse triplets: agreement with the teacher on held-back pictures of the pool, by images seen."""
+    """Dense against sparse triplets: agreement with the teacher on held-back pictures, by images seen."""
 
     seeds: Number = 0  #: training runs of each kind; 0 for no curves.
     steps: Count = 72  #: with dense triplets.
