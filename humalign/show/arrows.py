@@ -1,4 +1,4 @@
-"""What alignment brings and costs on each main measure, over the best baseline that no judgment entered; and its arrows."""
+"""Gains and losses of alignment on each main measure, over the best baseline without judgments, as arrows."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from humalign.show.stages import (
 )
 
 PEOPLE = {"task": "odd-one-out", "split": "repeated triplets", "metric": "accuracy"}
+UNSEEN = PEOPLE | {"split": "unseen objects"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Measure:
 
 DOUBT = {"task": "uncertainty", "split": "repeated triplets, unseen objects", "metric": "entropy-spearman"}
 MEASURES: dict[str, Measure] = {
-    "teacher": Measure("Odd one out, unseen objects", PEOPLE | {"split": "unseen objects"}, "teacher", PEOPLE),
+    "teacher": Measure("Odd one out, unseen objects", UNSEEN, "teacher", PEOPLE),
     "students": Measure("Odd one out, THINGS photographs", ANSWERS, people=PEOPLE),
     "vice": Measure("Similarity in the published VICE", VICE),
     "similarity": Measure("Similarity of 92 photographs", SIMILARITY, people=SIMILARITY),
@@ -89,9 +90,10 @@ class Gain:
 
     @property
     def side(self) -> str:
-        """``better`` than every baseline, ``worse`` than the best one, or ``unclear`` where a 95 % interval includes zero."""
-        metric = str(self.after["metric"])
-        return "better" if _ends(self.least, metric)[0] > 0 else "worse" if _ends(self.over, metric)[1] < 0 else "unclear"
+        """``better`` than every baseline, ``worse`` than the best one, or ``unclear``, by 95 % intervals."""
+        if _ends(self.least)[0] > 0:
+            return "better"
+        return "worse" if _ends(self.over)[1] < 0 else "unclear"
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -135,15 +137,15 @@ def gains_of(scores: pd.DataFrame, name: str, over: Sequence[str] = WITHOUT_JUDG
             continue
         raw = pick(own, stage=measure.stage, metric=above(metric, before.iloc[0]["stage"]))
         known = paired.dropna(subset="value")
-        least = known.loc[min(known.index, key=lambda at: _ends(known.loc[at], metric)[0])]
+        least = known.loc[min(known.index, key=lambda at: _ends(known.loc[at])[0])]
         first, top = (None if rows is None or len(rows) != 1 else rows.iloc[0] for rows in (raw, people))
         gains.append(Gain(measure, str(model), before.iloc[0], best, after.iloc[0], gain, least, first, top))
     return gains
 
 
-def _ends(difference: pd.Series, metric: str) -> tuple[float, float]:
+def _ends(difference: pd.Series) -> tuple[float, float]:
     """Return the interval of a difference, turned so that above zero is better."""
-    sign = -1 if metric in MORE_IS_WORSE else 1
+    sign = -1 if difference["metric"].split("-above-")[0] in MORE_IS_WORSE else 1
     low, high = sorted((sign * difference["low"], sign * difference["high"]))
     return low, high
 
@@ -178,7 +180,8 @@ def arrows(scores: pd.DataFrame) -> Drawing:
     for axes, part in zip(grid.flat, parts, strict=True):
         _part(axes, part)
     _key(figure, found)
-    foot = "Right: gain over the best baseline without judgments. Line below an arrow: 95 % interval of its end."
+    foot = "Right: gain over the best baseline without judgments. "
+    foot += "Line below an arrow: 95 % interval of its end."
     figure.supxlabel(wrapped(foot), fontsize=10)
     rows = pd.concat([gain.rows for gain in found])
     said = "; ".join(_said(gain) for gain in found)

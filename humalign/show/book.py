@@ -1,7 +1,7 @@
-"""Render the book: gather prose, executed chapters and figures in one folder, and build that with Jupyter Book.
+"""Render the book: gather prose, executed chapters and figures in one folder, and build it with Jupyter Book.
 
-The tree itself stays clean, because everything is staged under ``build/<profile>/book/source``. A warning is an error: a
-number in prose whose chapter no longer gives it, a reference to nothing, a formula that does not parse.
+Everything is staged under ``build/<profile>/book/source``. A warning is an error: a number in prose whose
+chapter no longer gives it, a reference to nothing, a formula that does not parse.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 SETTINGS = ("_config.yml", "_toc.yml")
 STAMP, BUILDING = ".fingerprint", ".building-"
 # Jupyter Book as a process that ends when this one does.
-BUILDER = "from humalign.chain.processes import end_with_starter; end_with_starter(); from jupyter_book.cli.main import main; main()"
+BUILDER = (
+    "from humalign.chain.processes import end_with_starter; end_with_starter();"
+    " from jupyter_book.cli.main import main; main()"
+)
 PROSE = ("*.md", "*.bib", "_static/*", "recorded/growth.*", "recorded/coverage.*")
 
 
@@ -46,7 +49,7 @@ def render(root: Path, build: Path, notebooks: Path, runs: Mapping[str, Path] | 
             answers is on the preview image.
 
     Raises:
-        HumalignError: the repository's address is none, a chapter has not been run, or the book has a warning.
+        HumalignError: the repository's address is none, a chapter has not been run, the book has a warning.
     """
     book = build / "book"
     page = book / "html" / "index.html"
@@ -147,9 +150,10 @@ def _stage(root: Path, notebooks: Path, runs: Mapping[str, Path], source: Path) 
 
 
 def _fingerprint(source: Path) -> str:
-    """Return a digest of all that the pages depend on: what is staged, and the docstrings that the API page shows."""
-    every = [(each, path) for each, form in ((source, "*"), (PACKAGE, "*.py")) for path in sorted(each.rglob(form))]
-    files = [(str(path.relative_to(folder)), sha256(path)) for folder, path in every if path.is_file()]
+    """Return a digest of what the pages depend on: what is staged, and the docstrings that the API shows."""
+    every = {source: source.rglob("*"), PACKAGE: PACKAGE.rglob("*.py")}
+    files = [(str(path.relative_to(folder)), sha256(path))
+             for folder, paths in every.items() for path in sorted(paths) if path.is_file()]
     return fingerprint(files, versions())
 
 
@@ -176,5 +180,6 @@ def _build(source: Path, book: Path) -> None:
         if status or warnings:
             shown = "; ".join(warnings[:3]) or (text.strip().splitlines() or ["no output"])[-1]
             more = f" (and {len(warnings) - 3} more)" if len(warnings) > 3 else ""
-            raise HumalignError(f"the book does not build cleanly: {shown}{more}; the log is {book / 'build.log'}")
+            log = f"the log is {book / 'build.log'}"
+            raise HumalignError(f"the book does not build cleanly: {shown}{more}; {log}")
         (Path(out) / "_build" / "html").rename(book / "html")

@@ -1,4 +1,4 @@
-"""A table as text and as HTML, a score as text, and the links below a table or a figure: its rows, and the code that made it."""
+"""Tables as text and as HTML, scores as text, and the links of a table or a figure: its rows and its code."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ def chapters() -> list[str]:
     """Return the notebooks of the book, in order."""
     found = [path.name for path in notebooks.chapters(ROOT / "notebooks")]
     if not found:
-        raise HumalignError(f"no notebooks under {ROOT}: run from a clone of the repository, installed with `make setup`")
+        mend = "run from a clone of the repository, installed with `make setup`"
+        raise HumalignError(f"no notebooks under {ROOT}: {mend}")
     return found
 
 
@@ -93,7 +94,7 @@ def tables(run: Opened) -> tuple[Shown, Shown]:
 
 
 def footer(shown: Shown) -> Piece:
-    """Return the last line of a page: which run its numbers are of, links to its scores, steps and the code."""
+    """Return the last line of a page: the run of its numbers, and links to its scores, steps and the code."""
     said, links, name = f"Numbers: {shown.said}", dict[str, str](), shown.settings.name
     if shown.run.scored():
         origin = origins.read(shown.path)
@@ -135,13 +136,13 @@ def _shown(run: Opened, kind: str) -> Shown:
 
 
 def lacking(run: Opened) -> list[str]:
-    """Name the scores, by task and set, that the chapters show of the recorded run and that a run does not have."""
+    """Name the scores, by task and set, that the recorded run of the chapters has and a run does not have."""
     kind = _kind(run.profile)
     if kind == PAPER or not run.scored() or run.table == (kept := origins.recorded(RECORDED[kind])):
         return []
-    has, asked = (scores.read(table)[["task", "set"]].drop_duplicates().itertuples(index=False, name=None) for table in (run.table, kept))
-    known = set(has)
-    return [f"{task} of {of}" for task, of in asked if (task, of) not in known]
+    both = (scores.read(path)[["task", "set"]] for path in (run.table, kept))
+    has, asked = (dict.fromkeys(each.itertuples(index=False, name=None)) for each in both)
+    return [f"{task} of {of}" for task, of in asked if (task, of) not in has]
 
 
 def _kind(profile: Profile) -> str:
@@ -168,14 +169,14 @@ def execute_notebooks(run: Run, provenance: Provenance) -> None:
 
 
 def render(run: Run) -> Path:
-    """Render the book from executed notebooks, with the scores of the runs that they show, and return its first page."""
+    """Render the book from executed notebooks and the scores that they show, and return its first page."""
     from humalign.show import book
 
     ours = opened(run.profile.source, run.build)
     if absent := lacking(ours):
-        recorded = RECORDED[_kind(run.profile)]
+        recorded, lack = RECORDED[_kind(run.profile)], listed("kinds of scores", absent)
         print(
-            f"    the chapters show the recorded run of {recorded}: {run.profile.name} lacks {listed('kinds of scores', absent)};"
+            f"    the chapters show the recorded run of {recorded}: {run.profile.name} lacks {lack};"
             " its own stand on the page paper_scale and on the page of scores",
             file=sys.stderr,
         )
@@ -196,8 +197,8 @@ NOTEBOOKS = Step(
     makes_needs=True,
     files=(
         "notebooks/*.ipynb",
-        "book/recorded/*.csv",
-        *(f"book/recorded/*/{name}" for name in ("scores.csv", "provenance.json", "steps.json", "illustrations.json")),
+        *("book/recorded/*.csv", "book/recorded/*/scores.csv", "book/recorded/*/provenance.json"),
+        *("book/recorded/*/steps.json", "book/recorded/*/illustrations.json"),
     ),
 )
 # The whole chain, down to the executed chapters.

@@ -17,7 +17,8 @@ from humalign.show.cells import Table
 from humalign.show.sentences import with_unit
 from humalign.show.stages import STAGES, WITHOUT_JUDGMENTS, in_percent, name
 
-VERDICTS = YES, SMALLER, MIXED, NO, OPPOSITE, UNTESTED = "yes", "smaller", "mixed", "no", "opposite", "not tested"
+YES, SMALLER, MIXED, NO, OPPOSITE, UNTESTED = "yes", "smaller", "mixed", "no", "opposite", "not tested"
+VERDICTS = (YES, SMALLER, MIXED, NO, OPPOSITE, UNTESTED)
 CONTROL = ("unaligned",)
 TRUSTED = ("paper", "note", "code")
 
@@ -48,13 +49,15 @@ CLAIMS: dict[str, Claim] = {
                         {"task": "similarity-judgments"}, ("similarity",), "05_students"),
     "control": Claim("It is the human judgments, not the training: the control (UnAligNet) does not gain.",
                      {"task": "ratings"}, ("similarity", "students"), "05_students", over=CONTROL),
-    "doubt": Claim("Models are unsure where people are.", {"task": "uncertainty", "metric": "entropy-spearman"},
-                   ("doubt", "soft-labels"), "07_uncertainty"),
+    "doubt": Claim("Models are unsure where people are.",
+                   {"task": "uncertainty", "metric": "entropy-spearman"}, ("doubt", "soft-labels"),
+                   "07_uncertainty"),
     "hierarchy": Claim("Distances follow the hierarchy of concepts.", {"task": "hierarchy"}, ("hierarchy",),
                        "06_map"),
     "alike": Claim("Models become more alike.", {}, ("alike", "alike-cka"), "06_map"),
     "few-shot": Claim("Classifiers of few examples a class are better.", {"task": "few-shot"},
-                      ("few-shot", "few-shot-textures"), "08_costs", lacking="in place of the paper's ten sets, one shot"),
+                      ("few-shot", "few-shot-textures"), "08_costs",
+                      lacking="in place of the paper's ten sets, one shot"),
     "robustness": Claim("Classifiers are more robust to a shift of their pictures.",
                         {"task": ("style-shift", "natural-adversarial")}, ("corruptions", "lost"), "08_costs",
                         lacking="in place of BREEDS and ImageNet-A, whose photographs are not at hand"),
@@ -64,9 +67,9 @@ CLAIMS: dict[str, Claim] = {
 def verdict(found: Sequence[Gain], risen: float | None = None) -> str:
     """Return the verdict on a claim that alignment makes something better.
 
-    Each gain is the paired difference of the aligned model from the best baseline that no judgment entered. It
-    counts as better where the 95 % interval of the difference from every such baseline lies above zero, as worse
-    where that from the best one lies below, else as unclear.
+    Each gain is the paired difference of the aligned model from the best baseline that no judgment entered.
+    It is better where the 95 % interval of the difference from every such baseline lies above zero, worse
+    where that from the best one lies below, else unclear.
 
     - ``not tested``: there is no gain to look at.
     - ``yes``: every gain is better. ``smaller``: every gain is better, but each interval of the rise from the
@@ -176,7 +179,8 @@ def _risen(claim: Claim) -> float | None:
 # What the paper shows, how we know of it, the page with its counterpart, and what differs or why there is
 # none. The numbers of its figures and tables are not at hand: each is named by what it shows.
 PAPER = (
-    ("The odd-one-out task, and its three levels", "paper", "01_task", "the same task; the levels illustrated"),
+    ("The odd-one-out task, and its three levels", "paper", "01_task",
+     "the same task; the levels illustrated"),
     ("The method: teacher, triplets, students", "paper", "03_method", "a diagram, and one triplet followed"),
     ("Settings of the students' training", "code", "../book/deviations", "each setting, and what differs"),
     ("Odd one out on THINGS, before and after", "note", "04_teacher", "CLIP in place of SigLIP-So400m"),

@@ -76,7 +76,8 @@ class Drawing(Figure):
         with io.BytesIO() as made, rc_context(STYLE):
             nothing: Any = {"Date": None, "Creator": None}
             self.savefig(made, format="svg", dpi=150, metadata=nothing, facecolor="none")
-            return f'<div class="humalign">{_inline(_named(made.getvalue()).decode(), self.said)}{self.foot}</div>'
+            svg = _inline(_named(made.getvalue()).decode(), self.said)
+        return f'<div class="humalign">{svg}{self.foot}</div>'
 
 
 def _named(svg: bytes) -> bytes:
@@ -87,7 +88,7 @@ def _named(svg: bytes) -> bytes:
 
 
 def _inline(svg: str, said: str) -> str:
-    """Return an SVG file as an element of a page that has its own ids, no style of the page's, and its colour."""
+    """Return an SVG file as an element of a page that has ids of its own, no style, and the page's colour."""
     svg = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", svg,
                  flags=re.DOTALL)
     svg = re.sub(f'<g id="{HOVER}([^"]*)">', r"<g><title>\1</title>", svg)

@@ -60,10 +60,10 @@ def recorded(folder: Path = origins.RECORDED / "price") -> tuple[pd.DataFrame, d
 
 
 def standings(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a line for each student: its knob, place, whether it is centred, and what it has in both measures.
+    """Return a line for each student: its knob, place, whether it is centred, and both measures.
 
-    Columns ``rsa`` and ``change`` hold rows of the table: RSA with people, and few-shot accuracy less the base's.
-    ``reached`` and ``gained`` are their values.
+    Columns ``rsa`` and ``change`` hold rows of the table: RSA with people, and few-shot accuracy less the
+    base's. ``reached`` and ``gained`` are their values.
     """
     found = []
     agreed = pick(table, task="price", set=PHOTOGRAPHS, metric="rsa-spearman", stage="aligned")
@@ -91,15 +91,17 @@ def listing(table: pd.DataFrame, caption: str = "") -> cells.Table:
     A cell is empty where a knob was not measured so.
     """
     rows, shown = [], []
-    corrupted = pick(table, task="price", set=CORRUPTED, reference="base").set_index(["item", "x"], drop=False)
+    losses = pick(table, task="price", set=CORRUPTED, reference="base").set_index(["item", "x"], drop=False)
     for each in undominated(table).to_dict("records"):
         at = (each["knob"], each["x"])
-        lost = corrupted.loc[[at]].iloc[0] if at in corrupted.index else None
-        measured = {"RSA": each["rsa"], "few-shot, points": each["change"], "corrupted, points": lost}
-        written = {k: cells.EMPTY if v is None else cells.number(v, between="\n{}") for k, v in measured.items()}
-        rows.append({"student": called(each)} | written)
+        loss = losses.loc[[at]].iloc[0] if at in losses.index else None
+        measured = {"RSA": each["rsa"], "few-shot, points": each["change"], "corrupted, points": loss}
+        rows.append({"student": called(each)} | {
+            title: cells.EMPTY if row is None else cells.number(row, between="\n{}")
+            for title, row in measured.items()})
         shown += [row for row in measured.values() if row is not None]
-    return cells.Table(pd.DataFrame(rows), caption, foot=cells.links(pd.DataFrame(shown), __name__, "listing"))
+    foot = cells.links(pd.DataFrame(shown), __name__, "listing")
+    return cells.Table(pd.DataFrame(rows), caption, foot=foot)
 
 
 # ---- the figure --------------------------------------------------------------------------------------------
@@ -222,7 +224,7 @@ def confirmed(table: pd.DataFrame) -> str:
 
 
 def kept(table: pd.DataFrame) -> tuple[str, str]:
-    """Say what the student chosen on the other half keeps of the gain in RSA over the centred base, and its accuracy's change."""
+    """Say how much of the gain in RSA over the centred base the chosen student keeps, and its accuracy."""
     where = {"task": "price", "set": f"{PHOTOGRAPHS}, both halves", "metric": "rsa-spearman", "reference": ""}
     base, chosen = one(table, stage="base-centred", **where), one(table, item=CHOSEN, **where)
     share = sentences.share(base, chosen, one(table, stage="aligned", item="", **where))

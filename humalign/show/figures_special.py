@@ -1,4 +1,4 @@
-"""The figures that are no panels of dots or curves: pictures, reliability diagrams, maps of categories, densities of changes."""
+"""Figures of other kinds: pictures, reliability diagrams, maps of categories, densities of changes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ def _bins(axes: Axes, rows: pd.DataFrame) -> None:
     axes.plot(sure["value"], right["value"], color=colour, linewidth=1)
     axes.scatter(sure["value"], right["value"], s=12 + 250 * sure["n"] / sure["n"].sum(), color=colour,
                  marker=marker, linewidth=0, zorder=3)
-    axes.set(xlim=(1 / 3, 1), ylim=(0.3, 1), aspect="equal", xlabel="confidence (%)", ylabel="share right (%)",
+    axes.set(xlim=(1 / 3, 1), ylim=(0.3, 1), aspect="equal",
+             xlabel="confidence (%)", ylabel="share right (%)",
              title=f"{called(error['stage'])}\nerror {number(error)}\nn = {error['n']:,} answers")
     axes.xaxis.set_major_formatter(percent)
     axes.yaxis.set_major_formatter(percent)
@@ -187,8 +188,8 @@ def densities(scores: pd.DataFrame, changes: Sequence[dict[str, Any]], who: str 
         places = {item: -float(row) for row, item in enumerate(found.rows["item"])}
         long = pd.DataFrame({"y": y, "x": x} for item, y in places.items() for x in each["pairs"][item])
         sns.violinplot(long, x="x", y="y", orient="h", native_scale=True, color=look(each["stage"])[0],
-                       alpha=0.35, inner=None, cut=0, linewidth=0, density_norm="width", width=0.9, gridsize=50,
-                       ax=axes)
+                       alpha=0.35, inner=None, cut=0, linewidth=0, density_norm="width", width=0.9,
+                       gridsize=50, ax=axes)
         labels = dict(zip(found.rows["item"], found.rows["label"], strict=True))
         heights = {(labels[item], each["stage"]): y for item, y in places.items()}
         points(axes, found.rows, heights, printed=True)
@@ -208,7 +209,8 @@ def _tests(scores: pd.DataFrame, **where: Any) -> pd.DataFrame:
 
 def _panel(scores: pd.DataFrame, reference: str, relations: Sequence[str], **where: Any) -> Panel:
     """Return the mean changes, labelled by relation, number of pairs and p."""
-    title = f"{SETS[where['set']]}: {short(where['model'])}, {called(where['stage'])} less {called(reference)}"
+    compared = f"{called(where['stage'])} less {called(reference)}"
+    title = f"{SETS[where['set']]}: {short(where['model'])}, {compared}"
     tests = _tests(scores, **where)
     names = {item: RELATIONS[item] for item in relations}
     where |= {"task": "hierarchy", "metric": above("standardised-distance", reference)}

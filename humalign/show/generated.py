@@ -1,4 +1,4 @@
-"""What the book holds besides its prose and chapters: pages of the API, the data of the page of scores, a preview image."""
+"""What the book has besides prose and chapters: the API, the data of the page of scores, a preview image."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from humalign.errors import HumalignError
 from humalign.evaluation import scores as score
 from humalign.evaluation.scores import pick
 
-# The modules that a user calls or a figure's link leads to, by what they are for; "*" are the modules of a folder.
+# The modules that a user calls or a figure links to, by what they are for; "*" are the modules of a folder.
 MODULES: dict[str, str] = {
-    "Pictures and judgments": "data.images data.judgments data.named data.readers data.readers_answers data.readers_own "
-    "data.readers_levels data.registered_sets data.simulate data.registry data.registry.fetching",
+    "Pictures and judgments": "data.images data.judgments data.named data.readers data.readers_answers "
+    "data.readers_own data.readers_levels data.registered_sets data.simulate data.registry "
+    "data.registry.fetching",
     "Models": "models.backbones models.embeddings models.student models.export models.released",
     "The teacher": "teach.teacher teach.vice teach.mixed_effects teach.splits teach.objectives",
     "Triplets": "triplets.sampling triplets.labelling triplets.layout triplets.auditing",
     "Distillation": "distil.distill distil.batches distil.optimiser",
     "Evaluation": "evaluation.*",
     "Gathering answers": "collect.*",
-    "Runs": "profiles profiles.schema chain.opened chain.steps chain.pipeline chain.origins chain.aligning errors",
+    "Runs": "profiles profiles.schema chain.opened chain.steps chain.pipeline chain.origins chain.aligning "
+    "errors",
     "What the pages show": "show.*",
 }
 # Columns of the scores, in the order of the page; a column that is empty everywhere is left out.
@@ -42,7 +44,7 @@ API, SCORES, STATIC = "book/api", "book/scores", "book/_static"
 MARK = "<!-- {} -->"
 
 
-# ---- the API -----------------------------------------------------------------------------------------------------
+# ---- the API -----------------------------------------------------------------------------------------------
 
 
 def modules() -> dict[str, dict[str, str]]:
@@ -100,7 +102,7 @@ def _fill(page: Path, name: str, text: str) -> None:
         page.write_text(page.read_text("utf-8").replace(MARK.format(name), text), "utf-8")
 
 
-# ---- the scores --------------------------------------------------------------------------------------------------
+# ---- the scores --------------------------------------------------------------------------------------------
 
 
 def scores(runs: Mapping[str, Path], source: Path) -> None:
@@ -134,11 +136,14 @@ def scores(runs: Mapping[str, Path], source: Path) -> None:
 def compact(table: pd.DataFrame) -> dict[str, Any]:
     """Return a table of scores as few letters: texts by their numbers in a list, numbers as they are."""
     texts: dict[str, int] = {}
-    numeric = {"value", "low", "high", "n"}
-    rows = []
-    for row in table[COLUMNS].itertuples(index=False):
-        cells = zip(COLUMNS, row, strict=True)
-        rows.append([_number(c) if name in numeric else texts.setdefault(_text(c), len(texts)) for name, c in cells])
+
+    def short(name: str, cell: Any) -> float | int | None:
+        if name in ("value", "low", "high", "n"):
+            return None if pd.isna(cell) else round(float(cell), 6)
+        return texts.setdefault(_text(cell), len(texts))
+
+    lines = table[COLUMNS].itertuples(index=False)
+    rows = [[short(name, cell) for name, cell in zip(COLUMNS, line, strict=True)] for line in lines]
     return {"texts": list(texts), "rows": rows}
 
 
@@ -146,21 +151,18 @@ def _text(cell: Any) -> str:
     return "" if pd.isna(cell) else f"{cell:g}" if isinstance(cell, float) else str(cell)
 
 
-def _number(cell: Any) -> float | None:
-    return None if pd.isna(cell) else round(float(cell), 6)
-
-
-# ---- the preview image -------------------------------------------------------------------------------------------
+# ---- the preview image -------------------------------------------------------------------------------------
 
 
 def preview(runs: Mapping[str, Path], path: Path) -> None:
-    """Draw what a link to the book shows elsewhere: agreement with people before and after, where there are scores."""
+    """Draw what a link to the book shows elsewhere: agreement with people before and after alignment."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 6.3), dpi=100, facecolor="#ffffff")
     ink, grey = "#1e2328", "#596068"
     figure.text(0.06, 0.8, "humalign", fontsize=52, weight="bold", color=ink)
-    figure.text(0.06, 0.7, "Aligning vision models with human judgments, rebuilt in the open", fontsize=23, color=ink)
+    title = "Aligning vision models with human judgments, rebuilt in the open"
+    figure.text(0.06, 0.7, title, fontsize=23, color=ink)
     marks = _marks(runs)
     if marks:
         axes = figure.add_axes((0.06, 0.2, 0.88, 0.3))
@@ -170,8 +172,9 @@ def preview(runs: Mapping[str, Path], path: Path) -> None:
         axes.tick_params(bottom=False, labelbottom=False)
         for (name, value), colour in zip(marks.items(), (grey, "#1f5f99", "#9a3412"), strict=False):
             axes.scatter([value], [0], s=700, color=colour)
-            axes.annotate(f"{value:.1f} %", (value, 0.35), ha="center", fontsize=30, color=colour, weight="bold")
-            axes.annotate(name, (value, -0.75), ha="center", fontsize=20, color=colour)
+            look: Any = {"ha": "center", "color": colour}
+            axes.annotate(f"{value:.1f} %", (value, 0.35), fontsize=30, weight="bold", **look)
+            axes.annotate(name, (value, -0.75), fontsize=20, **look)
         said = "Odd one out: agreement with people, objects that no answer in training was about"
         figure.text(0.06, 0.07, said, fontsize=20, color=grey)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,9 +185,10 @@ def _marks(runs: Mapping[str, Path]) -> dict[str, float]:
     """Return accuracies in percent on people's answers, by what they are called."""
     fits = {"task": "odd-one-out", "metric": "accuracy", "evidence": "human"}
     for folder in runs.values():
-        table = score.read(folder / "scores.csv")
-        before, after = (pick(table, stage=each, split="unseen objects", **fits) for each in ("teacher-base", "teacher"))
-        people = pick(table, model="people", stage="ceiling", split="repeated triplets", **fits)
+        table = pick(score.read(folder / "scores.csv"), **fits)
+        unseen = pick(table, split="unseen objects")
+        before, after = (pick(unseen, stage=each) for each in ("teacher-base", "teacher"))
+        people = pick(table, model="people", stage="ceiling", split="repeated triplets")
         if len(before) and len(after):
             before = before[before["model"] == after["model"].iloc[0]]
             found = {"before": before, "after": after, "people": people}

@@ -1,7 +1,7 @@
 """Run the chapters of the book for a profile, and keep the committed ones normalised.
 
-A chapter is a notebook with one cell tagged ``parameters``. A run leaves an executed copy; a chapter that fails is set aside under
-``failed/`` with its error in it, and no older copy stays behind to pass for fresh.
+A chapter is a notebook with one cell tagged ``parameters``. A run leaves an executed copy. A chapter that
+fails is set aside under ``failed/`` with its error in it, and no older copy stays to pass for fresh.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ METADATA = {
 
 
 def chapters(folder: Path) -> list[Path]:
-    """Return the notebooks of a folder in the order in which they run: those that make steps first, by their names."""
-    found = [path for path in folder.glob("*.ipynb") if not path.name.startswith(".")]  # what is being written is none
-    return sorted(found, key=lambda path: (not STEP.search(path.read_text("utf-8", "replace")), path.name))
+    """Return the notebooks of a folder in the order in which they run: those that make steps first."""
+    whole = (path for path in folder.glob("*.ipynb") if not path.name.startswith("."))  # not being written
+    return sorted(whole, key=lambda path: (not STEP.search(path.read_text("utf-8", "replace")), path.name))
 
 
 Parameters = Mapping[str, str | Path]
@@ -67,7 +67,10 @@ def run(
 
     def given(source: Path) -> dict[str, str]:
         every = {**parameters, **(own or {}).get(source.name, {})}
-        return {name: os.path.relpath(value, out) if isinstance(value, Path) else value for name, value in every.items()}
+        return {
+            name: os.path.relpath(value, out) if isinstance(value, Path) else value
+            for name, value in every.items()
+        }
 
     for stale in [*chapters(out), *chapters(out / "failed")]:
         stale.unlink()
@@ -78,16 +81,18 @@ def run(
     for leftover in out.glob(f"{RUNNING}*"):  # of a run that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=RUNNING, dir=out) as running:
-
-        def run_all(several: list[Path]) -> list[Path]:
-            return [each for each in _progress(several) if not _run_one(each, Path(running) / each.name, given(each), out, ready)]
-
-        run_all(run_all(sources))
+        early = []
+        for source in _progress(sources):
+            _run_one(source, Path(running) / source.name, given(source), out)
+            if not ready():  # when it ended, as it makes its steps first
+                early.append(source)
+        for source in _progress(early):
+            _run_one(source, Path(running) / source.name, given(source), out)
     return [out / source.name for source in sources]
 
 
-def _run_one(source: Path, running: Path, given: Mapping[str, str], out: Path, ready: Callable[[], bool]) -> bool:
-    """Execute one chapter, and tell whether there were scores for it: when it ended, as it makes its steps first."""
+def _run_one(source: Path, running: Path, given: Mapping[str, str], out: Path) -> None:
+    """Execute one chapter, and move it to the others when it has succeeded."""
     try:
         _execute(source, running, out, given)
         normalise(running)
@@ -98,9 +103,9 @@ def _run_one(source: Path, running: Path, given: Mapping[str, str], out: Path, r
         failed.parent.mkdir(exist_ok=True)
         # A kernel that does not even start leaves no copy; then the source is the thing to look at.
         os.replace(running if running.exists() else shutil.copy(source, running), failed)
-        raise HumalignError(f"{source.name}: {_last_line(error)}; look at {failed}, mend it, then run the same command again") from error
+        mend = f"look at {failed}, mend it, then run the same command again"
+        raise HumalignError(f"{source.name}: {_last_line(error)}; {mend}") from error
     running.replace(out / source.name)
-    return ready()
 
 
 def _progress(paths: list[Path]) -> Iterable[Path]:
@@ -112,8 +117,8 @@ def _execute(source: Path, target: Path, folder: Path, given: Mapping[str, str] 
     import papermill
 
     papermill.execute_notebook(
-        source, target, parameters=given, cwd=folder, kernel_name=KERNEL, language="python", progress_bar=False,
-        extra_arguments=["--log-level=50"],  # the kernel's notes about itself are not for the reader's terminal
+        source, target, parameters=given, cwd=folder, kernel_name=KERNEL, language="python",
+        progress_bar=False, extra_arguments=["--log-level=50"],  # no notes of the kernel about itself
     )
 
 
@@ -137,9 +142,11 @@ def check_parameters(path: Path, given: Iterable[str]) -> None:
     try:
         known = papermill.inspect_notebook(path)
     except Exception as error:
-        raise HumalignError(f"{path.name} is no finished notebook ({_last_line(error)}): run `make notebooks`, or restore it") from error
+        fault = f"{path.name} is no finished notebook ({_last_line(error)})"
+        raise HumalignError(f"{fault}: run `make notebooks`, or restore it") from error
     if not known:
-        raise HumalignError(f"{path.name} has no cell tagged 'parameters' that sets {', '.join(given)}: add one")
+        fault = f"{path.name} has no cell tagged 'parameters' that sets {', '.join(given)}"
+        raise HumalignError(f"{fault}: add one")
     for name in given:
         if name not in known:
             raise HumalignError(f"{path.name} has no parameter {name!r}: {nearest(name, known)}")
@@ -158,8 +165,8 @@ def execute_in_place(path: Path) -> None:
 def normalise(path: Path) -> None:
     """Rewrite an executed notebook so that the same results make the same bytes.
 
-    What no reader needs goes: times of execution, papermill's notes, messages on stderr, and the sight of parameters that
-    a run has replaced. Counts of execution stay: tests object to gaps in them.
+    What no reader needs goes: times of execution, papermill's notes, messages on stderr, and the sight of
+    parameters that a run has replaced. Counts of execution stay: tests object to gaps in them.
     """
     import nbformat
 

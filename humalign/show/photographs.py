@@ -1,4 +1,4 @@
-"""Photographs of things in a page: small and inline, or a name in a frame; and what a run left for its pictures."""
+"""Photographs of things in a page, or their names in a frame; and what a run left for its pictures."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ def _encoded(path: str, side: int) -> str:
         with Image.open(path) as file:
             image = file.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError):
-        raise HumalignError(f"{path} is no picture, or a damaged one: copy or fetch the photographs again") from None
+        mend = "copy or fetch the photographs again"
+        raise HumalignError(f"{path} is no picture, or a damaged one: {mend}") from None
     edge = min(image.size)
     left, top = (image.width - edge) // 2, (image.height - edge) // 2
     square = image.resize((side, side), Image.Resampling.LANCZOS, (left, top, left + edge, top + edge))
@@ -189,8 +190,8 @@ def of(shown: Any) -> dict[str, Any]:
 def _read(path: Path, changed: int) -> dict[str, Any]:
     """Read a file; one that has changed since is read again."""
     run = path.resolve().parent
-    recorded = run.parent == origins.RECORDED
-    make = f"`make record PROFILE={run.name}`" if recorded else f"`humalign run illustrations --profile {run.name}`"
+    record = run.parent == origins.RECORDED
+    make = f"`{'make record PROFILE=' if record else 'humalign run illustrations --profile '}{run.name}`"
     try:
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))
         found["rules"], found["triplets"]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from humalign.show.photographs import Picture, at_hand, bar, card, colour, of, part, percent, rule, said, tag, thumbnail
+from humalign.show import photographs
+from humalign.show.photographs import Picture, bar, card, of, part, percent, rule, said, tag, thumbnail
 from humalign.show.photographs import first_model as first
 from humalign.show.pictures_chain import VICE, diagram, followed, matrices, shares
 from humalign.show.stages import LABELS, short
@@ -61,8 +62,8 @@ def triplets(shown: Any, which: str = "spread") -> Picture:
         rows |= {f"{LABELS[stage]} ({short(one['model'])})": (stage, each) for stage, each in chances.items()}
         head = f"{most} of {one['answers']} people agree"
         blocks.append(f'<div><p class="hp-head">{head}</p>{_votes(one)}{shares(rows, one["names"])}</div>')
-        votes = ", ".join(f"{said(name)} {vote}" for name, vote in zip(one["names"], one["votes"], strict=True))
-        spoken.append(f"{head}: {votes}")
+        both = zip(one["names"], one["votes"], strict=True)
+        spoken.append(f"{head}: {', '.join(f'{said(name)} {vote}' for name, vote in both)}")
     said_all = f"Which is the odd one out? {'; '.join(spoken)}"
     return Picture(f'<div class="hp-grid">{"".join(blocks)}</div>', said_all, triplets, rule(shown, which))
 
@@ -77,7 +78,8 @@ def levels(shown: Any) -> Picture:
         ]
         title = f"{level.replace('-', ' ').capitalize()}: {LEVELS[level]}"
         odd_one = said(one["names"][int(np.argmax(one["votes"]))])
-        blocks.append(f'<div><p class="hp-head">{title}</p><div class="hp-three">{"".join(cards)}</div></div>')
+        three = f'<div class="hp-three">{"".join(cards)}</div>'
+        blocks.append(f'<div><p class="hp-head">{title}</p>{three}</div>')
         names = ", ".join(said(name) for name in one["names"])
         spoken.append(f"{title}: {names}; the odd one out by a person's answer: {odd_one}")
     note = f"Heavy frame: the odd one out by one person's answer. {rule(shown, 'levels')}"
@@ -169,7 +171,7 @@ def map(shown: Any, model: str = "") -> Picture:
         model: a student, or the network of the teacher of objects; the first student where none is named.
     """
     name, (one, *_) = first(shown, model, "map")  # of several halves or folds, the first
-    known = at_hand()
+    known = photographs.at_hand()
     after = "aligned" if name in of(shown).get("students", ()) else "teacher"
     both = {stage: np.array(one[stage]) * [1, -1] for stage in ("base-centred", "aligned")}
     low, high = (side(np.concatenate(list(both.values())), axis=0) for side in (np.min, np.max))
@@ -185,7 +187,7 @@ def map(shown: Any, model: str = "") -> Picture:
     panels = []
     for stage, xy in both.items():
         called = after if stage == "aligned" else stage
-        label, dot = LABELS[called], colour(called)
+        label, dot = LABELS[called], photographs.colour(called)
         placed = dict(zip(one["names"], ((xy - low) * scale + FACE / 2).tolist(), strict=True))
         points = "".join(
             f'<use href="#{stem}-{at}" x="{x - FACE / 2:.1f}" y="{y - FACE / 2:.1f}">{_title(each)}</use>'

@@ -27,8 +27,10 @@ def shares(rows: Mapping[str, tuple[str, Sequence[float]]], names: Sequence[str]
     """Return the share of each of three as the odd one out, a line for each who was asked."""
     lines = []
     for who, (stage, shares) in rows.items():
-        said = [f"<b>{percent(share)}</b>" if share == max(shares) else percent(share) for share in shares]
-        each = "".join(f"<div>{bar(share, stage)}{text}</div>" for share, text in zip(shares, said, strict=True))
+        each = ""
+        for share in shares:
+            text = f"<b>{percent(share)}</b>" if share == max(shares) else percent(share)
+            each += f"<div>{bar(share, stage)}{text}</div>"
         lines.append(f'<p class="hp-say">{html.escape(who)}</p><div class="hp-three hp-shares">{each}</div>')
     return "".join(lines)
 
@@ -151,7 +153,8 @@ def diagram(shown: Any) -> Picture:
         for stage in (_ends(grid) if grid else ())
     )
     chances = zip(pool["names"], pool["chances"]["teacher"], strict=True) if pool else ()
-    labelled = "".join(card(name, bar(share, "teacher") + percent(share), free=True) for name, share in chances)
+    shown_as = ((name, bar(share, "teacher") + percent(share)) for name, share in chances)
+    labelled = "".join(card(name, below, free=True) for name, below in shown_as)
     agree = "".join(
         f'<p class="hp-say">{LABELS[stage]}: {cells.rounded(row)} %</p>{bar(row["value"], stage)}'
         for stage, row in answers.items()
@@ -162,8 +165,9 @@ def diagram(shown: Any) -> Picture:
         "Human answers": (three(odd, "odd one", "people"), "People say which of three is the odd one out."),
         "Teacher": (f'<div class="hp-two">{pairs}</div>',
                     f"An affine map fits similarities to people's answers; here {whose}, on unseen objects."),
-        "Pseudo-labelled triplets": (f'<div class="hp-three">{labelled}</div>',
-                                     "The teacher gives each of three new pictures its share as the odd one out."),
+        "Pseudo-labelled triplets": (
+            f'<div class="hp-three">{labelled}</div>',
+            "The teacher gives each of three new pictures its share as the odd one out."),
         "Student": (three(one["choices"]["aligned"], "odd one", "aligned"),
                     "A network is trained on the teacher's shares."),
         "Evaluation": (
@@ -175,5 +179,6 @@ def diagram(shown: Any) -> Picture:
         f'<p class="hp-say">{words}</p></li>'
         for at, (title, (picture, words)) in numbered
     )
-    spoken = f"The chain in six steps. {'; '.join(f'{at} {title}: {words}' for at, (title, (_, words)) in numbered)}"
-    return Picture(f'<ol class="hp-chain">{drawn}</ol>', spoken, diagram, rule(shown, "followed"))
+    spoken = "; ".join(f"{at} {title}: {words}" for at, (title, (_, words)) in numbered)
+    body = f'<ol class="hp-chain">{drawn}</ol>'
+    return Picture(body, f"The chain in six steps. {spoken}", diagram, rule(shown, "followed"))

@@ -1,4 +1,4 @@
-"""The task to play: ten triplets that people answered, then the reader's choices beside people's and the models'."""
+"""The task to play: ten triplets that people answered, then the choices of reader, people and models."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Game(cells.Piece):
         data = json.dumps(study, ensure_ascii=False).replace("<", "\\u003c")
         super().__init__(
             f"<style>{style}</style>\n"
-            f'<div id="{own}" class="odd-task odd-game"><noscript>The task needs JavaScript.</noscript></div>\n'
+            f'<div id="{own}" class="odd-task odd-game">'
+            f"<noscript>The task needs JavaScript.</noscript></div>\n"
             f'<script type="application/json" id="{own}-study">{data}</script>\n'
             # Their names stay inside: a page may hold more than one script of the task.
             f"<script>\n(() => {{\n{page.script()}\n"
@@ -59,7 +60,7 @@ class Game(cells.Piece):
 
 
 def game(shown: Any) -> Game:
-    """Return the task with the triplets of a run's ``illustrations.json``, its photographs where they are at hand.
+    """Return the task with the triplets of a run's ``illustrations.json``, and photographs that are at hand.
 
     Args:
         shown: the run, as a chapter has it.
@@ -74,8 +75,8 @@ def of(triplets: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], str], n
     """Return the task with these triplets.
 
     Args:
-        triplets: each with ``names`` of three things, ``votes`` (people who chose each as the odd one out) and
-            ``choices`` (the place of the odd one out by ``base`` and ``aligned``).
+        triplets: each with ``names`` of three things, ``votes`` (people who chose each as the odd one out)
+            and ``choices`` (the place of the odd one out by ``base`` and ``aligned``).
         thumbnail: gives the address of a thing's picture, or nothing where its name is to be drawn.
         note: said below the task, such as whose the pictures are.
 

@@ -33,7 +33,7 @@ NO_RUN = "empty: no run yet"
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """One number, or the range of one over several models; ``value`` is None where it is a range or not known."""
+    """One number or, with ``value`` None, a range over several models or a number that is not known."""
 
     task: str
     split: str
@@ -51,11 +51,12 @@ class Published:
             raise ValueError(f"trust {self.trust!r} is none of {tuple(TRUST)}")
         known = self.value is not None or self.low is not None
         if (self.trust == "open") == known or (self.low is None) != (self.high is None):
-            raise ValueError(f"{self.task}, {self.split}, {self.stage}: a value or a range, unless it is open")
+            what = f"{self.task}, {self.split}, {self.stage}"
+            raise ValueError(f"{what}: a value or a range, unless it is open")
 
     @property
     def text(self) -> str:
-        """The number as printed beside ours, a share in percent: a value, a range, or that it is not known."""
+        """The number as printed beside ours: a value, a range, or that it is not known; shares in percent."""
         if self.value is not None:
             return self._said(self.value)
         if self.low is None or self.high is None:
@@ -65,7 +66,9 @@ class Published:
     def _said(self, number: float | int) -> str:
         if isinstance(number, int):
             return f"{number:,}"
-        return f"{100 * number:.4g}" if in_percent(self.metric) else f"{number:.4g}".replace("-", "\N{MINUS SIGN}")
+        if in_percent(self.metric):
+            return f"{100 * number:.4g}"
+        return f"{number:.4g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _read(path: Path) -> Iterator[Published]:

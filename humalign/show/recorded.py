@@ -1,4 +1,4 @@
-"""Experiments that are recorded: the search for a teacher, the confirmation, and the toy of the page on one's own model."""
+"""Recorded experiments: the search for a teacher, its confirmation, the toy of a model of one's own."""
 
 from __future__ import annotations
 
@@ -41,8 +41,11 @@ MAPS = {
     "VICE, seen": ("no map: published VICE, has seen them", EMPTY),
 }
 UNITS = {
-    "persons": "people", "photographs": "92 photographs", "answers": "THINGS answers", "objects": "48 objects",
-}  # fmt: skip
+    "persons": "people",
+    "photographs": "92 photographs",
+    "answers": "THINGS answers",
+    "objects": "48 objects",
+}
 METRICS = {"answers": "accuracy", "persons": "rsa-each-person"}
 
 
@@ -142,7 +145,7 @@ def confirmed(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-# ---- the toy of the page on one's own model -------------------------------------------------------------------
+# ---- the toy of the page on one's own model ----------------------------------------------------------------
 
 
 def strip(paths: Sequence[Path]) -> Piece:
@@ -162,25 +165,27 @@ def toy() -> pd.DataFrame:
 
 
 def photographs() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what ``benchmarks/photographs.py`` has recorded: scores, by profile, and the answers and minutes of each run."""
+    """Return what ``benchmarks/photographs.py`` has recorded: scores, and answers and minutes of each run."""
     runs = pd.read_csv(origins.RECORDED / "photographs.csv").sort_values("answers").set_index("run")
     return pd.concat([scores.read(origins.recorded(name)) for name in runs.index]), runs
 
 
 def architectures() -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return what ``benchmarks/architectures.py`` has recorded: families by library and outcome; and the columns in use."""
-    outcomes = {"aligned": "aligned", "builds": "too large", "refused": "refused", "differs": "other features", "failed": "failed"}
+    """Return what ``benchmarks/architectures.py`` has recorded: families by outcome; and the columns."""
+    outcomes = {"builds": "too large", "differs": "other features"}
     rows = pd.read_csv(origins.RECORDED / "architectures.csv", keep_default_na=False)
     # Of a family one model was trained, if any.
-    best = rows.assign(outcome=pd.Categorical(rows["outcome"], ["aligned", "differs", "failed", "builds", "refused"], ordered=True))
+    best_first = ["aligned", "differs", "failed", "builds", "refused"]
+    best = rows.assign(outcome=pd.Categorical(rows["outcome"], best_first, ordered=True))
     best = best.sort_values("outcome", kind="stable").drop_duplicates(["library", "family"])
     found = pd.crosstab(best["library"], best["outcome"])
     found.insert(0, "families", found.sum(axis=1))
     models = rows["library"].value_counts()
     found.insert(0, "library", [f"{library}, {models[library]:,} models" for library in found.index])
-    return found, {name: outcomes.get(name, name) for name in ("library", "families", *outcomes) if name in found}
+    columns = "library families aligned builds refused differs failed".split()
+    return found, {name: outcomes.get(name, name) for name in columns if name in found}
 
 
 def enough() -> pd.DataFrame:
-    """Return what ``benchmarks/answers.py`` has recorded: agreement by the number of answers a picture, in percent."""
+    """Return what ``benchmarks/answers.py`` has recorded: agreement in percent by answers a picture."""
     return pd.read_csv(origins.RECORDED / "answers.csv").round(1)

@@ -1,4 +1,4 @@
-"""Everything that the page on the paper's scale shows of a run, once there is one: its figures and its tables, in order."""
+"""What the page on the paper's scale shows of a run, once there is one: its figures and tables, in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ class Measure:
     """One measure of every model and stage."""
 
     caption: str  #: of its tables.
-    where: dict[str, Any]  #: which scores.
+    task: str
+    metric: str = "accuracy"
+    split: tuple[str, ...] = ()  #: those that are shown; without any, all.
     drawn: bool = False  #: whether it has a figure.
     #: titles of the figure's panels by split, where these are not all or not called as the splits.
     drawn_as: dict[str, str] | None = None
@@ -31,19 +33,20 @@ RELATED = {
     for item in relations
 }
 MEASURES = (
-    Measure("Odd one out, THINGS", {"task": "odd-one-out", "metric": "accuracy", "split": THINGS}, True),
-    Measure("Odd one out at three levels", {"task": "odd-one-out", "metric": "accuracy", "split": stages.LEVELS}, True),
-    Measure("Judged similarity", {"task": "similarity-judgments", "metric": "rsa-spearman"}, True),
-    Measure("Uncertainty and response time", {"task": "uncertainty", "metric": "response-time-entropy-spearman"}),
-    Measure("Uncertainty and people's", {"task": "uncertainty", "metric": "entropy-spearman"}),
-    Measure("People's labels of CIFAR-10, nats; less is better", {"task": "soft-labels", "metric": "cross-entropy"}),
-    Measure("Distance by relation", {"task": "hierarchy", "metric": "standardised-distance"}, True, RELATED),
-    Measure("Distance and steps of WordNet", {"task": "hierarchy", "metric": "path-spearman"}, True),
-    Measure("Likeness of two students", {"task": "between-models", "metric": "cka"}),
-    Measure("Classes from k pictures", {"task": "few-shot", "metric": "accuracy"}),
-    Measure("BREEDS, classes of the support set (source) and others (target)", {"task": "subpopulation-shift", "metric": "accuracy"}),
-    Measure("ImageNet-A", {"task": "natural-adversarial", "metric": "accuracy"}),
-    Measure("Agreement with the teacher, validation triplets", {"task": "distillation", "metric": "agreement-with-labels"}, compared=False),
+    Measure("Odd one out, THINGS", "odd-one-out", split=THINGS, drawn=True),
+    Measure("Odd one out at three levels", "odd-one-out", split=stages.LEVELS, drawn=True),
+    Measure("Judged similarity", "similarity-judgments", "rsa-spearman", drawn=True),
+    Measure("Uncertainty and response time", "uncertainty", "response-time-entropy-spearman"),
+    Measure("Uncertainty and people's", "uncertainty", "entropy-spearman"),
+    Measure("People's labels of CIFAR-10, nats; less is better", "soft-labels", "cross-entropy"),
+    Measure("Distance by relation", "hierarchy", "standardised-distance", drawn=True, drawn_as=RELATED),
+    Measure("Distance and steps of WordNet", "hierarchy", "path-spearman", drawn=True),
+    Measure("Likeness of two students", "between-models", "cka"),
+    Measure("Classes from k pictures", "few-shot"),
+    Measure("BREEDS, classes of the support set (source) and others (target)", "subpopulation-shift"),
+    Measure("ImageNet-A", "natural-adversarial"),
+    Measure("Agreement with the teacher, validation triplets", "distillation", "agreement-with-labels",
+            compared=False),
 )
 
 
@@ -54,33 +57,31 @@ def answer(shown: Shown) -> str:
         return none
     if is_at_scale(shown):
         return f"This is {shown.said}."
-    return f"{none} Below are the scores of the profile {shown.settings.name}, which the other chapters do not show: {shown.said}."
+    which = f"the profile {shown.settings.name}, which the other chapters do not show"
+    return f"{none} Below are the scores of {which}: {shown.said}."
 
 
 def at_scale(shown: Shown) -> Iterator[Any]:
-    """Yield what a page displays of a run: the published numbers beside its own, then each measure; without a run nothing."""
+    """Yield what a page displays of a run: published numbers beside its own, then each measure."""
     found = shown.scores
     if found.empty:
         return
-    trusted = ("paper", "note", "issue", "code")
-    asked = {"task": "odd-one-out", "metric": "accuracy", "trust": trusted}
-    if not pick(found, **MEASURES[0].where).empty:
-        yield tables.beside_published(found, caption="The paper's numbers, and those of this run", **asked)
+    accuracy = {"task": "odd-one-out", "metric": "accuracy"}
+    if not pick(found, split=THINGS, **accuracy).empty:
+        caption, trusted = "The paper's numbers, and those of this run", ("paper", "note", "issue", "code")
+        yield tables.beside_published(found, caption=caption, trust=trusted, **accuracy)
     for measure in MEASURES:
-        if pick(found, **measure.where).empty:
+        where: Any = {"task": measure.task, "metric": measure.metric}
+        asked = where | ({"split": measure.split} if measure.split else {})
+        if pick(found, **asked).empty:
             continue
         if measure.drawn:
-            where = {name: value for name, value in measure.where.items() if name != "split"}
-            panels = measure.drawn_as or measure.where.get("split", ())
-            lacking = stages.lacking(found)
-            yield figures.groups(found, "split", panels, by="model", ceiling="people", otherwise=lacking, **where)
-        yield tables.layout(
-            found, rows=("split", "model", "stage"), columns="metric", caption=measure.caption, **measure.where
-        )
+            looks: Any = {"by": "model", "ceiling": "people", "otherwise": stages.lacking(found)}
+            yield figures.groups(found, "split", measure.drawn_as or measure.split, **looks, **where)
+        asked |= {"columns": "metric", "caption": measure.caption}
+        yield tables.layout(found, rows=("split", "model", "stage"), **asked)
         if measure.compared:
-            yield tables.layout(
-                found, rows=("split", "model", "compared"), columns="metric", caption=measure.caption,
-                differences=stages.COMPARISONS, values=False, lacking="no paired difference", **measure.where,
-            )  # fmt: skip
+            yield tables.layout(found, rows=("split", "model", "compared"), differences=stages.COMPARISONS,
+                                values=False, lacking="no paired difference", **asked)
     yield shown.run.teach()
     yield shown.run.distil()

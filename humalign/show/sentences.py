@@ -54,7 +54,8 @@ def with_unit(row: pd.Series) -> str:
 
 
 def each(
-    scores: pd.DataFrame, stage: str, reference: str, metric: str = "accuracy", counted: bool = True, **where: Any
+    scores: pd.DataFrame, stage: str, reference: str, metric: str = "accuracy",
+    counted: bool = True, **where: Any,
 ) -> str:
     """Say the same paired difference for every model that has it: ``Lite0: +0.08 (…); Lite1: …``."""
     rows = _fitting(scores, stage=stage, metric=above(metric, reference), **where)

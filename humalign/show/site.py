@@ -1,6 +1,6 @@
-"""What the book adds to its pages while Sphinx builds them: descriptions, a preview image, links to commits, search from a disk.
+"""The book's extension of Sphinx: descriptions, a preview image, links to commits, search from a disk.
 
-Sphinx loads this module as an extension; `_config.yml` names it.
+`_config.yml` names it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def setup(app: Any) -> dict[str, Any]:
 
 
 def _foreign(app: Any, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out of the API what a library has put into a class, such as scikit-learn's ``set_fit_request``."""
+    """Leave out of the API what a library puts into a class, such as scikit-learn's ``set_fit_request``."""
     module = getattr(member, "__module__", None) or ""
     return True if callable(member) and not module.startswith("humalign") else None
 
@@ -70,7 +70,8 @@ def _head(app: Any, page: str, template: str, context: dict[str, Any], doctree: 
         "og:type": "website",
         "og:site_name": app.config.project,
         "og:image": image,
-        "og:image:alt": f"{app.config.project}: agreement of vision models with people, before and after alignment",
+        "og:image:alt": f"{app.config.project}: agreement of vision models with people,"
+        " before and after alignment",
     } | ({"og:url": f"{base}/{page}.html"} if base else {})
     tags = [
         f'<meta property="{name}" content="{html.escape(value)}">' for name, value in shown.items() if value

@@ -73,9 +73,9 @@ SHARES = (
 )
 # A stage and what it is compared with by a paired difference; a table shows those that its scores have.
 COMPARISONS = (
-    ("teacher", "teacher-base"), ("teacher", "teacher-centred"), ("teacher", "teacher-whitened"), ("teacher", "teacher-random"),
-    ("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-head"), ("aligned", "unaligned"),
-    ("aligned", "base-random"), ("aligned", "base-whitened"), ("aligned", "base-centred"), ("aligned", "base"),
+    *(("teacher", f"teacher-{other}") for other in ("base", "centred", "whitened", "random")),
+    *(("unaligned", "base"), ("aligned-head", "base"), ("aligned", "aligned-head"), ("aligned", "unaligned")),
+    *(("aligned", other) for other in ("base-random", "base-whitened", "base-centred", "base")),
 )
 # Relations of two things, by the name that a score's ``item`` has.
 RELATIONS = {

@@ -239,8 +239,8 @@ def steps(results: str | Path) -> Table:
     """Say when and where each step behind a table of scores was made."""
     origin = origins.read(results)
     rows = [
-        {"stage": name, "day": stage["date"], "wall time": f"{stage['seconds']:,.0f} s", "machine": stage["machine"],
-         "commit": stage["commit"]}
+        {"stage": name, "day": stage["date"], "wall time": f"{stage['seconds']:,.0f} s",
+         "machine": stage["machine"], "commit": stage["commit"]}
         for name, stage in (origin.stages if origin else {}).items()
     ]
     return Table(pd.DataFrame(rows), f"The stages behind the scores: {origins.said(results)}")
