@@ -62,7 +62,7 @@ def check_file(path: Path | None, *read: Path) -> None:
         read: files that the same command reads, which must not be written over.
 
     Raises:
-        HumalignError: it is a folder, a device or one of the files that are read; it is protected, or its folder is.
+        HumalignError: it is a folder, a device or one of the files read; it or its folder is protected.
     """
     if path is None:
         return
@@ -81,15 +81,14 @@ def check_file(path: Path | None, *read: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder that could not be made or written to, before anything is computed; nothing is left behind.
+    """Refuse a folder that could not be made or written to, before anything is computed; nothing is left.
 
     Raises:
         HumalignError: it is a file or a link to nothing, or what it lies in may not be written to or is full.
     """
     try:
         if os.path.lexists(path) and not path.is_dir():
-            what = "a file" if path.exists() else "a link to nothing"
-            raise HumalignError(f"{path} is {what}: name a folder that is new or empty")
+            raise HumalignError(f"{path} is {_no_folder(path)}: name a folder that is new or empty")
         _check_place(path, f".{path.name}.part")
     except OSError as error:
         raise write_error(path, error, "name another place") from None
@@ -99,16 +98,20 @@ def _check_place(path: Path, part: str) -> None:
     """Write an empty file where ``path`` would come to lie, and take it away."""
     above = next(each for each in path.absolute().parents if os.path.lexists(each))
     if not above.is_dir():
-        what = "a file" if above.exists() else "a link to nothing"
-        raise HumalignError(f"cannot write {path}: {above} is {what} where a folder should be; name another place")
+        fault = f"cannot write {path}: {above} is {_no_folder(above)} where a folder should be"
+        raise HumalignError(f"{fault}; name another place")
     with tempfile.TemporaryDirectory(dir=above, prefix=".tried.") as tried:
         (Path(tried) / part).touch()
         if shutil.disk_usage(above).free < NO_ROOM:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def _no_folder(path: Path) -> str:
+    return "a file" if path.exists() else "a link to nothing"
+
+
 def write_dataset(path: Path, dataset: Any) -> None:
-    """Write an ``xarray.Dataset`` as netCDF, made in memory first: HDF5 brings the process down where the disk fills up below it."""
+    """Write an ``xarray.Dataset`` as netCDF, made in memory: HDF5 ends the process where a disk is full."""
     whole = dataset.to_netcdf(engine="h5netcdf")
     with replacing(path) as part:
         part.write_bytes(whole)
@@ -117,7 +120,7 @@ def write_dataset(path: Path, dataset: Any) -> None:
 def reserve(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
     """Create a ``.npy`` file, take all its room on the disk at once, and return a map of it to write to.
 
-    Where the disk fills up below the map of a file with holes, the process ends without a word; this raises before anything is computed.
+    The process ends without a word where the disk fills up below the map of a file with holes; this raises.
 
     Raises:
         OSError: no room for the whole file, of which nothing is left then.
@@ -140,10 +143,14 @@ def _full(folder: Path, error: Exception) -> bool:
     return "No space left" in str(error) or shutil.disk_usage(folder).free < NO_ROOM
 
 
-def write_error(path: Path, error: OSError, other: str = "choose another folder with --build") -> HumalignError:
+def write_error(
+    path: Path, error: OSError, other: str = "choose another folder with --build"
+) -> HumalignError:
     """Return the one line for a file that cannot be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and path.parent.is_dir() and _full(path.parent, error)):
-        return HumalignError(f"no space left for {path}: free some, then run the same command again; finished steps are kept")
+    unnamed = error.errno is None and path.parent.is_dir() and _full(path.parent, error)
+    if unnamed or error.errno in (errno.ENOSPC, errno.EDQUOT):
+        mend = "free some, then run the same command again; finished steps are kept"
+        return HumalignError(f"no space left for {path}: {mend}")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return HumalignError(f"no permission to write {path}: {other}, or change its owner")
     return HumalignError(f"cannot write {path}: {' '.join(str(error.strerror or error).split())}")
@@ -170,10 +177,12 @@ def commit() -> str:
     """Return the commit of the checkout, ``+`` behind it where files differ from it, or ``unknown``."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        command = ["git", "-C", str(PACKAGE), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(changed)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

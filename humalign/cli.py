@@ -1,4 +1,4 @@
-"""The command line: ``humalign doctor | fetch | audit | run | score | few-shot | align | export | convert | collect``."""
+"""The command line: ``humalign COMMAND``, each command of ``COMMANDS``, and ``collect``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail(f"interrupted: {AGAIN}")
     except MemoryError:
-        return _fail("out of memory: the demo needs 4 GB; close other programs, then run the same command again")
+        mend = "close other programs, then run the same command again"
+        return _fail(f"out of memory: the demo needs 4 GB; {mend}")
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
@@ -75,7 +76,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _ask_doctor(profile: Any) -> None:
-    """Fetch what is missing and has no gate; stop a whole run before it starts, where it would stop for want of an input later."""
+    """Fetch what is missing and has no gate; stop a whole run before it starts where an input is lacking."""
     from humalign.chain import doctor
 
     found = doctor.inputs(profile)
@@ -108,7 +109,8 @@ def _bring(entries: list[Any], to_stderr: bool = False) -> int:
             _fail(str(error))
             lacking.append(entry.name)
     if lacking and len(entries) > 1:
-        print(f"{len(entries) - len(lacking)} of {len(entries)} sources are here, {listed('lacking', lacking)}", file=sys.stderr)
+        here = f"{len(entries) - len(lacking)} of {len(entries)} sources are here"
+        print(f"{here}, {listed('lacking', lacking)}", file=sys.stderr)
     return 2 if lacking else 0
 
 
@@ -128,10 +130,12 @@ def _fetch(options: argparse.Namespace) -> int:
     from humalign.data import registry
 
     if options.list:
-        reads = {name: {entry.name for entry in doctor.wanted(profiles.load(name))} for name in profiles.names()}
+        reads = {name: {entry.name for entry in doctor.wanted(profiles.load(name))}
+                 for name in profiles.names()}
         for entry in registry.everything().values():
+            size = f"{doctor.size(entry.bytes):>12}"
             read_by = ", ".join(name for name, read in reads.items() if entry.name in read) or "-"
-            print(f"{entry.name:62} {doctor.size(entry.bytes):>12}  {read_by:24}  {entry.licence}; {entry.home}")
+            print(f"{entry.name:62} {size}  {read_by:24}  {entry.licence}; {entry.home}")
         return 0
     named = [registry.source(name) for name in options.names]
     return _bring(named or doctor.wanted(profiles.load(options.profile)))
@@ -144,7 +148,8 @@ def _features(path: Path) -> Any:
         return _memory_map(path)
     found = embeddings.read(path)
     if "features" not in found:
-        raise HumalignError(f"{path} holds no features: give the file of a backbone's embeddings, as `humalign run embeddings` leaves it")
+        mend = "give the file of a backbone's embeddings, as `humalign run embeddings` leaves it"
+        raise HumalignError(f"{path} holds no features: {mend}")
     return found["features"].values
 
 
@@ -154,9 +159,11 @@ def _memory_map(path: Path) -> Any:
     try:
         found = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise HumalignError(f"cannot read embeddings at {path} ({error}): an .npy file of floats, one row an image") from None
+        fault = f"cannot read embeddings at {path} ({error})"
+        raise HumalignError(f"{fault}: an .npy file of floats, one row an image") from None
     if found.ndim != 2 or not np.issubdtype(found.dtype, np.floating):
-        raise HumalignError(f"{path} holds {found.dtype} of shape {found.shape}: embeddings are floats, one row an image")
+        fault = f"{path} holds {found.dtype} of shape {found.shape}"
+        raise HumalignError(f"{fault}: embeddings are floats, one row an image")
     return found
 
 
@@ -164,7 +171,8 @@ def _names(path: Path) -> Any:
     from humalign.data.datafiles import name_list
 
     if not path.is_file():
-        raise HumalignError(f"cannot read file names at {path}: name a file with one name a line, in the order of the indices")
+        mend = "name a file with one name a line, in the order of the indices"
+        raise HumalignError(f"cannot read file names at {path}: {mend}")
     return name_list(path)
 
 

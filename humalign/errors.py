@@ -16,7 +16,7 @@ SHOWN, MANY = 3, 100
 
 
 class HumalignError(Exception):
-    """Signal a mistake that the user can mend; the command line and notebooks print its one line, no traceback."""
+    """Signal a mistake that the user can mend, in one line: command line and notebooks print no traceback."""
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython shows in place of a traceback."""
@@ -24,7 +24,7 @@ class HumalignError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'x'?``, in capitals or not, or the list where nothing is near, of many names the first."""
+    """Return ``did you mean 'x'?``, whatever the capitals, or where nothing is near the first names known."""
     known = sorted(set(known))
     lower = {each.casefold(): each for each in known}
     close = difflib.get_close_matches(str(name), known, n=1)
@@ -37,12 +37,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def complaint(error: BaseException) -> str:
     """Return what a library says of a failure as one line; of a state dict that does not fit, the names."""
     text = str(error)
+    line = " ".join(text.split())[:300] or type(error).__name__
     if "state_dict" not in text:
-        return " ".join(text.split())[:300] or type(error).__name__
-    lists = {what: re.search(rf"{what} key\(s\) in state_dict: (.*?)\. *(?:\n|$)", text) for what in ("Missing", "Unexpected")}
-    found = {what.lower(): re.findall(r'"([^"]+)"', match[1]) for what, match in lists.items() if match}
+        return line
+    found = {}
+    for what in ("Missing", "Unexpected"):
+        if match := re.search(rf"{what} key\(s\) in state_dict: (.*?)\. *(?:\n|$)", text):
+            found[what.lower()] = re.findall(r'"([^"]+)"', match[1])
     found["of another shape"] = re.findall(r"size mismatch for ([\w.]+)", text)
-    return "; ".join(listed(what, names) for what, names in found.items() if names) or " ".join(text.split())[:300]
+    return "; ".join(listed(what, names) for what, names in found.items() if names) or line
 
 
 def listed(what: str, names: list[str]) -> str:
@@ -68,16 +71,22 @@ def path_of(value: Any, name: str = "path") -> Path:
     return Path(os.path.expanduser(value))
 
 
-def real(name: str, value: Any, above: float | int = -math.inf, least: float | int = -math.inf, infinite: bool = False) -> float:
+def real(
+    name: str,
+    value: Any,
+    above: float | int = -math.inf,
+    least: float | int = -math.inf,
+    infinite: bool = False,
+) -> float:
     """Return a setting as a number.
 
     Raises:
         HumalignError: it is none, not finite unless that is allowed, or out of its range.
     """
-    wanted = f"a number above {above:g}" if above > -math.inf else f"a number, {least:g} or more" if least > -math.inf else "a number"
+    wanted = f" above {above:g}" if above > -math.inf else f", {least:g} or more" * (least > -math.inf)
     sound = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not sound or not value > above or not value >= least or (value == math.inf and not infinite):
-        raise HumalignError(f"{name} = {value!r}: expected {wanted}{', or infinity' if infinite else ''}")
+        raise HumalignError(f"{name} = {value!r}: expected a number{wanted}{', or infinity' * infinite}")
     return float(value)
 
 

@@ -107,13 +107,7 @@ class Gain:
 
 
 def gains_of(scores: pd.DataFrame, name: str, over: Sequence[str] = WITHOUT_JUDGMENTS) -> list[Gain]:
-    """Return the gains of a measure, one a model that has it; none where the run has no such scores.
-
-    Args:
-        scores: the table.
-        name: of ``MEASURES``.
-        over: the stages of which the best is the reference.
-    """
+    """Return the gains of one of ``MEASURES``, one a model that has it, over the best of some stages."""
     measure = MEASURES[name]
     found = pick(scores, **{key: value for key, value in measure.where.items() if key != "metric"})
     if measure.last and len(found):

@@ -162,10 +162,7 @@ def rounded(row: Any, field: str = "value") -> str:
 def number(row: Any, interval: bool = True, between: str = " ({})") -> str:
     """Return a score as ``48.2 (47.4 to 49.0)``, a count as ``17``, or a dash where it cannot be given.
 
-    Args:
-        row: a score.
-        interval: whether its 95 % interval follows.
-        between: how the interval is set.
+    Its 95 % interval is set as ``between``, or left out.
     """
     if pd.isna(row["value"]):
         return EMPTY

@@ -77,9 +77,7 @@ def verdict(found: Sequence[Gain], risen: float | None = None) -> str:
     - ``opposite``: every gain is worse. ``no``: every gain is unclear.
     - ``mixed``: anything else.
 
-    Args:
-        found: the gains.
-        risen: the rise that the paper gives, in the unit of the scores.
+    The rise that the paper gives is ``risen``, in the unit of the scores.
     """
     sides = [gain.side for gain in found]
     if not sides:
@@ -91,11 +89,7 @@ def verdict(found: Sequence[Gain], risen: float | None = None) -> str:
 
 
 def verdicts(scores: pd.DataFrame) -> dict[str, str]:
-    """Return the verdict on each claim by its name, and what it stands on as ``NAME-gains``.
-
-    Args:
-        scores: of people's data.
-    """
+    """Return by its name the verdict of people's data on each claim, and its gains as ``NAME-gains``."""
     found = {key: _gains(scores, claim) for key, claim in CLAIMS.items()}
     words = {key: verdict(found[key], _risen(claim)) for key, claim in CLAIMS.items()}
     return words | {f"{key}-gains": "; ".join(map(gain_said, several)) or cells.EMPTY
@@ -125,9 +119,7 @@ def table(scores: pd.DataFrame) -> Table:
 def gain_said(gain: Gain, risen: float | None = None) -> str:
     """Say a gain: ``CLIP +5.8 points (5.0 to 6.7; n = 37,714) over before, centred``.
 
-    Args:
-        gain: which.
-        risen: the rise from the network as it was that the paper gives; ours from there is said beside it.
+    Our rise from the network as it was stands beside the paper's, ``risen``, where that is known.
     """
     n = gain.over["n"]
     said = f"{gain.who} {_over(gain.over, f'n = {n:,}')} over {name(gain.best['stage'])}"

@@ -111,9 +111,7 @@ def listing(table: pd.DataFrame, caption: str = "") -> cells.Table:
 def front(table: pd.DataFrame, least: float) -> Drawing:
     """Draw agreement with people against few-shot accuracy less the base's, a panel for each knob.
 
-    Args:
-        table: of ``benchmarks/price.py``.
-        least: agreement that a student should keep, a dotted line.
+    The agreement that a student should keep, ``least``, is a dotted line.
 
     Raises:
         HumalignError: a table without such scores.

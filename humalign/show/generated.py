@@ -53,12 +53,10 @@ def modules() -> dict[str, dict[str, str]]:
     Raises:
         HumalignError: a named module that is not there.
     """
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, str]] = {group: {} for group in MODULES}
     for group, names in MODULES.items():
-        found[group] = {}
         for name in names.split():
-            folder = PACKAGE / name.removesuffix(".*").replace(".", "/")
-            whole = name.endswith("*")
+            folder, whole = PACKAGE / name.removesuffix(".*").replace(".", "/"), name.endswith("*")
             for path in sorted(folder.glob("*.py")) if whole else [_file(folder)]:
                 parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
                 own = ".".join(parts).removesuffix(".__init__")

@@ -105,8 +105,7 @@ def frame(
     """Write a key of the stages above a figure, the meaning of its lines below it, and what it says in words.
 
     Args:
-        figure: which.
-        panels: of it.
+        figure: of the panels.
         who: on whose evidence it stands; simulated evidence is said above the figure itself.
         foot: text below, before the meaning of the lines.
         key: whether stages need a key.

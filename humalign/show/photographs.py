@@ -99,11 +99,7 @@ def _encoded(path: str, side: int) -> str:
 
 
 def face(name: str, side: int = SIDE, free: bool = False) -> str:
-    """Return the square of an object: its photograph, or its name in a frame.
-
-    Args:
-        free: whether the name is that of no object of THINGS, and so has no photograph.
-    """
+    """Return the square of an object: its photograph or, always if ``free``, its name in a frame."""
     label, uri = html.escape(said(name)), "" if free else thumbnail(name, side)
     if uri:
         size = f'width="{side}" height="{side}"'
@@ -174,10 +170,7 @@ FILE = "illustrations.json"  # beside its scores
 
 
 def of(shown: Any) -> dict[str, Any]:
-    """Return what a run left for its pictures.
-
-    Args:
-        shown: the run, as a chapter has it; or the path of its table of scores.
+    """Return what a run left for its pictures; it is given as chapters have it, or as the path of its scores.
 
     Raises:
         HumalignError: the file is not there, or is damaged.

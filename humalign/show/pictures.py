@@ -50,10 +50,8 @@ def _votes(one: Json) -> str:
 def triplets(shown: Any, which: str = "spread") -> Picture:
     """Draw triplets with people's votes; the one that most people chose as the odd one out has a heavy frame.
 
-    Args:
-        shown: the run.
-        which: ``spread`` (from clear to open), ``clear``, ``open``, or ``doubt``: a clear and an open one
-            with the shares that people, VICE, the network and its teacher give each.
+    They are ``spread`` (from clear to open), ``clear``, ``open``, or in ``doubt``: a clear and an open one
+    with the shares that people, VICE, the network and its teacher give each.
     """
     blocks, spoken = [], []
     for one in part(shown, "triplets", which):
@@ -166,9 +164,7 @@ def _chosen(one: Json) -> str:
 def map(shown: Any, model: str = "") -> Picture:
     """Draw photographs in the plane before (centred) and after alignment: those that a teacher did not see.
 
-    Args:
-        shown: the run.
-        model: a student, or the network of the teacher of objects; the first student where none is named.
+    The model is a student, or the network of the teacher of objects; without a name, the first student.
     """
     name, (one, *_) = first(shown, model, "map")  # of several halves or folds, the first
     known = photographs.at_hand()

@@ -56,10 +56,7 @@ def _ends(found: Json) -> tuple[str, str]:
 def matrices(shown: Any, which: str = "objects", model: str = "") -> Picture:
     """Draw rank matrices of a model (centred), of people, and of the model after, in one order of things.
 
-    Args:
-        shown: the run.
-        which: ``objects`` of THINGS that the teacher did not see, or the ``92 images``.
-        model: the first where none is named.
+    They are of ``objects`` of THINGS that the teacher did not see, or of the ``92 images``.
     """
     several = part(shown, "matrices")
     titles = dict.fromkeys(each["title"] for each in several)

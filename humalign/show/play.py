@@ -62,9 +62,6 @@ class Game(cells.Piece):
 def game(shown: Any) -> Game:
     """Return the task with the triplets of a run's ``illustrations.json``, and photographs that are at hand.
 
-    Args:
-        shown: the run, as a chapter has it.
-
     Raises:
         HumalignError: the run left no such triplets, or triplets that cannot be.
     """
@@ -84,9 +81,8 @@ def of(triplets: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], str], n
         HumalignError: no triplet, or one that cannot be.
     """
     if not triplets:
-        raise HumalignError(
-            "there is no triplet to play: this run has no people's answers about unseen photographs"
-        )
+        why = "this run has no people's answers about unseen photographs"
+        raise HumalignError(f"there is no triplet to play: {why}")
     for number, triplet in enumerate(triplets):
         _check(number, triplet)
     who = PERSON if all(sum(triplet["votes"]) == 1 for triplet in triplets) else PEOPLE
@@ -98,17 +94,16 @@ def of(triplets: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], str], n
 
 def _check(number: int, triplet: Mapping[str, Any]) -> None:
     names, votes, choices = (triplet.get(field, ()) for field in ("names", "votes", "choices"))
-    wrong = ""
     if len(names) != 3 or len(set(names)) != 3:
-        wrong = "three different names"
+        wanted = "three different names"
     elif len(votes) != 3 or min(votes) < 0 or not sum(votes):
-        wrong = "three counts of votes, one above 0"
+        wanted = "three counts of votes, one above 0"
     elif any(dict(choices).get(model) not in (0, 1, 2) for model in MODELS.values()):
-        wrong = "a place (0, 1 or 2) chosen by base and by aligned"
-    if wrong:
-        raise HumalignError(
-            f"illustrations.json, triplet {number} of the game: expected {wrong}; make the run's scores again"
-        )
+        wanted = "a place (0, 1 or 2) chosen by base and by aligned"
+    else:
+        return
+    where = f"illustrations.json, triplet {number} of the game"
+    raise HumalignError(f"{where}: expected {wanted}; make the run's scores again")
 
 
 def _trial(

@@ -75,12 +75,11 @@ def _read(path: Path) -> Iterator[Published]:
     """Yield the numbers of a table; what has a point is a share or a ratio, what has none a count."""
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            cells: dict[str, Any] = row | {name: _number(row[name]) for name in ("value", "low", "high")}
+            cells: dict[str, Any] = dict(row)
+            for name in ("value", "low", "high"):
+                text = row[name]
+                cells[name] = (float(text) if "." in text else int(text)) if text else None
             yield Published(**cells)
-
-
-def _number(text: str) -> float | int | None:
-    return (float(text) if "." in text else int(text)) if text else None
 
 
 PUBLISHED = tuple(_read(Path(__file__).with_suffix(".csv")))

@@ -40,12 +40,8 @@ MAPS = {
     "two layers": ("not affine: network of two layers", "all three"),
     "VICE, seen": ("no map: published VICE, has seen them", EMPTY),
 }
-UNITS = {
-    "persons": "people",
-    "photographs": "92 photographs",
-    "answers": "THINGS answers",
-    "objects": "48 objects",
-}
+UNITS = {"persons": "people", "photographs": "92 photographs", "answers": "THINGS answers",
+         "objects": "48 objects"}
 METRICS = {"answers": "accuracy", "persons": "rsa-each-person"}
 
 
@@ -61,17 +57,15 @@ def table(experiment: str, folder: Path = origins.RECORDED) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         run = f"run benchmarks/{experiment}.py --record {folder}"
         raise HumalignError(f"no table of numbers at {path} ({error}): {run}") from None
-    lacking = {"gain", "low", "value" if experiment == SEARCH else "measure"} - set(found)
+    lacking = ", ".join(sorted({"gain", "low", "value" if experiment == SEARCH else "measure"} - set(found)))
     if lacking:
-        names = ", ".join(sorted(lacking))
-        raise HumalignError(f"{path} has no column {names}: restore it from the repository")
+        raise HumalignError(f"{path} has no column {lacking}: restore it from the repository")
     return found
 
 
 def note(experiment: str) -> dict[str, Any]:
     """Read where the numbers of an experiment come from."""
-    found: dict[str, Any] = json.loads((origins.RECORDED / f"{experiment}.json").read_text())
-    return found
+    return dict(json.loads((origins.RECORDED / f"{experiment}.json").read_text()))
 
 
 # ---- the search --------------------------------------------------------------------------------------------
@@ -112,11 +106,9 @@ def searched(rows: pd.DataFrame) -> pd.DataFrame:
 
 def gaps(rows: pd.DataFrame) -> pd.DataFrame:
     """Return by category how far the teacher is below the published VICE, which has seen the objects."""
-    metrics = [metric for metric in rows["metric"].unique() if ", " in metric]
-    found = [gain(rows, "VICE, seen", metric) for metric in metrics]
-    items = [metric.split(", ", 1)[1] for metric in metrics]
-    frame = pd.DataFrame([each.to_dict() | {"item": item} for each, item in zip(found, items, strict=True)])
-    return frame.sort_values("value", ascending=False, kind="stable")
+    found = [gain(rows, "VICE, seen", metric).to_dict() | {"item": metric.split(", ", 1)[1]}
+             for metric in rows["metric"].unique() if ", " in metric]
+    return pd.DataFrame(found).sort_values("value", ascending=False, kind="stable")
 
 
 # ---- the confirmation --------------------------------------------------------------------------------------

@@ -35,9 +35,7 @@ def side(row: Any) -> str:
 def amount(row: pd.Series, counted: bool = True) -> str:
     """Say a paired difference: ``+3.9 points (1.6 to 9.9; n = 400)``, or that its interval includes zero.
 
-    Args:
-        row: the difference.
-        counted: whether n is said, which a figure beside it may show.
+    Without ``counted`` n is left out, for a figure beside it may show it.
     """
     if pd.isna(row["value"]):
         return EMPTY
@@ -58,17 +56,15 @@ def each(
     counted: bool = True, **where: Any,
 ) -> str:
     """Say the same paired difference for every model that has it: ``Lite0: +0.08 (…); Lite1: …``."""
-    rows = _fitting(scores, stage=stage, metric=above(metric, reference), **where)
+    where = {"stage": stage, "metric": above(metric, reference), **where}
+    rows = pick(scores, **where)
+    if rows.empty:
+        raise KeyError(f"no score fits {where}")
     return "; ".join(f"{short(row['model'])}: {amount(row, counted)}" for _, row in rows.iterrows())
 
 
 def count(rows: pd.DataFrame, what: str) -> str:
-    """Say how many intervals lie above and below zero: ``above zero for 2 of 4 levels, below it for none``.
-
-    Args:
-        rows: paired differences.
-        what: what each is of, in the plural.
-    """
+    """Say how many intervals lie above and below zero: ``above zero for 2 of 4 levels, below it for 1``."""
     if rows.empty:
         raise KeyError(f"no scores of {what}")
     ways = [side(row) for _, row in rows.iterrows()]
@@ -92,11 +88,9 @@ def share(start: pd.Series, reached: pd.Series, goal: pd.Series) -> float:
 
 
 def verdict(gains: Mapping[str, pd.Series], what: str) -> str:
-    """Say in one sentence whether every gain has a paired 95 % interval above zero; it can say no.
+    """Say whether every paired difference has a 95 % interval above zero; it can say no.
 
-    Args:
-        gains: paired differences by name.
-        what: said first: where, and on whose judgments.
+    What is said first, ``what``, tells where the gains are, and on whose judgments.
     """
     failed = [f"{name}: {amount(row)}" for name, row in gains.items() if side(row) != "above"]
     if not failed:
@@ -104,10 +98,3 @@ def verdict(gains: Mapping[str, pd.Series], what: str) -> str:
     head = "In part" if len(failed) < len(gains) else "No"
     held = f"{len(gains) - len(failed)} of {len(gains)} gains have a paired 95 % interval above zero"
     return f"{head}: {what}, {held}. Not so {'; '.join(failed)}."
-
-
-def _fitting(scores: pd.DataFrame, **where: Any) -> pd.DataFrame:
-    rows = pick(scores, **where)
-    if rows.empty:
-        raise KeyError(f"no score fits {where}")
-    return rows

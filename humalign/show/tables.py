@@ -175,12 +175,9 @@ def _evidence(rows: pd.DataFrame) -> str:
 
 
 def listing(rows: pd.DataFrame, columns: Mapping[str, str], caption: str = "") -> Table:
-    """List rows one by one: of scores, or of anything that a table holds.
+    """List rows of scores, or of any other table, one by one.
 
-    Args:
-        rows: the rows in their order.
-        columns: which columns are shown, and how each is called; ``score`` is a number with its interval.
-        caption: said above the table.
+    ``columns`` are those that are shown, and what each is called; ``score`` is a number with its interval.
     """
     scored = "score" in columns
     named = {axis: rows[axis].map(lambda name, axis=axis: _named(axis, name, {}))
