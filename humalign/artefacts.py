@@ -57,9 +57,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def check_file(path: Path | None, *read: Path) -> None:
     """Refuse a file that could not be written, before anything is computed; nothing is left behind.
 
-    Args:
-        path: of the file; nothing is asked where there is none.
-        read: files that the same command reads, which must not be written over.
+    It must be none of the files that the same command reads, ``read``.
 
     Raises:
         HumalignError: it is a folder, a device or one of the files read; it or its folder is protected.
@@ -143,16 +141,14 @@ def _full(folder: Path, error: Exception) -> bool:
     return "No space left" in str(error) or shutil.disk_usage(folder).free < NO_ROOM
 
 
-def write_error(
-    path: Path, error: OSError, other: str = "choose another folder with --build"
-) -> HumalignError:
+def write_error(path: Path, error: OSError, way: str = "choose another folder with --build") -> HumalignError:
     """Return the one line for a file that cannot be written."""
     unnamed = error.errno is None and path.parent.is_dir() and _full(path.parent, error)
     if unnamed or error.errno in (errno.ENOSPC, errno.EDQUOT):
         mend = "free some, then run the same command again; finished steps are kept"
         return HumalignError(f"no space left for {path}: {mend}")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return HumalignError(f"no permission to write {path}: {other}, or change its owner")
+        return HumalignError(f"no permission to write {path}: {way}, or change its owner")
     return HumalignError(f"cannot write {path}: {' '.join(str(error.strerror or error).split())}")
 
 

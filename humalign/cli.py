@@ -45,22 +45,18 @@ def _fail(line: str) -> int:
     return 2
 
 
-def _default_profile() -> Any:
-    from humalign.chain import doctor
-
-    profile, line = doctor.default()
-    print(f"humalign: {line}; --profile names another", file=sys.stderr)
-    return profile
-
-
 def _run(options: argparse.Namespace) -> None:
     if options.step not in LAST:
         raise HumalignError(f"unknown step {options.step!r}: {nearest(options.step, LAST)}")
-    profile = profiles.load(options.profile) if options.profile else _default_profile()
+    # A mistake in the profile is said before the libraries are imported.
+    profile = profiles.load(options.profile) if options.profile else None
 
     from humalign.chain import doctor, pipeline, processes
     from humalign.show import chapters
 
+    if profile is None:
+        profile, line = doctor.default()
+        print(f"humalign: {line}; --profile names another", file=sys.stderr)
     doctor.check_settings(profile)
     run = pipeline.Run(profile, doctor.build_folder(options.build, profile))
     # A folder that cannot be used, or is in use, is known before anything is fetched or computed.
@@ -142,20 +138,17 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _features(path: Path) -> Any:
-    from humalign.models import embeddings
-
-    if path.suffix == ".npy":
-        return _memory_map(path)
-    found = embeddings.read(path)
-    if "features" not in found:
-        mend = "give the file of a backbone's embeddings, as `humalign run embeddings` leaves it"
-        raise HumalignError(f"{path} holds no features: {mend}")
-    return found["features"].values
-
-
-def _memory_map(path: Path) -> Any:
+    """Return a memory map of an ``.npy`` file, or the features in a file of a backbone's embeddings."""
     import numpy as np
 
+    from humalign.models import embeddings
+
+    if path.suffix != ".npy":
+        held = embeddings.read(path)
+        if "features" not in held:
+            mend = "give the file of a backbone's embeddings, as `humalign run embeddings` leaves it"
+            raise HumalignError(f"{path} holds no features: {mend}")
+        return held["features"].values
     try:
         found = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
@@ -205,8 +198,7 @@ def _few_shot(options: argparse.Namespace) -> None:
 
     check_file(options.out, Path(options.set))
     given = options.models, options.shots, options.draws, options.images, options.seed
-    found = encoders.classify(options.set, *given)
-    _show(found, ["model", "task"], options.out)
+    _show(encoders.classify(options.set, *given), ["model", "task"], options.out)
 
 
 def _show(table: Any, first: list[str], out: Path | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 # Names that a line gives of a longer list, and of how many it gives all where one is unknown.
 SHOWN, MANY = 3, 100
+Limit = float | int
 
 
 class HumalignError(Exception):
@@ -72,11 +73,7 @@ def path_of(value: Any, name: str = "path") -> Path:
 
 
 def real(
-    name: str,
-    value: Any,
-    above: float | int = -math.inf,
-    least: float | int = -math.inf,
-    infinite: bool = False,
+    name: str, value: Any, above: Limit = -math.inf, least: Limit = -math.inf, infinite: bool = False
 ) -> float:
     """Return a setting as a number.
 

@@ -162,11 +162,7 @@ def _arguments() -> dict[str, tuple[str, list[Argument]]]:
 
 
 def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
-    """Return the parser of the command line.
-
-    Args:
-        functions: by the name of their command.
-    """
+    """Return the parser of the command line, given the function of each command."""
     found = argparse.ArgumentParser(prog="humalign", description=f"{TITLE}.", **_examples(""))
     found.add_argument("--version", action="version", version=importlib.metadata.version("humalign"))
     commands = found.add_subparsers(required=True, metavar="COMMAND")

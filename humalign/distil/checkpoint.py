@@ -52,14 +52,9 @@ class Checkpoint:
 
     @classmethod
     def of(
-        cls,
-        path: str | Path | None,
-        settings: Mapping[str, Any],
-        student: Student,
-        optimiser: AdamTowardsInit,
-        plan: Plan,
-        inputs: Inputs,
-    ) -> Checkpoint:
+        cls, path: str | Path | None, settings: Mapping[str, Any], student: Student,
+        optimiser: AdamTowardsInit, plan: Plan, inputs: Inputs,
+    ) -> Checkpoint:  # fmt: skip
         """Return the checkpoint of a training that is about to begin."""
         # Numbers of NumPy become Python's: PyTorch reads no others back.
         plain = json.loads(json.dumps(dict(settings), default=float))

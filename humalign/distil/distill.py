@@ -208,14 +208,9 @@ def distill(
 
 
 def _backward(
-    model: nn.Module,
-    pixels: Tensor,
-    batch: Step,
-    gathered: bool,
-    settings: Distillation,
-    engine: Engine,
-    ranks: Ranks,
-) -> Float[Tensor, ""]:
+    model: nn.Module, pixels: Tensor, batch: Step, gathered: bool,
+    settings: Distillation, engine: Engine, ranks: Ranks,
+) -> Float[Tensor, ""]:  # fmt: skip
     """Add up the gradients of a process's share of a step, part by part, and return its divergence."""
     parts, of_pairs = batch.triplets.chunk(engine.passes), batch.similarities.chunk(engine.passes)
     seen = torch.zeros((), device=ranks.device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
 import re
@@ -38,20 +37,24 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, _ in node.value:
         key = MERGE if key_node.tag == MERGE else loader.construct_object(key_node, deep=True)
         if key in keys:
-            line = f"line {key_node.start_mark.line + 1}"
-            raise HumalignError(f"{line}: the key {key!r} stands twice: take one of them out")
+            raise HumalignError(f"{_line(key_node)}: the key {key!r} stands twice: take one of them out")
         keys.add(key)
     loader.flatten_mapping(node)  # what `<<` brings stands first, and its own keys are laid over it
-    made = functools.partial(loader.construct_object, deep=True)
-    return {made(key): made(value) for key, value in node.value}
+    return {
+        loader.construct_object(key, deep=True): loader.construct_object(value, deep=True)
+        for key, value in node.value
+    }
+
+
+def _line(node: yaml.Node) -> str:
+    return f"line {node.start_mark.line + 1}"
 
 
 def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
     """Return a number; one that YAML counts by eight or by sixty is refused, for few would expect that."""
     if re.match(r"[-+]?(0[0-9_]*[0-9]|[^:]*:.*)$", node.value):
-        said = f"line {node.start_mark.line + 1}: {node.value} is 8 or 60 to a digit in YAML"
         mend = "write it without zeros in front or colons, or in quotes where it is a text"
-        raise HumalignError(f"{said}: {mend}")
+        raise HumalignError(f"{_line(node)}: {node.value} is 8 or 60 to a digit in YAML: {mend}")
     whole = node.tag == "tag:yaml.org,2002:int"
     return loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
 
@@ -94,16 +97,28 @@ def parse(name: str, settings: Any, source: str = "") -> Profile:
     for key in ("name", "source"):  # the file's own
         if key in given:
             raise HumalignError(f"{where}: unknown key {key!r}: a run is called after its file")
-    profile: Profile = _build(Profile, given | {"name": name, "source": source or name}, where, "")
+    profile = section(Profile, given | {"name": name, "source": source or name}, where)
     for line in consistent.faults(profile):
         raise HumalignError(f"{where}: {line}")
     return profile
 
 
-def section(kind: type[Kind], given: Any, where: str) -> Kind:
-    """Make a section of settings of a mapping, each value checked; ``where`` begins the line of a fault."""
-    found: Kind = _build(kind, given, where, "")
-    return found
+def section(kind: type[Kind], given: Any, where: str, place: str = "") -> Kind:
+    """Make a section of settings of a mapping, each value checked by its type.
+
+    Errors say ``where`` it stands and, of a section within another, at which ``place``.
+    """
+    if not isinstance(given, dict):
+        raise HumalignError(f"{where}: {place} = {given!r}: a section, with a key in each line")
+    wanted, prefix = typing.get_type_hints(kind, include_extras=True), f"{place}." if place else ""
+    for key in given:
+        if key not in wanted:
+            known = set(wanted) - ({"name", "source"} if kind is Profile else set())
+            raise HumalignError(f"{where}: unknown key {f'{prefix}{key}'!r}: {nearest(str(key), known)}")
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if field.default is dataclasses.MISSING and field.name not in given:
+            raise HumalignError(f"{where}: key {f'{prefix}{field.name}'!r} is missing")
+    return kind(**{key: _value(wanted[key], value, where, f"{prefix}{key}") for key, value in given.items()})
 
 
 def changed(profile: Profile, **sections: Any) -> Profile:
@@ -173,21 +188,6 @@ def _laid(below: dict[Any, Any], above: dict[Any, Any]) -> dict[Any, Any]:
 # ---- values ------------------------------------------------------------------------------------------------
 
 
-def _build(kind: Any, given: Any, where: str, place: str) -> Any:
-    """Make a section of a mapping, key by key."""
-    if not isinstance(given, dict):
-        raise HumalignError(f"{where}: {place} = {given!r}: a section, with a key in each line")
-    wanted, prefix = typing.get_type_hints(kind, include_extras=True), f"{place}." if place else ""
-    for key in given:
-        if key not in wanted:
-            known = set(wanted) - ({"name", "source"} if kind is Profile else set())
-            raise HumalignError(f"{where}: unknown key {f'{prefix}{key}'!r}: {nearest(str(key), known)}")
-    for field in dataclasses.fields(kind):
-        if field.default is dataclasses.MISSING and field.name not in given:
-            raise HumalignError(f"{where}: key {f'{prefix}{field.name}'!r} is missing")
-    return kind(**{key: _value(wanted[key], value, where, f"{prefix}{key}") for key, value in given.items()})
-
-
 def _value(wanted: Any, value: Any, where: str, place: str) -> Any:
     """Check and convert one value: a number, a text, a list of these, a section, or a list of sections."""
     if typing.get_origin(wanted) is tuple:
@@ -196,8 +196,8 @@ def _value(wanted: Any, value: Any, where: str, place: str) -> Any:
         if not value and place.endswith(NOT_EMPTY):
             raise HumalignError(f"{where}: {place} = []: one or more")
         return tuple(_value(typing.get_args(wanted)[0], each, where, place) for each in value)
-    if dataclasses.is_dataclass(wanted):
-        return _build(wanted, value, where, place)
+    if isinstance(wanted, type) and dataclasses.is_dataclass(wanted):
+        return section(wanted, value, where, place)
     kind, *within = typing.get_args(wanted) or [wanted]  # the conditions of an annotated type
     found = _plain(kind, value)
     if found is None:

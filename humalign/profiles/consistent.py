@@ -54,34 +54,33 @@ def faults(profile: Profile) -> Iterator[str]:
             yield line
 
 
-def values(profile: Any, place: str) -> list[tuple[Any, Any]]:
-    """Return a setting with its section, of a list of sections that of each."""
+def _values(profile: Any, place: str) -> list[Any]:
+    """Return a setting, of a list of sections that of each."""
     section, _, field = place.rpartition(".")
     found = getattr(profile, section) if section else profile
-    return [(each, getattr(each, field)) for each in (found if isinstance(found, tuple) else (found,))]
+    return [getattr(each, field) for each in (found if isinstance(found, tuple) else (found,))]
 
 
 def _names(profile: Profile) -> Iterator[str]:
     for place, known in NAMED.items():
-        for _, value in values(profile, place):
+        for value in _values(profile, place):
             if value not in known:
                 yield f"{place} = {value!r}: {nearest(value, known)}"
     for place in UNIQUE:
-        for _, several in values(profile, place):
+        for several in _values(profile, place):
             twice = [each for each in several if several.count(each) > 1]
             if twice:
                 yield f"{place}: {twice[0]} stands twice: name each once"
     for place in ABOVE_NONE:
-        for _, several in values(profile, place):
+        for several in _values(profile, place):
             if not all(several):
                 yield f"{place} = {list(several)}: a share of 0 leaves nothing: take numbers above it"
 
 
 def _of_teacher(profile: Profile, teacher: Teacher) -> Iterator[str]:
-    name, parts = f"of {teacher.judged}", teacher.parts
-    if teacher.judged not in profile.data.judged:
-        known = ", ".join(profile.data.judged)
-        yield f"teachers.judged = {teacher.judged!r}: data.judged names {known} alone"
+    name, parts, judged = f"of {teacher.judged}", teacher.parts, profile.data.judged
+    if teacher.judged not in judged:
+        yield f"teachers.judged = {teacher.judged!r}: data.judged names {', '.join(judged)} alone"
     if not (parts.all or parts.folds or parts.halves or parts.held):
         yield f"teachers.parts {name}: name one: all, folds, halves or held"
     if parts.held >= 1:
@@ -123,11 +122,11 @@ def _of_students(profile: Profile) -> Iterator[str]:
 def _relations(profile: Profile) -> list[tuple[bool, str]]:
     """Return whether each relation of settings is at fault, and the line that says so."""
     taught, made, rows = profile.distillation, profile.simulated, profile.triplets
-    curves, mine, processes = profile.curves, profile.data.own, profile.compute.processes
+    curves, data, processes = profile.curves, profile.data, profile.compute.processes
     shares = made.group_share + made.subgroup_share + made.concept_share
     few = min(curves.steps, curves.sparse_steps)
-    shots, draws = max(profile.evaluation.shots), profile.evaluation.bootstrap_draws
-    labelled = profile.data.labelled_images
+    shots, labelled = max(profile.evaluation.shots), data.labelled_images
+    draws = profile.evaluation.bootstrap_draws
     least_three = "take 3 or more, for a triplet has three, or 0"
     batch = f"distillation.batch_triplets = {taught.batch_triplets}"
     return [
@@ -144,7 +143,7 @@ def _relations(profile: Profile) -> list[tuple[bool, str]]:
         (made.people_per_triplet > made.people,
          f"simulated.people_per_triplet = {made.people_per_triplet}:"
          f" there are simulated.people = {made.people}"),
-        ("own" in profile.data.judged and not (mine.pictures and mine.answers),
+        ("own" in data.judged and not (data.own.pictures and data.own.answers),
          "data.own: name the folder of the judged pictures and the file of the answers:"
          " {pictures: ..., answers: ...}"),
         (curves.seeds > 0 and curves.every > few,

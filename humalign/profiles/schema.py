@@ -35,8 +35,7 @@ class Own:
     #: the columns of the three pictures, or the one column that lists them.
     shown: tuple[str, ...] = ("image1", "image2", "image3")
     odd: str = "choice"  #: the column of the odd one out.
-    #: the number of the first of the three places in that column, 0 or 1; -1: the answers tell.
-    first: int = -1
+    first: int = -1  #: the number of the first of the three places in it, 0 or 1; -1: the answers tell.
     #: the number of the first picture, 0 or 1, where pictures are numbers; -1: the answers tell.
     numbered_from: int = -1
 
@@ -215,8 +214,7 @@ class Evaluation:
     #: over the judged photographs, for scores on those that a teacher of the others did not see.
     image_folds: Folds = 5
     compared_images: Number = 0  #: between which models and stages are compared; objects along WordNet.
-    #: of the answers and of the objects, for the teacher's learning curves.
-    curve_shares: tuple[Share, ...] = ()
+    curve_shares: tuple[Share, ...] = ()  #: of answers and of objects, for the teacher's learning curves.
     recovery_answers: tuple[Count, ...] = ()  #: simulated answers by a known map.
     recovery_dim: Number = 0  #: dimensions of that map.
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Float, Int
 from scipy.stats import spearmanr
 
 from humalign.data.judgments import PAIRS, floats
@@ -22,6 +22,7 @@ from humalign.errors import HumalignError
 from humalign.triplets import naming
 from humalign.triplets.layout import LabelledTriplets, Names, reading
 from humalign.triplets.naming import Finding, none, rows_that
+from humalign.triplets.sampling import Embeddings
 
 PAIR_NAMES = ("s01", "s02", "s12")
 ORDERS = tuple(itertools.permutations(range(3)))
@@ -39,7 +40,7 @@ Arrays = tuple[np.ndarray, np.ndarray, Names]
 def audit(
     triplets: LabelledTriplets,
     images: int | None = None,
-    embeddings: Real[np.ndarray, "images dim"] | None = None,
+    embeddings: Embeddings | None = None,
     names: ImageNames | None = None,
 ) -> list[Finding]:
     """Check triplets before anything is trained on them.
@@ -57,9 +58,7 @@ def audit(
 
 
 def audit_file(
-    path: str | Path,
-    embeddings: Real[np.ndarray, "images dim"] | None = None,
-    names: ImageNames | None = None,
+    path: str | Path, embeddings: Embeddings | None = None, names: ImageNames | None = None
 ) -> list[Finding]:
     """Check a file as ``audit`` does, without ever holding all its file names."""
     with reading(path) as arrays:
@@ -96,9 +95,8 @@ def _findings(
 
 def _listed(images: int | None, embeddings: np.ndarray | None, names: np.ndarray | None) -> int | None:
     """Return the length of the image list, where anything tells it."""
-    given = {"embeddings": embeddings, "names": names}
+    given = {"embeddings": embeddings, "names": names, "images": None if images is None else range(images)}
     lengths = {what: len(rows) for what, rows in given.items() if rows is not None}
-    lengths |= {} if images is None else {"images": images}
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{what}: {n:,}" for what, n in lengths.items())
         raise HumalignError(f"image lists of different lengths ({said}): give those of one list")
@@ -149,9 +147,7 @@ def _named(columns: Iterable[int]) -> str:
 
 
 def _agreement(
-    indices: Int[np.ndarray, "n 3"],
-    similarities: Float[np.ndarray, "n 3"],
-    embeddings: Real[np.ndarray, "images dim"],
+    indices: Int[np.ndarray, "n 3"], similarities: Float[np.ndarray, "n 3"], embeddings: Embeddings
 ) -> Finding:
     """Check the columns, then the rows, on a random sample of triplets whose indices lie inside the list."""
     what = "columns agree with the images"

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Float, Int
 
 from humalign.artefacts import replacing, reserve
 from humalign.data.judgments import PAIRS, Triplets, check_triplets, floats, whole
 from humalign.errors import HumalignError, number
 from humalign.triplets.layout import LabelledTriplets, write_blocks
 from humalign.triplets.naming import as_names
+from humalign.triplets.sampling import Embeddings
 
 # By the pair kept together, which moves to the front: the order of a row's images, and of its similarities.
 SORTED = np.array([(0, 1, 2), (0, 2, 1), (1, 2, 0)])
@@ -33,14 +34,13 @@ Side = tuple[np.ndarray, np.ndarray, int]
 
 def mapped(
     path: str | Path,
-    embeddings: Real[np.ndarray, "images dim"],
+    embeddings: Embeddings,
     transform: Callable[[np.ndarray], np.ndarray],
     dtype: np.typing.DTypeLike | None = None,
 ) -> Float[np.ndarray, "images places"]:
     """Apply a teacher to embeddings in blocks, and return the memory map of the ``.npy`` file that it fills.
 
     Args:
-        embeddings: in memory, or a memory map.
         transform: a function of rows, such as ``AffineTeacher.transform``.
         dtype: of the file; by default that of the embeddings, or float32 where those are whole numbers.
 
@@ -66,9 +66,7 @@ def mapped(
     return np.load(path, mmap_mode="r")
 
 
-def similarities(
-    embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, workers: int = 1
-) -> Float[np.ndarray, "n 3"]:
+def similarities(embeddings: Embeddings, triplets: Triplets, workers: int = 1) -> Float[np.ndarray, "n 3"]:
     """Return dot products of the pairs (ij, ik, jk), float32, the same bits whatever the number of workers.
 
     Beyond a few thousand images, pairs are sorted by the blocks in which their two images lie, and two blocks
@@ -154,7 +152,7 @@ def odd_last(triplets: Triplets, similar: Float[np.ndarray, "n 3"]) -> tuple[np.
 
 
 def label(
-    embeddings: Real[np.ndarray, "images dim"], triplets: Triplets, names: Iterable[Any], workers: int = 1
+    embeddings: Embeddings, triplets: Triplets, names: Iterable[Any], workers: int = 1
 ) -> LabelledTriplets:
     """Label triplets with dot-product similarities, and sort each row so that image 2 is the odd one out.
 
@@ -167,17 +165,11 @@ def label(
 
 
 def label_file(
-    path: str | Path,
-    embeddings: Real[np.ndarray, "images dim"],
-    triplets: Triplets,
-    names: Iterable[Any],
-    workers: int = 1,
+    path: str | Path, embeddings: Embeddings, triplets: Triplets, names: Iterable[Any], workers: int = 1
 ) -> None:
     """Label triplets as ``label`` does, straight into a file: memory need not hold millions of file names.
 
-    Args:
-        embeddings: in memory, or a memory map as ``mapped`` gives it.
-        names: file name of each image; as bytes (``names.astype("S")``) they take a quarter of the room.
+    Names as bytes (``names.astype("S")``) take a quarter of the room.
     """
     listed = as_names(names, len(embeddings))
     indices, ordered = odd_last(triplets, similarities(embeddings, triplets, workers))

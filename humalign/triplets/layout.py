@@ -49,12 +49,9 @@ def write(path: str | Path, triplets: LabelledTriplets) -> None:
 
 
 def write_blocks(
-    path: str | Path,
-    indices: np.ndarray,
-    similarities: np.ndarray,
-    names: np.dtype,
-    names_of: Callable[[slice], np.ndarray],
-) -> None:
+    path: str | Path, indices: np.ndarray, similarities: np.ndarray,
+    names: np.dtype, names_of: Callable[[slice], np.ndarray],
+) -> None:  # fmt: skip
     """Write the AligNet layout; file names, of type ``names``, are looked up a block of rows at a time."""
     with replacing(Path(path)) as part, ZipFile(part, "w", ZIP_DEFLATED, compresslevel=QUICK) as archive:
         for name, array in (("indices", indices), ("similarities", similarities)):
@@ -65,11 +62,12 @@ def write_blocks(
             descr = np.lib.format.dtype_to_descr(names)
             header = {"descr": descr, "fortran_order": False, "shape": indices.shape}
             np.lib.format.write_array_header_1_0(file, header)
-            for rows in _blocks_of(len(indices)):
+            for rows in blocks_of(len(indices)):
                 file.write(names_of(rows).tobytes())
 
 
-def _blocks_of(rows: int) -> Iterator[slice]:
+def blocks_of(rows: int) -> Iterator[slice]:
+    """Yield the blocks in which so many rows are written and read."""
     return (slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS))
 
 
@@ -90,7 +88,7 @@ class Names:
     @classmethod
     def of(cls, filenames: np.ndarray) -> Names:
         """Give names that are in memory."""
-        blocks = list(_blocks_of(len(filenames)))
+        blocks = list(blocks_of(len(filenames)))
         return cls(filenames.shape, filenames.dtype, lambda: (filenames[rows] for rows in blocks))
 
 
@@ -126,7 +124,7 @@ def _blocks(archive: ZipFile, shape: tuple[int, ...], dtype: np.dtype) -> Iterat
     each = dtype.itemsize * int(np.prod(shape[1:]))
     with archive.open("filenames.npy") as stream:
         _header(stream)
-        for rows in _blocks_of(shape[0]):
+        for rows in blocks_of(shape[0]):
             size = (rows.stop - rows.start) * each
             found = stream.read(size)
             if len(found) < size:

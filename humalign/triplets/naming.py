@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 
 from humalign.data.listing import plain
 from humalign.errors import HumalignError, expect
-from humalign.triplets.layout import Names
+from humalign.triplets.layout import Names, blocks_of
 
 # A table up to the largest index may be so many times as long as the indices; sparser ones are sorted first.
 SPARSEST = 4
@@ -89,14 +89,11 @@ def check(
 def _first_names(places: np.ndarray, filenames: Names, size: int) -> tuple[np.ndarray, ...]:
     """Return the first name of each place, which places have one, and which rows have another."""
     table, seen, wrong = np.zeros(size, filenames.dtype), np.zeros(size, bool), np.zeros(len(places), bool)
-    start = 0
-    for block in filenames.blocks():
-        rows = slice(start, start + len(block))
+    for rows, block in zip(blocks_of(len(places)), filenames.blocks(), strict=True):
         place, name = places[rows].ravel(), block.ravel()
         new = np.flatnonzero(~seen[place])[::-1]  # backwards, so that of several names the first stays
         table[place[new]], seen[place[new]] = name[new], True
         wrong[rows] = (table[place] != name).reshape(-1, 3).any(1)
-        start = rows.stop
     return table, seen, wrong
 
 

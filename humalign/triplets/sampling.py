@@ -19,11 +19,12 @@ BATCH = 2**14
 SEEDS = 8
 # Rows that share one random stream. Part of what a seed means: another number gives other triplets.
 BLOCK_ROWS = 2**18
+Embeddings = Real[np.ndarray, "images dim"]
 Indices = Int[np.ndarray, " n"]
 Labels = Real[np.ndarray, " images"] | Sequence[int]
 
 
-def clusters(embeddings: Real[np.ndarray, "images dim"], k: int, seed: int) -> Int[np.ndarray, " images"]:
+def clusters(embeddings: Embeddings, k: int, seed: int) -> Int[np.ndarray, " images"]:
     """Assign every image to one of k clusters by k-means, in mini-batches where the embeddings are too many.
 
     Raises:
@@ -68,9 +69,7 @@ def _finite(embeddings: np.ndarray, images: np.ndarray) -> np.ndarray:
 class Groups:
     """Images by cluster or class, arranged so that drawing a mate or an outsider is arithmetic on places.
 
-    Attributes:
-        order: images, group after group; ``place`` is where each stands in it.
-        sizes, starts: of each group, in that order.
+    In ``order`` images stand group after group, each at its ``place``.
     """
 
     labels: Int[np.ndarray, " images"]
@@ -156,9 +155,7 @@ SAMPLINGS: dict[str, Callable[[Groups, int, np.random.Generator], np.ndarray]] =
 def draw(sampling: str, labels: Labels, n: int, seed: int, workers: int = 1) -> Int[np.ndarray, "n 3"]:
     """Draw n triplets, the same ones for a seed whatever the number of workers (threads).
 
-    Args:
-        labels: the cluster or class of each image.
-        seed: with the number of a block of rows, starts the block's own random stream.
+    Each image has its cluster or class in ``labels``; each block of rows has a random stream of its own.
     """
     if sampling not in SAMPLINGS:
         raise HumalignError(f"unknown sampling {sampling!r}: {nearest(sampling, SAMPLINGS)}")
