@@ -193,8 +193,5 @@ class Provenance:
 
     def attrs(self) -> dict[str, Any]:
         """Return the attributes that every artefact carries."""
-        return dataclasses.asdict(self) | {
-            "commit": commit(),
-            "python": platform.python_version(),
-            "versions": json.dumps(versions(), sort_keys=True),
-        }
+        made = {"commit": commit(), "python": platform.python_version()}
+        return dataclasses.asdict(self) | made | {"versions": json.dumps(versions(), sort_keys=True)}

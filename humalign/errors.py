@@ -62,11 +62,7 @@ def expect(name: str, value: Any, kind: type | tuple[type, ...], wanted: str) ->
 
 
 def path_of(value: Any, name: str = "path") -> Path:
-    """Return a path that is given as text, bytes or a path; ``~`` in front is the user's home.
-
-    Raises:
-        HumalignError: it is none.
-    """
+    """Return a path given as text, bytes or a path, and refuse others; ``~`` in front is the user's home."""
     value = os.fsdecode(value) if isinstance(value, bytes) else value
     expect(name, value, (str, os.PathLike), "a path, as text or Path")
     return Path(os.path.expanduser(value))
@@ -75,11 +71,7 @@ def path_of(value: Any, name: str = "path") -> Path:
 def real(
     name: str, value: Any, above: Limit = -math.inf, least: Limit = -math.inf, infinite: bool = False
 ) -> float:
-    """Return a setting as a number.
-
-    Raises:
-        HumalignError: it is none, not finite unless that is allowed, or out of its range.
-    """
+    """Return a setting as a number; refuse what is none, out of range, or infinite unless that is allowed."""
     wanted = f" above {above:g}" if above > -math.inf else f", {least:g} or more" * (least > -math.inf)
     sound = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not sound or not value > above or not value >= least or (value == math.inf and not infinite):

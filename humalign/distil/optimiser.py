@@ -79,10 +79,8 @@ class AdamTowardsInit(torch.optim.Adam):
 def refuse_standstill(outputs: Float[Tensor, "images head"], temperature: float, moves: bool) -> None:
     """Refuse to train a student with these outputs where it would learn nothing.
 
-    Args:
-        outputs: before the first step.
-        temperature: τ, divides their dot products.
-        moves: whether a gradient reaches a parameter.
+    The outputs are those before the first step, τ divides their dot products, and ``moves`` says whether a
+    gradient reaches a parameter.
 
     Raises:
         HumalignError: they are alike for all images, or its choices are certain.

@@ -59,9 +59,8 @@ class Ranks:
 def join(device: str) -> Ranks:
     """Join the processes that torchrun started, or stand alone where it did not.
 
-    Args:
-        device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for CUDA where there is a device; under torchrun,
-            processes of one machine take one GPU each.
+    The device is ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for CUDA where there is a device; under torchrun,
+    processes of one machine take one GPU each.
 
     Raises:
         HumalignError: a device that is not there, or more processes than GPUs.

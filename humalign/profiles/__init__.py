@@ -37,7 +37,8 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, _ in node.value:
         key = MERGE if key_node.tag == MERGE else loader.construct_object(key_node, deep=True)
         if key in keys:
-            raise HumalignError(f"{_line(key_node)}: the key {key!r} stands twice: take one of them out")
+            line = key_node.start_mark.line + 1
+            raise HumalignError(f"line {line}: the key {key!r} stands twice: take one of them out")
         keys.add(key)
     loader.flatten_mapping(node)  # what `<<` brings stands first, and its own keys are laid over it
     return {
@@ -46,15 +47,12 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     }
 
 
-def _line(node: yaml.Node) -> str:
-    return f"line {node.start_mark.line + 1}"
-
-
 def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
     """Return a number; one that YAML counts by eight or by sixty is refused, for few would expect that."""
     if re.match(r"[-+]?(0[0-9_]*[0-9]|[^:]*:.*)$", node.value):
+        said = f"line {node.start_mark.line + 1}: {node.value} is 8 or 60 to a digit in YAML"
         mend = "write it without zeros in front or colons, or in quotes where it is a text"
-        raise HumalignError(f"{_line(node)}: {node.value} is 8 or 60 to a digit in YAML: {mend}")
+        raise HumalignError(f"{said}: {mend}")
     whole = node.tag == "tag:yaml.org,2002:int"
     return loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
 

@@ -49,9 +49,7 @@ def faults(profile: Profile) -> Iterator[str]:
     for teacher in profile.teachers:
         yield from _of_teacher(profile, teacher)
     yield from _of_students(profile)
-    for wrong, line in _relations(profile):
-        if wrong:
-            yield line
+    yield from (line for wrong, line in _relations(profile) if wrong)
 
 
 def _values(profile: Any, place: str) -> list[Any]:
@@ -121,12 +119,11 @@ def _of_students(profile: Profile) -> Iterator[str]:
 
 def _relations(profile: Profile) -> list[tuple[bool, str]]:
     """Return whether each relation of settings is at fault, and the line that says so."""
-    taught, made, rows = profile.distillation, profile.simulated, profile.triplets
+    taught, made, rows, scored = profile.distillation, profile.simulated, profile.triplets, profile.evaluation
     curves, data, processes = profile.curves, profile.data, profile.compute.processes
     shares = made.group_share + made.subgroup_share + made.concept_share
     few = min(curves.steps, curves.sparse_steps)
-    shots, labelled = max(profile.evaluation.shots), data.labelled_images
-    draws = profile.evaluation.bootstrap_draws
+    shots, labelled, draws = max(scored.shots), data.labelled_images, scored.bootstrap_draws
     least_three = "take 3 or more, for a triplet has three, or 0"
     batch = f"distillation.batch_triplets = {taught.batch_triplets}"
     return [

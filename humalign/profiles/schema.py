@@ -208,8 +208,7 @@ class Evaluation:
     shots: tuple[Count, ...]  #: pictures of each class to learn from.
     few_shot_draws: Count  #: how often they are drawn.
     bootstrap_draws: Count  #: of every interval.
-    #: pictures of each class set apart, on which the classifier by least squares chooses its penalty; with
-    #: none it is left out.
+    #: pictures of each class on which least squares chooses its penalty; with none it is left out.
     few_shot_validation: Number = 0
     #: over the judged photographs, for scores on those that a teacher of the others did not see.
     image_folds: Folds = 5

@@ -88,10 +88,8 @@ class Table:
         self, frame: pd.DataFrame, caption: str = "", note: str = "", heads: int = 1, foot: str = ""
     ) -> None:
         if frame.shape[1] > COLUMNS:
-            raise HumalignError(
-                f"a table of {frame.shape[1]} columns ({', '.join(map(str, frame))}): at most {COLUMNS} "
-                f"fit a page; leave some out, or turn the table"
-            )
+            seen = f"a table of {frame.shape[1]} columns ({', '.join(map(str, frame))})"
+            raise HumalignError(f"{seen}: at most {COLUMNS} fit a page; leave some out, or turn the table")
         self.frame, self.caption, self.note = frame.astype(str), caption, note
         self.heads, self.foot = heads, foot
 
@@ -104,10 +102,9 @@ class Table:
             return f"<p>{html.escape(self.caption)}</p>"
         sorts = len(self.frame) > LONG
         caption = f"<caption>{html.escape(self.caption)}</caption>\n" if self.caption else ""
-        heads = [_cell(name) for name in self.frame]
         button = ('<th scope="col" aria-sort="none"><button type="button">', "</button></th>")
         start, end = button if sorts else ('<th scope="col">', "</th>")
-        head = "".join(f"{start}{name}{end}" for name in heads)
+        head = "".join(f"{start}{_cell(name)}{end}" for name in self.frame)
         body = "\n".join(self._line(row) for row in self.frame.to_numpy().tolist())
         inside = f"{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
         table = f'<table class="humalign-table">\n{inside}</table>'

@@ -69,8 +69,7 @@ class Shown:
 def check_parameters(namespace: Mapping[str, Any]) -> None:
     """Refuse a parameter that no chapter has; papermill itself only logs it.
 
-    Args:
-        namespace: of the notebook, ``globals()``; its history of cells says what papermill has injected.
+    The history of cells in a notebook's ``globals()`` says what papermill has injected.
 
     Raises:
         HumalignError: a name that is none of the parameters.

@@ -106,9 +106,7 @@ def _fill(page: Path, name: str, text: str) -> None:
 def scores(runs: Mapping[str, Path], source: Path) -> None:
     """Write the data of the page of scores, and copies of the files behind it to be downloaded.
 
-    Args:
-        runs: folders with ``scores.csv``, ``provenance.json`` and ``steps.json``, by the name of the run.
-        source: what the book is built from.
+    Each run has a folder with ``scores.csv``, ``provenance.json`` and ``steps.json``.
 
     Raises:
         HumalignError: a table of scores that is none.

@@ -91,13 +91,12 @@ def layout(
             raise KeyError(f"two scores for the cell {', '.join(key)}: ask for more axes or fewer scores")
     ordered = {axis: dict.fromkeys(_named(axis, name, names) for name in orders[axis]) for axis in labels}
     heads, more = list(ordered[columns]), beside or {}
-    if len(lines) + len(more) + len(heads) > COLUMNS:
-        number_of = len(lines) + len(more) + len(heads)
-        raise HumalignError(
-            f"a table of {number_of} columns: {', '.join([*lines, *more])} and "
-            f"{len(heads)} of the axis {columns!r} ({', '.join(heads)}); at most {COLUMNS} fit a page: "
-            f"ask for fewer, or put {columns!r} into the rows"
-        )
+    width = len(lines) + len(more) + len(heads)
+    if width > COLUMNS:
+        several = f"{len(heads)} of the axis {columns!r} ({', '.join(heads)})"
+        seen = f"a table of {width} columns: {', '.join([*lines, *more])} and {several}"
+        mend = f"ask for fewer, or put {columns!r} into the rows"
+        raise HumalignError(f"{seen}; at most {COLUMNS} fit a page: {mend}")
     first = {_named(lines[0], name, names): name for name in reversed(orders[lines[0]])}
     shown = [
         {names.get(axis, axis): label for axis, label in zip(lines, key, strict=True)}

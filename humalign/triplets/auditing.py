@@ -33,8 +33,6 @@ LEAST = 0.05
 # With so many draws an image on average, chance leaves one out once in 22,000 lists.
 DRAWS = 10
 ImageNames = np.ndarray | Sequence[str | Path]
-# Indices, similarities and file names of triplets.
-Arrays = tuple[np.ndarray, np.ndarray, Names]
 
 
 def audit(
@@ -53,8 +51,8 @@ def audit(
     Raises:
         HumalignError: ``images``, ``embeddings`` and ``names`` are not of one length.
     """
-    arrays = triplets.indices, triplets.similarities, Names.of(triplets.filenames)
-    return _findings(arrays, images, embeddings, names)
+    filenames = Names.of(triplets.filenames)
+    return _findings(triplets.indices, triplets.similarities, filenames, images, embeddings, names)
 
 
 def audit_file(
@@ -62,13 +60,13 @@ def audit_file(
 ) -> list[Finding]:
     """Check a file as ``audit`` does, without ever holding all its file names."""
     with reading(path) as arrays:
-        return _findings(arrays, None, embeddings, names)
+        return _findings(*arrays, None, embeddings, names)
 
 
 def _findings(
-    arrays: Arrays, images: int | None, embeddings: np.ndarray | None, names: ImageNames | None
-) -> list[Finding]:
-    indices, similarities, filenames = arrays
+    indices: np.ndarray, similarities: np.ndarray, filenames: Names,
+    images: int | None, embeddings: np.ndarray | None, names: ImageNames | None,
+) -> list[Finding]:  # fmt: skip
     names = None if names is None else naming.as_names(names)
     listed = _listed(images, embeddings, names)
     shapes = {"indices": indices.shape, "similarities": similarities.shape, "filenames": filenames.shape}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from humalign.artefacts import replacing, reserve
 from humalign.data.judgments import PAIRS, Triplets, check_triplets, floats, whole
@@ -86,16 +86,14 @@ def similarities(embeddings: Embeddings, triplets: Triplets, workers: int = 1) -
     return found
 
 
-def _of_all_pairs(embeddings: np.ndarray, triplets: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+def _of_all_pairs(embeddings: np.ndarray, triplets: np.ndarray) -> Float[np.ndarray, "n 3"]:
     whole = floats(embeddings, "embeddings")
     with np.errstate(over="ignore", invalid="ignore"):
         matrix = whole @ whole.T
         return np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1).astype(np.float32)
 
 
-def _of_blocks(
-    embeddings: np.ndarray, triplets: Int[np.ndarray, "n 3"], workers: int
-) -> Float[np.ndarray, "n 3"]:
+def _of_blocks(embeddings: np.ndarray, triplets: np.ndarray, workers: int) -> Float[np.ndarray, "n 3"]:
     block = max(1, BLOCK_VALUES // embeddings.shape[1])
     blocks = -(-len(embeddings) // block)
     # A dot product is the same both ways, so the image that comes first in the list is the left one.

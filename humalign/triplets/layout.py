@@ -18,8 +18,6 @@ from humalign.errors import HumalignError
 
 ARRAYS = ("indices", "similarities", "filenames")
 BLOCK_ROWS = 2**16
-# What NumPy, the archive and the decompression raise of a file that is damaged or of another layout.
-UNREADABLE = (ValueError, TypeError, OSError, EOFError, KeyError, RuntimeError, BadZipFile, zlib.error)
 # File names repeat: the quickest setting more than halves them. Numbers hardly shrink and are stored.
 QUICK = 1
 
@@ -146,5 +144,5 @@ def _opened(path: str | Path) -> Iterator[np.lib.npyio.NpzFile]:
             yield file
     except FileNotFoundError:
         raise HumalignError(f"no triplet file at {path}") from None
-    except UNREADABLE as error:
-        raise HumalignError(f"{path} is no triplet file ({error}): fetch or write it again") from None
+    except (ValueError, TypeError, OSError, EOFError, KeyError, RuntimeError, BadZipFile, zlib.error) as why:
+        raise HumalignError(f"{path} is no triplet file ({why}): fetch or write it again") from None

@@ -20,7 +20,6 @@ SEEDS = 8
 # Rows that share one random stream. Part of what a seed means: another number gives other triplets.
 BLOCK_ROWS = 2**18
 Embeddings = Real[np.ndarray, "images dim"]
-Indices = Int[np.ndarray, " n"]
 Labels = Real[np.ndarray, " images"] | Sequence[int]
 
 
@@ -58,10 +57,8 @@ def clusters(embeddings: Embeddings, k: int, seed: int) -> Int[np.ndarray, " ima
 
 def _finite(embeddings: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Return the embeddings of these images after a check of every number."""
-    faulty = images[~np.isfinite(embeddings).all(1)]
-    if len(faulty):
-        fault = "holds NaN or infinity: it belongs to no cluster"
-        raise HumalignError(f"the embedding of image {faulty[0]} {fault}")
+    for image in images[~np.isfinite(embeddings).all(1)]:
+        raise HumalignError(f"the embedding of image {image} holds NaN or infinity: it belongs to no cluster")
     return embeddings
 
 
@@ -69,7 +66,7 @@ def _finite(embeddings: np.ndarray, images: np.ndarray) -> np.ndarray:
 class Groups:
     """Images by cluster or class, arranged so that drawing a mate or an outsider is arithmetic on places.
 
-    In ``order`` images stand group after group, each at its ``place``.
+    In ``order`` images stand group after group, each at its ``place``; ``starts`` are places too.
     """
 
     labels: Int[np.ndarray, " images"]
@@ -93,7 +90,7 @@ class Groups:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def first(self, n: int, least: int, rng: np.random.Generator) -> tuple[Indices, Indices, Indices]:
+    def first(self, n: int, least: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Draw images of groups of ``least`` or more, and return with them start and size of their groups."""
         drawn = rng.choice(np.flatnonzero(self.sizes[self.labels] >= least), n)
         return drawn, self.starts[self.labels[drawn]], self.sizes[self.labels[drawn]]
