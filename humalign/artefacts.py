@@ -79,7 +79,7 @@ def check_file(path: Path | None, *read: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder that could not be made or written to, before anything is computed; nothing is left.
+    """Refuse a folder that could not be made or written to before anything is computed; leave nothing behind.
 
     Raises:
         HumalignError: it is a file or a link to nothing, or what it lies in may not be written to or is full.

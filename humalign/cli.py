@@ -1,4 +1,4 @@
-"""The command line: ``humalign COMMAND``, each command of ``COMMANDS``, and ``collect``."""
+"""The command line, ``humalign COMMAND``: each of ``COMMANDS``, and ``collect``."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class HumalignError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'x'?``, whatever the capitals, or where nothing is near the first names known."""
+    """Return ``did you mean 'x'?``, capitals aside; where nothing is near, the names, of many the first."""
     known = sorted(set(known))
     lower = {each.casefold(): each for each in known}
     close = difflib.get_close_matches(str(name), known, n=1)

@@ -1,4 +1,4 @@
-"""Settings that fit no other, and names that are not known: each fault is one line before anything runs."""
+"""Settings that contradict each other, and names that are not known: a line each, before anything runs."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ def confirmed(table: pd.DataFrame) -> str:
 
 
 def kept(table: pd.DataFrame) -> tuple[str, str]:
-    """Say how much of the gain in RSA over the centred base the chosen student keeps, and its accuracy."""
+    """Say how much of the gain in RSA over the centred base the chosen student keeps, at which accuracy."""
     where = {"task": "price", "set": f"{PHOTOGRAPHS}, both halves", "metric": "rsa-spearman", "reference": ""}
     base, chosen = one(table, stage="base-centred", **where), one(table, item=CHOSEN, **where)
     share = sentences.share(base, chosen, one(table, stage="aligned", item="", **where))

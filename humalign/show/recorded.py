@@ -1,4 +1,4 @@
-"""Recorded experiments: the search for a teacher, its confirmation, the toy of a model of one's own."""
+"""Recorded experiments: the search for a teacher, its confirmation, and the toy for one's own model."""
 
 from __future__ import annotations
 

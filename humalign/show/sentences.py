@@ -64,7 +64,7 @@ def each(
 
 
 def count(rows: pd.DataFrame, what: str) -> str:
-    """Say how many intervals lie above and below zero: ``above zero for 2 of 4 levels, below it for 1``."""
+    """Say how many intervals lie above and below zero: ``above zero for 2 of 4 sets, below it for none``."""
     if rows.empty:
         raise KeyError(f"no scores of {what}")
     ways = [side(row) for _, row in rows.iterrows()]

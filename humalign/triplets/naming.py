@@ -117,15 +117,14 @@ def _against_list(used: np.ndarray, said: np.ndarray, names: np.ndarray) -> Find
     if all(_plain(listed[place]) == _plain(said[place]) for place in differ):
         how = "differ in blanks around the name, a byte order mark or the form of an accent"
         return Finding(what, True, f"all {len(used):,} images that occur; {len(differ):,} of them {how}")
-    first = differ[0]
-    here, there = _text(said[first]), _text(listed[first])
-    example = f"index {used[first]} is {here!r} in the file, {there!r} in the list"
+    here, there = (_text(given[differ[0]]) for given in (said, listed))
+    example = f"index {used[differ[0]]} is {here!r} in the file, {there!r} in the list"
     reason = _mistake(used, said, names) or f"{len(differ):,} of {len(used):,} images differ"
     return Finding(what, False, f"{reason}: {example}")
 
 
 def _mistake(used: np.ndarray, said: np.ndarray, names: np.ndarray) -> str:
-    """Return why names of the used indices differ from the list's, nothing where it is not known."""
+    """Return why the names of these indices differ from the list's; nothing where that is not known."""
     if (_at(names, used - 1) == said).all():
         return "indices look 1-based, names match the list shifted by one"
     known = np.isin(said, names)

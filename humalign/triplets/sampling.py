@@ -51,8 +51,8 @@ def clusters(embeddings: Embeddings, k: int, seed: int) -> Int[np.ndarray, " ima
         chosen = np.sort(drawn[start : start + batch])
         model.partial_fit(_finite(embeddings[chosen], chosen).astype(np.float32))
     blocks = np.split(images, range(BATCH, len(images), BATCH))
-    found = [model.predict(_finite(embeddings[block], block).astype(np.float32)) for block in blocks]
-    return np.concatenate(found)
+    parts = (_finite(embeddings[block], block).astype(np.float32) for block in blocks)
+    return np.concatenate([model.predict(part) for part in parts])
 
 
 def _finite(embeddings: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -139,7 +139,7 @@ def anywhere(groups: Groups, n: int, rng: np.random.Generator) -> Int[np.ndarray
     return random_triplets(np.arange(len(groups)), n, rng)
 
 
-# Named as in the released files, but for `uniform`. A border between classes is one between clusters.
+# Named as in the released files, but for `uniform`. A border is the same between clusters or classes.
 SAMPLINGS: dict[str, Callable[[Groups, int, np.random.Generator], np.ndarray]] = {
     "cluster-border": two_and_one,
     "class-border": two_and_one,
