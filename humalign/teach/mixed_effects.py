@@ -32,17 +32,15 @@ class MixedEffectsTeacher(AffineTeacher):
     Args:
         dim: dimensions of the space.
         residual: standard deviation of an object's own part, in each dimension. Small: the affine map has to
-            explain everything. Large: answers alone place an object, and W is the ridge regression onto
-            places.
+            explain everything. Large: answers alone place an object, and W is a ridge regression onto places.
         ridge: penalty of W, as a share of the squared length of the embeddings.
         keep: the standardised embeddings are further dimensions of the map, at this multiple of the new ones'
             root mean square length: what a map of few objects cannot know stays as the backbone had it.
         iterations: of L-BFGS at most.
         device: where the places are solved for; what is fitted comes back as arrays of the processor.
 
-    Attributes (after ``fit``): those of ``AffineTeacher``, with ``matrix_`` (dim of the embeddings, dim) and
-    ``bias_`` (dim,), and ``places_`` (objects, dim), where the objects of the fit lie, their residuals
-    included.
+    Attributes (after ``fit``): those of ``AffineTeacher``, with ``matrix_`` (dim of the embeddings, dim),
+    ``bias_`` (dim,), and ``places_`` (objects, dim), where the fitted objects lie, residuals included.
 
     Source: this project; the choice model is the paper's. The limits of a large and a small residual are a
     regression onto an embedding of the answers, and a linear probe.
@@ -78,14 +76,7 @@ class MixedEffectsTeacher(AffineTeacher):
 
         left, singular, right = np.linalg.svd(centred, full_matrices=False)
         kept = singular**2 / (singular**2 + self.ridge * len(embeddings))
-        place = named(self.device)
-        self.places_, self.loss_ = self._place(
-            centred,
-            torch.from_numpy(left * np.sqrt(kept)).float().to(place),
-            torch.from_numpy(triplets).to(place),
-            torch.from_numpy(targets).float().to(place),
-            answers,
-        )
+        self.places_, self.loss_ = self._place(left, singular, kept, triplets, targets, answers)
 
         level = self.places_.mean(0)
         inside = left.T @ (self.places_ - level)
@@ -96,33 +87,39 @@ class MixedEffectsTeacher(AffineTeacher):
         alone = self.places_ - (self.places_ - level - left * kept @ inside) / (1 - leverage)
         if self.keep:
             share = self.keep * float(np.sqrt(alone.var(0).sum()))
-            alone, matrix = np.hstack([alone, share * centred]), np.hstack([matrix, share * np.eye(len(matrix))])
-            level = np.concatenate([level, np.zeros(len(matrix))])
-        root = np.sqrt(_sureness(alone, triplets, targets))
+            alone, level = np.hstack([alone, share * centred]), np.concatenate([level, np.zeros(len(matrix))])
+            matrix = np.hstack([matrix, share * np.eye(len(matrix))])
+        similar = pair_similarities(torch.from_numpy(alone), torch.from_numpy(triplets)).numpy()
+        root = np.sqrt(_sureness(similar, targets))
         self.matrix_, self.bias_ = (root * matrix).astype(np.float32), (root * level).astype(np.float32)
         return self
 
     def _place(
         self,
-        inputs: Float[np.ndarray, "objects dim"],
-        fixed: Float[Tensor, "objects rank"],
-        triplets: Int[Tensor, "n 3"],
-        targets: Float[Tensor, "n 3"],
+        left: Float[np.ndarray, "objects rank"],
+        singular: Float[np.ndarray, " rank"],
+        kept: Float[np.ndarray, " rank"],
+        triplets: Int[np.ndarray, "n 3"],
+        targets: Float[np.ndarray, "n 3"],
         answers: float,
     ) -> tuple[Float[np.ndarray, "objects places"], float]:
-        """Find the places of the objects; ``fixed`` times its transpose is the ridge regression's smoother."""
-        left, singular, _ = np.linalg.svd(inputs, full_matrices=False)
+        """Find the places of the objects; the ridge regression keeps ``kept`` of each singular direction."""
+        device = named(self.device)
         first = min(self.dim - 1, int((singular > 1e-6 * singular[0]).sum()))
-        start = np.zeros((len(inputs), self.dim))
+        start = np.zeros((len(left), self.dim))
         start[:, :first] = 2 * left[:, :first] * singular[:first]
         start[:, -1] = 0.5
-        places = torch.from_numpy(start).float().to(fixed.device).requires_grad_()
+        places = torch.from_numpy(start).float().to(device).requires_grad_()
+        # This times its transpose is the ridge regression's smoother.
+        fixed = torch.from_numpy(left * np.sqrt(kept)).float().to(device)
+        rows, shares = torch.from_numpy(triplets).to(device), torch.from_numpy(targets).float().to(device)
 
         def objective() -> Tensor:
             centred = places - places.mean(0)
             # What is left of the places when the map has explained what it can, its own penalty included.
             left_over = centred.square().sum() - (fixed.T @ centred).square().sum()
-            return cross_entropy(targets, pair_similarities(places, triplets)).mean() + left_over / (2 * self.residual**2 * answers)
+            fit = cross_entropy(shares, pair_similarities(places, rows)).mean()
+            return fit + left_over / (2 * self.residual**2 * answers)
 
         minimise(objective, [places], self.iterations, history=10)
         with torch.no_grad():
@@ -134,9 +131,8 @@ class MixedEffectsTeacher(AffineTeacher):
         return float(agreement(self.choice_probabilities(embeddings, triplets), shares).mean())
 
 
-def _sureness(places: Float[np.ndarray, "objects dim"], triplets: Int[np.ndarray, "n 3"], targets: Float[np.ndarray, "n 3"]) -> float:
+def _sureness(similar: Float[np.ndarray, "n 3"], targets: Float[np.ndarray, "n 3"]) -> float:
     """Return the factor of the similarities at which the answers are most likely."""
-    similar = pair_similarities(torch.from_numpy(places), torch.from_numpy(triplets)).numpy()
 
     def surprise(log_factor: float) -> float:
         return float(-(targets * log_softmax(np.exp(log_factor) * similar, axis=1)).sum(1).mean())

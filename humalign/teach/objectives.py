@@ -3,8 +3,8 @@
 Pairs stand in the order (ij, ik, jk); similarities are dot products. Source: paper, Methods, and
 ``losses.py`` of the official code for the three triplet objectives, whose conventions these keep.
 
-Tensors of pairs are laid out pair by pair (three long columns), and softmax over three is taken as a difference from
-``logsumexp``: on a processor that is several times as fast as rows of three, for as many triplets as a dense step has.
+Tensors of pairs are laid out as three long columns, and the softmax over three is a difference from
+``logsumexp``: on a processor several times as fast as rows of three, for the triplets of a dense step.
 """
 
 from __future__ import annotations
@@ -22,9 +22,15 @@ from humalign.data.judgments import Triplets, check_triplets
 from humalign.errors import HumalignError, expect
 
 PairSimilarities = Float[Tensor, "batch 3"]
+# One number a triplet.
+Nats = Float[Tensor, " batch"]
+Divergence = Callable[[PairSimilarities, PairSimilarities, float], Nats]
+Objective = Callable[[PairSimilarities, Float[Tensor, "images dim"], Int[Tensor, "batch 3"], float], Nats]
 
 
-def pair_similarities(embeddings: Float[Tensor, "images dim"], triplets: Integer[Tensor, "batch 3"]) -> PairSimilarities:
+def pair_similarities(
+    embeddings: Float[Tensor, "images dim"], triplets: Integer[Tensor, "batch 3"]
+) -> PairSimilarities:
     """Return dot products of the pairs (ij, ik, jk) of each triplet.
 
     Reads them off the images-by-images matrix, so that an image in a thousand triplets is multiplied once.
@@ -32,7 +38,7 @@ def pair_similarities(embeddings: Float[Tensor, "images dim"], triplets: Integer
     images = len(embeddings)
     i, j, k = triplets.long().unbind(1)  # a smaller type cannot hold a place in the matrix
     places = torch.stack([torch.add(column, row, alpha=images) for row, column in ((i, j), (i, k), (j, k))])
-    # Unlike indexing, index_select adds up its gradient on a CPU in the order of the rows: the same bits in every run.
+    # Unlike indexing, index_select adds up its gradient on a CPU in row order: the same bits in every run.
     return (embeddings @ embeddings.T).flatten().index_select(0, places.flatten()).view(places.shape).T
 
 
@@ -41,34 +47,28 @@ def log_choices(similarities: PairSimilarities) -> PairSimilarities:
     return similarities - similarities.logsumexp(1, keepdim=True)
 
 
-def jensen_shannon(teacher: PairSimilarities, student: PairSimilarities, temperature: float) -> Float[Tensor, " batch"]:
-    """Return the Jensen-Shannon divergence of each triplet, in nats.
-
-    Args:
-        teacher: similarities, taken at temperature 1.
-        student: similarities, divided by ``temperature``.
-    """
+def jensen_shannon(teacher: PairSimilarities, student: PairSimilarities, temperature: float) -> Nats:
+    """Return the Jensen-Shannon divergence of each triplet; the temperature is the student's alone."""
     log_p, log_q = log_choices(teacher), log_choices(student / temperature)
     log_m = torch.logaddexp(log_p, log_q) - math.log(2)
     return 0.5 * (log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)).sum(1)
 
 
-def kullback_leibler(teacher: PairSimilarities, student: PairSimilarities, temperature: float) -> Float[Tensor, " batch"]:
-    """Return KL(teacher ‖ student) of each triplet, in nats."""
+def kullback_leibler(teacher: PairSimilarities, student: PairSimilarities, temperature: float) -> Nats:
+    """Return KL(teacher ‖ student) of each triplet; the temperature is the student's alone."""
     log_p, log_q = log_choices(teacher), log_choices(student / temperature)
     return (log_p.exp() * (log_p - log_q)).sum(1)
 
 
-def contrastive(teacher: PairSimilarities, student: PairSimilarities, temperature: float) -> Float[Tensor, " batch"]:
-    """Return the student's surprise (nats) at the pair (ij), which a sorted row keeps together; the teacher's doubt is not looked at."""
+def contrastive(teacher: PairSimilarities, student: PairSimilarities, temperature: float) -> Nats:
+    """Return the student's surprise at the pair (ij), which sorted rows keep together; no teacher is used."""
     return -log_choices(student / temperature)[:, 0]
 
 
 DIVERGENCES = {"jsd": jensen_shannon, "kl": kullback_leibler, "contrastive": contrastive}
-Objective = Callable[[PairSimilarities, Float[Tensor, "images dim"], Int[Tensor, "batch 3"], float], Float[Tensor, " batch"]]
 
 
-def _objective(divergence: Callable[[PairSimilarities, PairSimilarities, float], Tensor], normalised: bool) -> Objective:
+def _objective(divergence: Divergence, normalised: bool) -> Objective:
     def of_outputs(teacher: Tensor, outputs: Tensor, triplets: Tensor, temperature: float) -> Tensor:
         outputs = normalize(outputs, dim=1) if normalised else outputs
         return divergence(teacher, pair_similarities(outputs, triplets), temperature)
@@ -76,8 +76,8 @@ def _objective(divergence: Callable[[PairSimilarities, PairSimilarities, float],
     return of_outputs
 
 
-# From teacher similarities, student outputs and triplets of them to nats; ``-normalised`` sees outputs of length 1, as the
-# official code's ``normalize``.
+# Of teacher similarities, student outputs, triplets of them and a temperature; ``-normalised`` brings the
+# outputs to length 1, as the official code's ``normalize``.
 OBJECTIVES: dict[str, Objective] = {
     name + "-normalised" * normalised: _objective(divergence, normalised)
     for normalised in (False, True)
@@ -85,7 +85,7 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
-def cross_entropy(targets: Float[Tensor, "batch 3"], similarities: PairSimilarities) -> Float[Tensor, " batch"]:
+def cross_entropy(targets: Float[Tensor, "batch 3"], similarities: PairSimilarities) -> Nats:
     """Return the cross-entropy of choice distributions under a softmax over similarities, in nats."""
     return -(targets * log_choices(similarities)).sum(1)
 
@@ -98,7 +98,7 @@ def pull_to_scaled_identity(matrix: Float[Tensor, "dim dim"]) -> Float[Tensor, "
     return matrix.square().sum() - matrix.diagonal().sum().square() / len(matrix)
 
 
-def probabilities(places: Float[np.ndarray, "objects places"], triplets: Triplets) -> Float[np.ndarray, "n 3"]:
+def probabilities(places: Float[np.ndarray, "objects dim"], triplets: Triplets) -> Float[np.ndarray, "n 3"]:
     """Return the softmax of the dot products of the pairs (ij, ik, jk)."""
     triplets = check_triplets(triplets, len(places))
     similarities = pair_similarities(torch.from_numpy(places), torch.from_numpy(triplets))

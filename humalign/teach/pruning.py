@@ -17,27 +17,29 @@ if TYPE_CHECKING:
 
 # A dimension stays where so many objects are surely above zero on it: the published value, for 1,854 objects.
 SURE_OBJECTS = 5
-# In a small set a dimension of few objects is a larger part: so many objects in all ask for one sure object.
+# In a small set a dimension of few objects is a larger part: one sure object is asked for every so many.
 OBJECTS_EACH = 40
 # Surely above zero: the posterior puts 95 % there.
 SURE = 1.645
-# By how much more, in nats an answer, the answers may cost without the dimensions that are dropped by default.
+# How much more, in nats an answer, the answers may cost without the dimensions that are dropped by default.
 NEGLIGIBLE = 0.005
-# Of two objects without a dimension each choice is predicted in a third of the answers. They are a group that was
-# not found where people keep them together in more than this share.
+# Each choice among two objects without a dimension and another one is predicted in a third of the answers.
+# The two are a group that was not found where people keep them together in more than this share.
 TOGETHER = 0.36
-# A pair is predicted far below people: of so many answers or more they keep it together in at least half, and in
-# so much larger a share than predicted, which is so many standard errors.
+# A pair is predicted far below people where they keep it together in at least half of so many answers or more
+# and in so much larger a share than predicted, which is so many standard errors.
 PAIRED, FAR, CERTAIN = 20, 0.25, 5.0
-# Answers to each pair from which groups of two are found, at the rate below: 20, 30 and 40 of them were tried.
+# Answers to each pair from which groups of two are found at the rate below; 20, 30 and 40 groups were tried.
 ANSWERS_PAIR = 75
-# Answers of which predictions are looked at, at most.
+# Answers on which costs are measured and of which predictions are looked at, at most.
 SAMPLE = 100_000
 # At this rate small groups are found in sets of 40 objects where the default leaves them without a dimension.
 RATE = 0.1
 
 
-def pruned(whole: ViceEmbedding, choices: Choices, sure_objects: int | None, learning_rate: float) -> ViceEmbedding:
+def pruned(
+    whole: ViceEmbedding, choices: Choices, sure_objects: int | None, learning_rate: float
+) -> ViceEmbedding:
     """Drop the dimensions that the answers do not need, and warn where some objects lose by it.
 
     Args:
@@ -54,12 +56,9 @@ def pruned(whole: ViceEmbedding, choices: Choices, sure_objects: int | None, lea
     lost = [sure for sure in found.dropped.tolist() if sure >= 2]
     more = f"`dim` from {len(whole.sure)} to {2 * len(whole.sure)}"
     if lost and (dear or sure_objects is None):
-        warnings.warn(
-            f"VICE dropped {len(lost)} dimensions of few objects (surely above zero on {min(lost)} to {max(lost)},"
-            f" fewer than {least}): triplets of those objects are predicted as if nothing was known;"
-            " `sure_objects=2` keeps them",
-            stacklevel=3,
-        )
+        of_few = f"surely above zero on {min(lost)} to {max(lost)}, fewer than {least}"
+        said = "triplets of those objects are predicted as if nothing was known; `sure_objects=2` keeps them"
+        warnings.warn(f"VICE dropped {len(lost)} dimensions of few objects ({of_few}): {said}", stacklevel=3)
     elif said := _without(found, choices):
         rate = f"`learning_rate` from {learning_rate:g} to {RATE:g} and " if learning_rate < RATE else ""
         warnings.warn(f"{said}: raise {rate}{more}", stacklevel=3)
@@ -67,13 +66,12 @@ def pruned(whole: ViceEmbedding, choices: Choices, sure_objects: int | None, lea
         said, few = far
         mends = [f"raise `learning_rate` from {learning_rate:g} to {RATE:g}"] if learning_rate < RATE else []
         mends += [f"raise {more}"] if whole.sure.all() else []
-        mends += [f"give {few:,} answers or more, or fit a teacher to them directly"] if few > choices.counts.sum() else []
+        if few > choices.counts.sum():
+            mends += [f"give {few:,} answers or more, or fit a teacher to them directly"]
         warnings.warn(f"{said}: {' and '.join(mends or ['raise `steps`'])}", stacklevel=3)
     elif whole.sure.all():
-        warnings.warn(
-            f"VICE uses all {len(whole.sure)} dimensions that it started from, and some objects may have found none left: raise {more}",
-            stacklevel=3,
-        )
+        said = f"VICE uses all {len(whole.sure)} dimensions that it started from"
+        warnings.warn(f"{said}, and some objects may have found none left: raise {more}", stacklevel=3)
     return found
 
 
@@ -93,14 +91,15 @@ def _without(found: ViceEmbedding, choices: Choices) -> str:
     share = counts[np.arange(len(counts)), pair].sum() / answers
     if share - 3 * math.sqrt(share * (1 - share) / answers) <= TOGETHER:
         return ""
+    seen = f"people keep the two together in {share:.0%} of {answers:,}"
     return (
-        f"VICE found no dimension for {without.sum()} of {len(without)} objects: of two of them and another one each"
-        f" choice is predicted in a third of the answers, and people keep the two together in {share:.0%} of {answers:,}"
+        f"VICE found no dimension for {without.sum()} of {len(without)} objects: of two of them and"
+        f" another one each choice is predicted in a third of the answers, and {seen}"
     )
 
 
 def _far_below(found: ViceEmbedding, choices: Choices) -> tuple[str, int] | None:
-    """Say of how many pairs the prediction is far below people's answers, and how many answers find small groups.
+    """Say how many pairs are predicted far below people's answers, and how many answers find small groups.
 
     Groups whose objects share a dimension with others are not told by dimensions, only by what is predicted.
     """
@@ -121,6 +120,7 @@ def _far_below(found: ViceEmbedding, choices: Choices) -> tuple[str, int] | None
         return None
     worst = np.flatnonzero(far)[(share - predicted)[far].argmax()]
     one, other = divmod(int(pairs[worst]), objects)
-    seen = f"kept together in {share[worst]:.0%} of {told[worst]:.0f} answers, predicted in {predicted[worst]:.0%}"
-    said = f"VICE predicts {far.sum()} pairs of objects far below people, such as {one} and {other} ({seen})"
+    seen = f"kept together in {share[worst]:.0%} of {told[worst]:.0f} answers"
+    such = f"such as {one} and {other} ({seen}, predicted in {predicted[worst]:.0%})"
+    said = f"VICE predicts {far.sum()} pairs of objects far below people, {such}"
     return said, math.ceil(ANSWERS_PAIR * objects * (objects - 1) / 6)

@@ -47,7 +47,7 @@ class ObjectFolds(BaseCrossValidator):
         """Return the number of folds."""
         return self.n_splits
 
-    def _iter_test_indices(self, X: Any = None, y: object = None, groups: object = None) -> Iterator[Int[np.ndarray, " m"]]:
+    def _iter_test_indices(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[np.ndarray]:
         if not 2 <= number("n_splits", self.n_splits) <= len(X):
             mend = "give two folds or more, and no more than objects"
             raise HumalignError(f"{self.n_splits} folds of {len(X)} objects: {mend}")

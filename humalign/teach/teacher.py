@@ -1,8 +1,8 @@
 """The teacher: an affine map of a backbone's embeddings that predicts people's odd-one-out choices.
 
-z = W (x - mean) / scale + b; the dot products of z, through a softmax, give the choice distribution of a triplet.
-W is fitted by the cross-entropy to target distributions (uncertainty distillation) with a pull towards its own mean
-diagonal times the identity: directions that the judgments do not constrain keep the backbone's geometry.
+z = W (x - mean) / scale + b; a softmax of the dot products of z gives the choice distribution of a triplet.
+W is fitted by the cross-entropy to target distributions (uncertainty distillation), with a pull towards the
+identity times its mean diagonal: directions that no judgment constrains keep the backbone's geometry.
 """
 
 from __future__ import annotations
@@ -25,14 +25,7 @@ from humalign.data import judgments
 from humalign.data.judgments import Answered, Triplets, agreement, distributions, first, floats
 from humalign.errors import HumalignError, expect, number, real
 from humalign.models.weights import load_file, save_file
-from humalign.teach.objectives import (
-    cross_entropy,
-    minimise,
-    named,
-    pair_similarities,
-    probabilities,
-    pull_to_scaled_identity,
-)
+from humalign.teach import objectives
 
 # A direction with less than this share of the largest singular value is noise of the arithmetic.
 NEGLIGIBLE = 1e-4
@@ -45,20 +38,26 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
     It minimises (cross-entropy of the choices) + λ‖W - mean(diag W)·I‖².
 
     Args:
-        pull: weight λ, 0 or more; infinite keeps W a scaled identity, which only sets how sure the untransformed backbone is.
+        pull: weight λ, 0 or more; infinite: W is a scaled identity, which only sets how sure the backbone is.
         rank: principal directions of the training embeddings in which W may differ from the scaled identity.
         iterations: of L-BFGS at most.
-        bias: whether z has an origin of its own, b, which dot products feel. Without it the origin is the mean of the embeddings.
-        device: where the map is solved; what is fitted comes back as arrays of the processor. Away from it sums may be taken in another
-            order in every run.
+        bias: whether z has an origin of its own, b; without it the origin is the mean of the embeddings.
+        device: where the map is solved; what is fitted comes back as arrays of the processor. A GPU may take
+            sums in another order in every run.
 
-    Attributes (after ``fit``): ``matrix_`` (dim, dim) acts on row vectors, ``mean_`` (dim,), ``scale_``, ``bias_`` (dim,), ``loss_``.
+    Attributes (after ``fit``): ``matrix_`` (dim, dim) acts on row vectors, ``mean_`` (dim,), ``scale_``,
+    ``bias_`` (dim,), ``loss_``.
 
     Source: paper, Methods (teacher); the regulariser is the predecessor's (gLocal).
     """
 
     def __init__(
-        self, pull: float | int = 1e-3, rank: int = 300, iterations: int = 50, bias: bool = False, device: str = "cpu"
+        self,
+        pull: float | int = 1e-3,
+        rank: int = 300,
+        iterations: int = 50,
+        bias: bool = False,
+        device: str = "cpu",
     ) -> None:
         self.pull = pull
         self.rank = rank
@@ -76,12 +75,12 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         triplets, targets = distributions(choices, len(embeddings))
         real("pull", self.pull, least=0, infinite=True)
         number("iterations", self.iterations)
-        place = named(self.device)
+        place = objectives.named(self.device)
         self.mean_, self.scale_, centred = standardised(embeddings)
 
-        # Only the span of the training embeddings can change a similarity, and the pull does not feel a rotation:
-        # W is solved in the principal directions, and is the identity's multiple elsewhere; a bias outside
-        # them would add the same to all three pairs of every triplet.
+        # Only the span of the training embeddings can change a similarity, and a rotation does not change the
+        # pull: W is solved in the principal directions, and is a multiple of the identity elsewhere. A bias
+        # outside them would add the same to all three pairs of every triplet.
         _, singular, directions = np.linalg.svd(centred, full_matrices=False)
         rank = min(number("rank", self.rank), int((singular > NEGLIGIBLE * singular[0]).sum()))
         basis = directions[:rank]
@@ -97,22 +96,21 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         return self
 
     def _solve(
-        self, inputs: Float[Tensor, "objects rank"], triplets: Int[Tensor, "n 3"], targets: Float[Tensor, "n 3"]
+        self, inputs: Float[Tensor, "rows rank"], triplets: Int[Tensor, "n 3"], targets: Float[Tensor, "n 3"]
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Return W and b in the principal directions, and the objective there."""
         identity = torch.eye(inputs.shape[1], device=inputs.device)
         free = np.isfinite(self.pull)
         variable = (2 * identity if free else torch.tensor(2.0, device=inputs.device)).requires_grad_()
         origin = torch.zeros(inputs.shape[1], device=inputs.device).requires_grad_()
-        shift = origin if self.bias else None
 
         def objective() -> Tensor:
             matrix = variable if free else variable * identity
-            places = inputs @ matrix if shift is None else inputs @ matrix + shift
-            fit = cross_entropy(targets, pair_similarities(places, triplets)).mean()
-            return fit + self.pull * pull_to_scaled_identity(matrix) if free else fit
+            places = inputs @ matrix + origin if self.bias else inputs @ matrix
+            fit = objectives.cross_entropy(targets, objectives.pair_similarities(places, triplets)).mean()
+            return fit + self.pull * objectives.pull_to_scaled_identity(matrix) if free else fit
 
-        minimise(objective, [variable, origin] if self.bias else [variable], self.iterations)
+        objectives.minimise(objective, [variable, origin] if self.bias else [variable], self.iterations)
         with torch.no_grad():
             matrix = variable if free else variable * identity
             return matrix.double().cpu().numpy(), origin.double().cpu().numpy(), objective().item()
@@ -127,33 +125,33 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "matrix_")
         embeddings = rows_of(embeddings)
         if embeddings.shape[1] != len(self.mean_):
-            raise HumalignError(
-                f"embeddings have {embeddings.shape[1]} features, "
-                f"the teacher was fitted to {len(self.mean_)}: are they of its backbone?"
-            )
+            seen = f"embeddings have {embeddings.shape[1]} features, the teacher was fitted to"
+            raise HumalignError(f"{seen} {len(self.mean_)}: are they of its backbone?")
         return ((embeddings - self.mean_) / self.scale_ @ self.matrix_ + self.bias_).astype(np.float32)
 
     def choice_probabilities(
         self, embeddings: Real[np.ndarray, "objects dim"], triplets: Triplets
     ) -> Float[np.ndarray, "n 3"]:
-        """Return how likely the teacher finds each of the pairs (ij, ik, jk): the softmax of their dot products."""
-        return probabilities(self.transform(embeddings), triplets)
+        """Return the choice probabilities of the pairs (ij, ik, jk): the softmax of their dot products."""
+        return objectives.probabilities(self.transform(embeddings), triplets)
 
     def score(self, embeddings: Real[np.ndarray, "objects dim"], choices: Answered) -> float:
-        """Return the odd-one-out accuracy: the mean share of answers that keep the pair of greatest cosine together."""
+        """Return the odd-one-out accuracy: the mean share of answers that keep the pair of largest cosine."""
         triplets, shares = distributions(choices, len(embeddings))
         similar = judgments.cosine_similarities(self.transform(embeddings), triplets)
         return float(agreement(similar, shares).mean())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what defines the map, to be saved."""
-        return {"matrix": self.matrix_, "mean": self.mean_.astype(np.float32), "scale": np.array([self.scale_]), "bias": self.bias_}
+        mean, scale = self.mean_.astype(np.float32), np.array([self.scale_])
+        return {"matrix": self.matrix_, "mean": mean, "scale": scale, "bias": self.bias_}
 
     def save(self, path: str | Path, metadata: dict[str, Any] | None = None) -> None:
         """Write the map as safetensors."""
         check_is_fitted(self, "matrix_")
+        tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in self.arrays().items()}
         with replacing(Path(path)) as part:
-            save_file({name: torch.from_numpy(np.asarray(array)) for name, array in self.arrays().items()}, part, metadata)
+            save_file(tensors, part, metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> AffineTeacher:
@@ -161,10 +159,11 @@ class AffineTeacher(TransformerMixin, BaseEstimator):
         try:
             found = {name: array.numpy() for name, array in load_file(path).items()}
             teacher = cls()
-            teacher.matrix_, teacher.mean_, teacher.scale_ = found["matrix"], found["mean"], float(found["scale"][0])
-            teacher.bias_ = found["bias"]
+            teacher.matrix_, teacher.mean_ = found["matrix"], found["mean"]
+            teacher.scale_, teacher.bias_ = float(found["scale"][0]), found["bias"]
         except (OSError, SafetensorError, KeyError) as error:
-            raise HumalignError(f"{path} holds no teacher ({error}): delete it and run `make reproduce`") from None
+            mend = "delete it and run `make reproduce`"
+            raise HumalignError(f"{path} holds no teacher ({error}): {mend}") from None
         return teacher
 
 
@@ -176,7 +175,7 @@ def rows_of(embeddings: Any, what: str = "embeddings") -> Real[np.ndarray, "obje
     return found
 
 
-def standardised(embeddings: Real[np.ndarray, "objects dim"]) -> tuple[np.ndarray, float, Float[np.ndarray, "objects dim"]]:
+def standardised(embeddings: Real[np.ndarray, "objects dim"]) -> tuple[np.ndarray, float, np.ndarray]:
     """Return the mean, the root mean square distance from it, and the embeddings without both.
 
     Raises:
@@ -184,9 +183,8 @@ def standardised(embeddings: Real[np.ndarray, "objects dim"]) -> tuple[np.ndarra
     """
     embeddings = rows_of(embeddings)
     if (row := first(~np.isfinite(embeddings))) is not None:
-        raise HumalignError(
-            f"embeddings hold NaN or infinity, first in row {row}: was the backbone's input normalised?"
-        )
+        seen = f"embeddings hold NaN or infinity, first in row {row}"
+        raise HumalignError(f"{seen}: was the backbone's input normalised?")
     with np.errstate(over="ignore"):
         mean = embeddings.mean(0)
         centred = embeddings - mean
@@ -200,7 +198,9 @@ def standardised(embeddings: Real[np.ndarray, "objects dim"]) -> tuple[np.ndarra
 
 
 def regressed(
-    embeddings: Real[np.ndarray, "objects dim"], space: Real[np.ndarray, "rows places"], ridges: tuple[float, ...] = RIDGES
+    embeddings: Real[np.ndarray, "objects dim"],
+    space: Real[np.ndarray, "rows places"],
+    ridges: tuple[float, ...] = RIDGES,
 ) -> AffineTeacher:
     """Fit the map by ridge regression onto known places of the objects, such as the dimensions of VICE.
 
@@ -208,11 +208,10 @@ def regressed(
         ridges: shares of the embeddings' squared length, of which leave-one-out chooses (``RidgeCV``).
 
     Raises:
-        HumalignError: embeddings that cannot be mapped, places of other objects or not finite, or a ridge
-            that is not above 0.
+        HumalignError: embeddings that cannot be mapped, places of others or not finite, a ridge not above 0.
     """
     teacher = AffineTeacher()
-    teacher.mean_, teacher.scale_, centred = standardised(np.asarray(floats(embeddings, "embeddings"), dtype=float))
+    teacher.mean_, teacher.scale_, centred = standardised(np.asarray(rows_of(embeddings), dtype=float))
     places = np.asarray(rows_of(space, "places"), dtype=float)
     if len(places) != len(centred) or not np.isfinite(places).all():
         seen = f"places of {len(places)} objects for {len(centred)} embeddings, or not finite"

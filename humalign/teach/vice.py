@@ -1,7 +1,7 @@
 """VICE: a variational, non-negative embedding of objects from people's odd-one-out answers.
 
-Every object has a Gaussian posterior per dimension, rectified; similarity is the dot product; a spike-and-slab
-prior empties the dimensions that the answers do not need. What the teacher is distilled from is the posterior
+Every object has a rectified Gaussian posterior per dimension. Similarity is the dot product. A spike-and-slab
+prior empties dimensions that the answers do not need. The teacher is distilled from the posterior
 predictive distribution: how likely each of the three choices is, for any triplet, asked or not.
 Source: Muttenthaler et al., 2022 (VICE); paper, Methods.
 """
@@ -24,10 +24,7 @@ from humalign.errors import HumalignError, expect, number, real
 from humalign.models.weights import OTHER_RUN, read_checkpoint, write_checkpoint
 from humalign.teach import pruning
 from humalign.teach.objectives import cross_entropy, named, pair_similarities
-from humalign.teach.pruning import SURE, SURE_OBJECTS
 
-# Answers on which their cost is measured, at most.
-SAMPLE = 100_000
 # Answers that VICE needs for each object, as a rule of thumb: what its prior costs is shared among them.
 ANSWERS_EACH = 50
 
@@ -63,13 +60,13 @@ class ViceEmbedding:
 
     Attributes:
         mean, std: of each weight.
-        dropped: of each dimension that was left out and has sure objects, how many: objects whose posterior puts at least 95 % above
-            zero. The largest dimension comes first.
+        dropped: of each dimension that was left out: on how many objects it is surely above zero (the
+            posterior puts 95 % there), where it is on any. The largest dimension comes first.
     """
 
     mean: Float[Tensor, "objects dim"]
     std: Float[Tensor, "objects dim"]
-    dropped: Int[Tensor, " others"] = dataclasses.field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    dropped: Int[Tensor, " others"] = dataclasses.field(default_factory=lambda: torch.zeros(0).long())
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "objects dim"]:
         """Draw one non-negative embedding."""
@@ -86,9 +83,9 @@ class ViceEmbedding:
     @property
     def sure(self) -> Int[Tensor, " dim"]:
         """On how many objects each dimension is surely above zero."""
-        return (self.mean / self.std > SURE).sum(0)
+        return (self.mean / self.std > pruning.SURE).sum(0)
 
-    def pruned(self, objects: int = SURE_OBJECTS) -> ViceEmbedding:
+    def pruned(self, objects: int = pruning.SURE_OBJECTS) -> ViceEmbedding:
         """Keep the dimensions on which at least ``objects`` objects are surely above zero, largest first."""
         sure = self.sure
         order = [int(d) for d in torch.relu(self.mean).sum(0).argsort(descending=True)]
@@ -97,10 +94,10 @@ class ViceEmbedding:
         return ViceEmbedding(self.mean[:, keep], self.std[:, keep], dropped)
 
     def surprise(self, choices: Choices) -> float:
-        """Return the mean cross-entropy of answers at the posterior mean, in nats; of many, some evenly spread are taken."""
-        step = max(1, len(choices) // SAMPLE)
-        triplets, shares = torch.from_numpy(choices.triplets[::step].copy()), torch.from_numpy(choices.shares[::step].copy()).float()
-        return cross_entropy(shares, pair_similarities(torch.relu(self.mean), triplets)).mean().item()
+        """Return the mean cross-entropy of answers at the posterior mean, in nats; of many, a sample."""
+        step = max(1, len(choices) // pruning.SAMPLE)
+        triplets, shares = (torch.from_numpy(x[::step].copy()) for x in (choices.triplets, choices.shares))
+        return cross_entropy(shares.float(), pair_similarities(torch.relu(self.mean), triplets)).mean().item()
 
 
 def fit(
@@ -122,46 +119,50 @@ def fit(
 
     Args:
         choices: answers over objects 0..objects-1.
-        objects: number of objects.
+        objects: how many there are.
         dim: dimensions to start from; unneeded ones are emptied and pruned.
         steps: gradient steps, Adam with a linear decay of the learning rate.
         batch: triplets a step.
         learning_rate: at the start.
         prior: spike and slab.
-        seed: of initial values, batches and samples, which are drawn on the processor and so are the same on every device.
-        sure_objects: a dimension is dropped where fewer objects than this are surely above zero on it. By default it is one in forty
-            objects, from 2 to 5 (the published value), or fewer where the answers would otherwise cost ``NEGLIGIBLE`` more.
-        device: where the steps are computed, as ``cpu`` or ``cuda``; the posterior comes back to the processor.
-        checkpoint: written every ``checkpoint_every`` steps; where it exists, the fit goes on from it and ends exactly as it would have
-            without the stop. From a damaged one, the fit starts again and says so.
-        checkpoint_every: steps between checkpoints.
+        seed: of initial values, batches and samples, which are drawn on the processor on every device.
+        sure_objects: a dimension is dropped where fewer objects than this are surely above zero on it. The
+            default is one in forty objects, from 2 to 5 (the published value), or fewer where the answers
+            would otherwise cost ``NEGLIGIBLE`` more.
+        device: where the steps are computed, ``cpu`` or ``cuda``; the posterior comes back to the processor.
+        checkpoint: written every ``checkpoint_every`` steps. Where it exists, the fit goes on from it and
+            ends as it would have without the stop; from a damaged one, it starts again and says so.
 
     Warns:
-        UserWarning: objects that people keep together have no dimension, as others took them all; pairs are predicted far below
-            people, as small groups share dimensions or have too few answers; every dimension of the start is in use; or a dimension was
-            dropped on which two objects or more are surely above zero: triplets of them are predicted as if nothing was known. Where
-            ``sure_objects`` is given, the last is said only if the answers cost ``NEGLIGIBLE`` more.
+        UserWarning: objects that people keep together have no dimension, as others took them all; pairs are
+            predicted far below people, as small groups share dimensions or have too few answers; every
+            dimension of the start is in use; or a dimension was dropped on which two objects or more are
+            surely above zero, if ``sure_objects`` is not given or the answers then cost ``NEGLIGIBLE`` more.
 
     Raises:
-        HumalignError: a setting out of its range; a fit that diverged; no dimension is left; a checkpoint of another fit, which is kept.
+        HumalignError: a setting out of its range; a fit that diverged; no dimension is left; a checkpoint of
+            another fit, which is kept.
     """
     prior, checkpoint = prior or Prior(), Path(checkpoint) if checkpoint else None
-    settings_checked = {"objects": (objects, 3), "dim": (dim, 1), "steps": (steps, 1), "batch": (batch, 1), "seed": (seed, 0)}
-    settings_checked |= {"checkpoint_every": (checkpoint_every, 1), "sure_objects": (0 if sure_objects is None else sure_objects, 0)}
-    objects, dim, steps, batch, seed, checkpoint_every, _ = (number(name, *each) for name, each in settings_checked.items())
+    objects, dim, steps = number("objects", objects, 3), number("dim", dim), number("steps", steps)
+    batch, seed = number("batch", batch), number("seed", seed, 0)
+    checkpoint_every = number("checkpoint_every", checkpoint_every)
+    number("sure_objects", 0 if sure_objects is None else sure_objects, 0)
     real("learning_rate", learning_rate, above=0)
     expect("choices", choices, Choices, "Choices(triplets, counts)")
     expect("prior", prior, Prior, "vice.Prior(...)")
     check_triplets(choices.triplets, objects)
     generator, place = torch.Generator().manual_seed(seed), named(device)
-    triplets, targets = torch.from_numpy(choices.triplets).to(place), torch.from_numpy(choices.shares).float().to(place)
+    triplets = torch.from_numpy(choices.triplets).to(place)
+    targets = torch.from_numpy(choices.shares).float().to(place)
     answers = float(choices.counts.sum())
     mean = (0.1 * torch.rand(objects, dim, generator=generator)).to(place).requires_grad_()
     log_std = torch.full((objects, dim), -3.0, device=place).requires_grad_()
     optimiser = torch.optim.Adam([mean, log_std], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, total_iters=steps)
     progress = Progress({"mean": mean, "log_std": log_std}, optimiser, schedule, generator)
-    settings = fingerprint(objects, dim, steps, batch, learning_rate, dataclasses.asdict(prior), seed, _digest(choices))
+    fitted = (objects, dim, steps, batch, learning_rate, dataclasses.asdict(prior), seed, _digest(choices))
+    settings = fingerprint(*fitted)
     for step in range(progress.resume(checkpoint, settings) if checkpoint else 0, steps):
         rows = torch.randint(len(triplets), (batch,), generator=generator).to(place)
         noise = torch.randn(objects, dim, generator=generator).to(place)
@@ -176,10 +177,11 @@ def fit(
         raise HumalignError(f"VICE diverged at learning_rate = {learning_rate}: lower it")
     found = pruning.pruned(whole, choices, sure_objects, learning_rate)
     if not found.mean.shape[1]:
+        wanted = f"{ANSWERS_EACH * objects:,} answers ({ANSWERS_EACH} an object) and 1,000 steps"
         raise HumalignError(
-            f"VICE found no dimension that the {answers:,.0f} answers need, in {steps:,} steps: are they about these {objects:,} objects, "
-            f"and more than guesses? It takes some {ANSWERS_EACH * objects:,} answers ({ANSWERS_EACH} an object) and 1,000 steps. With "
-            "fewer answers, fit the teacher to them directly: AffineTeacher().fit(features, choices)"
+            f"VICE found no dimension that the {answers:,.0f} answers need, in {steps:,} steps: "
+            f"are they about these {objects:,} objects, and more than guesses? It takes some {wanted}. "
+            "With fewer answers, fit the teacher to them directly: AffineTeacher().fit(features, choices)"
         )
     return found
 
@@ -219,22 +221,17 @@ class Progress:
     generator: torch.Generator
 
     def save(self, path: Path, settings: str, steps: int) -> None:
-        """Write the state after so many steps of the fit that ``settings`` is the fingerprint of."""
-        state = {
-            "settings": settings,
-            "steps": steps,
-            "weights": {name: weight.detach().cpu() for name, weight in self.weights.items()},
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "generator": self.generator.get_state(),
-        }
-        write_checkpoint(path, state)
+        """Write the state after so many steps of the fit whose fingerprint is ``settings``."""
+        weights = {name: weight.detach().cpu() for name, weight in self.weights.items()}
+        state = {"settings": settings, "steps": steps, "weights": weights}
+        state |= {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
+        write_checkpoint(path, state | {"generator": self.generator.get_state()})
 
     def resume(self, path: Path, settings: str) -> int:
-        """Restore the state, and return after how many steps it was saved; none where there is no file, or a damaged one.
+        """Restore the state, and return its number of steps: 0 where there is no file, or a damaged one.
 
         Raises:
-            HumalignError: a file of another fit, or none at all, which is kept.
+            HumalignError: a file of another fit, or no checkpoint at all, which is kept.
         """
         state = read_checkpoint(path)
         if state is None:
@@ -251,5 +248,6 @@ class Progress:
 
 
 def _digest(choices: Choices) -> str:
-    """Return a digest of the answers themselves, so that a checkpoint of other answers is not gone on from."""
-    return hashlib.sha256(np.ascontiguousarray(choices.triplets).tobytes() + np.ascontiguousarray(choices.counts).tobytes()).hexdigest()
+    """Return a digest of the answers, so that a fit does not go on from a checkpoint of other ones."""
+    arrays = (choices.triplets, choices.counts)
+    return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)).hexdigest()
