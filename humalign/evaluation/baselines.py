@@ -1,7 +1,7 @@
 """Baselines that cost no judgment: what pictures alone make of a model's features.
 
-Three of them stand beside a model on every number that people gave: its features less their mean, whitened, and under a random affine
-map. A gain that is owed to judgments is one over the best of the three.
+Three of them stand beside a model on every number that people gave: its features less their mean, whitened,
+and under a random affine map. A gain that is owed to judgments is one over the best of the three.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from jaxtyping import Float, Real
 from humalign.errors import HumalignError, number
 from humalign.teach.teacher import NEGLIGIBLE, AffineTeacher, rows_of, standardised
 
+Pictures = Real[np.ndarray, "n dim"]
+
 # In the order of tables.
 KINDS = ("centred", "whitened", "random")
-# Stages of alignment that are one without judgments, changed by what pictures say: the stage before, and the kind.
-STAGES = {f"{name}-{kind}": (before, kind) for before, name in (("base", "base"), ("teacher-base", "teacher")) for kind in KINDS}
+# Stages without judgments: the stage before, and how pictures change it.
+STAGES = {f"base-{kind}": ("base", kind) for kind in KINDS}
+STAGES |= {f"teacher-{kind}": ("teacher-base", kind) for kind in KINDS}
 # Parts of the pictures, each of which is held out once to choose the rank.
 FOLDS = 3
 # Pearson's correlation of two rows says nothing of fewer features.
@@ -23,22 +26,16 @@ LEAST = 3
 
 
 def of_pictures(
-    features: Real[np.ndarray, "rows dim"], pictures: Real[np.ndarray, "n dim"], rank: int, rng: np.random.Generator
+    features: Real[np.ndarray, "rows dim"], pictures: Pictures, rank: int, rng: np.random.Generator
 ) -> dict[str, Real[np.ndarray, "rows _"]]:
-    """Return features as each baseline has them.
-
-    Args:
-        features: to be changed.
-        pictures: features of the pictures that the change is taken from.
-        rank: of the random map.
-        rng: that draws it.
-    """
+    """Return features as each baseline, taken from pictures, has them; ``rank`` is that of the random map."""
     maps = {"whitened": whitening(pictures), "random": random_map(pictures, rank, rng)}
-    return {"centred": features - pictures.mean(0)} | {kind: each.transform(features) for kind, each in maps.items()}
+    moved = {kind: each.transform(features) for kind, each in maps.items()}
+    return {"centred": features - pictures.mean(0)} | moved
 
 
-def whitening(pictures: Real[np.ndarray, "n dim"]) -> AffineTeacher:
-    """Return the map onto the first principal components of pictures, each scaled to variance one; ``likely_rank`` says how many.
+def whitening(pictures: Pictures) -> AffineTeacher:
+    """Return the map onto the first ``likely_rank`` principal components of pictures, scaled to variance one.
 
     Raises:
         HumalignError: pictures that differ in too few directions, or are not finite.
@@ -48,7 +45,7 @@ def whitening(pictures: Real[np.ndarray, "n dim"]) -> AffineTeacher:
     return _map(mean, directions[:, :rank] / np.sqrt(variances[:rank]))
 
 
-def random_map(pictures: Real[np.ndarray, "n dim"], rank: int, rng: np.random.Generator) -> AffineTeacher:
+def random_map(pictures: Pictures, rank: int, rng: np.random.Generator) -> AffineTeacher:
     """Return an affine map with random normal weights that takes the mean of the pictures to zero.
 
     An offset of its own would take back what centring brings, and make the baseline a weaker one.
@@ -63,29 +60,30 @@ def rank_of(teacher: AffineTeacher) -> int:
     return min(teacher.matrix_.shape)
 
 
-def likely_rank(pictures: Real[np.ndarray, "n dim"]) -> int:
+def likely_rank(pictures: Pictures) -> int:
     """Return the number of principal components under which held-out pictures are most likely.
 
-    The model is that of probabilistic principal component analysis: q directions with variances of their own, and one variance for all
-    the others. With eigenvalues λ of the covariance of the training pictures, d features, and the coordinates y of a held-out picture,
+    The model has q directions with variances of their own, and one variance σ² = Σ_{i > q} λ_i / (d - q) for
+    all others. With eigenvalues λ of the covariance of the training pictures, d features, and the coordinates
+    y of a held-out picture,
 
-        -2 log p = Σ_{i ≤ q} (ln λ_i + y_i² / λ_i) + (d - q) ln σ² + Σ_{i > q} y_i² / σ² + d ln 2π ,   σ² = Σ_{i > q} λ_i / (d - q) .
+        -2 log p = Σ_{i ≤ q} (ln λ_i + y_i² / λ_i) + (d - q) ln σ² + Σ_{i > q} y_i² / σ² + d ln 2π .
 
-    The rule needs no judgment and has no threshold to set, as a share of the variance would be; and it follows the number of pictures.
-
-    Source: Tipping and Bishop (1999), Probabilistic principal component analysis.
+    The rule needs no judgment and no threshold, such as a share of the variance; it follows the number of
+    pictures. Source: Tipping and Bishop (1999), Probabilistic principal component analysis.
     """
     x = np.asarray(rows_of(pictures), dtype=float)
     held = np.arange(len(x)) % FOLDS
     costs = [_costs(x[held != fold], x[held == fold]) for fold in range(FOLDS)]
     most = min(len(each) for each in costs)
     if most < LEAST:
-        raise HumalignError(f"{len(x)} pictures that differ in too few directions: whitening needs more of them")
+        seen = f"{len(x)} pictures that differ in too few directions"
+        raise HumalignError(f"{seen}: whitening needs more of them")
     total = np.sum([each[:most] for each in costs], axis=0)
     return LEAST + int(total[LEAST - 1 :].argmin())
 
 
-def _costs(train: Float[np.ndarray, "n dim"], test: Float[np.ndarray, "m dim"]) -> Float[np.ndarray, " ranks"]:
+def _costs(train: Pictures, test: Float[np.ndarray, "m dim"]) -> Float[np.ndarray, " ranks"]:
     """Return -2 log p of the test pictures without its constant, for each rank from one."""
     mean, variances, directions = _principal(train)
     dim, ranks = len(mean), np.arange(1, len(variances))
@@ -98,7 +96,7 @@ def _costs(train: Float[np.ndarray, "n dim"], test: Float[np.ndarray, "m dim"]) 
 
 
 def _principal(
-    pictures: Real[np.ndarray, "n dim"],
+    pictures: Pictures,
 ) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " k"], Float[np.ndarray, "dim k"]]:
     """Return the mean, the variances along the principal directions, greatest first, and these directions."""
     mean, scale, centred = standardised(np.asarray(rows_of(pictures), dtype=float))

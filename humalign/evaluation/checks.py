@@ -9,21 +9,24 @@ from humalign.errors import HumalignError
 
 
 def check_features(features: np.ndarray, rows: int | None = None) -> np.ndarray:
-    """Return features in single or double precision, after a check that they are finite rows, not all equal, as many as asked for.
+    """Return features in single or double precision: finite rows, not all equal, as many as asked for.
 
     Raises:
-        HumalignError: none of that, with the first faulty row (from 0).
+        HumalignError: with the first faulty row (from 0).
     """
     features = floats(features)
     if features.ndim != 2 or not features.size:
         raise HumalignError(f"features of shape {features.shape}: expected one row a picture")
     if rows not in (None, len(features)):
-        raise HumalignError(f"{len(features)} rows of features for {rows} pictures: were they made from the same list?")
+        seen = f"{len(features)} rows of features for {rows} pictures"
+        raise HumalignError(f"{seen}: were they made from the same list?")
     faulty = np.flatnonzero(~np.isfinite(features).all(1))
     if len(faulty):
-        raise HumalignError(f"features of picture {faulty[0]} hold NaN or infinity ({len(faulty)} pictures in all): did training diverge?")
+        seen = f"features of picture {faulty[0]} hold NaN or infinity ({len(faulty)} pictures in all)"
+        raise HumalignError(f"{seen}: did training diverge?")
     if len(features) > 1 and (features == features[0]).all():
-        raise HumalignError(f"the features of all {len(features)} pictures are equal: the model tells nothing apart")
+        seen = f"the features of all {len(features)} pictures are equal"
+        raise HumalignError(f"{seen}: the model tells nothing apart")
     return features
 
 
@@ -34,7 +37,8 @@ def check_labels(labels: np.ndarray) -> np.ndarray:
         HumalignError: a missing label, or fewer than two classes.
     """
     if labels.ndim != 1 or any(label is None or label != label or label == "" for label in labels.tolist()):
-        raise HumalignError("a picture without a label: put every picture into a folder named after its class")
+        mend = "put every picture into a folder named after its class"
+        raise HumalignError(f"a picture without a label: {mend}")
     classes = np.unique(labels)
     if len(classes) < 2:
         raise HumalignError(f"a classifier needs two classes, there is only {classes.tolist()}")
@@ -42,16 +46,19 @@ def check_labels(labels: np.ndarray) -> np.ndarray:
 
 
 def check_probabilities(probabilities: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return probabilities (draws, images, classes) and shares (images, classes), checked to be distributions over the same things.
+    """Return distributions over the same classes, (draws, images, classes) and (images, classes).
 
     Raises:
         HumalignError: shapes that differ, or a row that is no distribution, with its place (from 0).
     """
     probabilities, shares = floats(probabilities, "probabilities"), floats(shares, "people's shares")
     if probabilities.shape[1:] != shares.shape:
-        raise HumalignError(f"probabilities of {probabilities.shape[1:]} pictures and classes, people's shares of {shares.shape}")
-    for name, rows in (("probabilities", probabilities.reshape(-1, shares.shape[1])), ("people's shares", shares)):
-        faulty = np.flatnonzero(~(np.isfinite(rows).all(1) & (rows >= 0).all(1) & (np.abs(rows.sum(1) - 1) < 1e-3)))
-        if len(faulty):
-            raise HumalignError(f"{name} of picture {faulty[0] % len(shares)} are no distribution: {np.round(rows[faulty[0]], 3).tolist()}")
+        seen = f"probabilities of {probabilities.shape[1:]} pictures and classes"
+        raise HumalignError(f"{seen}, people's shares of {shares.shape}")
+    for name, given in (("probabilities", probabilities), ("people's shares", shares)):
+        rows = given.reshape(-1, shares.shape[1])
+        sound = np.isfinite(rows).all(1) & (rows >= 0).all(1) & (np.abs(rows.sum(1) - 1) < 1e-3)
+        if not sound.all():
+            place, row = sound.argmin() % len(shares), np.round(rows[sound.argmin()], 3).tolist()
+            raise HumalignError(f"{name} of picture {place} are no distribution: {row}")
     return probabilities, shares

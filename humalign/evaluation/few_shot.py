@@ -1,7 +1,8 @@
-"""k-shot classification on frozen features: of pictures of any labelled set, and of concepts within and across drawing styles.
+"""k-shot classification on frozen features: of labelled pictures, and of concepts within and across styles.
 
-A draw picks k members of every class to learn from; the others are tested. Features are scaled by the support set and turned into its
-principal directions, which changes no classifier here and leaves few numbers to fit. Source: gLocal's protocol.
+A draw picks k members of every class to learn from; the others are tested. Features are scaled by the support
+set and turned into its principal directions: that changes no classifier here and leaves few numbers to fit.
+Source: gLocal's protocol.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Real
+from jaxtyping import Bool, Float, Real
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -23,17 +24,25 @@ from humalign.data.judgments import floats, unit_rows
 from humalign.errors import HumalignError, nearest, number
 from humalign.evaluation import least_squares
 from humalign.evaluation.checks import check_features, check_labels
-from humalign.evaluation.scores import Estimate, few
+from humalign.evaluation.scores import Estimate, Statistic, few
 
 LEAST_SQUARES = "least-squares"
 CS = tuple(10.0**power for power in range(-4, 3))
 MOST_FOLDS = 5
 
+Rows = Real[np.ndarray, "items dim"]
+Support = Bool[np.ndarray, "draws items"]
+Items = Bool[np.ndarray, " items"]
+Styles = Real[np.ndarray, "styles items dim"]
+Values = Real[np.ndarray, "draws items"]
+Weights = Float[np.ndarray, "draws_and_one items"]
+Taught = Float[np.ndarray, "draws_and_one draws"] | None
+
 
 def _cross_validated(shots: int) -> BaseEstimator:
     if shots < 2:
         raise HumalignError("one shot leaves nothing to cross-validate on: take 'logistic', or two shots")
-    # By likelihood: accuracy on so few pictures ties between most candidates, and the probabilities are used too.
+    # By likelihood: accuracy on so few pictures ties most candidates, and the probabilities are used too.
     folds = StratifiedKFold(min(shots, MOST_FOLDS))
     return GridSearchCV(LogisticRegression(max_iter=200), {"C": list(CS)}, scoring="neg_log_loss", cv=folds)
 
@@ -41,7 +50,7 @@ def _cross_validated(shots: int) -> BaseEstimator:
 class CommonScale(TransformerMixin, BaseEstimator):
     """Centre features and divide all of them by one number, so that their mean variance is 1.
 
-    Ten taught pictures say little of a single feature's variance; divided by so little, it would drown the others elsewhere.
+    Ten taught pictures say little of one feature's variance; divided by it, a feature could drown the others.
     """
 
     def fit(self, features: Real[np.ndarray, "rows dim"], y: object = None) -> CommonScale:
@@ -64,9 +73,9 @@ CLASSIFIERS: dict[str, Callable[[int], BaseEstimator]] = {
 
 
 def supports(
-    labels: np.ndarray, shots: int, draws: int, rng: np.random.Generator, among: Bool[np.ndarray, " items"] | None = None
-) -> Bool[np.ndarray, "draws items"]:
-    """Return which items each draw learns from: ``shots`` of every class, out of those that are true in ``among``.
+    labels: np.ndarray, shots: int, draws: int, rng: np.random.Generator, among: Items | None = None
+) -> Support:
+    """Return which items each draw learns from: ``shots`` of every class, out of those in ``among``.
 
     Raises:
         HumalignError: fewer than two classes, or a class with no more than ``shots`` members.
@@ -76,7 +85,8 @@ def supports(
     classes = check_labels(labels)
     counts = np.array([int((labels[allowed] == name).sum()) for name in classes])
     if counts.min() <= shots:
-        raise HumalignError(f"class {str(classes[counts.argmin()])!r} has {counts.min()} members: {shots} shots leave none to test")
+        least = f"class {str(classes[counts.argmin()])!r} has {counts.min()} members"
+        raise HumalignError(f"{least}: {shots} shots leave none to test")
     chosen = np.zeros((draws, len(labels)), dtype=bool)
     for draw in chosen:
         for name in classes:
@@ -87,21 +97,21 @@ def supports(
 def teach(
     features: Real[np.ndarray, "rows dim"],
     labels: np.ndarray,
-    support: Bool[np.ndarray, "draws items"],
+    support: Support,
     classifier: str = "logistic",
-    validation: Bool[np.ndarray, " items"] | None = None,
+    validation: Items | None = None,
 ) -> list[Pipeline]:
     """Return one fitted classifier a draw.
 
     Args:
         features, labels: of all items.
         support: which items each draw learns from, from ``supports``.
-        classifier: ``logistic`` (C = 1), ``logistic-cv`` (C by cross-validation, at most five folds), ``nearest-mean``, or
-            ``least-squares``, the closed form of the official framework (`least_squares`).
-        validation: items that are neither learnt from nor tested, on which ``least-squares`` chooses its penalty.
+        classifier: ``logistic`` (C = 1), ``logistic-cv`` (C by cross-validation, at most five folds),
+            ``nearest-mean``, or ``least-squares``, the official framework's closed form (`least_squares`).
+        validation: items neither learnt from nor tested, on which ``least-squares`` chooses its penalty.
 
     Raises:
-        HumalignError: an unknown classifier; ``least-squares`` without validation items; features that cannot be.
+        HumalignError: an unknown classifier, ``least-squares`` without validation items, or faulty features.
     """
     known = (*CLASSIFIERS, LEAST_SQUARES)
     if classifier not in known:
@@ -116,34 +126,30 @@ def teach(
 
 def _taught(features: np.ndarray, labels: np.ndarray, classifier: str) -> Pipeline:
     if (features == features[0]).all():
-        raise HumalignError(f"the features of all {len(features)} taught pictures are equal: there is nothing to learn from")
+        seen = f"the features of all {len(features)} taught pictures are equal"
+        raise HumalignError(f"{seen}: there is nothing to learn from")
     shots = int(np.unique(labels, return_counts=True)[1].min())
     with warnings.catch_warnings():
         # With more features than pictures the classes are always separable; the answer no longer changes.
         warnings.simplefilter("ignore", ConvergenceWarning)
         # One shot of each of many classes is meant as it is.
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-        # NearestCentroid divides by items minus classes, which is zero for one shot; the quotient is not used.
+        # NearestCentroid divides by items minus classes, zero for one shot; the quotient is not used.
         warnings.simplefilter("ignore", RuntimeWarning)
         return make_pipeline(CommonScale(), PCA(), CLASSIFIERS[classifier](shots)).fit(features, labels)
 
 
-def image_mean(
-    values: Real[np.ndarray, "draws items"],
-    tested: Bool[np.ndarray, "draws items"],
-    weights: Float[np.ndarray, "draws_and_one items"],
-    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
-) -> Estimate:
+def image_mean(values: Values, tested: Support, weights: Weights, taught_weights: Taught = None) -> Estimate:
     """Return the mean over items of each one's mean over the draws that test it (unit: item).
 
     Args:
         values: of every item in every draw.
         tested: whether a draw tests an item; one that none tests is left out.
         weights: of the items, from ``resamples``.
-        taught_weights: of the draws: the interval then speaks of other support sets too (those not ``tested``).
+        taught_weights: of the draws; the interval then speaks of other support sets (not ``tested``) too.
 
-    The interval adds the variance over items and the variance over support sets. The support sets are drawn from the same items and
-    overlap, which understates the variance between support sets: we inflate it by their overlap (see ``_overlap_factor``). The draws are
+    The interval adds the variance over items and the variance over support sets. Support sets overlap, which
+    understates the variance between them: we inflate it by their overlap (see ``_overlap_factor``). They are
     few, so the whole is widened with Student's t, at Satterthwaite's (1946) degrees of freedom.
     """
     draws = len(values)
@@ -151,28 +157,21 @@ def image_mean(
     count = int(tested.any(0).sum())
     if taught_weights is None or draws == 1:
         return Estimate.of(of_items, count)
-    of_draws = _means(values, tested, np.ones((1, len(tested.T)), dtype=np.float32), taught_weights)
+    of_draws = _means(values, tested, np.ones((1, values.shape[1]), dtype=np.float32), taught_weights)
     return _together(of_items, of_draws, ~tested, count)
 
 
 def draw_mean(
-    values: Float[np.ndarray, "draws draws_and_one"],
-    tested: Bool[np.ndarray, "draws items"],
-    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+    values: Float[np.ndarray, "draws draws_and_one"], tested: Support, taught_weights: Taught = None
 ) -> Estimate:
-    """Return the mean over draws of a number that is no mean over items, such as a correlation (unit: item; see ``image_mean``)."""
+    """Return the mean over draws of a number that is no mean over items, as a correlation (unit: item)."""
     of_items, count = values.mean(0), int(tested.any(0).sum())
     if taught_weights is None or len(values) == 1:
         return Estimate.of(of_items, count)
     return _together(of_items, taught_weights @ values[:, 0] / len(values), ~tested, count)
 
 
-def _together(
-    of_items: Float[np.ndarray, " draws_and_one"],
-    of_draws: Float[np.ndarray, " draws_and_one"],
-    support: Bool[np.ndarray, "draws items"],
-    count: int,
-) -> Estimate:
+def _together(of_items: Statistic, of_draws: Statistic, support: Support, count: int) -> Estimate:
     """Add the variance over items and that over support sets."""
     draws = len(support)
     by_items = of_items[1:] - of_items[0]
@@ -182,41 +181,44 @@ def _together(
     return Estimate(float(of_items[0]), of_items[0] + (by_items + by_draws) * few(freedom), count)
 
 
-def _overlap_factor(support: Bool[np.ndarray, "draws items"]) -> float:
+def _overlap_factor(support: Support) -> float:
     """Return by how much the bootstrap over D support sets is to be widened, as they overlap and are few.
 
-    Let v be the variance of the accuracy from one support set to another, of which sets with an overlap c share the part c v. The mean
-    over the D sets varies by V; of it the bootstrap sees B, as its divisor is D where D - 1 is unbiased:
+    Let v be the variance of the accuracy between support sets, of which sets with an overlap c share c v. The
+    mean over the D sets varies by V; the bootstrap sees B of it, as it divides by D and not by D - 1:
 
         V = v (1/D + c (1 - 1/D)) ,   B = v (1 - c) (D - 1) / D² .
 
-    The factor is sqrt(V / B); it is 1 where all sets are the same one: then nothing is seen of v.
+    The factor is sqrt(V / B), or 1 where all sets are the same one: then nothing is seen of v.
     """
     taught, draws = support.astype(float), len(support)
     # Σ n_i² / Σ n_i, for an item in n_i sets, is how many sets hold a taught item on average: 1 + c (D - 1).
     overlap = float(((taught.sum(0) ** 2).sum() / taught.sum() - 1) / (draws - 1)) if taught.any() else 0.0
-    return np.sqrt((1 / draws + overlap * (1 - 1 / draws)) / (1 - overlap) * draws**2 / (draws - 1)) if overlap < 1 else 1.0
+    if overlap >= 1:
+        return 1.0
+    return np.sqrt((1 / draws + overlap * (1 - 1 / draws)) / (1 - overlap) * draws**2 / (draws - 1))
 
 
 def _means(
-    values: Real[np.ndarray, "draws items"],
-    tested: Bool[np.ndarray, "draws items"],
+    values: Values,
+    tested: Support,
     weights: Float[np.ndarray, "several items"],
     of_draws: Float[np.ndarray, "some draws"],
 ) -> Float[np.ndarray, " bootstrap"]:
     """Return the weighted means; one row of weights, of either kind, goes with each of the other."""
     times = of_draws @ tested
-    score = np.divide(of_draws @ (values * tested), times, out=np.zeros_like(times, dtype=float), where=times > 0)
-    counted = weights * (times > 0)
+    total, asked = of_draws @ (values * tested), times > 0
+    score = np.divide(total, times, out=np.zeros_like(times, dtype=float), where=asked)
+    counted = weights * asked
     return np.asarray((counted * score).sum(1) / counted.sum(1))
 
 
-def correct(models: list[Pipeline], features: Real[np.ndarray, "items dim"], labels: np.ndarray) -> Float[np.ndarray, "draws items"]:
+def correct(models: list[Pipeline], features: Rows, labels: np.ndarray) -> Values:
     """Return whether each fitted classifier names each item rightly, as 0 or 1."""
     return np.stack([model.predict(features) == labels for model in models]).astype(float)
 
 
-def probabilities(models: list[Pipeline], features: Real[np.ndarray, "items dim"]) -> Float[np.ndarray, "draws items classes"]:
+def probabilities(models: list[Pipeline], features: Rows) -> Float[np.ndarray, "draws items classes"]:
     """Return the class probabilities of each fitted classifier, classes in ascending order of their names."""
     return np.stack([model.predict_proba(features) for model in models])
 
@@ -224,40 +226,36 @@ def probabilities(models: list[Pipeline], features: Real[np.ndarray, "items dim"
 def of_images(
     features: Real[np.ndarray, "rows dim"],
     labels: np.ndarray,
-    support: Bool[np.ndarray, "draws images"],
-    weights: Float[np.ndarray, "draws_and_one images"],
+    support: Support,
+    weights: Weights,
     classifier: str = "logistic",
-    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
-    validation: Bool[np.ndarray, " images"] | None = None,
+    taught_weights: Taught = None,
+    validation: Items | None = None,
 ) -> Estimate:
-    """Return k-shot accuracy on the pictures that are neither taught nor of ``validation`` (unit: image; see ``image_mean``)."""
+    """Return k-shot accuracy on the pictures that are neither taught nor of ``validation`` (unit: image)."""
     models = teach(features, labels, support, classifier, validation)
     tested = ~support if validation is None else ~support & ~validation
     return image_mean(correct(models, features, labels), tested, weights, taught_weights)
 
 
 def accuracy(
-    features: Real[np.ndarray, "styles concepts dim"],
-    labels: Int[np.ndarray, " concepts"] | np.ndarray,
-    support: Bool[np.ndarray, "draws concepts"],
-    weights: Float[np.ndarray, "draws_and_one concepts"],
-    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+    features: Styles, labels: np.ndarray, support: Support, weights: Weights, taught_weights: Taught = None
 ) -> tuple[Estimate, Estimate]:
-    """Return accuracy on untaught concepts in the style that was taught, and in the other style (unit: concept; see ``image_mean``)."""
+    """Return accuracy on untaught concepts in the style that was taught, and in the other (unit: concept)."""
     same, across = np.zeros(support.shape), np.zeros(support.shape)
     for own, other in (features, features[::-1]):
         models = teach(own, labels, support)
         same += correct(models, own, labels) / 2
         across += correct(models, other, labels) / 2
-    found = (image_mean(values, ~support, weights, taught_weights) for values in (same, across))
-    return next(found), next(found)
+    of_same, of_across = (image_mean(each, ~support, weights, taught_weights) for each in (same, across))
+    return of_same, of_across
 
 
-# ---- distribution shift: other drawings of a concept, other classes of a superclass -------------------------
+# ---- distribution shift: other drawings of a concept, other classes of a superclass ------------------------
 
 
-def nearest_in_other_style(features: Real[np.ndarray, "styles concepts dim"], weights: Float[np.ndarray, "draws concepts"]) -> Estimate:
-    """Return how often the most similar picture of the other style shows the same concept (cosine; unit: concept)."""
+def nearest_in_other_style(features: Styles, weights: Weights) -> Estimate:
+    """Return how often the nearest picture of the other style is of the same concept (by cosine)."""
     similarity = unit_rows(features[0]) @ unit_rows(features[1]).T
     here = np.arange(len(similarity))
     found = np.mean([similarity.argmax(1) == here, similarity.argmax(0) == here], axis=0)
@@ -265,23 +263,23 @@ def nearest_in_other_style(features: Real[np.ndarray, "styles concepts dim"], we
 
 
 def to_other_classes(
-    features: Real[np.ndarray, "images dim"],
+    features: Rows,
     superclasses: np.ndarray,
-    source: Bool[np.ndarray, " images"],
-    support: Bool[np.ndarray, "draws images"],
-    weights: Float[np.ndarray, "draws_and_one images"],
-    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+    source: Items,
+    support: Support,
+    weights: Weights,
+    taught_weights: Taught = None,
 ) -> dict[str, Estimate]:
-    """Teach superclasses on some of their classes and test them on untaught pictures of these, and on the other classes (unit: image).
+    """Teach superclasses on some of their classes; test on further pictures of these, and on other classes.
 
     Args:
         features, superclasses: of the pictures.
         source: whether a picture's class is one of those taught; the others are the target.
-        support: which pictures each draw teaches, from ``supports(superclasses, shots, draws, rng, among=source)``.
+        support: which pictures each draw teaches, from ``supports`` with ``among=source``.
         weights, taught_weights: of the pictures and of the draws, as in ``image_mean``.
 
     Returns:
-        ``source``, ``target``, and ``drop``, the paired difference between them.
+        ``source``, ``target``, and ``drop``, the paired difference between them (unit: image).
 
     Raises:
         HumalignError: a picture of the target is taught, or one of the domains has nothing to test.
@@ -289,7 +287,8 @@ def to_other_classes(
     if (support & ~source).any():
         raise HumalignError("a picture of the target classes is taught: draw the support among the source")
     if source.all() or not (~support & source).any():
-        raise HumalignError("the source or the target has no picture to test: give more pictures, or fewer shots")
+        mend = "give more pictures, or fewer shots"
+        raise HumalignError(f"the source or the target has no picture to test: {mend}")
     hits = correct(teach(features, superclasses, support), features, superclasses)
     inside = image_mean(hits, ~support & source, weights, taught_weights)
     beyond = image_mean(hits, np.broadcast_to(~source, support.shape), weights, taught_weights)

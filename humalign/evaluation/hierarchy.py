@@ -1,4 +1,4 @@
-"""How distances between things follow what they are: near within a category, far beyond, and how alignment changes that."""
+"""How distances follow categories: near within one, far beyond it, and how alignment changes that."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from scipy.stats import binomtest
 
 from humalign.errors import HumalignError
 from humalign.evaluation.checks import check_features
-from humalign.evaluation.correlation import Ranked, spearman
-from humalign.evaluation.rsa import dissimilarities
+from humalign.evaluation.correlation import Ranked, over_pairs, spearman
+from humalign.evaluation.rsa import Matrix, Weights, dissimilarities
 from humalign.evaluation.scores import Estimate
 
 RELATIONS = ("same-subgroup", "same-group", "different-group")
 # Steps between two nouns of WordNet: the fewest, and one more than the most.
 PATHS = {"path 0-5": (0, 6), "path 6-9": (6, 10), "path 10-13": (10, 14), "path 14+": (14, np.inf)}
+Rows = Real[np.ndarray, "rows dim"]
 # Which pairs stand in each relation, by its name.
 Related = dict[str, Bool[np.ndarray, "n n"]]
 
@@ -47,7 +48,7 @@ def by_classes(labels: np.ndarray, superclasses: np.ndarray | None = None) -> Re
     return {"same-class": same, "same-superclass": near & ~same, "other-superclass": ~near}
 
 
-def by_paths(steps: Real[np.ndarray, "n n"]) -> Related:
+def by_paths(steps: Matrix) -> Related:
     """Return which things are so many steps apart, by the names of ``PATHS``."""
     return {name: (first <= steps) & (steps < last) for name, (first, last) in PATHS.items()}
 
@@ -55,7 +56,7 @@ def by_paths(steps: Real[np.ndarray, "n n"]) -> Related:
 # ---- distances by relation ---------------------------------------------------------------------------------
 
 
-def standardised(distance: Real[np.ndarray, "n n"], related: Related) -> Float[np.ndarray, "n n"]:
+def standardised(distance: Matrix, related: Related) -> Matrix:
     """Return distances in standard deviations from the mean of all related pairs.
 
     Raises:
@@ -65,22 +66,16 @@ def standardised(distance: Real[np.ndarray, "n n"], related: Related) -> Float[n
     pairs = distance[i, j][np.any([relation[i, j] for relation in related.values()], axis=0)]
     # What is left of equal distances is rounding.
     if not pairs.size or not pairs.std() > 1e-9 * np.abs(pairs).max():
-        raise HumalignError("distances that are all equal, or not finite: does the model tell anything apart?")
+        seen = "distances that are all equal, or not finite"
+        raise HumalignError(f"{seen}: does the model tell anything apart?")
     return np.asarray((distance - pairs.mean()) / pairs.std())
 
 
-def distances_by_relation(
-    distance: Real[np.ndarray, "n n"], related: Related, weights: Float[np.ndarray, "draws n"]
-) -> dict[str, Estimate]:
-    """Return the mean distance of pairs in each relation, in standard deviations from the mean of all related pairs.
+def distances_by_relation(distance: Matrix, related: Related, weights: Weights) -> dict[str, Estimate]:
+    """Return the mean standardised distance of pairs in each relation (unit: the thing, not the pair).
 
-    Standardising makes models with different overall spread comparable; taken after and before alignment with the same weights,
-    estimates subtract to a paired change (unit: the thing, not the pair).
-
-    Args:
-        distance: of every two things.
-        related: which pairs stand in each relation; only what is above the diagonal is read.
-        weights: of the things, from ``resamples``.
+    Standardising makes models of different spread comparable. With the same weights, estimates after and
+    before alignment subtract to a paired change. Of each relation, only what is above the diagonal is read.
 
     Raises:
         HumalignError: no pair stands in a relation, or all distances are equal.
@@ -90,33 +85,22 @@ def distances_by_relation(
         rows = np.triu(relation, k=1)
         if not rows.any():
             raise HumalignError(f"no pair is {name}: give more pictures of each category")
-        # Each pair weighs as often as its two things are drawn together: a quadratic form.
-        total, weight = (((weights @ matrix) * weights).sum(1) for matrix in (standard * rows, rows.astype(float)))
+        total, weight = (over_pairs(matrix, weights) for matrix in (standard * rows, rows.astype(float)))
         estimates[name] = Estimate.of(total / weight, int(rows.sum()))
     return estimates
 
 
-def changes(
-    before: Real[np.ndarray, "n n"], after: Real[np.ndarray, "n n"], related: Related
-) -> Float[np.ndarray, "n n"]:
+def changes(before: Matrix, after: Matrix, related: Related) -> Matrix:
     """Return how far the standardised distance of every two things has changed."""
     return standardised(after, related) - standardised(before, related)
 
 
-def permuted(
-    change: Real[np.ndarray, "n n"], related: Related, draws: int, rng: np.random.Generator
-) -> dict[str, Estimate]:
+def permuted(change: Matrix, related: Related, draws: int, rng: np.random.Generator) -> dict[str, Estimate]:
     """Return the mean change of pairs in each relation; its draws are the same with the things permuted.
 
     Under the null hypothesis the relations of a thing say nothing of how its distances change: every order of
     the things is then as likely. Things are permuted and not pairs, for pairs that share a thing depend on
-    each other. The mean change of all related pairs is zero, so the draws lie about zero.
-
-    Args:
-        change: from ``changes``.
-        related: which pairs stand in each relation. Things that are in no pair keep their place.
-        draws: of permutations.
-        rng: that draws them.
+    each other; things in no pair keep their place. The draws lie about zero, the mean of all ``changes``.
 
     Source: Mantel (1967), The detection of disease clustering and a generalized regression approach.
     """
@@ -146,9 +130,7 @@ def over_styles(features: Real[np.ndarray, "styles concepts dim"]) -> Float[np.n
     return np.asarray(np.mean([dissimilarities(style) for style in features], axis=0))
 
 
-def of_relations(
-    features: Real[np.ndarray, "rows dim"], related: Related, weights: Float[np.ndarray, "draws things"]
-) -> dict[str, Estimate]:
+def of_relations(features: Rows, related: Related, weights: Weights) -> dict[str, Estimate]:
     """Return the mean standardised distance, 1 - Pearson, of things in each relation (unit: thing).
 
     Raises:
@@ -158,37 +140,31 @@ def of_relations(
     return distances_by_relation(dissimilarities(features), related, weights)
 
 
-# ---- WordNet ---------------------------------------------------------------------------------------------------------
+# ---- WordNet -----------------------------------------------------------------------------------------------
 
 
-def of_paths(
-    features: Real[np.ndarray, "rows dim"], steps: Real[np.ndarray, "things things"], weights: Float[np.ndarray, "draws things"]
-) -> dict[str, Estimate]:
-    """Return how distances follow the steps between things in a hierarchy (unit: thing).
-
-    Args:
-        features: of the things.
-        steps: from each thing to each other, as ``wordnet.path_lengths`` gives them; all finite.
-        weights: of the things.
+def of_paths(features: Rows, steps: Matrix, weights: Weights) -> dict[str, Estimate]:
+    """Return how distances follow the steps (``wordnet.path_lengths``) between things (unit: thing).
 
     Returns:
-        ``path-spearman``, the rank correlation of distances with steps, and the mean standardised distance of things that are so many
-        steps apart, by the names of ``PATHS``.
+        ``path-spearman``, the rank correlation of distances with steps, and by the names of ``PATHS`` the
+        mean standardised distance of things that are so many steps apart.
 
     Raises:
         HumalignError: features that cannot be compared, steps that are not finite, or none of some range.
     """
     check_features(features, len(steps))
     if not np.isfinite(steps).all():
-        raise HumalignError("things between which no path is known: leave out those that are not in the hierarchy")
+        mend = "leave out those that are not in the hierarchy"
+        raise HumalignError(f"things between which no path is known: {mend}")
     distance = dissimilarities(features)
     i, j = np.triu_indices(len(steps), k=1)
     drawn = spearman(Ranked(distance[i, j]), Ranked(steps[i, j]), (w[i] * w[j] for w in weights))
-    related = by_paths(steps)
-    return {"path-spearman": Estimate.of(drawn, len(steps))} | distances_by_relation(distance, related, weights)
+    found = distances_by_relation(distance, by_paths(steps), weights)
+    return {"path-spearman": Estimate.of(drawn, len(steps))} | found
 
 
-# ---- a map -----------------------------------------------------------------------------------------------------------
+# ---- a map -------------------------------------------------------------------------------------------------
 
 
 def maps(
@@ -196,12 +172,13 @@ def maps(
     categories: Bool[np.ndarray, "things categories"],
     weights: Float[np.ndarray, "draws things"],
 ) -> dict[str, list[tuple[Estimate, Estimate]]]:
-    """Return where each category stands in the plane at each stage, as (x, y): near others whose things are near (unit: thing).
+    """Return where each category stands in the plane at each stage, as (x, y), near like ones (unit: thing).
 
-    The distance of two categories is the mean distance of their things, less the mean of what it is within the two. As 1 - Pearson is a
-    squared distance, of features that were standardised, that is the squared distance of the categories' centres. Classical scaling
-    keeps its two widest directions. A plane has no upright: every map, and that of every draw, is turned (and mirrored, if need be) so
-    that its categories come as near as they can to where they are at the first stage. A draw without a thing of some category is left out.
+    The distance of two categories is the mean distance of their things, less the mean within the two. 1 -
+    Pearson is a squared distance of standardised features, so that is the squared distance of the categories'
+    centres. Classical scaling keeps its two widest directions. A plane has no upright: every map of a stage
+    and draw is turned, and mirrored if need be, so that its categories come as near as they can to their
+    places at the first stage. A draw without a thing of some category is left out.
 
     Raises:
         HumalignError: features that cannot be compared, or a category without two things.
@@ -219,14 +196,14 @@ def maps(
         for draw in np.flatnonzero((weights @ member).all(1)):
             found = _plane(distance, member * weights[draw][:, None])
             placed[stage][draw] = found @ orthogonal_procrustes(found, reference)[0]
-    count = categories.sum(0)
+    things = categories.sum(0).tolist()
     return {
-        stage: [(Estimate.of(found[:, c, 0], int(count[c])), Estimate.of(found[:, c, 1], int(count[c]))) for c in range(member.shape[1])]
+        stage: [(Estimate.of(x, n), Estimate.of(y, n)) for x, y, n in zip(*found.T, things, strict=True)]
         for stage, found in placed.items()
     }
 
 
-def _plane(distance: Real[np.ndarray, "n n"], member: Float[np.ndarray, "n categories"]) -> Float[np.ndarray, "categories 2"]:
+def _plane(distance: Matrix, member: Real[np.ndarray, "n categories"]) -> Real[np.ndarray, "categories 2"]:
     """Return the two widest coordinates of the categories by classical scaling (Torgerson, 1952)."""
     share = member / member.sum(0)
     between = share.T @ distance @ share

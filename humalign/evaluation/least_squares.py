@@ -33,7 +33,7 @@ class LeastSquares(ClassifierMixin, BaseEstimator):
     Args:
         penalty: λ above.
 
-    Attributes (after ``fit``): ``classes_`` ascending, ``mean_``, ``std_`` (dim,), ``matrix_`` (dim + 1, classes).
+    Attributes (after ``fit``): ascending ``classes_``; ``mean_``, ``std_`` (dim,); ``matrix_`` (dim + 1, _).
     """
 
     def __init__(self, penalty: float | int = PENALTIES[0]) -> None:

@@ -1,4 +1,4 @@
-"""The teacher on things that it never saw: photographs that were left out of a fit, and answers to none of whose three it was fitted.
+"""The teacher on what it never saw: photographs left out of a fit, and answers about three objects left out.
 
 Every function returns estimates with their bootstrap draws; the unit that is resampled is said in each.
 """
@@ -23,48 +23,53 @@ from humalign.teach.objectives import probabilities
 from humalign.teach.splits import ObjectFolds
 from humalign.teach.teacher import AffineTeacher
 
+Images = Real[np.ndarray, "n dim"]
+Beside = Mapping[str, Real[np.ndarray, "n _"]]
+Folds = list[tuple[np.ndarray, np.ndarray]]
 
-def image_folds(images: int, folds: int, repeats: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+
+def image_folds(images: int, folds: int, repeats: int, seed: int) -> Folds:
     """Return (training, test) images of repeated cross-validation."""
     return list(RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=seed).split(np.zeros(images)))
 
 
 def tuned(
-    features: Real[np.ndarray, "n dim"], answers: ByObject, grids: Sequence[Mapping[str, Sequence[float]]], seed: int, dim: int
+    features: Images, answers: ByObject, grids: Sequence[Mapping[str, Sequence[float]]], seed: int, dim: int
 ) -> MixedEffectsTeacher:
-    """Fit a teacher whose settings are cross-validated over the given images alone, one grid after the other."""
+    """Fit a teacher whose settings are cross-validated over the given images, one grid after the other."""
     teacher = MixedEffectsTeacher(dim=dim, iterations=40)
     for grid in grids:
-        search = GridSearchCV(teacher, {k: list(v) for k, v in grid.items()}, cv=ObjectFolds(3, seed), refit=False).fit(features, answers)
-        teacher.set_params(**search.best_params_)
+        tried = {name: list(values) for name, values in grid.items()}
+        search = GridSearchCV(teacher, tried, cv=ObjectFolds(3, seed), refit=False)
+        teacher.set_params(**search.fit(features, answers).best_params_)
     return teacher.fit(features, answers)
 
 
 def unseen_images(
-    features: Real[np.ndarray, "n dim"],
+    features: Images,
     places: Sequence[Float[np.ndarray, "_ _"]],
     answers: ByObject,
     judged: Real[np.ndarray, "n n"],
-    folds: list[tuple[np.ndarray, np.ndarray]],
+    folds: Folds,
     draws: int,
     seed: int,
-    beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
+    beside: Beside = MappingProxyType({}),
 ) -> dict[str, dict[str, Estimate]]:
-    """Score a backbone and the teacher fitted to other images, on images that were left out of the fit (unit: image).
+    """Score a backbone, and the teacher fitted to other images, on images left out of the fit (unit: image).
 
     Args:
-        features: of all images.
+        features, answers: of, and about, all images.
         places: of each fold's test images by a teacher of its training images.
-        answers: about all images.
         judged: similarities of all pairs, by people or by an embedding of their answers.
         folds: training and test images.
         draws, seed: of the bootstrap; an image is drawn as often in every fold.
         beside: further features of all images by their stage, to which no answer was fitted.
 
     Returns:
-        By stage (``teacher-base``, ``teacher-centred``: less the training images' mean, those of ``beside``, ``teacher``) and metric:
-        ``accuracy`` by cosines, ``rsa-spearman`` by Pearson's correlation of the features and, for the teacher, ``accuracy-dot`` and
-        ``rsa-own-spearman`` by its dot products: means over folds.
+        Means over folds, by stage (``teacher-base``; ``teacher-centred``: less the training images' mean;
+        those of ``beside``; ``teacher``) and metric: ``accuracy`` by cosines, ``rsa-spearman`` by Pearson's
+        correlation of the features and, for the teacher, ``accuracy-dot`` and ``rsa-own-spearman`` by its dot
+        products.
     """
     weights = resamples(len(features), draws, seed)
     found: dict[str, dict[str, list[np.ndarray]]] = {}
@@ -88,7 +93,7 @@ def unseen_images(
                 found.setdefault(stage, {}).setdefault(metric, []).append(each)
     return {
         stage: {
-            metric: Estimate.of(np.nanmean(each, axis=0), counted if metric.startswith("accuracy") else len(features))
+            metric: Estimate.of(np.nanmean(each, axis=0), counted if "accuracy" in metric else len(features))
             for metric, each in several.items()
         }
         for stage, several in found.items()
@@ -96,17 +101,17 @@ def unseen_images(
 
 
 def leave_three_out(
-    features: Real[np.ndarray, "n dim"],
+    features: Images,
     answers: ByObject,
     fit: Callable[[Bool[np.ndarray, " n"]], AffineTeacher],
     groups: int,
     weights: Float[np.ndarray, "draws n"],
     seed: int,
 ) -> dict[str, Estimate]:
-    """Score every answer by a teacher that saw none of its three images: agreement on held-out objects (unit: image).
+    """Score every answer by a teacher that saw none of its three images (unit: image).
 
-    The groups of a triplet's three images are left out of the fit together. Few answers lie wholly inside a fold; this uses all of
-    them, at one fit for every three groups that an answer spans.
+    The groups of a triplet's three images are left out of the fit together. Few answers lie wholly inside a
+    fold; this uses all of them, at one fit for every three groups that an answer spans.
 
     Args:
         features, answers, weights: of, and about, all images.
@@ -114,9 +119,9 @@ def leave_three_out(
         groups, seed: of images, and of how they are drawn.
 
     Returns:
-        Odd-one-out accuracy by cosines of ``teacher-base``, the features as they are, of ``teacher-centred``,
-        less the mean of the images that a teacher is fitted to, and of ``teacher``; subtract them for a paired
-        difference. ``teacher-dot`` is the teacher's by its own dot products.
+        Odd-one-out accuracy by cosines of ``teacher-base``, the features as they are; of ``teacher-centred``,
+        less the mean of the images that a teacher is fitted to; and of ``teacher``. ``teacher-dot`` is the
+        teacher's by its own dot products. Subtract them for a paired difference.
 
     Raises:
         HumalignError: fewer than four groups, or more than images.
@@ -128,13 +133,14 @@ def leave_three_out(
 def three_left_out(
     answers: ByObject, groups: int, seed: int
 ) -> Iterator[tuple[Bool[np.ndarray, " m"], Bool[np.ndarray, " n"]]]:
-    """Yield which answers are about images of three groups, and which images are in none of these, for every three that answers span.
+    """Yield, for every three groups that answers span, these answers and the images in none of the groups.
 
     Raises:
         HumalignError: fewer than four groups, or more than images.
     """
     if not 4 <= number("groups", groups) <= answers.objects:
-        raise HumalignError(f"{groups} groups of {answers.objects} images: three are left out at a time, so give four or more")
+        mend = "three are left out at a time, so give four or more"
+        raise HumalignError(f"{groups} groups of {answers.objects} images: {mend}")
     group = np.random.default_rng(seed).permutation(answers.objects) % groups
     held = np.sort(group[answers.triplets], axis=1)
     for left_out in np.unique(held, axis=0):
@@ -142,15 +148,15 @@ def three_left_out(
 
 
 def placed_three_out(
-    features: Real[np.ndarray, "n dim"],
+    features: Images,
     places: Iterable[Float[np.ndarray, "n _"]],
     answers: ByObject,
     groups: int,
     weights: Float[np.ndarray, "draws n"],
     seed: int,
-    beside: Mapping[str, Real[np.ndarray, "n _"]] = MappingProxyType({}),
+    beside: Beside = MappingProxyType({}),
 ) -> dict[str, Estimate]:
-    """Return what ``leave_three_out`` does, of places of all images by the teacher of every three groups, in order.
+    """Return what ``leave_three_out`` does, of all images' places by the teacher of every three groups.
 
     ``beside`` are further features of all images by their stage, to which no answer was fitted.
 
@@ -158,15 +164,18 @@ def placed_three_out(
         HumalignError: answers about another number of images; fewer than four groups, or more than images.
     """
     if answers.objects != len(features):
-        raise HumalignError(f"answers about {answers.objects} images, but features of {len(features)}: give those of the same images")
-    cosines = {stage: cosine_similarities(x, answers.triplets) for stage, x in {"teacher-base": features, **beside}.items()}
-    cosines |= {stage: np.empty(answers.shares.shape) for stage in ("teacher-centred", "teacher", "teacher-dot")}
+        seen = f"answers about {answers.objects} images, but features of {len(features)}"
+        raise HumalignError(f"{seen}: give those of the same images")
+    given = {"teacher-base": features, **beside}
+    similar = {stage: cosine_similarities(x, answers.triplets) for stage, x in given.items()}
+    shape = answers.shares.shape
+    similar |= {stage: np.empty(shape) for stage in ("teacher-centred", "teacher", "teacher-dot")}
     for (rows, kept), placed in zip(three_left_out(answers, groups, seed), places, strict=True):
         asked = answers.triplets[rows]
-        cosines["teacher-centred"][rows] = cosine_similarities(features - features[kept].mean(0), asked)
-        cosines["teacher"][rows] = cosine_similarities(placed, asked)
-        cosines["teacher-dot"][rows] = probabilities(placed, asked)
-    return {stage: people.accuracy(each, answers, weights) for stage, each in cosines.items()}
+        similar["teacher-centred"][rows] = cosine_similarities(features - features[kept].mean(0), asked)
+        similar["teacher"][rows] = cosine_similarities(placed, asked)
+        similar["teacher-dot"][rows] = probabilities(placed, asked)
+    return {stage: people.accuracy(each, answers, weights) for stage, each in similar.items()}
 
 
 def held_out_agreement(
@@ -177,7 +186,7 @@ def held_out_agreement(
     draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Score every answer by a teacher that was fitted to other objects than its three: odd-one-out accuracy (unit: object).
+    """Score every answer by a teacher fitted to other objects: odd-one-out accuracy (unit: object).
 
     Args:
         teacher: whose settings are used; it is not fitted.
@@ -188,10 +197,11 @@ def held_out_agreement(
 
     Returns:
         ``value``, ``low`` and ``high`` (95 %) and ``answers`` of the rows ``base``, the features as they are;
-        ``base-centred``, which needs no answers; ``teacher``; and ``teacher - base-centred``, what the answers bring.
+        ``base-centred``, which needs no answers; ``teacher``; and ``teacher - base-centred``: what answers
+        bring.
 
     Raises:
-        HumalignError: features or choices that cannot be, fewer than four groups, or no answer outside three of them.
+        HumalignError: faulty features or choices, fewer than four groups, or no answer outside three of them.
     """
     features = floats(features)
     answers, weights = ByObject.of(choices, len(features)), resamples(len(features), draws, seed)
@@ -200,7 +210,8 @@ def held_out_agreement(
         return clone(teacher).fit(features[kept], answers[kept])
 
     found = leave_three_out(features, answers, fit, groups, weights, seed)
-    centred = people.accuracy(cosine_similarities(features - features.mean(0), answers.triplets), answers, weights)
+    similar = cosine_similarities(features - features.mean(0), answers.triplets)
+    centred = people.accuracy(similar, answers, weights)
     rows = {"base": found["teacher-base"], "base-centred": centred, "teacher": found["teacher"]}
     rows["teacher - base-centred"] = found["teacher"] - centred
     table = {name: (each.value, *each.interval(), each.n) for name, each in rows.items()}

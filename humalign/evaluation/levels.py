@@ -1,11 +1,12 @@
-"""Levels: a model's odd one out against people's at each level of abstraction, their ceilings, and their response times.
+"""Levels: a model's odd one out against people's at each level of abstraction, ceilings, and response times.
 
-What counts is what counts in the authors' notebook. Triplets with fewer than four answers are left out. Of more than five answers to a
-triplet, five are drawn at random. Four of these are drawn for the entropy of people's answers and for the largest share; all of them
-count for leave-one-out agreement and for the response time, the mean of log seconds. Draws are seeded.
+What counts is what counts in the authors' notebook. Triplets with fewer than four answers are left out. Of
+more than five answers to a triplet, five are drawn. Four of these are drawn for the entropy of people's
+answers and for the largest share; all of them count for leave-one-out agreement and the response time, the
+mean of log seconds.
 
-Answers are resampled by person and by triplet at once: an answer counts as often as its person is drawn, times as often as its
-triplet. An interval therefore speaks of other people and other triplets.
+Answers are resampled by person and by triplet at once: an answer counts as often as its person is drawn,
+times as often as its triplet. An interval therefore speaks of other people and other triplets.
 
 Source: ``analysis/stats_eval.ipynb`` of github.com/Frieda-Josefine/HumanEval_experiment.
 """
@@ -23,12 +24,17 @@ from humalign.data.judgments import agreement, entropy
 from humalign.data.readers_levels import LevelAnswers
 from humalign.errors import HumalignError
 from humalign.evaluation.correlation import Ranked, spearman
-from humalign.evaluation.scores import Estimate
+from humalign.evaluation.scores import Estimate, Statistic
 
 # Answers to a triplet: the fewest that count, the most, and those whose entropy is taken.
 FEWEST, MOST, DRAWN = 4, 5, 4
 # Of the times of one person, those above so many seconds are dropped, and then so many trials count.
 SLOWEST, TRIALS = 10.0, 330
+
+Similar = Real[np.ndarray, "m 3"]
+Answers = Real[np.ndarray, " n"]
+People = Real[np.ndarray, "draws_and_one people"]
+Triplets = Float[np.ndarray, "draws_and_one m"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +70,14 @@ class Asked:
         return entropy(counts / counts.sum(1, keepdims=True))
 
     def drawn(self, rng: np.random.Generator, most: int = DRAWN) -> Asked:
-        """Return the same triplets with so many answers to each, drawn at random; all answers where there are no more."""
+        """Return the same triplets with at most so many answers to each, drawn at random."""
         rows = np.flatnonzero(_drawn(self.row, most, rng))
-        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in ("row", "kept", "person", "seconds")})
+        drawn = {name: getattr(self, name)[rows] for name in ("row", "kept", "person", "seconds")}
+        return dataclasses.replace(self, **drawn)
 
 
 def counted(answers: LevelAnswers, rng: np.random.Generator) -> LevelAnswers:
-    """Return the answers that count: to triplets with at least four, and of more than five to a triplet five, drawn at random.
+    """Return the answers that count: to triplets with four or more; of more than five to one, five drawn.
 
     Raises:
         HumalignError: no triplet has four answers.
@@ -78,7 +85,8 @@ def counted(answers: LevelAnswers, rng: np.random.Generator) -> LevelAnswers:
     row = asked(answers).row
     kept = answers.keep((np.bincount(row)[row] >= FEWEST) & _drawn(row, MOST, rng))
     if not len(kept):
-        raise HumalignError(f"no triplet of Levels has {FEWEST} answers: the file of answers is a small part, download the whole file")
+        mend = "the file of answers is a small part, download the whole file"
+        raise HumalignError(f"no triplet of Levels has {FEWEST} answers: {mend}")
     return kept
 
 
@@ -105,35 +113,26 @@ def asked(answers: LevelAnswers) -> Asked:
     return Asked(triplets, row.reshape(-1), kept, answers.person, len(answers.people), answers.seconds)
 
 
-def accuracy(
-    similar: Real[np.ndarray, "m 3"],
-    pool: Asked,
-    people: Real[np.ndarray, "draws_and_one people"],
-    triplets: Float[np.ndarray, "draws_and_one m"],
-) -> Estimate:
-    """Return how often a model keeps the pair that a person kept; a tie is wrong (units: person and triplet)."""
+def accuracy(similar: Similar, pool: Asked, people: People, triplets: Triplets) -> Estimate:
+    """Return how often a model keeps the pair that a person kept; a tie is wrong (units: person, triplet)."""
     return answer_mean(agreement(similar[pool.row], np.eye(3)[pool.kept]), pool, people, triplets)
 
 
-def majority_ceiling(
-    pool: Asked, people: Real[np.ndarray, "draws_and_one people"], triplets: Float[np.ndarray, "draws_and_one m"]
-) -> Estimate:
-    """Return the share of answers that are the most frequent one to their triplet (units: person and triplet).
+def majority_ceiling(pool: Asked, people: People, triplets: Triplets) -> Estimate:
+    """Return the share of answers that are the most frequent one to their triplet (units: person, triplet).
 
-    The authors take it over the four answers drawn to each triplet (``pool.drawn``). No model is above it on these answers. Among few
-    answers to a triplet the most frequent one is so by chance too: compare it with ``leave_one_out_ceiling``.
+    The authors take it over the four answers drawn to each triplet (``pool.drawn``). No model is above it on
+    these answers. Among few, one is the most frequent by chance too: see ``leave_one_out_ceiling``.
     """
     return answer_mean((pool.counts.argmax(1)[pool.row] == pool.kept).astype(float), pool, people, triplets)
 
 
-def leave_one_out_ceiling(
-    pool: Asked, people: Real[np.ndarray, "draws_and_one people"], triplets: Float[np.ndarray, "draws_and_one m"]
-) -> Estimate:
-    """Return how often an answer is the most frequent one of the others to its triplet: the mean over triplets (units: person, triplet).
+def leave_one_out_ceiling(pool: Asked, people: People, triplets: Triplets) -> Estimate:
+    """Return how often an answer is the others' most frequent one, by triplet (units: person, triplet).
 
-    Where two answers are most frequent among the others, either counts one half. Where all three are, each counts one third: the
-    authors' code counts one half for the two that come first in the file and nothing for the other, one third on average. Triplets
-    with a single answer are left out.
+    Where two answers are most frequent among the others, either counts one half. Where all three are, each
+    counts one third: the authors' code counts one half for the two that come first in the file and nothing
+    for the other, one third on average. Triplets with a single answer are left out.
 
     Raises:
         HumalignError: no triplet has two answers.
@@ -148,36 +147,29 @@ def leave_one_out_ceiling(
 
 
 def answer_mean(
-    values: Real[np.ndarray, " n"],
-    pool: Asked,
-    people: Real[np.ndarray, "draws_and_one people"],
-    triplets: Float[np.ndarray, "draws_and_one m"],
-    each: Real[np.ndarray, " n"] | None = None,
+    values: Answers, pool: Asked, people: People, triplets: Triplets, each: Answers | None = None
 ) -> Estimate:
-    """Return the mean of a value of answers, each drawn as often as its person times its triplet (units: person and triplet).
+    """Return the mean of a value of answers, drawn by people and triplets (units: person and triplet).
 
     Args:
-        values: of the answers.
-        pool: the answers.
-        people: weights of people.
-        triplets: weights of triplets.
-        each: weights of answers, the same in every draw; equal ones if not given. An answer of weight 0 is not counted.
+        values, pool: of the answers, and the answers.
+        people, triplets: weights; an answer is drawn as often as its person times its triplet.
+        each: weights of answers, the same in every draw; by default equal. One of weight 0 is not counted.
     """
     each = np.ones(len(values)) if each is None else each
     rows = np.flatnonzero(each)
     place, shape = (pool.person[rows], pool.row[rows]), (pool.people, len(pool.triplets))
     total, number = (csr_array((one[rows], place), shape=shape) for one in (values * each, each))
 
-    def mean(people: Real[np.ndarray, "draws people"], triplets: Float[np.ndarray, "draws m"]) -> Float[np.ndarray, " draws"]:
+    def mean(people: People, triplets: Triplets) -> Statistic:
         return np.asarray(((people @ total) * triplets).sum(1) / ((people @ number) * triplets).sum(1))
 
-    return Estimate.of(mean(people, triplets), len(rows), mean(people, np.ones_like(triplets)), mean(np.ones_like(people), triplets))
+    alone = mean(people, np.ones_like(triplets)), mean(np.ones_like(people), triplets)
+    return Estimate.of(mean(people, triplets), len(rows), *alone)
 
 
-def response_times(
-    uncertainty: Real[np.ndarray, " m"], pool: Asked, triplets: Float[np.ndarray, "draws_and_one m"]
-) -> Estimate:
-    """Return Spearman's correlation of a triplet's uncertainty with people's mean log time on it (unit: triplet).
+def response_times(uncertainty: Real[np.ndarray, " m"], pool: Asked, triplets: Triplets) -> Estimate:
+    """Return Spearman's correlation of a triplet's uncertainty with people's mean log time (unit: triplet).
 
     Args:
         uncertainty: entropy of a model's choice on each triplet, or of people's answers.
@@ -197,16 +189,12 @@ def response_times(
     return Estimate.of(spearman(Ranked(uncertainty[which]), Ranked(mean_log), triplets[:, which]), len(which))
 
 
-def median_seconds(answers: LevelAnswers, level: str, people: Real[np.ndarray, "draws_and_one people"]) -> Estimate:
+def median_seconds(answers: LevelAnswers, level: str, people: People) -> Estimate:
     """Return the median over people of a person's median response time at a level, in seconds (unit: person).
 
-    Times above ten seconds are dropped. Of what is left of a person, whatever the level, the first 330 trials in the order of the file
-    count: the experiment has 330 trials, and some people's names stand for several sessions.
-
-    Args:
-        answers: of all levels.
-        level: one of them.
-        people: weights of ``answers.people``.
+    Times above ten seconds are dropped. Of what is left of a person, at all levels, the first 330 trials in
+    the order of the file count: the experiment has 330 trials, and some people's names stand for several
+    sessions.
 
     Raises:
         HumalignError: nobody has such a time.
@@ -215,12 +203,13 @@ def median_seconds(answers: LevelAnswers, level: str, people: Real[np.ndarray, "
     first = fast.keep(_earlier(fast.person) < TRIALS).at(level)
     who = np.unique(first.person)
     if not len(who):
-        raise HumalignError(f"{level}: no response time of at most {SLOWEST:g} seconds: no median can be told")
+        seen = f"{level}: no response time of at most {SLOWEST:g} seconds"
+        raise HumalignError(f"{seen}: no median can be told")
     medians = np.array([np.median(first.seconds[first.person == person]) for person in who])
     return Estimate.of(_weighted_median(medians, people[:, who]), len(who))
 
 
-def _weighted_median(values: Real[np.ndarray, " n"], weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
+def _weighted_median(values: Answers, weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
     """Return the median of values of which each is there as often as its weight says; NaN where none is."""
     order = np.argsort(values, kind="stable")
     mass = np.cumsum(weights[:, order], axis=1)

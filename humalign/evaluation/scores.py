@@ -25,14 +25,16 @@ from humalign.artefacts import replacing, write_dataset
 from humalign.errors import HumalignError
 from humalign.evaluation import splits
 
-COLUMNS = ("profile", "model", "stage", "task", "split", "metric", "value", "low", "high", "n", "seed", "evidence")
+NUMBERS = ("value", "low", "high")
+COLUMNS = ("profile", "model", "stage", "task", "split", "metric", *NUMBERS, "n", "seed", "evidence")
 DERIVED = ("set", "item", "x", "reference")
 EVIDENCE = ("human", "simulated", "taxonomy", "labels")
-NUMBERS = ("value", "low", "high")
 # Shares of answers: no interval of one leaves 0 to 1, however much draws are spread.
 ACCURACIES = ("accuracy", "accuracy-dot", "accuracy-nearest-mean")
 # The upper end of a central 95 % interval.
 HIGH = 0.975
+# The number itself, then one a draw.
+Statistic = Float[np.ndarray, " draws_and_one"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +76,8 @@ def complete(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table of scores with the four derived columns last, made where a table lacks them."""
     if not set(DERIVED) <= set(frame.columns):
         names = frame[["task", "split", "metric"]].itertuples(index=False, name=None)
-        read_out = [splits.derived(*each) for each in names]
-        columns: list[Any] = list(zip(*read_out, strict=True)) if read_out else [()] * len(DERIVED)
-        frame = frame.assign(**{name: pd.Series(list(cells), frame.index, type(cells[0]) if cells else object)
-                                for name, cells in zip(DERIVED, columns, strict=True)})
+        found = pd.DataFrame([splits.derived(*each) for each in names], frame.index, list(DERIVED))
+        frame = frame.assign(**{name: found[name] for name in DERIVED})
     return frame[[*COLUMNS, *DERIVED]]
 
 
@@ -98,7 +98,7 @@ def write(frame: pd.DataFrame, folder: Path, attrs: dict[str, Any]) -> None:
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read a table of scores and check its columns; ``attrs["sources"]`` are the files that its run has read, None where that was not kept.
+    """Read a table of scores and check its columns; ``attrs["sources"]`` are the files that its run has read.
 
     Raises:
         HumalignError: the file is missing or is no table of scores.
@@ -112,11 +112,13 @@ def read(path: str | Path) -> pd.DataFrame:
         texts = {name: str for name in (*COLUMNS, *DERIVED) if name not in numbers}
         frame = pd.read_csv(path, dtype=texts, na_values=numbers, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
-        raise HumalignError(f"{path} is no table of scores ({error}): delete it and run `make reproduce`") from None
+        mend = "delete it and run `make reproduce`"
+        raise HumalignError(f"{path} is no table of scores ({error}): {mend}") from None
     if tuple(frame.columns) not in (COLUMNS, (*COLUMNS, *DERIVED)):
         raise HumalignError(f"{path} has columns {list(frame.columns)}, expected {[*COLUMNS, *DERIVED]}")
     frame = complete(frame)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # `origins.read` is what complains of a damaged file
+    # Older runs did not keep the files; `origins.read` is what complains of a damaged file.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         frame.attrs["sources"] = json.loads(path.with_name("provenance.json").read_text("utf-8"))["sources"]
     return frame
 
@@ -141,21 +143,20 @@ def one(frame: pd.DataFrame, **where: Any) -> pd.Series:
 class Estimate:
     """A number, the same number on every bootstrap draw, and how many items it was counted on.
 
-    A two-way bootstrap, of persons and triplets or of two images, counts the interaction of a pair three times. ``alone`` then holds the
-    draws of one unit at a time, which count it once each: Var = 2 ΣVar(one-way) - Var(two-way).
+    A two-way bootstrap, of persons and triplets or of two images, counts their interaction three times.
+    ``alone`` holds draws of one unit at a time, which count it once: Var = 2 ΣVar(one-way) - Var(two-way).
 
-    Source: Owen (2007), The pigeonhole bootstrap; Schütt et al. (2023), Statistical inference on representational geometries.
+    Source: Owen (2007), The pigeonhole bootstrap; Schütt et al. (2023), Statistical inference on RSA.
     """
 
     value: float  #: the number itself.
     draws: Float[np.ndarray, " draws"]  #: with all units drawn.
     n: int  #: items.
-    #: by unit, with that one drawn and the others as they are; none where a draw counts nothing more than
-    #: once.
+    #: By unit, with that one drawn and the others as they are; none where a draw counts nothing twice.
     alone: tuple[Float[np.ndarray, " draws"], ...] = ()
 
     @classmethod
-    def of(cls, statistic: Float[np.ndarray, " draws_and_one"], n: int, *alone: Float[np.ndarray, " draws_and_one"]) -> Estimate:
+    def of(cls, statistic: Statistic, n: int, *alone: Statistic) -> Estimate:
         """Take a statistic of the weights of ``resamples``: its first entry is the number itself."""
         return cls(float(statistic[0]), statistic[1:], n, tuple(each[1:] for each in alone))
 
@@ -165,11 +166,11 @@ class Estimate:
         return Estimate(self.value - other.value, self.draws - other.draws, self.n, alone)
 
     def centred(self, scale: float = 1.0) -> Estimate:
-        """Return the same number with its draws about it, and that much as far: where drawing units again moves all draws to one side."""
+        """Return the number with its draws moved about it and scaled: resampling may move all to one side."""
         return dataclasses.replace(self, draws=self.value + (self.draws - np.nanmean(self.draws)) * scale)
 
     def interval(self) -> tuple[float, float]:
-        """Return the central 95 % of the draws that are defined; where they count pairs three times, brought to once."""
+        """Return the central 95 % of the draws that are defined, after the correction for pairs."""
         draws = self.draws
         if self.alone and (together := np.nanvar(draws)) > 0:
             # Nothing is counted more than three times.
@@ -184,7 +185,7 @@ class Estimate:
 
 
 def few(freedom: float) -> float:
-    """Return how much wider draws must be where their variance was itself estimated: Student's t against the normal, at 95 %."""
+    """Return the widening of draws whose variance was estimated: Student's t against the normal, at 95 %."""
     return float(t.ppf(HIGH, max(freedom, 1.0)) / norm.ppf(HIGH))
 
 
@@ -203,10 +204,10 @@ def jackknifed(
     units: Float[np.ndarray, "units ..."],
     weights: Float[np.ndarray, "draws_and_one units"],
 ) -> list[Estimate]:
-    """Return statistics of several units together; in a draw each unit moves them by what they lose where it is left out.
+    """Return statistics of several units together; a drawn unit moves them by what they lose without it.
 
-    For statistics that compare units with each other, as one person with the mean of the others: a unit that is drawn twice would be
-    compared with itself, and a mean of fewer different ones is less steady.
+    For statistics that compare units with each other, as one person with the mean of the others: a unit drawn
+    twice would be compared with itself, and a mean of fewer different ones is less steady.
 
     Args:
         statistics: of all or all but one of the units.
@@ -224,7 +225,7 @@ def jackknifed(
 
 
 def resamples(units: int, draws: int, seed: int) -> Float[np.ndarray, "draws_and_one units"]:
-    """Return weights of exchangeable units (images, concepts, people): all ones, then one row a bootstrap draw.
+    """Return weights of units (images, concepts, people): a row of ones, then one row a bootstrap draw.
 
     The same seed draws the same units for every model, so that differences between models are paired.
     """
@@ -233,21 +234,23 @@ def resamples(units: int, draws: int, seed: int) -> Float[np.ndarray, "draws_and
 
 
 def disagreements(fresh: pd.DataFrame, recorded: pd.DataFrame, tolerance: float) -> list[str]:
-    """Return one line for each row that two tables do not share, or whose numbers differ by more than the tolerance allows.
+    """Return one line for each row that two tables do not share, or whose numbers differ by too much.
 
-    Where an interval is wider than the tolerance, numbers may differ by its width: scores come in several units, and one whose interval
-    is wide is also the one that a rounding moves most.
+    Numbers may differ by the tolerance, or by the width of their interval where that is wider: scores come in
+    several units, and rounding moves those of a wide interval most.
     """
     key = ["profile", "model", "stage", "task", "split", "metric", "seed", "evidence"]
     both = fresh.merge(recorded, on=key, how="outer", suffixes=("", "_recorded"), indicator=True)
     lines = []
     for row in both.to_dict("records"):
         name = " / ".join(str(row[c]) for c in key[1:6])
-        allowed = np.fmax(tolerance, min(row["high"] - row["low"], row["high_recorded"] - row["low_recorded"]))
+        pairs = value, lows, highs = [(row[c], row[f"{c}_recorded"]) for c in NUMBERS]
+        allowed = np.fmax(tolerance, min(high - low for low, high in zip(lows, highs, strict=True)))
         if row["_merge"] != "both":
-            lines.append(f"{name}: only in the {'fresh' if row['_merge'] == 'left_only' else 'recorded'} table")
-        elif any(abs(row[c] - row[f"{c}_recorded"]) > allowed or np.isnan(row[c]) != np.isnan(row[f"{c}_recorded"]) for c in NUMBERS):
-            lines.append(f"{name}: {row['value']} fresh, {row['value_recorded']} recorded")
+            side = "fresh" if row["_merge"] == "left_only" else "recorded"
+            lines.append(f"{name}: only in the {side} table")
+        elif any(abs(a - b) > allowed or np.isnan(a) != np.isnan(b) for a, b in pairs):
+            lines.append(f"{name}: {value[0]} fresh, {value[1]} recorded")
     return lines
 
 
@@ -255,9 +258,10 @@ if __name__ == "__main__":
     import sys
 
     one_path, other_path = map(Path, sys.argv[1:3])
-    # Another processor rounds otherwise, and k-means and training amplify it: runs on two kinds of machine were up to
-    # 0.017 apart in accuracies, and 0.056 in a distance whose interval is 0.1 wide.
+    # Another processor rounds otherwise, and k-means and training amplify it: runs on two kinds of machine
+    # were up to 0.017 apart in accuracies, and 0.056 in a distance whose interval is 0.1 wide.
     found = disagreements(read(one_path), read(other_path), tolerance=0.03)
     same = one_path.read_bytes() == other_path.read_bytes()
-    print("\n".join(found) or f"{one_path} agrees with {other_path}" + (", byte for byte" if same else " within 0.03 or an interval"))
+    how = ", byte for byte" if same else " within 0.03 or an interval"
+    print("\n".join(found) or f"{one_path} agrees with {other_path}{how}")
     sys.exit(bool(found))

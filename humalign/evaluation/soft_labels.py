@@ -1,8 +1,8 @@
-"""Is a classifier unsure where people are? Its class probabilities against the distribution of labels that people gave.
+"""Compare a classifier's class probabilities with the distribution of labels that people gave.
 
-Probabilities are (draws, images, classes): one classifier a draw, none of which is scored on an image that it was taught; shares are
-(images, classes). The unit that is resampled is the image. Every estimate is a mean over draws. Source of the idea and of the human
-distributions: Peterson, Battleday, Griffiths, Russakovsky (2019), Human uncertainty makes classification more robust (CIFAR-10H).
+Probabilities are (draws, images, classes): one classifier a draw, none of which is scored on an image that it
+was taught; shares are (images, classes). The unit that is resampled is the image. Every estimate is a mean
+over draws. Source: Peterson et al. (2019), Human uncertainty makes classification more robust (CIFAR-10H).
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def cross_entropy(
 ) -> Estimate:
     """Return the mean surprise of people's labels under the classifier, in nats (unit: image).
 
-    Its least possible value is the mean entropy of people's labels. Raises `HumalignError` where either side is no distribution.
+    It is never below the mean entropy of people's labels. Raises `HumalignError` where a side is no
+    distribution.
     """
     probabilities, shares = check_probabilities(probabilities, shares)
     surprise = -(shares * np.log(np.maximum(probabilities, np.finfo(probabilities.dtype).tiny))).sum(-1)
@@ -52,16 +53,14 @@ def calibration_error(
     taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
     bins: int = BINS,
 ) -> Estimate:
-    """Return the expected calibration error of each classifier's most probable class, mean over draws (unit: image).
+    """Return the expected calibration error of the most probable class (unit: image).
 
-    Images are put into bins of equal width by confidence; the error is the distance in each bin of mean confidence and mean hit,
-    weighed by its share of the images. A hit is the share of people who gave the predicted label.
+    Images are put into bins of equal width by confidence. The error is each bin's distance of mean confidence
+    and mean hit, weighed by its share of the images; a hit is the share of people who gave the predicted
+    label. Sampling alone makes each distance positive, even for a perfectly calibrated classifier, and
+    resampling adds as much again. The added part is estimated from the draws and taken off them.
 
     Source: Guo, Pleiss, Sun, Weinberger (2017), On calibration of modern neural networks.
-
-    Sampling alone makes each bin's distance positive, so that a perfectly calibrated classifier has an error above zero; and
-    resampling adds as much again. The added part is estimated from the draws and taken off them, so that the interval is about
-    the error that is reported.
     """
     probabilities, shares = check_probabilities(probabilities, shares)
     bins, found = number("bins", bins), []
@@ -85,7 +84,7 @@ def entropy_agreement(
     weights: Float[np.ndarray, "draws_and_one images"],
     taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
 ) -> Estimate:
-    """Return Spearman's correlation over images of the classifier's entropy with people's, mean over draws (unit: image)."""
+    """Return Spearman's correlation over images of the classifier's entropy with people's (unit: image)."""
     probabilities, shares = check_probabilities(probabilities, shares)
     people = entropies(shares)
     found = [

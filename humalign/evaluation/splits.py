@@ -1,10 +1,9 @@
-"""What the names of a score say: the set, the item in it, the number that a curve runs along, and the reference.
+"""What the names of a score say: the set, the item in it, the place on a curve, and the reference.
 
-``set`` is what was judged or classified; ``item`` is one of several things inside the set, such as a category,
-a relation or a corruption, empty where the set is taken whole; ``x`` is the number that a curve runs along
-(shots, severity, steps of training or of WordNet, images, answers, objects) or the rank in a list, NaN
-where there is none; ``reference`` is the stage that a paired difference is taken from, empty where the
-row is no difference.
+``set`` is what was judged or classified. ``item`` is a thing inside the set, such as a category, a relation
+or a corruption, empty where the set is taken whole. ``x`` is the number that a curve runs along (shots,
+severity, steps of training or of WordNet, images, answers, objects) or the rank in a list, NaN where there is
+none. ``reference`` is the stage that a paired difference is taken from, empty where the row is no difference.
 """
 
 from __future__ import annotations
