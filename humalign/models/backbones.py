@@ -6,10 +6,9 @@ goes into ``Backbone.of``. Its features are the penultimate layer.
 
 Its weights come from the file or folder behind an ``@``, as in ``siglip-b16@siglip.npz``; else from the
 package that brings them; else from the folder that HUMALIGN_WEIGHTS names, as ``siglip-b16.safetensors`` or
-under the name of the model; else from the Hugging Face hub. They are loaded strictly: a model never keeps
-random values beside loaded ones. Normalisation, resizing and activation come from the library's configuration
-beside the file; else from the named set of weights (``ViT-L-14/openai``); else from the architecture, where
-all its sets agree.
+under the name of the model; else from the Hugging Face hub. They are loaded strictly: no random value stays
+beside loaded ones. Normalisation, resizing and activation come from the library's configuration beside the
+file; else from the set of weights (``ViT-L-14/openai``); else from the architecture, if its sets agree.
 """
 
 from __future__ import annotations
@@ -60,10 +59,9 @@ class Normalise(nn.Module):
         if pixels.device.type != "meta" and not torch.compiler.is_compiling() and pixels.numel():
             low, high = (float(value) for value in pixels.aminmax())
             if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
+                seen = f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]"
                 mend = "divide those of 0 to 255 by 255, and leave the normalisation to the model"
-                raise HumalignError(
-                    f"pictures have values from {low:.4g} to {high:.4g}, and must be in [0, 1]: {mend}"
-                )
+                raise HumalignError(f"{seen}: {mend}")
         return (pixels - self.mean) / self.std
 
 
@@ -101,10 +99,8 @@ class Backbone(nn.Module):
     ) -> Backbone:
         """Return a backbone made of a copy of any module from normalised pictures to (batch, dim) features.
 
-        Args:
-            module: an ``nn.Sequential`` is split into its children, a ViT into its blocks without classifier.
-            size, mean, std: input side in pixels, and normalisation of values in [0, 1].
-            name: in tables and messages.
+        An ``nn.Sequential`` is split into its children, a ViT into its blocks without classifier. ``size`` is
+        the input side in pixels; mean and std are of values in [0, 1].
 
         Raises:
             HumalignError: the module does not take such pictures, or gives something else than (batch, dim).
@@ -114,7 +110,7 @@ class Backbone(nn.Module):
         if any(parameter.is_meta for parameter in module.parameters()):
             raise HumalignError(f"{name} has no values, it is on the device meta: load its weights first")
         kind = f"{type(module).__module__}.{type(module).__qualname__}"
-        recipe = Recipe("module", kind, size, tuple(mean), tuple(std), None, "the module's author")  # type: ignore[arg-type]
+        recipe = Recipe("module", kind, size, mean, std, None, "the module's author")
         net = copy.deepcopy(module)
         return _tried(cls(name, recipe, net, cut_stages(net), None), pictures=2)
 
@@ -138,12 +134,14 @@ class Backbone(nn.Module):
         stages = len(self.stages)
         whole = isinstance(frozen_stages, numbers.Integral) and not isinstance(frozen_stages, bool)
         if not whole or not 0 <= frozen_stages < stages:
-            raise HumalignError(f"{self.name} has {stages} stages: `frozen_stages` must be 0..{stages - 1}, not {frozen_stages!r}")
+            wanted = f"`frozen_stages` must be 0..{stages - 1}, not {frozen_stages!r}"
+            raise HumalignError(f"{self.name} has {stages} stages: {wanted}")
 
     def preprocess(self, image: Image.Image) -> Float[Tensor, "3 size size"]:
         """Squash a picture to the input size, values in [0, 1]; normalisation is part of ``forward``."""
         if self.recipe.interpolation != "bicubic":
-            image = as_seen(image).resize((self.size, self.size), Image.Resampling[self.recipe.interpolation.upper()])
+            resampling = Image.Resampling[self.recipe.interpolation.upper()]
+            image = as_seen(image).resize((self.size, self.size), resampling)
         return squash(image, self.size)
 
     def forward(self, pixels: Num[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch dim"]:
@@ -175,13 +173,15 @@ def _tried(backbone: Backbone, pictures: int = 1) -> Backbone:
         with torch.no_grad():
             found = backbone.stages(torch.zeros(pictures, 3, size, size))
     except Exception as error:  # a user's code or a library's, which raise what they like
-        raise HumalignError(f"{name} takes no pictures of {size} x {size} pixels: {complaint(error)}") from None
+        seen = f"{name} takes no pictures of {size} x {size} pixels"
+        raise HumalignError(f"{seen}: {complaint(error)}") from None
     if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != pictures:
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         asked = f"{'two pictures' if pictures == 2 else 'a picture'} instead of ({pictures}, features)"
         raise HumalignError(f"{name} gives {shape} for {asked}: end it in its penultimate layer, pooled")
     if not found.shape[1] or not found.is_floating_point():
-        raise HumalignError(f"{name} gives {found.shape[1]} features of type {found.dtype}: give one or more, in floating point")
+        seen = f"{name} gives {found.shape[1]} features of type {found.dtype}"
+        raise HumalignError(f"{seen}: give one or more, in floating point")
     if not found.is_meta and not torch.isfinite(found).all():
         raise HumalignError(f"{name} gives NaN or infinity for a black picture: are its weights whole?")
     return backbone
@@ -190,22 +190,19 @@ def _tried(backbone: Backbone, pictures: int = 1) -> Backbone:
 def build(name: str, pretrained: bool = True) -> Backbone:
     """Build a backbone by name, frozen and in evaluation mode.
 
-    Args:
-        name: of a registered backbone, or ``library:model``; with ``@PATH`` behind it, the file of its weights.
-        pretrained: load its weights; otherwise they are random, and the same at each call.
+    The name is of a registered backbone, or ``library:model``; behind an ``@`` stands the file of its
+    weights. Weights that are not ``pretrained`` are random, and the same at each call.
 
     Raises:
-        HumalignError: unknown name, weights that are missing, corrupt or of another model, or a network that does not give
-            one row of features a square picture.
+        HumalignError: unknown name, weights that are missing, corrupt or of another model, or a network that
+            does not give one row of features a square picture.
     """
     expect("name", name, str, "the name of a backbone, such as siglip-b16 or timm:MODEL")
     plain, place = _split(name)
     recipe = recipes().get(plain)
     if recipe is None and ":" not in plain:
-        raise HumalignError(
-            f"unknown backbone {plain!r}: {nearest(plain, recipes())}, "
-            "or write timm:MODEL or open_clip:MODEL/TAG"
-        )
+        known = f"{nearest(plain, recipes())}, or write timm:MODEL or open_clip:MODEL/TAG"
+        raise HumalignError(f"unknown backbone {plain!r}: {known}")
     library, _, model = (recipe.library, "", recipe.model) if recipe else plain.partition(":")
     if library not in LIBRARIES:
         raise HumalignError(f"unknown library {library!r} in {name!r}: {nearest(library, LIBRARIES)}")
@@ -222,10 +219,8 @@ def of_library(
 ) -> Backbone:
     """Build a model of a library (``timm``, ``open_clip``), or say in one line why it cannot be built.
 
-    Args:
-        model: the library's own name for it, or its place.
-        recipe: what is registered of it; else the library is asked.
-        path: of its weights; else from the hub.
+    ``model`` is the library's own name for it, or its place. Without a recipe, the library is asked; without
+    the path of its weights, they come from the hub.
     """
     try:
         if pretrained and model.startswith("local-dir:"):

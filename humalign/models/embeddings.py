@@ -68,7 +68,8 @@ def embed(
     features, activations = [], []
     for one_set in sets:
         for start in range(0, len(one_set), BATCH):
-            pixels = torch.stack([backbone.preprocess(one_set[i]) for i in range(start, min(start + BATCH, len(one_set)))])
+            rows = range(start, min(start + BATCH, len(one_set)))
+            pixels = torch.stack([backbone.preprocess(one_set[row]) for row in rows])
             hidden = backbone.normalise(pixels).contiguous(memory_format=torch.channels_last)
             for number, stage in enumerate(backbone.stages):
                 if number == frozen_stages:
@@ -84,19 +85,17 @@ def embed(
     if activations:
         kept = np.concatenate(activations)
         data["activations"] = (AXES[kept.ndim], kept)
-    return xr.Dataset(
-        data, coords={name: ("image", labels[name].to_numpy(dtype=object)) for name in labels}, attrs={"backbone": backbone.name}
-    )
+    coords = {name: ("image", labels[name].to_numpy(dtype=object)) for name in labels}
+    return xr.Dataset(data, coords=coords, attrs={"backbone": backbone.name})
 
 
-def _halved(activations: Float[Tensor, "batch ..."], name: str, stages: int) -> Float16[np.ndarray, "batch ..."]:
+def _halved(activations: Float[Tensor, "*batch"], name: str, stages: int) -> Float16[np.ndarray, "*batch"]:
     """Return activations in half precision, whose largest number is 65,504."""
     kept = activations.half().contiguous()
     if not torch.isfinite(kept).all():
-        largest = float(activations.abs().max())
+        seen = f"{name} gives values up to {float(activations.abs().max()):,.0f} after {stages} stages"
         mend = "train from another stage on, or from the pictures (`frozen_stages=0`)"
-        end = "half precision ends at 65,504"
-        raise HumalignError(f"{name} gives values up to {largest:,.0f} after {stages} stages, and {end}: {mend}")
+        raise HumalignError(f"{seen}, and half precision ends at 65,504: {mend}")
     return kept.numpy()
 
 
@@ -106,7 +105,8 @@ def read(path: str | Path) -> xr.Dataset:
         with xr.open_dataset(path, engine="h5netcdf") as file:
             return file.load()
     except (OSError, KeyError) as error:
-        raise HumalignError(f"cannot read embeddings at {path} ({type(error).__name__}): run `humalign run embeddings`") from None
+        mend = "run `humalign run embeddings`"
+        raise HumalignError(f"cannot read embeddings at {path} ({type(error).__name__}): {mend}") from None
 
 
 # ---- to files ----------------------------------------------------------------------------------------------
@@ -139,11 +139,8 @@ def to_files(
 ) -> None:
     """Embed pictures into ``.npy`` files, block by block; a stopped run under the same key is continued.
 
-    Args:
-        cut: blocks after which the activations are kept.
-        paths: of the features (float32) and, where there is a cut, of the activations (float16).
-        key: of what makes them; a file that was begun under another is begun anew.
-        progress: called with the number of pictures just done.
+    The paths are of the features (float32) and, where there is a cut, of the activations (float16) after so
+    many blocks. A file that was begun under another key is begun anew. ``progress`` gets how many are done.
 
     Raises:
         HumalignError: a picture that cannot be read, no space, or a value that is not finite or too large.
@@ -165,9 +162,8 @@ def to_files(
         for block in forward(model, backbone.size, images, left, device, compute, progress):
             for kept, path in zip(block, paths, strict=True):
                 if not np.isfinite(kept).all():
-                    half = kept.dtype == np.float16
                     beyond = "activations beyond 65,504, the end of half precision"
-                    what = beyond if half else "NaN or infinity"
+                    what = beyond if kept.dtype == np.float16 else "NaN or infinity"
                     where = f"pictures {done} to {done + len(kept) - 1} of {path.stem}"
                     mend = "are its weights whole, and the cut where it should be?"
                     raise HumalignError(f"{backbone.name} returned {what} for {where}: {mend}")

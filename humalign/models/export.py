@@ -27,31 +27,24 @@ from humalign.models.weights import save_file
 
 HEAD, CLASSIFIER = "triplet_head.safetensors", "i1k_head.safetensors"
 ABOUT_HEADS = {
-    HEAD: "the head that training saw behind the features: `weight` and `bias` of a linear one, or the `mean` that it takes away."
-    " Evaluations do without it.",
-    CLASSIFIER: "the ImageNet classifier on the features: `0` is a layer norm (eps 1e-6), `1` a linear layer.",
+    HEAD: "the head that training saw behind the features: `weight` and `bias` of a linear one, or the `mean`"
+    " that it takes away. Evaluations do without it.",
+    CLASSIFIER: "the ImageNet classifier on the features: `0` is a layer norm (eps 1e-6), `1` a linear"
+    " layer.",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What a model card says that the weights do not.
+    """What a model card says that the weights do not."""
 
-    Attributes:
-        title: of the model.
-        about: a paragraph on how it was made.
-        data: one line for each source, with its licence.
-        licence: of the weights.
-        provenance: profile, seed, commit, versions and the like.
-        scores: rows of a table of scores, of this model and of what it is compared with; None where it was not scored.
-    """
-
-    title: str
-    about: str
-    data: tuple[str, ...] = ()
-    licence: str = "not stated"
+    title: str  #: of the model.
+    about: str  #: a paragraph on how it was made.
+    data: tuple[str, ...] = ()  #: one line for each source, with its licence.
+    licence: str = "not stated"  #: of the weights.
+    #: Profile, seed, commit, versions and the like.
     provenance: dict[str, str] = dataclasses.field(default_factory=dict)
-    scores: pd.DataFrame | None = None
+    scores: pd.DataFrame | None = None  #: of this model and those beside it, if it was scored.
 
 
 def trained(backbone: Backbone, student: Student) -> Backbone:
@@ -72,12 +65,8 @@ def trained(backbone: Backbone, student: Student) -> Backbone:
 def save_pretrained(folder: str | Path, backbone: Backbone, student: Student, card: Card) -> Path:
     """Write a student as a model of its backbone's library, whole or not at all, and return the folder.
 
-    It holds the weights (``model.safetensors``, of OpenCLIP ``open_clip_model.safetensors``), the library's
-    configuration, ``triplet_head.safetensors`` and ``README.md``.
-
-    Args:
-        folder: does not exist yet, or is empty.
-        backbone: that the student was made of.
+    The folder is new or empty. It then holds ``model.safetensors`` (of OpenCLIP, ``open_clip_model``), the
+    library's configuration, ``triplet_head.safetensors`` and ``README.md``.
 
     Raises:
         HumalignError: the folder holds something, cannot be written, or the student is of another backbone.
@@ -114,7 +103,7 @@ def save(folder: str | Path, backbone: Backbone, heads: dict[str, dict[str, Tens
     return folder
 
 
-# ---- one way for each library ----------------------------------------------------------------------------------------
+# ---- one way for each library ------------------------------------------------------------------------------
 
 
 def _timm(net: Any, backbone: Backbone, folder: Path) -> None:
@@ -122,16 +111,9 @@ def _timm(net: Any, backbone: Backbone, folder: Path) -> None:
 
     recipe = backbone.recipe
     net.reset_classifier(0)
-    net.pretrained_cfg = net.pretrained_cfg | {
-        "input_size": (3, recipe.size, recipe.size),
-        "interpolation": recipe.interpolation,
-        "crop_pct": 1.0,
-        "crop_mode": "squash",
-        "mean": recipe.mean,
-        "std": recipe.std,
-        "license": recipe.licence,
-        "tag": "humalign",
-    }
+    size = {"input_size": (3, recipe.size, recipe.size), "interpolation": recipe.interpolation}
+    crop = {"crop_pct": 1.0, "crop_mode": "squash", "mean": recipe.mean, "std": recipe.std}
+    net.pretrained_cfg = net.pretrained_cfg | size | crop | {"license": recipe.licence, "tag": "humalign"}
     save_file(net.state_dict(), folder / "model.safetensors")
     save_config_for_hf(net, str(folder / "config.json"))
 
@@ -151,14 +133,17 @@ def _open_clip(net: Any, backbone: Backbone, folder: Path) -> None:
 
 def _module(net: Any, backbone: Backbone, folder: Path) -> None:
     recipe = backbone.recipe
-    config = {"architecture": recipe.model, "input_size": [3, recipe.size, recipe.size], "mean": recipe.mean, "std": recipe.std}
+    config = {"architecture": recipe.model, "input_size": [3, recipe.size, recipe.size]}
+    config |= {"mean": recipe.mean, "std": recipe.std}
     save_file(net.state_dict(), folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
-TIMM = 'model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()   # normalised pictures -> features'
-OPEN_CLIP = 'model = open_clip.create_model("local-dir:FOLDER").visual.eval()    # normalised pictures -> features'
-MODULE = 'model.load_state_dict(safetensors.torch.load_file("FOLDER/model.safetensors"))   # a module of the class below'
+GIVES = "# normalised pictures -> features"
+TIMM = f'model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()   {GIVES}'
+OPEN_CLIP = f'model = open_clip.create_model("local-dir:FOLDER").visual.eval()    {GIVES}'
+LOADED = 'safetensors.torch.load_file("FOLDER/model.safetensors")'
+MODULE = f"model.load_state_dict({LOADED})   # a module of the class below"
 WRITERS: dict[str, tuple[Callable[[Any, Backbone, Path], None], str]] = {
     "timm": (_timm, f"import timm\n{TIMM}"),
     "open_clip": (_open_clip, f"import open_clip\n{OPEN_CLIP}"),
@@ -166,16 +151,17 @@ WRITERS: dict[str, tuple[Callable[[Any, Backbone, Path], None], str]] = {
 }
 
 
-# ---- the model card --------------------------------------------------------------------------------------------------
+# ---- the model card ----------------------------------------------------------------------------------------
 
 
 def _readme(backbone: Backbone, card: Card, load: str, heads: list[str]) -> str:
     recipe = backbone.recipe
+    squashed = f"the whole picture squashed to {recipe.size} × {recipe.size}, {recipe.interpolation}"
     facts = {
         "backbone": f"{backbone.name} ({recipe.library}, {recipe.model})",
         "features": recipe.penultimate or "penultimate layer",
         "before alignment trained on": recipe.trained_on,
-        "input": f"the whole picture squashed to {recipe.size} × {recipe.size}, {recipe.interpolation}, values in [0, 1]",
+        "input": f"{squashed}, values in [0, 1]",
         "normalisation": f"mean {list(recipe.mean)}, standard deviation {list(recipe.std)}",
     } | card.provenance
     parts = [
@@ -201,8 +187,7 @@ def _scores_table(scores: pd.DataFrame | None) -> str:
     head = ("stage", "task", "split", "metric", "value", "95 % interval", "n", "evidence")
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in scores.itertuples():
-        interval = f"{row.low:.3f} to {row.high:.3f}"
-        where = (row.stage, row.task, row.split, row.metric)
-        cells = (*where, f"{row.value:.3f}", interval, row.n, row.evidence)
+        numbers = (f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}", row.n)
+        cells = (row.stage, row.task, row.split, row.metric, *numbers, row.evidence)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)

@@ -26,15 +26,15 @@ def timm_model(name: str, model: str, recipe: Recipe | None, path: Path | None, 
 
     known = model.split(".")[0]
     if ":" not in model and not timm.is_model(known):
-        raise HumalignError(f"cannot build {name}: timm knows no model {known!r}: {nearest(known, timm.list_models())}")
+        other = nearest(known, timm.list_models())
+        raise HumalignError(f"cannot build {name}: timm knows no model {known!r}: {other}")
     hub = pretrained and path is None and (recipe is None or recipe.weights == HUB)
     config = _config(name, known, path)
     if path is not None and not config and recipe is None and model == known and ":" not in model:
         ask(f"timm:{known}.TAG", path, {tag: _facts(known, tag) for tag in _tags(known)})
     options = OF_WEIGHTS.get(known, {}) | (recipe.options if recipe else {}) | config.get("model_args", {})
     overlay = {key: value for key, value in config.get("pretrained_cfg", {}).items() if key in INPUT}
-    net: Any
-    net = timm.create_model(model, pretrained=hub, pretrained_cfg_overlay=overlay or None, **options)
+    net: Any = timm.create_model(model, pretrained=hub, pretrained_cfg_overlay=overlay or None, **options)
     if path is not None:
         packaged = recipe is not None and recipe.weights not in (None, HUB) and "@" not in name
         (weights.load_in_order if packaged else weights.load_into_timm)(net, path)
@@ -57,7 +57,8 @@ def _config(name: str, architecture: str, path: Path | None) -> dict[str, Any]:
         return {}
     if _plain_gelu(config["architecture"]) != _plain_gelu(architecture):
         mend = f"write timm:local-dir:{path.parent}" if path else ""
-        raise HumalignError(f"{name}: the config.json beside the weights is of {config['architecture']}, not of {architecture}: {mend}")
+        what = f"is of {config['architecture']}, not of {architecture}"
+        raise HumalignError(f"{name}: the config.json beside the weights {what}: {mend}")
     # An older layout has everything on one level.
     return config if "pretrained_cfg" in config else {"pretrained_cfg": config}
 
@@ -69,16 +70,17 @@ def _recipe(name: str, model: str, recipe: Recipe | None, net: Any, config: Mapp
     cfg = timm.data.resolve_model_data_config(net)
     channels, height, width = cfg["input_size"]
     refuse_rectangle(name, height, width, channels)
+    mean, std = tuple(cfg["mean"]), tuple(cfg["std"])
     if recipe is None:
         licence = net.pretrained_cfg.get("license") or Recipe.licence
-        recipe = Recipe("timm", model, height, (0.0,) * 3, (1.0,) * 3, HUB, "timm's own configuration", licence=licence)
+        recipe = Recipe("timm", model, height, mean, std, HUB, "timm's own configuration", licence=licence)
     else:
         # A registered size that the network was built for stays, unless the weights were made for another.
         kept = "img_size" in recipe.options and "img_size" not in config.get("model_args", {})
         size = recipe.size if kept else height
         recipe = dataclasses.replace(recipe, size=size, source="the config.json beside the weights")
     interpolation = known_filter(name, cfg["interpolation"])
-    return dataclasses.replace(recipe, mean=tuple(cfg["mean"]), std=tuple(cfg["std"]), interpolation=interpolation)
+    return dataclasses.replace(recipe, mean=mean, std=std, interpolation=interpolation)
 
 
 def _plain_gelu(architecture: str) -> str:
@@ -100,11 +102,12 @@ def _facts(architecture: str, tag: str) -> tuple[Any, ...]:
 
 
 def _with_quick_gelu(architecture: str) -> list[str]:
-    """Return the sets of weights of a CLIP model that were trained with QuickGELU: timm has them with it too."""
+    """Return the weights of a CLIP model that were trained with QuickGELU: timm has them with it too."""
     import timm
 
     twin = architecture.replace("_clip_", "_clip_quickgelu_")
-    return _tags(twin) if twin != architecture and "quickgelu" not in architecture and timm.is_model(twin) else []
+    plain = twin != architecture and "quickgelu" not in architecture
+    return _tags(twin) if plain and timm.is_model(twin) else []
 
 
 def _warn_of_gelu(name: str, net: Any) -> None:
@@ -120,40 +123,42 @@ def _warn_of_gelu(name: str, net: Any) -> None:
 # ---- OpenCLIP ----------------------------------------------------------------------------------------------
 
 
-def open_clip_model(name: str, model: str, recipe: Recipe | None, path: Path | None, pretrained: bool) -> Built:
+def open_clip_model(
+    name: str, model: str, recipe: Recipe | None, path: Path | None, pretrained: bool
+) -> Built:
     """Build the image tower of a model of OpenCLIP; see `backbones.of_library`."""
     try:
         import open_clip
     except ImportError:
         raise HumalignError(f"{name} needs open_clip: pip install open_clip_torch") from None
-    settings: dict[str, Any]
     if model.startswith(("local-dir:", "hf-hub:")):
         inside = weights.find([model.removeprefix("local-dir:")])
         model = f"local-dir:{inside.parent}" if inside else model
-        architecture, tag, of_tag, settings = model, "", {}, {"require_pretrained": pretrained, "load_weights": pretrained}
+        architecture, of_tag = model, {}
+        settings: dict[str, Any] = {"require_pretrained": pretrained, "load_weights": pretrained}
     else:
         architecture, _, tag = model.partition("/")
         of_tag = _tag(name, architecture, tag, pretrained and path is None)
         if path is not None:
             of_tag = _beside(name, architecture, path) or of_tag or _of_all(architecture, path)
-        # OpenCLIP only warns where it would build ViT-B-32 with the exact GELU for weights that were trained with QuickGELU.
-        settings = {"pretrained": tag if pretrained and path is None else None, "force_quick_gelu": bool(of_tag.get("quick_gelu"))}
-        if path is not None:
-            settings["pretrained"] = str(path)
+        # OpenCLIP only warns where it would build the exact GELU for weights trained with QuickGELU.
+        source = str(path) if path else tag if pretrained else None
+        settings = {"pretrained": source, "force_quick_gelu": bool(of_tag.get("quick_gelu"))}
     if path is not None:
         weights.refuse_damaged(path)
-    if path is not None and path.suffix == ".npz":
-        raise HumalignError(f"{name}: big_vision's .npz goes into a model of timm: write timm:MODEL@{path}")
+        if path.suffix == ".npz":
+            mend = f"write timm:MODEL@{path}"
+            raise HumalignError(f"{name}: big_vision's .npz goes into a model of timm: {mend}")
     clip: Any = open_clip.create_model(architecture, **settings)
     visual = clip.visual
     height, width = (visual.image_size,) * 2 if isinstance(visual.image_size, int) else visual.image_size
     refuse_rectangle(name, height, width)
     mean = of_tag.get("mean") or visual.image_mean or open_clip.OPENAI_DATASET_MEAN
     std = of_tag.get("std") or visual.image_std or open_clip.OPENAI_DATASET_STD
-    resized = known_filter(name, of_tag.get("interpolation") or visual.preprocess_cfg.get("interpolation") or "bicubic")
+    given = of_tag.get("interpolation") or visual.preprocess_cfg.get("interpolation") or "bicubic"
     options = {"quick_gelu": True} if settings.get("force_quick_gelu") else {}
-    source = "open_clip's own configuration"
-    recipe = Recipe("open_clip", model, height, tuple(mean), tuple(std), HUB, source, options=options, interpolation=resized)
+    recipe = Recipe("open_clip", model, height, tuple(mean), tuple(std), HUB, "open_clip's own configuration")
+    recipe = dataclasses.replace(recipe, options=options, interpolation=known_filter(name, given))
     return Built(recipe, clip, cut_stages(visual))
 
 
@@ -174,15 +179,17 @@ def _beside(name: str, architecture: str, path: Path) -> dict[str, Any]:
 
 
 def _of_all(architecture: str, path: Path) -> dict[str, Any]:
-    """Return what all of OpenCLIP's weights of an architecture have in common; where they differ, ask for one."""
+    """Return what all of OpenCLIP's weights of an architecture share; where they differ, ask for one."""
     from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
-    known = {tag: get_pretrained_cfg(architecture, tag) for tag in list_pretrained_tags_by_model(architecture)}
+    tags = list_pretrained_tags_by_model(architecture)
+    known = {tag: get_pretrained_cfg(architecture, tag) for tag in tags}
     if not known:
         mend = f"put their open_clip_config.json into {path.parent}"
         why = f"no weights of {architecture} are known"
         raise HumalignError(f"nothing says how the pictures of {path} are normalised, for {why}: {mend}")
-    facts = {tag: str([cfg.get(key) or None for key in ("mean", "std", "quick_gelu")]) for tag, cfg in known.items()}
+    keys = ("mean", "std", "quick_gelu")
+    facts = {tag: str([cfg.get(key) or None for key in keys]) for tag, cfg in known.items()}
     ask(f"open_clip:{architecture}/TAG", path, facts)
     return next(iter(known.values()))
 
@@ -196,14 +203,14 @@ def _tag(name: str, architecture: str, tag: str, fetched: bool) -> dict[str, Any
         known = nearest(architecture, open_clip.list_models())
         raise HumalignError(f"cannot build {name}: open_clip knows no model {architecture!r}: {known}")
     if fetched and not tag:
-        raise HumalignError(f"{name}: which weights? write open_clip:{architecture}/TAG, as in open_clip.list_pretrained()")
+        written = f"open_clip:{architecture}/TAG, as in open_clip.list_pretrained()"
+        raise HumalignError(f"{name}: which weights? write {written}")
     of_tag = get_pretrained_cfg(architecture, tag) if tag else {}
     if tag and not of_tag:
-        raise HumalignError(f"{name}: no weights {tag!r} of {architecture}: {nearest(tag, list_pretrained_tags_by_model(architecture))}")
+        other = nearest(tag, list_pretrained_tags_by_model(architecture))
+        raise HumalignError(f"{name}: no weights {tag!r} of {architecture}: {other}")
     return of_tag
 
 
-LIBRARIES: dict[str, Callable[[str, str, Recipe | None, Path | None, bool], Built]] = {
-    "timm": timm_model,
-    "open_clip": open_clip_model,
-}
+Library = Callable[[str, str, Recipe | None, Path | None, bool], Built]
+LIBRARIES: dict[str, Library] = {"timm": timm_model, "open_clip": open_clip_model}

@@ -32,39 +32,29 @@ LARGEST_STD = 4.0
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How to build one backbone, and what is known of it.
+    """How to build one backbone, and what is known of it."""
 
-    Attributes:
-        library, model: ``timm``, ``open_clip`` or ``module``, and its name for the model.
-        size, mean, std: input side in pixels, and normalisation of values in [0, 1].
-        weights: a registered source, ``hub``, or None for random ones, which ``seed`` fixes.
-        source: where these settings are from.
-        options: of the library's constructor, where it would build the model otherwise.
-        interpolation: ``bicubic`` as the official pipeline has it, or the name of another filter of Pillow.
-        features, penultimate: width of the penultimate layer, and what it is.
-        missing: why there are no weights to load, where a file must be named.
-    """
-
-    library: str
-    model: str
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    weights: str | None
-    source: str
+    library: str  #: ``timm``, ``open_clip`` or ``module``.
+    model: str  #: the library's name for it.
+    size: int  #: input side in pixels.
+    mean: tuple[float, ...]  #: with ``std``, the normalisation of values in [0, 1].
+    std: tuple[float, ...]
+    weights: str | None  #: a registered source, ``hub``, or None for random ones, which ``seed`` fixes.
+    source: str  #: where these settings are from.
     seed: int = 0
+    #: Of the library's constructor, where it would build the model otherwise.
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    interpolation: str = "bicubic"
-    features: int | None = None
-    penultimate: str = ""
+    interpolation: str = "bicubic"  #: as the official pipeline has it, or another filter of Pillow.
+    features: int | None = None  #: width of the penultimate layer.
+    penultimate: str = ""  #: what that layer is.
     trained_on: str = "not stated"
     licence: str = "not stated"
-    missing: str = ""
+    missing: str = ""  #: why there are no weights to load, where a file must be named.
 
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """What a library gives for a recipe: the whole network, its stages, and its classifier where it has one."""
+    """What a library gives for a recipe: the whole network, its stages, and its classifier, if any."""
 
     recipe: Recipe
     net: nn.Module
@@ -75,22 +65,20 @@ class Built:
 @functools.cache
 def recipes() -> dict[str, Recipe]:
     """Return the registered backbones by name."""
-    text = (files("humalign.data.registry") / "backbones.yaml").read_text("utf-8")
-    return {
-        name: Recipe(**entry | {"mean": tuple(entry["mean"]), "std": tuple(entry["std"])}) for name, entry in yaml.safe_load(text).items()
-    }
+    entries = yaml.safe_load((files("humalign.data.registry") / "backbones.yaml").read_text("utf-8"))
+    for entry in entries.values():
+        entry |= {each: tuple(entry[each]) for each in ("mean", "std")}
+    return {name: Recipe(**entry) for name, entry in entries.items()}
 
 
 def refuse_input(name: str, size: Any, mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Refuse an input that is not square, and a normalisation that is not of values in [0, 1]; return mean and std."""
+    """Return mean and std; refuse an input that is not square, or a normalisation not of values in [0, 1]."""
     if not isinstance(size, numbers.Integral) or int(size) < 1:
         mend = "it must be the side of a square picture in pixels, a whole number"
         raise HumalignError(f"{name}: `size` is {size}: {mend}")
     above = f"above 0 and at most {LARGEST_STD:g}"
-    return (
-        _three(name, "mean", mean, lambda value: 0 <= value <= 1, "in [0, 1]"),
-        _three(name, "std", std, lambda value: 0 < value <= LARGEST_STD, above),
-    )
+    mean = _three(name, "mean", mean, lambda value: 0 <= value <= 1, "in [0, 1]")
+    return mean, _three(name, "std", std, lambda value: 0 < value <= LARGEST_STD, above)
 
 
 def _three(name: str, what: str, given: Any, fits: Callable[[float], bool], wanted: str) -> tuple[float, ...]:
@@ -109,14 +97,16 @@ def refuse_rectangle(name: str, height: int, width: int, channels: int = 3) -> N
     """Refuse a network whose pictures are not square, or have other channels than three."""
     if channels != 3 or height != width:
         seen = f"{height} x {width} pixels in {channels} channels"
-        raise HumalignError(f"{name} takes pictures of {seen}: only square ones of 3 are given here, choose another model")
+        mend = "only square ones of 3 are given here, choose another model"
+        raise HumalignError(f"{name} takes pictures of {seen}: {mend}")
 
 
 def known_filter(name: str, interpolation: str) -> str:
     """Return the name of a filter that pictures are resized with."""
     known = [each.name.lower() for each in Image.Resampling]
     if interpolation not in known:
-        raise HumalignError(f"{name}: unknown interpolation {interpolation!r} in its configuration: {nearest(interpolation, known)}")
+        seen = f"unknown interpolation {interpolation!r} in its configuration"
+        raise HumalignError(f"{name}: {seen}: {nearest(interpolation, known)}")
     return interpolation
 
 
@@ -124,26 +114,26 @@ def ask(written: str, path: Path, facts: Mapping[str, Any]) -> None:
     """Refuse a file that nothing is known of, where the weights of its architecture need different things."""
     if len(set(facts.values())) > 1:
         tags = ", ".join(sorted(filter(None, facts)))
-        why = "the architecture's are not all normalised and activated alike"
-        raise HumalignError(f"which weights are in {path}? write {written}@{path}, for {why}: TAG is one of {tags}")
+        why = f"the architecture's are not all normalised and activated alike: TAG is one of {tags}"
+        raise HumalignError(f"which weights are in {path}? write {written}@{path}, for {why}")
 
 
 # ---- stages ------------------------------------------------------------------------------------------------
 
 
 class Part(nn.Module):
-    """Some modules and parameters of a network, shared under their own names, and what is done with them.
+    """Some modules and parameters of a network, shared under their own names.
 
-    Args:
-        run: takes this part, as a network that has nothing else, and an input.
+    ``run`` is what is done with them: it takes this part, as a network that has nothing else, and an input.
     """
 
     def __init__(self, net: nn.Module, names: Iterable[str], run: Callable[[Any, Tensor], Tensor]) -> None:
         super().__init__()
-        # A shallow copy keeps the class, and so the methods; of the tables of modules and parameters it needs its own.
+        # A shallow copy keeps the class, and so the methods; the tables of its members must be its own.
         part, kept = copy.copy(net), set(names)
         for table in ("_modules", "_parameters", "_buffers"):
-            part.__dict__[table] = {name: member for name, member in net.__dict__[table].items() if name in kept}
+            members = net.__dict__[table].items()
+            part.__dict__[table] = {name: member for name, member in members if name in kept}
         self.net, self.run = part, run
 
     def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
@@ -154,7 +144,7 @@ class Part(nn.Module):
 def cut_stages(net: nn.Module) -> nn.Sequential:
     """Return the stages of a network, the last of which gives its penultimate features.
 
-    A known kind is cut (``KINDS``); an ``nn.Sequential`` is taken as cut already; any other network is one stage.
+    A known kind is cut (``KINDS``), an ``nn.Sequential`` is as it is, and any other network is one stage.
     """
     kind = f"{type(net).__module__}.{type(net).__qualname__}"
     if kind in KINDS:
@@ -164,7 +154,8 @@ def cut_stages(net: nn.Module) -> nn.Sequential:
 
 def _timm_efficientnet(net: Any) -> list[nn.Module]:
     blocks = [block for stage in net.blocks for block in stage]
-    return [nn.Sequential(net.conv_stem, net.bn1), *blocks, nn.Sequential(net.conv_head, net.bn2, net.global_pool)]
+    last = nn.Sequential(net.conv_head, net.bn2, net.global_pool)
+    return [nn.Sequential(net.conv_stem, net.bn1), *blocks, last]
 
 
 def _timm_vit(net: Any) -> list[nn.Module]:
@@ -183,9 +174,9 @@ def _timm_pooled(net: Any, tokens: Tensor) -> Tensor:
 
 
 def _open_clip_timm(net: Any) -> list[nn.Module]:
-    """The trunk is a model of timm; what follows it, if anything, projects its features into the space of the texts."""
-    cut = list(cut_stages(net.trunk))
-    projection = [module for module in (getattr(net.trunk, "head", None), net.head) if module is not None and len([*module.parameters()])]
+    """The trunk is a model of timm; what follows it, if anything, projects its features to those of texts."""
+    cut, heads = list(cut_stages(net.trunk)), (getattr(net.trunk, "head", None), net.head)
+    projection = [module for module in heads if module is not None and [*module.parameters()]]
     return [*cut, *projection] if len(cut) > 1 else [net]
 
 
@@ -196,7 +187,8 @@ def _open_clip_vit(net: Any) -> list[nn.Module]:
     if net.attn_pool is not None or not net.transformer.batch_first:
         return [net]
     first = ("conv1", "class_embedding", "positional_embedding", "patch_dropout", "ln_pre")
-    return [Part(net, first, _open_clip_tokens), *net.transformer.resblocks, Part(net, ("ln_post", "proj"), _open_clip_pooled)]
+    last = Part(net, ("ln_post", "proj"), _open_clip_pooled)
+    return [Part(net, first, _open_clip_tokens), *net.transformer.resblocks, last]
 
 
 def _open_clip_features(net: Any, pixels: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ class Student(nn.Module):
         self._plain = bool(points)
         self.tail.to(memory_format=torch.contiguous_format if points else torch.channels_last)
         for module in points:
-            # The weights of a single pixel are in order in both layouts; only a copy has the strides of the plain one.
+            # The weights of a single pixel are in order in both layouts; only a copy has plain strides.
             weight = module.weight.data
             module.weight.data = torch.empty_like(weight, memory_format=torch.contiguous_format).copy_(weight)
         keep_no_biases(self.tail)
@@ -87,7 +87,9 @@ class Student(nn.Module):
         self.eval()
 
     @classmethod
-    def of(cls, backbone: Backbone, frozen_stages: int, seed: int = 0, head: nn.Module | None = None) -> Student:
+    def of(
+        cls, backbone: Backbone, frozen_stages: int, seed: int = 0, head: nn.Module | None = None
+    ) -> Student:
         """Return a student whose first ``frozen_stages`` stages stay outside, as cached activations."""
         backbone.refuse_cut(frozen_stages)
         with torch.no_grad():
@@ -96,7 +98,7 @@ class Student(nn.Module):
         return cls(backbone.stages[frozen_stages:], dim, seed=seed, entry=entry, head=head)
 
     def recompute(self, on: bool) -> None:
-        """Choose whether gradients keep what enters a stage only, and compute the rest again: less memory, a third more time."""
+        """Choose whether gradients compute again what is inside a stage: less memory, a third more time."""
         self._recompute = on
         for stage in self._stages():
             # A stage that is a whole network of timm knows its own blocks.
@@ -112,13 +114,15 @@ class Student(nn.Module):
         return self.head(self.features_of(inputs))
 
     def features_of(self, inputs: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch dim"]:
-        """Return penultimate features of a batch of pictures or cached inputs (any precision; bytes are 0 to 255)."""
-        inputs = (inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()).to(next(self.parameters()).dtype)
+        """Return penultimate features of pictures or cached inputs, in any precision or bytes (0 to 255)."""
+        inputs = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()
+        inputs = inputs.to(next(self.parameters()).dtype)
         plain = self._plain and inputs.device.type == "cpu"
         layout = torch.channels_last if inputs.ndim == 4 and not plain else torch.contiguous_format
         hidden = self.entry(inputs.contiguous(memory_format=layout))
+        recompute = self._recompute and torch.is_grad_enabled()
         for stage in self._stages():
-            again = self._recompute and torch.is_grad_enabled() and not hasattr(stage, "set_grad_checkpointing")
+            again = recompute and not hasattr(stage, "set_grad_checkpointing")
             hidden = recomputed(stage, hidden, use_reentrant=False) if again else stage(hidden)
         return hidden
 
@@ -154,12 +158,15 @@ def between(base: Student, aligned: Student, share: float) -> Student:
         HumalignError: a share that is not 0 to 1, or students of different networks.
     """
     if not 0 <= share <= 1:
-        raise HumalignError(f"a share of {share:g}: give a number from 0, the base, to 1, the aligned student")
+        mend = "give a number from 0, the base, to 1, the aligned student"
+        raise HumalignError(f"a share of {share:g}: {mend}")
     start, end = base.state_dict(), aligned.state_dict()
-    if {name: value.shape for name, value in start.items()} != {name: value.shape for name, value in end.items()}:
-        raise HumalignError("the two students are of different networks: give one network before and after training")
+    before, after = ({name: value.shape for name, value in state.items()} for state in (start, end))
+    if before != after:
+        mend = "give one network before and after training"
+        raise HumalignError(f"the two students are of different networks: {mend}")
     found = copy.deepcopy(aligned)
     # Counters are no weights: they stay as they are.
-    mixed = {name: start[name].lerp(end[name], share) if end[name].is_floating_point() else end[name] for name in end}
-    found.load_state_dict(mixed)
+    mixed = {name: start[name].lerp(value, share) for name, value in end.items() if value.is_floating_point()}
+    found.load_state_dict(end | mixed)
     return found

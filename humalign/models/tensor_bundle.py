@@ -1,9 +1,9 @@
 """Read the variables of a TensorFlow checkpoint without TensorFlow.
 
-A checkpoint is a *tensor bundle*: an index, which is a sorted table of LevelDB from names to entries (protocol buffers), and shards,
-which hold the values one after the other. Every block of the index and every tensor has a masked CRC-32C, and each is checked here.
-Sources: ``tensorflow/core/util/tensor_bundle/tensor_bundle.cc``, ``tensorflow/core/protobuf/tensor_bundle.proto``,
-``doc/table_format.md`` of LevelDB, and RFC 3720, section 12.1, for the checksum.
+A checkpoint is a *tensor bundle*: an index, a sorted table of LevelDB from names to entries (protocol
+buffers), and shards with the values. Each block of the index and each tensor has a masked CRC-32C, checked
+here. Sources: ``tensor_bundle.cc`` and ``tensor_bundle.proto`` in ``tensorflow/core``, ``table_format.md`` of
+LevelDB, and RFC 3720, section 12.1, for the checksum.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from jaxtyping import UInt32
 from humalign.errors import HumalignError
 
 MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
-# Two handles of a block, of at most two numbers of ten bytes each, and the magic number; behind a block, its type and checksum.
+# Two handles of a block, each two numbers of at most ten bytes, and MAGIC; behind a block, type and checksum.
 FOOTER, TRAILER = 48, 5
 # The numbers of tensorflow/core/framework/types.proto. Strings hold the object graph and no values.
 STRING, BFLOAT16 = 7, 14
-DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", BFLOAT16: "<u2", 19: "<f2"}
+DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 14: "<u2", 19: "<f2"}
 POLYNOMIAL, MASK = 0x82F63B78, 0xA282EAD8
+# Where a state goes, by the value of each of its bytes.
+Tables = UInt32[np.ndarray, "4 256"]
 AGAIN = "unpack its archive again, or download it again"
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """Where a tensor lies: ``size`` bytes from ``offset`` of a shard; ``dtype`` is TensorFlow's number of its type."""
+    """Where a tensor lies: ``size`` bytes from ``offset`` of a shard; ``dtype`` is TensorFlow's number."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -42,24 +44,24 @@ class Entry:
 
 
 def read(prefix: Path) -> dict[str, np.ndarray]:
-    """Return every array of a checkpoint by its key; strings are left out, bfloat16 comes as float32.
-
-    Args:
-        prefix: what its files begin with, as ``variables/variables``.
+    """Return every array of the checkpoint whose files begin so, by key: no strings, bfloat16 as float32.
 
     Raises:
         HumalignError: a file is missing, cut short, damaged, compressed, or of a kind that is not read here.
     """
     path = prefix.with_name(f"{prefix.name}.index")
     shards, entries = _index(path, _content(path))
+    arrays = {key: entry for key, entry in entries.items() if entry.dtype != STRING}
     found = {}
     for shard in range(shards):
         data = _content(prefix.with_name(f"{prefix.name}.data-{shard:05}-of-{shards:05}"))
-        for key, entry in entries.items():
-            if entry.shard == shard and entry.dtype != STRING:
-                found[key] = _array(f"{key!r} in {prefix}", entry, data[entry.offset : entry.offset + entry.size])
-    if absent := [key for key, entry in entries.items() if entry.dtype != STRING and key not in found]:
-        raise HumalignError(f"{path} is no index of a TensorFlow checkpoint ({absent[0]!r} is in none of its {shards} shards): {AGAIN}")
+        inside = {key: entry for key, entry in arrays.items() if entry.shard == shard}
+        for key, entry in inside.items():
+            part = data[entry.offset : entry.offset + entry.size]
+            found[key] = _array(f"{key!r} in {prefix}", entry, part)
+    if absent := [key for key in arrays if key not in found]:
+        what = f"{absent[0]!r} is in none of its {shards} shards"
+        raise HumalignError(f"{path} is no index of a TensorFlow checkpoint ({what}): {AGAIN}")
     return found
 
 
@@ -73,16 +75,19 @@ def _content(path: Path) -> memoryview:
 
 def _array(name: str, entry: Entry, data: memoryview) -> np.ndarray:
     if entry.dtype not in DTYPES:
-        raise HumalignError(f"{name} is of TensorFlow's type {entry.dtype}, which is not read: export it as float32")
+        seen = f"{name} is of TensorFlow's type {entry.dtype}, which is not read"
+        raise HumalignError(f"{seen}: export it as float32")
     dtype = np.dtype(DTYPES[entry.dtype])
-    if len(data) != entry.size or entry.size != math.prod(entry.shape) * dtype.itemsize or masked(crc32c(data)) != entry.checksum:
-        raise HumalignError(f"{name} is {'damaged' if len(data) == entry.size else 'cut short'}: {AGAIN}")
+    if len(data) != entry.size:
+        raise HumalignError(f"{name} is cut short: {AGAIN}")
+    if entry.size != math.prod(entry.shape) * dtype.itemsize or masked(crc32c(data)) != entry.checksum:
+        raise HumalignError(f"{name} is damaged: {AGAIN}")
     values = np.frombuffer(data, dtype).reshape(entry.shape)
     # A bfloat16 is the upper half of a float32.
     return (values.astype("<u4") << 16).view("<f4") if entry.dtype == BFLOAT16 else values.copy()
 
 
-# ---- the index -------------------------------------------------------------------------------------------------------
+# ---- the index ---------------------------------------------------------------------------------------------
 
 
 def _index(path: Path, data: memoryview) -> tuple[int, dict[str, Entry]]:
@@ -92,17 +97,20 @@ def _index(path: Path, data: memoryview) -> tuple[int, dict[str, Entry]]:
         header = _fields(rows.pop(b""))
         if header.get(2, [0])[-1]:
             raise ValueError("its numbers are big-endian")
-        return int(header.get(1, [1])[-1]), {key.decode(): _entry(key.decode(), row) for key, row in rows.items()}
+        entries = {key.decode(): _entry(key.decode(), row) for key, row in rows.items()}
+        return int(header.get(1, [1])[-1]), entries
     except (ValueError, KeyError, IndexError) as error:
-        what = str(error) if isinstance(error, ValueError) and not isinstance(error, UnicodeDecodeError) else "cut short, or another file"
-        raise HumalignError(f"{path} is no index of a TensorFlow checkpoint that can be read ({what}): {AGAIN}") from None
+        what = str(error) if type(error) is ValueError else "cut short, or another file"
+        seen = f"{path} is no index of a TensorFlow checkpoint that can be read ({what})"
+        raise HumalignError(f"{seen}: {AGAIN}") from None
 
 
 def _entry(key: str, row: bytes) -> Entry:
     fields = _fields(row)
     if 7 in fields:
         raise ValueError(f"{key!r} is partitioned")
-    sizes = [_fields(dim).get(1, [0])[-1] for dim in _fields(fields.get(2, [b""])[-1]).get(2, [])]  # type: ignore[arg-type]
+    dims = _fields(fields.get(2, [b""])[-1]).get(2, [])  # type: ignore[arg-type]
+    sizes = [_fields(dim).get(1, [0])[-1] for dim in dims]  # type: ignore[arg-type]
     dtype, shard, offset, size, checksum = (int(fields.get(number, [0])[-1]) for number in (1, 3, 4, 5, 6))
     return Entry(dtype, tuple(map(int, sizes)), shard, offset, size, checksum)
 
@@ -138,7 +146,7 @@ def _block(data: bytes, handle: bytes, at: int = 0) -> Iterator[tuple[bytes, byt
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
-    """Return a number of as many bytes as it needs (seven bits each, the lowest first), and where the next thing begins."""
+    """Return a number of seven bits a byte, the lowest first, and where the next thing begins."""
     value = shift = 0
     while True:
         byte = data[at]
@@ -168,7 +176,7 @@ def _fields(message: bytes) -> dict[int, list[int | bytes]]:
     return found
 
 
-# ---- the checksum ----------------------------------------------------------------------------------------------------
+# ---- the checksum ------------------------------------------------------------------------------------------
 
 
 def masked(checksum: int) -> int:
@@ -194,7 +202,7 @@ def crc32c(data: bytes | memoryview) -> int:
     return int(state[0]) ^ 0xFFFFFFFF
 
 
-def _folded(words: UInt32[np.ndarray, " words"], by: UInt32[np.ndarray, "4 256"]) -> UInt32[np.ndarray, " 1"]:
+def _folded(words: UInt32[np.ndarray, " words"], by: Tables) -> UInt32[np.ndarray, " 1"]:
     parts = _moved(by, words)
     while len(parts) > 1:
         # Zeros in front of everything change nothing.
@@ -203,13 +211,13 @@ def _folded(words: UInt32[np.ndarray, " words"], by: UInt32[np.ndarray, "4 256"]
     return parts
 
 
-def _moved(by: UInt32[np.ndarray, "4 256"], states: UInt32[np.ndarray, "*states"]) -> UInt32[np.ndarray, "*states"]:
+def _moved(by: Tables, states: UInt32[np.ndarray, "*states"]) -> UInt32[np.ndarray, "*states"]:
     """Move states on by some zero bytes; ``by`` is where that takes each value of each byte of a state."""
     return by[0][states & 255] ^ by[1][states >> 8 & 255] ^ by[2][states >> 16 & 255] ^ by[3][states >> 24]
 
 
 @functools.cache
-def _by_one() -> UInt32[np.ndarray, "4 256"]:
+def _by_one() -> Tables:
     """Return the tables that move a state on by one zero byte."""
     table = np.arange(256, dtype=np.uint32)
     lowest = table

@@ -1,8 +1,7 @@
-"""Find a file of weights on this machine, and load it whole or not at all; what a stopped fit goes on from is such a file, too.
+"""Find a file of weights on this machine, and load it whole or not at all; checkpoints are such files, too.
 
 No model is left with a value that its file did not give: a name that is missing, left over or of another
-shape is an error. Before arrays of NumPy are copied in, every parameter is made NaN, so that one which they
-leave out is seen.
+shape is an error. Before arrays of NumPy are copied in, parameters are made NaN, so that a gap is seen.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file as written
@@ -35,28 +35,26 @@ SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".bin")
 # What a folder in the layout of the Hugging Face hub may hold, the first found first.
 STEMS = ("model", "open_clip_model", "pytorch_model", "open_clip_pytorch_model")
 IN_FOLDER = tuple(f"{stem}{suffix}" for stem in STEMS for suffix in SUFFIXES)
-# A checkpoint begins with this, the SHA-256 of what follows, and a line's end; then comes PyTorch's own format.
+# A checkpoint begins with this, the SHA-256 of what follows, and a line's end, before PyTorch's own format.
 HEAD, DIGITS = b"humalign checkpoint\n", 64
 START = len(HEAD) + DIGITS + 1
 OTHER_RUN = "delete it, or give this run its own"
+ALTERED = "its values have another checksum than when they were written"
 
 
 def find(names: Iterable[str]) -> Path | None:
     """Return a model's file in the folder that HUMALIGN_WEIGHTS names, or None where there is none.
 
-    Args:
-        names: what the file may be called without its suffix; a folder of that name is laid out as the hub's.
+    It has one of the names, and a suffix; a folder of that name is laid out as the hub's.
     """
     if not os.environ.get(FOLDER):
         return None
     folder = Path(os.environ[FOLDER]).expanduser()
     if not folder.is_dir():
         raise HumalignError(f"{FOLDER}={folder} is no folder: name one that holds weights, or unset it")
-    for name in names:
-        for path in (folder / name, *(folder / f"{name}{suffix}" for suffix in SUFFIXES)):
-            if path.exists():
-                return named(path)
-    return None
+    paths = (folder / f"{name}{suffix}" for name in names for suffix in ("", *SUFFIXES))
+    found = next((path for path in paths if path.exists()), None)
+    return named(found) if found else None
 
 
 def named(path: str | Path) -> Path:
@@ -65,7 +63,8 @@ def named(path: str | Path) -> Path:
     if path.is_dir():
         inside = [path / name for name in IN_FOLDER if (path / name).is_file()]
         if not inside:
-            raise HumalignError(f"no weights in the folder {path}: it needs a {IN_FOLDER[0]}, as the hub has it")
+            mend = f"it needs a {IN_FOLDER[0]}, as the hub has it"
+            raise HumalignError(f"no weights in the folder {path}: {mend}")
         return inside[0]
     if not path.is_file():
         raise HumalignError(f"no weights at {path}: name a file that exists")
@@ -90,7 +89,7 @@ def config(path: Path, name: str) -> dict[str, Any]:
 def save_file(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, Any] | None = None) -> None:
     """Write tensors as safetensors with their checksum, in a file that the umask says who may read.
 
-    Safetensors' own function lets only the owner read a file that it makes, and refuses a network that has a tensor under several names.
+    Safetensors' own function lets only the owner read its file, and refuses a tensor under several names.
     """
     whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     about = {name: str(value) for name, value in (metadata or {}).items()}
@@ -110,8 +109,7 @@ def load_file(path: str | Path) -> dict[str, Tensor]:
     with safe_open(path, "pt") as file:
         found, about = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     if about.get(CHECKSUM, "") not in ("", _checksum(found, about)):
-        why = "its values have another checksum than when they were written"
-        raise HumalignError(f"{path} is damaged, {why}: delete it and write or fetch it again")
+        raise HumalignError(f"{path} is damaged, {ALTERED}: delete it and write or fetch it again")
     return found
 
 
@@ -122,14 +120,15 @@ def metadata(path: str | Path) -> dict[str, str]:
 
 
 def refuse_damaged(path: Path) -> None:
-    """Raise where a file that ``save_file`` has written holds other values than it wrote; any other file is left alone."""
+    """Raise where a file that ``save_file`` has written holds other values than it wrote."""
     if path.suffix == ".safetensors":
         with contextlib.suppress(OSError, SafetensorError):  # told by whoever loads it
             load_file(path)
 
 
 def _checksum(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
-    seen = hashlib.sha256(json.dumps({name: about[name] for name in about if name != CHECKSUM}, sort_keys=True).encode())
+    said = {name: value for name, value in about.items() if name != CHECKSUM}
+    seen = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for name in sorted(tensors):
         value = tensors[name]
         seen.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -147,7 +146,12 @@ def load_into_timm(net: Any, path: Path) -> None:
         HumalignError: no weights, or another model's; names what is missing.
     """
     refuse_damaged(path)
-    (_npz if path.suffix == ".npz" else _tensors)(net, path)
+    try:
+        (_npz if path.suffix == ".npz" else _tensors)(net, path)
+    except HumalignError:
+        raise
+    except Exception as error:  # a broken file, a forbidden pickle, arrays missing or of another shape
+        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {complaint(error)}") from None
 
 
 def load_in_order(net: nn.Module, path: Path) -> None:
@@ -170,13 +174,10 @@ def load_in_order(net: nn.Module, path: Path) -> None:
 def _tensors(net: Any, path: Path) -> None:
     from timm.models import load_state_dict
 
-    try:
-        state = load_state_dict(str(path))
-        # Each module of timm keeps under this name how it takes the formats of other projects.
-        rename = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", lambda state, net: state)
-        net.load_state_dict(_without_classifier(net, rename(state, net)))
-    except Exception as error:  # no weights at all, a forbidden pickle, or those of another model
-        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {complaint(error)}") from None
+    state = load_state_dict(str(path))
+    # Each module of timm keeps under this name how it takes the formats of other projects.
+    rename = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", lambda state, net: state)
+    net.load_state_dict(_without_classifier(net, rename(state, net)))
 
 
 def _without_classifier(net: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -191,33 +192,28 @@ def _without_classifier(net: Any, state: dict[str, Tensor]) -> dict[str, Tensor]
 
 def _npz(net: Any, path: Path) -> None:
     if not hasattr(net, "load_pretrained"):
-        raise HumalignError(f"{path}: timm reads no .npz into {type(net).__name__}: convert the file to .safetensors")
-
+        mend = "convert the file to .safetensors"
+        raise HumalignError(f"{path}: timm reads no .npz into {type(net).__name__}: {mend}")
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.fill_(float("nan"))
-    try:
-        net.load_pretrained(str(path))
-        depth = _depth(path)
-    except Exception as error:  # a broken file, an array that is not there or of another shape: each raises its own
-        raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {complaint(error)}") from None
-    if depth != len(net.blocks):
-        raise HumalignError(f"{path} holds the weights of another model: {depth} blocks instead of {len(net.blocks)}")
+    net.load_pretrained(str(path))
+    if (depth := _depth(path)) != len(net.blocks):
+        seen = f"{depth} blocks instead of {len(net.blocks)}"
+        raise HumalignError(f"{path} holds the weights of another model: {seen}")
     if isinstance(net.head, nn.Linear) and net.head.weight.isnan().any():
         net.reset_classifier(0)
-    missing = [name for name, parameter in net.named_parameters() if parameter.isnan().any()]
-    if missing:
+    if missing := [name for name, parameter in net.named_parameters() if parameter.isnan().any()]:
         raise HumalignError(f"{path} holds no weights of {type(net).__name__}: {listed('missing', missing)}")
 
 
 def _depth(path: Path) -> int:
-    """Count the blocks of an archive, which has each under its own number, or all in one array by their number."""
-    import numpy as np
-
+    """Count the blocks of an archive, which has each under its own number, or all in one array."""
     with np.load(path) as arrays:
-        numbers = {int(found[1]) for name in arrays.files if (found := re.search(r"encoderblock_(\d+)/", name))}
-        stacked = [name for name in arrays.files if name.endswith("Transformer/encoderblock/LayerNorm_0/scale")]
-        return len(numbers) if numbers else len(arrays[stacked[0]])
+        numbered = {found[1] for name in arrays.files if (found := re.search(r"encoderblock_(\d+)/", name))}
+        scale = "Transformer/encoderblock/LayerNorm_0/scale"
+        stacked = [name for name in arrays.files if name.endswith(scale)]
+        return len(numbered) if numbered else len(arrays[stacked[0]])
 
 
 # ---- checkpoints -------------------------------------------------------------------------------------------
@@ -250,8 +246,8 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
             if not head.startswith(HEAD) and not HEAD.startswith(head):
                 raise HumalignError(f"{path} is no checkpoint, or one of an earlier version: {OTHER_RUN}")
             if head[len(HEAD) : -1] != _file_checksum(file):
-                why = "its values have another checksum than when they were written"
-                warnings.warn(f"the checkpoint {path} is damaged, {why}: starting again from the beginning", stacklevel=2)
+                said = f"the checkpoint {path} is damaged, {ALTERED}: starting again from the beginning"
+                warnings.warn(said, stacklevel=2)
                 return None
             file.seek(START)
             found: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
@@ -260,8 +256,9 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise write_error(path, error) from None
-    except (RuntimeError, ValueError, EOFError) as error:  # a sound file that this version of PyTorch cannot read
-        raise HumalignError(f"the checkpoint {path} cannot be read ({complaint(error)}): {OTHER_RUN}") from None
+    except (RuntimeError, ValueError, EOFError) as error:  # a sound file, not for this version of PyTorch
+        said = f"the checkpoint {path} cannot be read ({complaint(error)})"
+        raise HumalignError(f"{said}: {OTHER_RUN}") from None
 
 
 def _file_checksum(file: io.BufferedIOBase) -> bytes:

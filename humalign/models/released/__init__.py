@@ -1,9 +1,8 @@
-"""The authors' released models in our tables: an archive is converted once, and is then a backbone like any other.
+"""The authors' released models in our tables: an archive is converted once, and is then a backbone.
 
 An archive holds a TensorFlow SavedModel. Its variables are read without TensorFlow, and no program in it is
 run. What comes out is a folder that timm loads in one line (`export.save`), with both heads beside it. A
-layout that does not fit is refused with what is missing or left over; see `catalogue` for how sure that of
-each model is.
+layout that does not fit is refused with what is missing or left over; `catalogue` says how sure each is.
 """
 
 from __future__ import annotations
@@ -37,15 +36,16 @@ AGAIN = "download it again"
 SPREAD = 0.01
 FILES = r"variables\.(index|data-\d{5}-of-\d{5})"
 LICENCE = (
-    "CC BY 4.0 (what the authors of AligNet released, after the licence file of their models, of which a copy lies in dimpred's "
-    "repository); of the model before alignment: {}"
+    "CC BY 4.0 (what the authors of AligNet released, after the licence file of their models,"
+    " of which a copy lies in dimpred's repository); of the model before alignment: {}"
 )
-ABOUT = {
-    "base": "The model before alignment, as the authors of AligNet released it beside their aligned ones. It takes values in [0, 1] as "
-    "they do; whether that is what it was trained on is open.",
-    "unaligned": "The authors' control: distilled from their teacher before it was fitted to any human choice.",
-    "aligned": "Aligned by the authors of AligNet: distilled from a teacher that was fitted to people's odd-one-out choices.",
-}
+ABOUT = dict(
+    base="The model before alignment, as the authors of AligNet released it beside their aligned ones."
+    " It takes values in [0, 1] as they do; whether that is what it was trained on is open.",
+    unaligned="The authors' control: distilled from their teacher before it was fitted to any human choice.",
+    aligned="Aligned by the authors of AligNet: distilled from a teacher that was fitted to people's"
+    " odd-one-out choices.",
+)
 
 
 def extract(archive: Path, folder: Path) -> Path:
@@ -54,7 +54,7 @@ def extract(archive: Path, folder: Path) -> Path:
     Members are copied under names that are made here, so that none can leave the folder.
 
     Raises:
-        HumalignError: no archive, cut short, without variables, or with a member that no released archive has.
+        HumalignError: no archive, cut short, without variables, or with a member that none released has.
     """
     found = []
     try:
@@ -70,25 +70,27 @@ def extract(archive: Path, folder: Path) -> Path:
                         shutil.copyfileobj(source, target)  # type: ignore[arg-type]
                     found.append(name)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise HumalignError(f"{archive} is no .tar.gz, or cut short ({' '.join(str(error).split())}): {AGAIN}") from None
+        said = " ".join(str(error).split())
+        raise HumalignError(f"{archive} is no .tar.gz, or cut short ({said}): {AGAIN}") from None
     except FileExistsError:
-        raise HumalignError(f"{archive} holds more than one SavedModel: name an archive as it was released") from None
+        mend = "name an archive as it was released"
+        raise HumalignError(f"{archive} holds more than one SavedModel: {mend}") from None
     except OSError as error:
         if error.filename == str(archive) or error.errno is None:  # gzip's own complaint has no number
-            said = error.strerror or error
+            said = error.strerror or str(error)
             raise HumalignError(f"{archive} is no archive that can be read ({said}): {AGAIN}") from None
         raise write_error(folder, error) from None
     if not any(name.suffix == ".index" for name in found):
-        raise HumalignError(f"{archive} holds no variables/variables.index: name an archive of a SavedModel, or {AGAIN}")
+        mend = f"name an archive of a SavedModel, or {AGAIN}"
+        raise HumalignError(f"{archive} holds no variables/variables.index: {mend}")
     return folder / "variables"
 
 
 def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
     """Write a released checkpoint as a model of timm, with its heads, and return the folder.
 
-    Args:
-        folder: does not exist yet, is empty, or was written from this archive before: then it is left.
-        name: of the checkpoint, as ``SigLIP-B-alignet``, where the archive is called otherwise.
+    The folder is new, empty, or was written from this archive before: then it is left. The name is that of
+    the checkpoint, as ``SigLIP-B-alignet``, where the archive is called otherwise.
 
     Raises:
         HumalignError: an unknown name, a damaged archive, another layout, or a folder that is not empty.
@@ -98,8 +100,8 @@ def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
         checksum = sha256(archive)
     except OSError as error:
         raise HumalignError(f"cannot read {archive} ({error.strerror}): download it from {HOME}") from None
-    address = f"{HOME}{model}-{STAGES[stage]}.tar.gz"
-    facts = {"model": model, "stage": stage, "archive": address, "sha256": checksum, "layout": MODELS[model].known}
+    facts = {"model": model, "stage": stage, "archive": f"{HOME}{model}-{STAGES[stage]}.tar.gz"}
+    facts |= {"sha256": checksum, "layout": MODELS[model].known}
     if _about(folder) == facts:
         return folder
     export.refuse_filled(folder)
@@ -110,17 +112,20 @@ def convert(archive: Path, folder: Path, name: str | None = None) -> Path:
             found, heads = _built(archive, model, stage, arrays, Path(part) / "tower.npz")
     except OSError as error:
         raise write_error(folder, error) from None
-    about = f"{ABOUT[stage]} Converted from their TensorFlow SavedModel: names and order of the arrays are timm's, values are unchanged."
+    changed = "names and order of the arrays are timm's, values are unchanged"
+    about = f"{ABOUT[stage]} Converted from their TensorFlow SavedModel: {changed}."
     data = ("the released checkpoints of AligNet: see Licence; github.com/google-deepmind/alignet",)
-    card = export.Card(f"{model}, {stage}, as released", about, data, LICENCE.format(found.recipe.licence), facts)
+    licence = LICENCE.format(found.recipe.licence)
+    card = export.Card(f"{model}, {stage}, as released", about, data, licence, facts)
     return export.save(folder, found, heads, card)
 
 
 def backbone(folder: Path) -> Backbone:
-    """Return a converted checkpoint as a backbone: pictures to ``pre_logits``, with its ImageNet classifier."""
+    """Return a converted checkpoint as a backbone of ``pre_logits``, with its ImageNet classifier."""
     about = _about(folder)
     if "model" not in about:
-        raise HumalignError(f"{folder} holds no released model: run `humalign convert ARCHIVE {folder}` first")
+        mend = f"run `humalign convert ARCHIVE {folder}` first"
+        raise HumalignError(f"{folder} holds no released model: {mend}")
     model = about["model"]
     found = backbones.of_library("timm", model, f"local-dir:{folder}", None, None, True)
     like = backbones.recipes()[MODELS[model].like]
@@ -134,7 +139,7 @@ def backbone(folder: Path) -> Backbone:
 
 
 def compare(folder: Path) -> tuple[str, int, list[str]]:
-    """Compare a converted base model with the public weights of the same model: the test of an assumed layout.
+    """Compare a converted base model with its public weights: the test of an assumed layout.
 
     Returns:
         The registered backbone, how many tensors, and those that differ by over a hundredth of their spread.
@@ -145,7 +150,8 @@ def compare(folder: Path) -> tuple[str, int, list[str]]:
     ours = backbone(folder)
     like = MODELS[ours.name].like
     if _about(folder)["stage"] != "base" or backbones.recipes()[like].weights is None:
-        raise HumalignError(f"{folder} holds a model without public weights: compare a base_model, and not that of CapPa-B or Scratch-B")
+        mend = "compare a base_model, and not that of CapPa-B or Scratch-B"
+        raise HumalignError(f"{folder} holds a model without public weights: {mend}")
     mine, public = ours.net.state_dict(), backbones.build(like).net.state_dict()
 
     def same(name: str) -> bool:
@@ -170,7 +176,8 @@ def _built(
     """Return the network that the arrays fit, with their values in it, and the heads."""
     entry = MODELS[model]
     if not entry.networks:
-        raise HumalignError(f"{archive.name} with its {len(arrays)} arrays cannot be converted: the layout of {model} is {entry.known}")
+        seen = f"{archive.name} with its {len(arrays)} arrays cannot be converted"
+        raise HumalignError(f"{seen}: the layout of {model} is {entry.known}")
     like = backbones.recipes()[entry.like]
     complaints: list[list[str]] = []
     for network in entry.networks:
@@ -184,13 +191,14 @@ def _built(
                 _write_tower(named, net.pos_embed.shape[1], tower)
                 return backbones.of_library("timm", model, recipe.model, recipe, tower, True), _heads(named)
             complaints.append(wrong)
-    least = min(complaints, key=len)
-    raise HumalignError(f"{archive.name} has another layout than {model} ({entry.known}): {listed('things do not fit', least)}")
+    least = listed("things do not fit", min(complaints, key=len))
+    raise HumalignError(f"{archive.name} has another layout than {model} ({entry.known}): {least}")
 
 
 def _write_tower(named: dict[str, np.ndarray], tokens: int, path: Path) -> None:
     """Save the image tower under big_vision's names, as timm's loader reads them."""
-    arrays = {name.removeprefix(catalogue.TOWER): array for name, array in named.items() if name.startswith(catalogue.TOWER)}
+    tower = [name for name in named if name.startswith(catalogue.TOWER)]
+    arrays = {name.removeprefix(catalogue.TOWER): named[name] for name in tower}
     # A class token without a position of its own is one whose position is zero.
     lacking = tokens - arrays["pos_embedding"].shape[1]
     arrays["pos_embedding"] = np.pad(arrays["pos_embedding"], ((0, 0), (lacking, 0), (0, 0)))
@@ -204,8 +212,8 @@ def _heads(named: dict[str, np.ndarray]) -> dict[str, dict[str, Tensor]]:
         return torch.from_numpy(named[f"{place}/kernel"].T.copy()), torch.from_numpy(named[f"{place}/bias"])
 
     norm = [torch.from_numpy(named[f"{catalogue.CLASSIFIER}/norm/{part}"]) for part in ("scale", "bias")]
-    names = ("0.weight", "0.bias", "1.weight", "1.bias")
-    heads = {export.CLASSIFIER: dict(zip(names, (*norm, *linear(f"{catalogue.CLASSIFIER}/dense")), strict=True))}
+    names, layers = ("0.weight", "0.bias", "1.weight", "1.bias"), linear(f"{catalogue.CLASSIFIER}/dense")
+    heads = {export.CLASSIFIER: dict(zip(names, (*norm, *layers), strict=True))}
     if f"{catalogue.TRIPLET_HEAD}/kernel" in named:
         heads[export.HEAD] = dict(zip(("weight", "bias"), linear(catalogue.TRIPLET_HEAD), strict=True))
     return heads

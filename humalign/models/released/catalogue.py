@@ -1,14 +1,13 @@
 """The 24 released checkpoints: eight models in three stages, how sure it is how each is built, and layouts.
 
-They are archives of TensorFlow SavedModels, exported from JAX, and their variables have numbers instead of names. Only
-SigLIP2-B's have been read by anyone who says so: dimpred (github.com/ViCCo-Group/dimpred, training/alignet) gives the order of its
-218 variables, and found the outputs of its port equal to TensorFlow's. Of the other models it is assumed that they are
-big_vision's ViT, with whichever of its poolings fits the archive; one that fits none of them is refused.
+They are archives of TensorFlow SavedModels, exported from JAX; their variables have numbers instead of names.
+Only SigLIP2-B's have been read by anyone who says so: dimpred (github.com/ViCCo-Group/dimpred,
+training/alignet) gives the order of its 218 variables, and found its port's outputs equal to TensorFlow's.
+The others are assumed to be big_vision's ViT, with the pooling that fits the archive, or they are refused.
 
 Variables with names are found by these, numbered ones by number and shape. Their order is that in which JAX
 flattens a tree of parameters: by name, level by level, so that block 10 comes before block 2. The image tower
-comes first, then the triplet head, then the ImageNet classifier, its norm before its layer. Source:
-training/alignet/mapping.tsv of dimpred.
+comes first, then the triplet head, then the ImageNet classifier, norm first (mapping.tsv of dimpred).
 """
 
 from __future__ import annotations
@@ -30,53 +29,44 @@ HOME = "https://storage.googleapis.com/alignet/models/"
 
 
 def _network(model: str, penultimate: str, **options: object) -> Recipe:
-    # The exported models take values in [0, 1] as they are: the official training's data pipeline, and dimpred's port of SigLIP2-B.
-    plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "weights": None, "features": 768}
-    return Recipe("timm", model, 224, source="big_vision, models/vit.py", penultimate=penultimate, options=options, **plain)  # type: ignore[arg-type]
+    # Values in [0, 1] are taken as they are: see the official data pipeline, and dimpred's port.
+    plain = Recipe("timm", model, 224, (0.0,) * 3, (1.0,) * 3, None, "big_vision, models/vit.py")
+    return dataclasses.replace(plain, penultimate=penultimate, options=options, features=768)
 
 
+VIT, TANH = "vit_base_patch16_224", {"act_layer": "gelu_tanh"}
+MEAN = {"class_token": False, "global_pool": "avg", "fc_norm": False}
 # big_vision's ViT-B/16 with each of its poolings. In its MLPs GELU is the tanh approximation.
 NETWORKS = {
-    "map": _network("vit_base_patch16_siglip_224", "output of the attention pooling (MAP head)", act_layer="gelu_tanh"),
-    "gap": _network(
-        "vit_base_patch16_224",
-        "mean of the patches after the last norm",
-        act_layer="gelu_tanh",
-        class_token=False,
-        global_pool="avg",
-        fc_norm=False,
-    ),
-    "tok": _network("vit_base_patch16_224", "class token after the last norm", act_layer="gelu_tanh"),
+    "map": _network("vit_base_patch16_siglip_224", "output of the attention pooling (MAP head)", **TANH),
+    "gap": _network(VIT, "mean of the patches after the last norm", **TANH, **MEAN),
+    "tok": _network(VIT, "class token after the last norm", **TANH),
     # The same with the exact GELU, which DINO was trained with.
-    "tok-exact": _network("vit_base_patch16_224", "class token after the last norm"),
+    "tok-exact": _network(VIT, "class token after the last norm"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Released:
-    """One of the eight models.
+    """One of the eight models."""
 
-    Attributes:
-        like: the registered backbone that it was before alignment.
-        licence: of that model, after the licence file of the released ones.
-        networks: of ``NETWORKS``, those that it may be.
-        known: how sure that is.
-    """
-
-    like: str
-    licence: str
-    networks: tuple[str, ...]
-    known: str
+    like: str  #: the registered backbone that it was before alignment.
+    licence: str  #: of that model, after the licence file of the released ones.
+    networks: tuple[str, ...]  #: of ``NETWORKS``, those that it may be.
+    known: str  #: how sure that is.
 
 
 POOLINGS = ("map", "gap", "tok")
 UNSEEN = "assumed, for its archives have not been seen"
 ASSUMED = f"{UNSEEN}; big_vision's ViT with the pooling that fits their variables"
+ATTENDED = f"{UNSEEN}; the official configuration pools by attention"
+EXACT = f"{ASSUMED}; exact GELU, as DINO was trained with"
+SEEN = "seen: the order of SigLIP2-B-alignet's variables, and what it computes"
 UNKNOWN = "unknown: big_vision's ViT has no place for {}, and nobody has published the order of the variables"
 MODELS = {
-    "SigLIP-B": Released("siglip-b16", "Apache-2.0", ("map",), f"{UNSEEN}; the official configuration pools by attention"),
-    "SigLIP2-B": Released("siglip2-b16", "Apache-2.0", ("map",), "seen: the order of SigLIP2-B-alignet's variables, and what it computes"),
-    "DINOv1-B": Released("dino-b16", "Apache-2.0", ("tok-exact",), f"{ASSUMED}; exact GELU, as DINO was trained with"),
+    "SigLIP-B": Released("siglip-b16", "Apache-2.0", ("map",), ATTENDED),
+    "SigLIP2-B": Released("siglip2-b16", "Apache-2.0", ("map",), SEEN),
+    "DINOv1-B": Released("dino-b16", "Apache-2.0", ("tok-exact",), EXACT),
     "DINOv2-B": Released("dinov2-b14", "Apache-2.0", (), UNKNOWN.format("its layer scales")),
     "CapPa-B": Released("cappa-b16", "Apache-2.0", POOLINGS, ASSUMED),
     "ViT-B": Released("vit-b16", "not stated", POOLINGS, ASSUMED),
@@ -86,7 +76,7 @@ MODELS = {
 
 
 def students() -> Iterator[tuple[str, str, str]]:
-    """Yield model, stage (``base``, ``unaligned``, ``aligned``) and archive (``SigLIP-B-base_model``) of each checkpoint."""
+    """Yield model, stage (of ``STAGES``) and archive (as ``SigLIP-B-base_model``) of each checkpoint."""
     for model in MODELS:
         for stage, suffix in STAGES.items():
             yield model, stage, f"{model}-{suffix}"
@@ -98,8 +88,8 @@ def stage_of(archive: str) -> tuple[str, str]:
     # The official README and the address of the archive differ in the case of CLIP's letters.
     known = {each.lower(): (model, stage) for model, stage, each in students()}
     if name.lower() not in known:
-        names = [each for _, _, each in students()]
-        raise HumalignError(f"{archive!r} is none of the released checkpoints: {nearest(name, names)}; keep the name of its address")
+        mend = f"{nearest(name, [each for _, _, each in students()])}; keep the name of its address"
+        raise HumalignError(f"{archive!r} is none of the released checkpoints: {mend}")
     return known[name.lower()]
 
 
@@ -114,32 +104,39 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def layouts(net: Any, stage: str) -> list[Shapes]:
-    """Return the layouts that an archive may have: names and shapes of all parameters, in the order of their numbers.
+    """Return the layouts that an archive may have: names and shapes of all parameters, in order.
 
     That of a ``base`` may lack the triplet head, which alignment put there.
     """
-    towers = [_tower(net)]
+    towers, positions = [_tower(net)], f"{TOWER}pos_embedding"
     if net.cls_token is not None:
-        # big_vision adds the class token behind the positions, so that it has none of its own; the first ViTs gave it one.
-        _, tokens, width = towers[0]["pos_embedding"]
-        towers.append(towers[0] | {"pos_embedding": (1, tokens - 1, width)})
-    classifier = _norm(f"{CLASSIFIER}/norm", net.embed_dim) | _dense(f"{CLASSIFIER}/dense", (net.embed_dim,), (CLASSES,))
+        # big_vision's class token has no position of its own; that of the first ViTs has one.
+        _, tokens, width = towers[0][positions]
+        towers.append(towers[0] | {positions: (1, tokens - 1, width)})
+    classifier = _norm(f"{CLASSIFIER}/norm", net.embed_dim)
+    classifier |= _dense(f"{CLASSIFIER}/dense", (net.embed_dim,), (CLASSES,))
     triplets = _dense(TRIPLET_HEAD, (net.embed_dim,), (HEAD_DIM,))
     heads = [triplets | classifier, *([classifier] if stage == "base" else [])]
-    return [{TOWER + name: shape for name, shape in tower.items()} | head for tower in towers for head in heads]
+    return [tower | head for tower in towers for head in heads]
 
 
 def assign(arrays: dict[str, np.ndarray], layout: Shapes) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the arrays under the names of a layout, and what is missing, left over or of another shape: nothing, where they fit."""
-    numbers = {int(key.split("/")[1]): array for key, array in arrays.items() if re.fullmatch(rf"variables/\d+{re.escape(VALUE)}", key)}
-    found = _by_number(numbers, layout) if numbers else _by_name(arrays, layout)
-    return found, _wrong({name: array.shape for name, array in found.items()}, layout)
-
-
-def _by_number(numbers: dict[int, np.ndarray], layout: Shapes) -> dict[str, np.ndarray]:
-    """Give each array the name at its place; one beyond the last keeps its number."""
-    names = dict(enumerate(layout))
-    return {names.get(number, f"variable {number}"): numbers[number] for number in sorted(numbers)}
+    """Return the arrays under a layout's names, and what is missing, left over or of another shape."""
+    written = re.compile(rf"variables/(\d+){re.escape(VALUE)}")
+    numbers = {int(place[1]): arrays[key] for key in arrays if (place := written.fullmatch(key))}
+    if numbers:
+        # Each is named by its place; one beyond the last keeps its number.
+        names = dict(enumerate(layout))
+        found = {names.get(place, f"variable {place}"): numbers[place] for place in sorted(numbers)}
+    else:
+        found = _by_name(arrays, layout)
+    shapes = {name: array.shape for name, array in found.items()}
+    other = [name for name, shape in layout.items() if shapes.get(name, shape) != shape]
+    return found, [
+        *(f"{name} missing" for name in layout if name not in found),
+        *(f"{name} left over" for name in found if name not in layout),
+        *(f"{name} {shapes[name]} instead of {layout[name]}" for name in other),
+    ]
 
 
 def _by_name(arrays: dict[str, np.ndarray], layout: Shapes) -> dict[str, np.ndarray]:
@@ -148,25 +145,19 @@ def _by_name(arrays: dict[str, np.ndarray], layout: Shapes) -> dict[str, np.ndar
     ends = [(key, name) for name in layout for key in plain if key.endswith(f"/{name}")][:1]
     before = ends[0][0].removesuffix(ends[0][1]) if ends else ""
     # Whole numbers and single ones are counters and settings.
-    return {key.removeprefix(before): array for key, array in plain.items() if array.ndim and array.dtype.kind == "f"}
+    values = [key for key, array in plain.items() if array.ndim and array.dtype.kind == "f"]
+    return {key.removeprefix(before): plain[key] for key in values}
 
 
-def _wrong(found: Shapes, layout: Shapes) -> list[str]:
-    return [
-        *(f"{name} missing" for name in layout if name not in found),
-        *(f"{name} left over" for name in found if name not in layout),
-        *(f"{name} {found[name]} instead of {layout[name]}" for name in layout if name in found and found[name] != layout[name]),
-    ]
-
-
-# ---- names and shapes ------------------------------------------------------------------------------------------------
+# ---- names and shapes --------------------------------------------------------------------------------------
 
 
 def _tower(net: Any) -> Shapes:
     """Return big_vision's names of an image tower, with the shapes that Flax gives its parameters."""
     width, (_, tokens, _) = net.embed_dim, net.pos_embed.shape
     kernel = (*net.patch_embed.proj.kernel_size, net.patch_embed.proj.in_channels)
-    found = _dense("embedding", kernel, (width,)) | {"pos_embedding": (1, tokens, width)} | _norm("Transformer/encoder_norm", width)
+    found = _dense("embedding", kernel, (width,)) | _norm("Transformer/encoder_norm", width)
+    found["pos_embedding"] = (1, tokens, width)
     if net.cls_token is not None:
         found["cls"] = (1, 1, width)
     for number, block in enumerate(net.blocks):
@@ -176,7 +167,7 @@ def _tower(net: Any) -> Shapes:
     if net.attn_pool is not None:
         found |= {"MAPHead_0/probe": (1, 1, width)} | _norm("MAPHead_0/LayerNorm_0", width)
         found |= _mlp("MAPHead_0", net.attn_pool.mlp) | _attention("MAPHead_0", net.attn_pool)
-    return {name: found[name] for name in sorted(found, key=lambda name: name.split("/"))}
+    return {TOWER + name: found[name] for name in sorted(found, key=lambda name: name.split("/"))}
 
 
 def _dense(place: str, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Shapes:
@@ -189,7 +180,8 @@ def _norm(place: str, width: int) -> Shapes:
 
 def _mlp(place: str, mlp: Any) -> Shapes:
     width, hidden = (mlp.fc1.in_features,), (mlp.fc1.out_features,)
-    return _dense(f"{place}/MlpBlock_0/Dense_0", width, hidden) | _dense(f"{place}/MlpBlock_0/Dense_1", hidden, width)
+    place = f"{place}/MlpBlock_0"
+    return _dense(f"{place}/Dense_0", width, hidden) | _dense(f"{place}/Dense_1", hidden, width)
 
 
 def _attention(place: str, attention: Any) -> Shapes:
