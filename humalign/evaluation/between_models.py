@@ -40,9 +40,8 @@ def linear_cka(x: Real[np.ndarray, "n a"], y: Real[np.ndarray, "m b"], weights: 
     beyond_once = np.asarray(weights, dtype=float) - 1
     drawn = _cka(one, other, 1 + beyond_once)
     near = _cka(one, other, 1 + beyond_once * STEP)
-    # For small steps a pair's weight w_i w_j = (1 + h a_i)(1 + h a_j) is linear in the weights: the
-    # difference (f(1 + h a) - f(1)) / h is the first-order influence of the images. The first weights are all
-    # ones.
+    # For small steps a pair's weight w_i w_j = (1 + h a_i)(1 + h a_j) is linear in the weights, so that
+    # (f(1 + h a) - f(1)) / h is the first-order influence of the images. The first weights are all ones.
     influence = (near - drawn[0]) / STEP
     return Estimate.of(drawn, len(x), drawn[0] + influence)
 

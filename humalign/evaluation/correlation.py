@@ -86,8 +86,7 @@ def spearman_parts(x: Values, y: Values) -> tuple[float, Values]:
     """Return Spearman's correlation (average ranks), and each item's influence on it, zero on average.
 
     To first order, the correlation of other items is that of these plus their mean influence. So the interval
-    of a mean gives one of the correlation, where items are not drawn one by one. NaN where one side is
-    constant.
+    of a mean gives one of the correlation, where items are not drawn one by one. NaN if a side is constant.
     """
     ranked = Ranked(x), Ranked(y)
     ranks = [(side.midranks(np.ones(len(x))) - 0.5) / len(x) for side in ranked]

@@ -1,8 +1,7 @@
 """k-shot classification on frozen features: of labelled pictures, and of concepts within and across styles.
 
 A draw picks k members of every class to learn from; the others are tested. Features are scaled by the support
-set and turned into its principal directions: that changes no classifier here and leaves few numbers to fit.
-Source: gLocal's protocol.
+set and turned into its principal directions (gLocal's protocol), which only leaves fewer numbers to fit.
 """
 
 from __future__ import annotations
@@ -255,7 +254,7 @@ def accuracy(
 
 
 def nearest_in_other_style(features: Styles, weights: Weights) -> Estimate:
-    """Return how often the nearest picture of the other style is of the same concept (by cosine)."""
+    """Return how often the nearest picture (cosine) of the other style is of its concept (unit: concept)."""
     similarity = unit_rows(features[0]) @ unit_rows(features[1]).T
     here = np.arange(len(similarity))
     found = np.mean([similarity.argmax(1) == here, similarity.argmax(0) == here], axis=0)

@@ -174,11 +174,11 @@ def maps(
 ) -> dict[str, list[tuple[Estimate, Estimate]]]:
     """Return where each category stands in the plane at each stage, as (x, y), near like ones (unit: thing).
 
-    The distance of two categories is the mean distance of their things, less the mean within the two. 1 -
-    Pearson is a squared distance of standardised features, so that is the squared distance of the categories'
-    centres. Classical scaling keeps its two widest directions. A plane has no upright: every map of a stage
-    and draw is turned, and mirrored if need be, so that its categories come as near as they can to their
-    places at the first stage. A draw without a thing of some category is left out.
+    The distance of two categories is the mean distance of their things, less the mean within the two.
+    Pearson's distance is a squared one of standardised features, so that is the squared distance of the
+    categories' centres. Classical scaling keeps its two widest directions. A plane has no upright: every map
+    of a stage and draw is turned, and mirrored if need be, so that its categories come as near as they can to
+    their places at the first stage. A draw without a thing of some category is left out.
 
     Raises:
         HumalignError: features that cannot be compared, or a category without two things.

@@ -28,10 +28,7 @@ LEAST, CONSTANT = 1e-5, 100.0
 
 
 class LeastSquares(ClassifierMixin, BaseEstimator):
-    """A linear classifier by regularised least squares.
-
-    Args:
-        penalty: λ above.
+    """A linear classifier by regularised least squares, whose ``penalty`` is λ above.
 
     Attributes (after ``fit``): ascending ``classes_``; ``mean_``, ``std_`` (dim,); ``matrix_`` (dim + 1, _).
     """
@@ -88,8 +85,7 @@ def chosen(
     """Return one classifier a support set, all with the penalty of greatest accuracy on the validation items.
 
     Args:
-        features: of all items.
-        labels: their classes.
+        features, labels: of all items.
         support: which items each classifier learns from.
         validation: items neither learnt from nor tested; of equal accuracies the smallest penalty wins.
 

@@ -68,8 +68,7 @@ def unseen_images(
     Returns:
         Means over folds, by stage (``teacher-base``; ``teacher-centred``: less the training images' mean;
         those of ``beside``; ``teacher``) and metric: ``accuracy`` by cosines, ``rsa-spearman`` by Pearson's
-        correlation of the features and, for the teacher, ``accuracy-dot`` and ``rsa-own-spearman`` by its dot
-        products.
+        correlation of the features; ``accuracy-dot`` and ``rsa-own-spearman`` by the teacher's dot products.
     """
     weights = resamples(len(features), draws, seed)
     found: dict[str, dict[str, list[np.ndarray]]] = {}
@@ -197,8 +196,7 @@ def held_out_agreement(
 
     Returns:
         ``value``, ``low`` and ``high`` (95 %) and ``answers`` of the rows ``base``, the features as they are;
-        ``base-centred``, which needs no answers; ``teacher``; and ``teacher - base-centred``: what answers
-        bring.
+        ``base-centred``, which needs no answers; ``teacher``; and ``teacher - base-centred``, the gain.
 
     Raises:
         HumalignError: faulty features or choices, fewer than four groups, or no answer outside three of them.

@@ -1,9 +1,8 @@
 """Levels: a model's odd one out against people's at each level of abstraction, ceilings, and response times.
 
-What counts is what counts in the authors' notebook. Triplets with fewer than four answers are left out. Of
-more than five answers to a triplet, five are drawn. Four of these are drawn for the entropy of people's
-answers and for the largest share; all of them count for leave-one-out agreement and the response time, the
-mean of log seconds.
+As in the authors' notebook, triplets with fewer than four answers are left out, and of more than five answers
+to a triplet, five are drawn. Four of these are drawn for the entropy of people's answers and the largest
+share. All count for leave-one-out agreement and the response time, the mean of log seconds.
 
 Answers are resampled by person and by triplet at once: an answer counts as often as its person is drawn,
 times as often as its triplet. An interval therefore speaks of other people and other triplets.
@@ -39,23 +38,14 @@ Triplets = Float[np.ndarray, "draws_and_one m"]
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """The triplets that were asked, whatever the order shown, and who kept which pair of them.
+    """The triplets that were asked, whatever the order shown, and who kept which pair of them."""
 
-    Attributes:
-        triplets: (m, 3) images, ascending, no two rows alike.
-        row: (n,) triplet of each answer.
-        kept: (n,) pair that each answer kept: place in (ij, ik, jk).
-        person: (n,) who answered.
-        people: how many there are.
-        seconds: (n,) response times.
-    """
-
-    triplets: Int[np.ndarray, "m 3"]
-    row: Int[np.ndarray, " n"]
-    kept: Int[np.ndarray, " n"]
-    person: Int[np.ndarray, " n"]
-    people: int
-    seconds: Float[np.ndarray, " n"]
+    triplets: Int[np.ndarray, "m 3"]  #: images, ascending, no two rows alike.
+    row: Int[np.ndarray, " n"]  #: triplet of each answer.
+    kept: Int[np.ndarray, " n"]  #: pair that each answer kept: place in (ij, ik, jk).
+    person: Int[np.ndarray, " n"]  #: who answered.
+    people: int  #: how many there are.
+    seconds: Float[np.ndarray, " n"]  #: response times.
 
     @property
     def counts(self) -> Int[np.ndarray, "m 3"]:
@@ -171,10 +161,8 @@ def answer_mean(
 def response_times(uncertainty: Real[np.ndarray, " m"], pool: Asked, triplets: Triplets) -> Estimate:
     """Return Spearman's correlation of a triplet's uncertainty with people's mean log time (unit: triplet).
 
-    Args:
-        uncertainty: entropy of a model's choice on each triplet, or of people's answers.
-        pool: the answers; one without a time is left out. Slow ones count.
-        triplets: weights.
+    Uncertainty is the entropy of a model's choice on each triplet, or of people's answers. An answer without
+    a time is left out; slow ones count.
 
     Raises:
         HumalignError: fewer than three triplets have a time.
@@ -192,9 +180,8 @@ def response_times(uncertainty: Real[np.ndarray, " m"], pool: Asked, triplets: T
 def median_seconds(answers: LevelAnswers, level: str, people: People) -> Estimate:
     """Return the median over people of a person's median response time at a level, in seconds (unit: person).
 
-    Times above ten seconds are dropped. Of what is left of a person, at all levels, the first 330 trials in
-    the order of the file count: the experiment has 330 trials, and some people's names stand for several
-    sessions.
+    Times above ten seconds are dropped. Of what is left of a person, at all levels, the first 330 trials of
+    the file count: the experiment has 330 trials, and some people's names stand for several sessions.
 
     Raises:
         HumalignError: nobody has such a time.

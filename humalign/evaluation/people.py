@@ -159,8 +159,7 @@ def across_people_and_images(similarity: Matrix, matrices: People, draws: int, s
     """Return Spearman's correlation of a model's similarities with people's mean (units: person and image).
 
     Three bootstraps: people and images together, images alone (the mean of all people), people alone (all
-    images once). The first counts the person x image interaction three times; ``Estimate.interval`` corrects
-    that.
+    images once). ``Estimate.interval`` corrects the first: it counts their interaction three times.
 
     The mean of a draw with repeated people is less reliable than the mean of all people, which lowers every
     draw. So the interval is centred on the value, not on the mean of the draws.
@@ -201,10 +200,7 @@ def ceilings(matrices: People, draws: int, seed: int) -> dict[str, Estimate]:
 def left_out(matrices: People, tests: Tests, draws: int, seed: int) -> dict[str, Estimate]:
     """Score each person against the mean of the others, as models against the mean of all (unit: person).
 
-    Args:
-        matrices: dissimilarities of all pairs of images, by person.
-        tests: the images of each test: those left out of a fold, or all.
-        draws, seed: of the bootstrap.
+    Each test has some images: those left out of a fold, or all.
 
     Returns:
         Means over tests: ``accuracy``, on the pair that the others' mean puts nearest, and ``rsa-spearman``.

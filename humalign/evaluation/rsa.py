@@ -105,8 +105,7 @@ def pairs_of(name: str, matrix: Any, things: int | None = None) -> Pairs:
     """Return the pairs above the diagonal of a matrix, row by row.
 
     Raises:
-        HumalignError: a matrix that is constant, or not square, symmetric, finite off its diagonal or of so
-            many things.
+        HumalignError: a constant matrix, or one not square, symmetric, finite off its diagonal or of so many.
     """
     matrix = np.asarray(floats(matrix, name), dtype=float)
     if matrix.ndim != 2 or matrix.shape != (things or len(matrix),) * 2:
@@ -166,8 +165,7 @@ def with_people(
     person against the mean of the others, and against that of everybody. All are taken on the same draws of
     things and people: differences are paired. The mean over single people is linear in the people drawn:
     repetition shifts no number, as it shifts that of a mean matrix. Matrices are ranked before they are
-    averaged, which gives the greatest mean (Nili et al., 2014, A toolbox for representational similarity
-    analysis).
+    averaged, which gives the greatest mean (Nili et al., 2014, A toolbox for RSA).
 
     Raises:
         HumalignError: a matrix that is not finite or constant, or of other things.

@@ -28,6 +28,7 @@ from humalign.evaluation import splits
 NUMBERS = ("value", "low", "high")
 COLUMNS = ("profile", "model", "stage", "task", "split", "metric", *NUMBERS, "n", "seed", "evidence")
 DERIVED = ("set", "item", "x", "reference")
+NUMERIC = (*NUMBERS, "n", "seed", "x")
 EVIDENCE = ("human", "simulated", "taxonomy", "labels")
 # Shares of answers: no interval of one leaves 0 to 1, however much draws are spread.
 ACCURACIES = ("accuracy", "accuracy-dot", "accuracy-nearest-mean")
@@ -92,7 +93,7 @@ def write(frame: pd.DataFrame, folder: Path, attrs: dict[str, Any]) -> None:
 
     with replacing(folder / "scores.csv") as part:
         frame.to_csv(part, index=False, lineterminator="\n")
-    texts = {column: object for column in frame if column not in (*NUMBERS, "n", "seed", "x")}
+    texts = {column: object for column in frame if column not in NUMERIC}
     dataset = xr.Dataset.from_dataframe(frame.rename_axis("row").astype(texts))
     write_dataset(folder / "scores.nc", dataset.assign_attrs(attrs))
 
@@ -108,7 +109,7 @@ def read(path: str | Path) -> pd.DataFrame:
         raise HumalignError(f"no scores at {path}: run `make reproduce` first")
     try:
         # A model may be called 007, NA or 1e3: names are text, and only numbers may be missing.
-        numbers = {name: ["", "nan"] for name in (*NUMBERS, "n", "seed", "x")}
+        numbers = {name: ["", "nan"] for name in NUMERIC}
         texts = {name: str for name in (*COLUMNS, *DERIVED) if name not in numbers}
         frame = pd.read_csv(path, dtype=texts, na_values=numbers, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
@@ -208,11 +209,7 @@ def jackknifed(
 
     For statistics that compare units with each other, as one person with the mean of the others: a unit drawn
     twice would be compared with itself, and a mean of fewer different ones is less steady.
-
-    Args:
-        statistics: of all or all but one of the units.
-        units: the first axis.
-        weights: of ``resamples``.
+    Units lie along the first axis, and ``statistics`` are taken of all or all but one.
 
     Source: Tukey's pseudo-values; Efron (1982), The jackknife, the bootstrap and other resampling plans.
     """

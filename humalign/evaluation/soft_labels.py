@@ -10,16 +10,19 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Float, Real
 
 from humalign.data.judgments import floats
 from humalign.errors import number
 from humalign.evaluation.checks import check_probabilities
 from humalign.evaluation.correlation import Ranked, spearman
-from humalign.evaluation.few_shot import draw_mean, image_mean
+from humalign.evaluation.few_shot import Support, Taught, Weights, draw_mean, image_mean
 from humalign.evaluation.scores import Estimate
 
 BINS = 15
+
+Classes = Real[np.ndarray, "draws rows classes"]
+Labels = Real[np.ndarray, "items labels"]
 
 
 def entropies(shares: Real[np.ndarray, "*any classes"]) -> Float[np.ndarray, "*any"]:
@@ -29,16 +32,11 @@ def entropies(shares: Real[np.ndarray, "*any classes"]) -> Float[np.ndarray, "*a
 
 
 def cross_entropy(
-    probabilities: Real[np.ndarray, "draws rows classes"],
-    shares: Real[np.ndarray, "images labels"],
-    tested: Bool[np.ndarray, "draws images"],
-    weights: Float[np.ndarray, "draws_and_one images"],
-    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+    probabilities: Classes, shares: Labels, tested: Support, weights: Weights, taught_weights: Taught = None
 ) -> Estimate:
     """Return the mean surprise of people's labels under the classifier, in nats (unit: image).
 
-    It is never below the mean entropy of people's labels. Raises `HumalignError` where a side is no
-    distribution.
+    It is never below the mean entropy of people's labels. Raises `HumalignError` for no distribution.
     """
     probabilities, shares = check_probabilities(probabilities, shares)
     surprise = -(shares * np.log(np.maximum(probabilities, np.finfo(probabilities.dtype).tiny))).sum(-1)
@@ -46,11 +44,11 @@ def cross_entropy(
 
 
 def calibration_error(
-    probabilities: Real[np.ndarray, "draws rows classes"],
-    shares: Real[np.ndarray, "images labels"],
-    tested: Bool[np.ndarray, "draws images"],
-    weights: Float[np.ndarray, "draws_and_one images"],
-    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+    probabilities: Classes,
+    shares: Labels,
+    tested: Support,
+    weights: Weights,
+    taught_weights: Taught = None,
     bins: int = BINS,
 ) -> Estimate:
     """Return the expected calibration error of the most probable class (unit: image).
@@ -78,11 +76,7 @@ def calibration_error(
 
 
 def entropy_agreement(
-    probabilities: Real[np.ndarray, "draws rows classes"],
-    shares: Real[np.ndarray, "images labels"],
-    tested: Bool[np.ndarray, "draws images"],
-    weights: Float[np.ndarray, "draws_and_one images"],
-    taught_weights: Float[np.ndarray, "draws_and_one draws"] | None = None,
+    probabilities: Classes, shares: Labels, tested: Support, weights: Weights, taught_weights: Taught = None
 ) -> Estimate:
     """Return Spearman's correlation over images of the classifier's entropy with people's (unit: image)."""
     probabilities, shares = check_probabilities(probabilities, shares)

@@ -40,13 +40,7 @@ RATE = 0.1
 def pruned(
     whole: ViceEmbedding, choices: Choices, sure_objects: int | None, learning_rate: float
 ) -> ViceEmbedding:
-    """Drop the dimensions that the answers do not need, and warn where some objects lose by it.
-
-    Args:
-        whole: the posterior of a fit.
-        choices: the answers that it was fitted to.
-        sure_objects, learning_rate: of the fit; see `vice.fit`.
-    """
+    """Drop the dimensions that the answers of a fit do not need, and warn where some objects lose by it."""
     cost = whole.surprise(choices) + NEGLIGIBLE
     for least in candidates(len(whole.mean)) if sure_objects is None else (sure_objects,):
         found = whole.pruned(least)

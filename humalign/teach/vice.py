@@ -197,12 +197,7 @@ def negative_bound(
 ) -> Float[Tensor, ""]:
     """Return the negative evidence lower bound of one sample of the weights, per answer, up to a constant.
 
-    Args:
-        mean, log_std: of the posterior.
-        noise: standard normal, which makes the sample.
-        triplets, targets: the answers of one step.
-        prior: of the weights.
-        answers: how many there are in all.
+    Standard normal ``noise`` makes the sample; of all ``answers``, one step takes some triplets.
     """
     weights = mean + log_std.exp() * noise
     likelihood = cross_entropy(targets, pair_similarities(torch.relu(weights), triplets)).mean()
