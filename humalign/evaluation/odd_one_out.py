@@ -105,7 +105,7 @@ def level_triplets(
     """Draw triplets at one level of abstraction, the subgroup in the place of the paper's class.
 
     ``global-coarse``: three subgroups; ``local-fine``: three concepts of one; ``class-boundary``: two of one,
-    the third of another. The first concept is uniform over those with enough mates, and so are these.
+    the third of another. The first concept is uniform over those with enough mates; so are its mates.
     """
     if level not in LEVELS:
         raise HumalignError(f"unknown level {level!r}: {nearest(level, LEVELS)}")
