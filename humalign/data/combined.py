@@ -27,21 +27,18 @@ Pixels = Float[np.ndarray, "height width 3"]
 Corruption = Callable[[Pixels, float, np.random.Generator], Pixels]
 
 
-class Held:
+class Held(ImageSet):
     """Pictures that are in memory; without labels each is named by its number."""
 
     def __init__(self, pictures: Sequence[np.ndarray], labels: pd.DataFrame | None = None) -> None:
         named = [f"{number:04d}" for number in range(len(pictures))]
         self.pictures, self.labels = pictures, pd.DataFrame({"file": named}) if labels is None else labels
 
-    def __len__(self) -> int:
-        return len(self.pictures)
-
     def __getitem__(self, index: int) -> Image.Image:
         return Image.fromarray(self.pictures[index])
 
 
-class Mirrored:
+class Mirrored(ImageSet):
     """Pictures, each followed by its mirror image."""
 
     def __init__(self, pictures: ImageSet) -> None:
@@ -49,23 +46,17 @@ class Mirrored:
         files = pictures.labels["file"].tolist()
         self.labels = pd.DataFrame({"file": [name for file in files for name in (file, f"{file}, mirrored")]})
 
-    def __len__(self) -> int:
-        return 2 * len(self.pictures)
-
     def __getitem__(self, index: int) -> Image.Image:
         picture = self.pictures[index // 2]
         return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if index % 2 else picture
 
 
-class Joined:
+class Joined(ImageSet):
     """Sets of pictures one after the other."""
 
     def __init__(self, sets: Sequence[ImageSet]) -> None:
         self.sets, self.ends = sets, np.cumsum([len(each) for each in sets])
         self.labels = pd.concat([each.labels for each in sets], ignore_index=True)
-
-    def __len__(self) -> int:
-        return int(self.ends[-1])
 
     def __getitem__(self, index: int) -> Image.Image:
         which = int(np.searchsorted(self.ends, index, side="right"))
@@ -155,16 +146,13 @@ def _picture(pixels: Pixels) -> Image.Image:
     return Image.fromarray((np.clip(pixels, 0, 1) * 255).round().astype(np.uint8))
 
 
-class Corrupted:
+class Corrupted(ImageSet):
     """The pictures of an image set, each with its own (corruption, severity), the same on every run."""
 
     def __init__(self, whole: ImageSet, ways: Sequence[tuple[str, int]], seed: int) -> None:
         self.whole, self.ways, self.seed = whole, ways, seed
         corruptions, severities = zip(*ways, strict=True)
         self.labels = whole.labels.assign(corruption=corruptions, severity=severities)
-
-    def __len__(self) -> int:
-        return len(self.ways)
 
     def __getitem__(self, index: int) -> Image.Image:
         return corrupt(self.whole[index], *self.ways[index], np.random.default_rng([self.seed, index]))

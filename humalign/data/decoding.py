@@ -89,8 +89,6 @@ def _as_stored(image: Image.Image, name: str) -> Image.Image:
     found.info = {}  # what says the orientation: else a later step would turn it
     return found
 
-# ---- as people see it --------------------------------------------------------------------------------------
-
 
 def as_seen(image: Image.Image, ground: str = "white") -> Image.Image:
     """Return a picture in RGB of 256 levels, turned as its EXIF says, and laid on a ground where transparent.
@@ -98,10 +96,10 @@ def as_seen(image: Image.Image, ground: str = "white") -> Image.Image:
     Grey values of 16 bits keep their upper eight, as colours do in Pillow; in floating point they are 0 to 1.
 
     Raises:
-        HumalignError: grey values of 32 bits, or in floating point outside 0 to 1; no such colour; no
-            picture of Pillow.
+        HumalignError: grey values of 32 bits, or floating-point ones outside 0 to 1; no such colour.
     """
-    expect("image", image, Image.Image, "a picture of Pillow, such as Image.open(path), or one of an image set")
+    wanted = "a picture of Pillow, such as Image.open(path), or one of an image set"
+    expect("image", image, Image.Image, wanted)
     if image.mode == "RGB" and not image.info and type(image) is Image.Image:
         return image
     sixteen = any("RGB;16" in str(tile) for tile in getattr(image, "tile", ()))

@@ -1,4 +1,4 @@
-"""The demo's pictures and their taxonomy: nameable things of the Unicode emoji list, each drawn in two styles."""
+"""The demo's pictures and their taxonomy: nameable things of the Unicode emoji list, drawn in two styles."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from humalign.data import registry
-from humalign.data.images import open_image
+from humalign.data.images import ImageSet, open_image
 from humalign.errors import HumalignError
 
 GROUPS = ("Animals & Nature", "Food & Drink", "Travel & Places", "Activities", "Objects")
 STYLES = ("openmoji", "twemoji")
 SMALLEST_SUBGROUP = 5
 
-# Unicode names that draw (nearly) the same picture as one that stays, or that cannot be told apart without reading.
+# Unicode names whose picture is (nearly) that of one that stays, or differs from it only by what is written.
 NEAR_DUPLICATES = {
     "a face of the same clock": [f"clock{h}{half}" for h in range(1, 13) for half in ("", "30")],
     "a phase or face of the same moon or sun": """
@@ -58,11 +58,15 @@ def concepts() -> pd.DataFrame:
     """
     records = json.loads(registry.locate("emoji-names").read_text("utf-8"))
     table = pd.DataFrame(records).sort_values("sort_order", kind="stable")
-    table = table.rename(columns={"short_name": "concept", "category": "group", "subcategory": "subgroup", "unified": "codepoints"})
+    columns = {"short_name": "concept", "category": "group", "subcategory": "subgroup"}
+    table = table.rename(columns=columns | {"unified": "codepoints"})
     drawn, twemoji = _font_codepoints(), registry.locate("twemoji-pictures")
-    in_both = table["codepoints"].map(lambda points: (twemoji / _twemoji_name(points)).is_file() and int(points.split("-")[0], 16) in drawn)
-    keep = table["group"].isin(GROUPS) & ~table["concept"].isin(LEFT_OUT) & in_both
-    table = table.loc[keep, ["concept", "group", "subgroup", "codepoints"]]
+
+    def in_both(points: str) -> bool:
+        return (twemoji / _twemoji_name(points)).is_file() and int(points.split("-")[0], 16) in drawn
+
+    keep = table["group"].isin(GROUPS) & ~table["concept"].isin(LEFT_OUT) & table["codepoints"].map(in_both)
+    table = table.loc[keep, [*columns.values(), "codepoints"]]
     size = table.groupby("subgroup")["concept"].transform("size")
     return table[size >= SMALLEST_SUBGROUP].reset_index(drop=True)
 
@@ -81,7 +85,7 @@ def _twemoji_name(codepoints: str) -> str:
     return f"{name}.png"
 
 
-class EmojiImages:
+class EmojiImages(ImageSet):
     """The concepts of the emoji list, each drawn in one style on white.
 
     Args:
@@ -98,25 +102,21 @@ class EmojiImages:
         self._codepoints: Sequence[str] = concepts()["codepoints"].tolist()
         self._draw = {"openmoji": self._openmoji, "twemoji": self._twemoji}[style]
 
-    def __len__(self) -> int:
-        return len(self._codepoints)
-
     def __getitem__(self, index: int) -> Image.Image:
-        return self._draw(self._codepoints[index])
+        canvas = Image.new("RGB", (self.size, self.size), "white")
+        self._draw(canvas, self._codepoints[index])
+        return canvas
 
-    def _openmoji(self, codepoints: str) -> Image.Image:
+    def _openmoji(self, canvas: Image.Image, codepoints: str) -> None:
         text = "".join(chr(int(point, 16)) for point in codepoints.split("-"))
         font = ImageFont.truetype(str(self._source), round(self.size * 0.75))
         left, top, right, bottom = font.getbbox(text)
         # The glyphs fill 1.3 em; three quarters of the side leaves the margin of the other style.
-        canvas = Image.new("RGB", (self.size, self.size), "white")
-        ImageDraw.Draw(canvas).text(((self.size - left - right) / 2, (self.size - top - bottom) / 2), text, font=font, embedded_color=True)
-        return canvas
+        corner = (self.size - left - right) / 2, (self.size - top - bottom) / 2
+        ImageDraw.Draw(canvas).text(corner, text, font=font, embedded_color=True)
 
-    def _twemoji(self, codepoints: str) -> Image.Image:
+    def _twemoji(self, canvas: Image.Image, codepoints: str) -> None:
         drawing = open_image(self._source / _twemoji_name(codepoints), mode="RGBA")
         side = round(self.size * 0.8)
         drawing = drawing.resize((side, side), Image.Resampling.BICUBIC)
-        canvas = Image.new("RGB", (self.size, self.size), "white")
         canvas.paste(drawing, ((self.size - side) // 2,) * 2, drawing)
-        return canvas

@@ -24,7 +24,7 @@ from humalign.errors import HumalignError, nearest
 CLASS_COLUMNS = ("label", "labels", "class", "class_name", "label_name", "category")
 
 
-class HubImages:
+class HubImages(ImageSet):
     """Pictures of a set of the library ``datasets``, by its one column of pictures and its one of classes.
 
     Classes are numbers with names (ClassLabel), or words, in the one column of text or one called ``label``.
@@ -49,9 +49,6 @@ class HubImages:
             self.labels = _labels(name, cells, names)
         else:
             self.labels = pd.DataFrame({"file": [f"{place:07}" for place in range(len(rows))]})
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def __getitem__(self, index: int) -> Image.Image:
         with one_line(f"picture {index} of {self.name}", "fetch the set again"):
@@ -80,8 +77,7 @@ def _classes(name: str, rows: Any) -> str:
 def _labels(name: str, cells: Sequence[Any], classes: Sequence[str] | None) -> pd.DataFrame:
     if classes is not None:
         return named(name, np.array([-1 if each is None else each for each in cells], dtype=int), classes)
-    empty = sum(not (each or "").strip() for each in cells)
-    if empty:
+    if empty := sum(not (each or "").strip() for each in cells):
         raise HumalignError(f"{name} has {empty} pictures without a class: name another split")
     return numbered([listing.plain(each.strip()) for each in cells])
 

@@ -1,9 +1,8 @@
-"""ImageNet (ILSVRC 2012) as a user has it: class folders, or the official tar files, read without unpacking them.
+"""ImageNet (ILSVRC 2012) as a user has it: class folders, or the official tar files, which stay packed.
 
-The folder that HUMALIGN_IMAGENET names holds ``train/CLASS/PICTURE.JPEG`` or ``ILSVRC2012_img_train.tar``, a tar
-file of one tar file a class; and ``val/CLASS/PICTURE.JPEG`` or ``ILSVRC2012_img_val.tar`` with
-``ILSVRC2012_devkit_t12.tar.gz``. Pictures are in the order of their classes and names, whichever of these they are
-read from, so that an index means the same picture in each.
+The folder that HUMALIGN_IMAGENET names holds ``train/CLASS/PICTURE.JPEG`` or ``ILSVRC2012_img_train.tar``, a
+tar file of one tar file a class; and ``val/CLASS/PICTURE.JPEG`` or ``ILSVRC2012_img_val.tar`` with
+``ILSVRC2012_devkit_t12.tar.gz``. Each is in the order of classes and names: an index means the same picture.
 
 The pixels are as stored, as in the official pipeline: TensorFlow's decoder regards neither orientation nor
 transparency. A picture that people see otherwise is warned of.
@@ -22,7 +21,7 @@ import pandas as pd
 from PIL import Image
 
 from humalign.data import registry
-from humalign.data.images import file_stamp, open_image
+from humalign.data.images import ImageSet, file_stamp, open_image
 from humalign.data.registry.imagenet import DEVKIT, PICTURES, flat, in_archive, in_folders, loose, said_gap
 from humalign.errors import HumalignError
 
@@ -43,7 +42,7 @@ def folder() -> Path:
     return Path(named).expanduser()
 
 
-class ClassFolders:
+class ClassFolders(ImageSet):
     """Pictures in class folders, labelled ``file`` (``n01440764/n01440764_10026.JPEG``) and ``class``.
 
     Args:
@@ -55,9 +54,6 @@ class ClassFolders:
         self.root, self.loose = Path(root), loose
         names = in_folders(self.root) if loose is None else (name for name, *_ in flat(self.root, loose))
         self.labels = labelled(self.root, names)
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def __getitem__(self, index: int) -> Image.Image:
         return open_image(self._path(index), stored=True)
@@ -71,7 +67,7 @@ class ClassFolders:
         return self.root / (file if self.loose is None else file.split("/")[1])
 
 
-class InTar:
+class InTar(ImageSet):
     """Pictures of a tar file; each is read at its place, nothing is unpacked.
 
     Args:
@@ -89,9 +85,6 @@ class InTar:
         size = path.stat().st_size
         if (self._places.sum(1) > size).any():
             raise HumalignError(f"{path} is cut short at {size:,} bytes: fetch it again")
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def __getitem__(self, index: int) -> Image.Image:
         start, size = (int(number) for number in self._places[index])
@@ -111,8 +104,7 @@ Pictures = ClassFolders | InTar
 
 def labelled(place: Path, files: Iterable[str]) -> pd.DataFrame:
     """Return labels of pictures that are named ``CLASS/PICTURE``, in the order of their classes and names."""
-    ordered = sorted(file.split("/") for file in files)
-    if not ordered:
+    if not (ordered := sorted(file.split("/") for file in files)):
         raise HumalignError(f"no pictures in the class folders of {place}: is this ImageNet?")
     classes = [name for name, _ in ordered]
     if strange := [name for name in sorted(set(classes)) if not re.fullmatch(r"n\d{8}", name)]:

@@ -27,9 +27,11 @@ from torch.nn.functional import interpolate
 from humalign.data import listing
 from humalign.data.datafiles import name_list
 from humalign.data.decoding import as_seen, open_image
+from humalign.data.listing import Parts
 from humalign.errors import HumalignError, number, path_of
 
-Order = Iterable[Any] | str | Path | None
+Where = str | Path
+Order = Iterable[Any] | Where | None
 # What a member of an archive that is damaged, encrypted or packed in another way raises.
 UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError)
 
@@ -40,11 +42,13 @@ class ImageSet(Protocol):
 
     labels: pd.DataFrame
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self.labels)
+
     def __getitem__(self, index: int) -> Image.Image: ...
 
 
-class Files:
+class Files(ImageSet):
     """Pictures named one by one, in the order of ``paths``."""
 
     stored = False
@@ -52,9 +56,6 @@ class Files:
     def __init__(self, paths: Sequence[Path], ground: str = "white") -> None:
         self.paths, self.ground = [path_of(path) for path in paths], ground
         self.labels = pd.DataFrame({"file": [listing.plain(path.name) for path in self.paths]})
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def __getitem__(self, index: int) -> Image.Image:
         return open_image(self.paths[index], ground=self.ground, stored=self.stored)
@@ -67,9 +68,8 @@ class Files:
 class FolderImages(Files):
     """Pictures in class folders (``root/class/picture.jpg``), or loose in one folder without labels.
 
-    They stand in the order of their paths as text, from 0, or in the one that is given. Links to folders are
-    followed. ``file`` in the labels is the path below the root, ``class`` the first folder in it that does
-    not hold all pictures.
+    They stand in the order of their paths as text, or in a given one. Links to folders are followed. Labels
+    have ``file``, the path below the root, and ``class``, the first folder in it that does not hold all.
 
     Args:
         order: names of all pictures, or the path of a list of them, one a line; see `listing.in_order`.
@@ -81,7 +81,7 @@ class FolderImages(Files):
             one of these pictures.
     """
 
-    def __init__(self, root: str | Path, order: Order = None, ground: str = "white", stored: bool = False) -> None:
+    def __init__(self, root: Where, order: Order = None, ground: str = "white", stored: bool = False) -> None:
         root = path_of(root, "root")
         if not root.is_dir():
             what = "a file: read a .zip with ZipImages, or" if root.exists() else "not there:"
@@ -92,7 +92,7 @@ class FolderImages(Files):
         self.paths, self.labels = _ordered(found, order, root)
 
 
-class ZipImages:
+class ZipImages(ImageSet):
     """Pictures read straight out of a zip archive, as a folder of them; see `FolderImages`.
 
     Args:
@@ -104,7 +104,7 @@ class ZipImages:
             member when it is read.
     """
 
-    def __init__(self, path: str | Path, inside: str = "", order: Order = None, ground: str = "white") -> None:
+    def __init__(self, path: Where, inside: str = "", order: Order = None, ground: str = "white") -> None:
         self.path, self.ground = path_of(path), ground
         if self.path.is_dir():
             raise HumalignError(f"{self.path} is a folder: read it with FolderImages, or name a .zip")
@@ -125,18 +125,13 @@ class ZipImages:
         self.names, self.labels = _ordered(found, order, self.path)
         self._open: tuple[int, zipfile.ZipFile] | None = None
 
-    def _found(
-        self, archive: zipfile.ZipFile, inside: listing.Parts
-    ) -> Iterator[tuple[listing.Parts, str]]:
-        members = (name for name in archive.namelist() if not name.endswith(("/", "\\")))
-        for name in members:
-            parts = listing.parts_of(name)
-            start = functools.partial(_start, archive, name)
-            if parts[: len(inside)] == inside and listing.is_picture(parts, self.path, start):
+    def _found(self, archive: zipfile.ZipFile, inside: Parts) -> Iterator[tuple[Parts, str]]:
+        for name in archive.namelist():
+            parts, start = listing.parts_of(name), functools.partial(_start, archive, name)
+            if name.endswith(("/", "\\")) or parts[: len(inside)] != inside:
+                continue
+            if listing.is_picture(parts, self.path, start):
                 yield parts[len(inside) :], name
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     def __getitem__(self, index: int) -> Image.Image:
         name = self.names[index]
@@ -171,12 +166,9 @@ def _start(archive: zipfile.ZipFile, name: str) -> bytes:
         return b""
 
 
-def _ordered(
-    found: Sequence[tuple[listing.Parts, Any]], order: Order, where: object
-) -> tuple[list[Any], pd.DataFrame]:
+def _ordered(found: Sequence[tuple[Parts, Any]], order: Order, where: Path) -> tuple[list[Any], pd.DataFrame]:
     """Return the places of the pictures in their order, and their labels."""
-    files = [parts for parts, _ in found]
-    rows: Sequence[int] = range(len(files))
+    files, rows = [parts for parts, _ in found], list(range(len(found)))
     if order is None:
         listing.hint_at_numbers(files, where)
     else:
@@ -196,7 +188,7 @@ def file_stamp(path: Path) -> str:
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
-class Subset:
+class Subset(ImageSet):
     """Some pictures of an image set (``rows``, in this order), with labels of their own or the whole's."""
 
     def __init__(
@@ -204,9 +196,6 @@ class Subset:
     ) -> None:
         self.whole, self.rows = whole, rows
         self.labels = whole.labels.iloc[rows].reset_index(drop=True) if labels is None else labels
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def __getitem__(self, index: int) -> Image.Image:
         return self.whole[int(self.rows[index])]

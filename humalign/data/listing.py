@@ -45,6 +45,7 @@ SPLIT = re.compile(
 )
 
 Parts = tuple[str, ...]
+Entry = os.DirEntry[str]
 
 
 def hidden(name: str) -> bool:
@@ -121,15 +122,13 @@ def _start(path: Path) -> bytes:
 def everything(root: Path) -> list[Path]:
     """Return the files below a folder by path, hidden ones left out and links to folders followed."""
 
-    def entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    def entries(folder: Path) -> Iterator[Entry]:
         return (entry for entry in os.scandir(folder) if not hidden(entry.name))
 
     return sorted(Path(entry.path) for _, entry in _walk(root, entries) if entry.is_file())
 
 
-def _walk(
-    root: Path, entries: Callable[[Path], Iterable[os.DirEntry[str]]]
-) -> Iterator[tuple[Parts, os.DirEntry[str]]]:
+def _walk(root: Path, entries: Callable[[Path], Iterable[Entry]]) -> Iterator[tuple[Parts, Entry]]:
     stack: list[tuple[Parts, Path, frozenset[tuple[int, int]]]] = [((), root, frozenset())]
     while stack:
         above, folder, entered = stack.pop()
@@ -150,7 +149,7 @@ def right_in(folder: Path) -> list[Path]:
     return [path for name, path in files if is_picture((name,), folder, functools.partial(_start, path))]
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> list[Entry]:
     try:
         with os.scandir(folder) as scanned:
             entries = [entry for entry in scanned if not hidden(entry.name)]

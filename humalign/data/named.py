@@ -1,12 +1,12 @@
 """Sets of pictures, and files, by a name that says where they are from; no registry lists them.
 
 ``torchvision:NAME[/SPLIT]`` (``torchvision:DTD/val``) and ``hf:OWNER/NAME[/SPLIT]`` are sets that a library
-brings; a folder on this machine may stand in place of OWNER/NAME: one that the library ``datasets`` saved, or
-one of Parquet files. Without a split it is the pictures for testing, where the set has such, else those for
-validation, else what its library takes. A set of torchvision is looked for in ``torchvision/NAME`` of the data
-folder, then in ``torchvision`` itself; the hub's library has its own cache. ``folder:PATH`` is a folder of
-pictures, with class folders or without, or a .zip of one, and ``file:PATH`` one file of somebody's own. A path
-is relative to the folder where the command runs.
+brings. In place of OWNER/NAME may stand a folder of this machine that the library ``datasets`` saved, or that
+holds Parquet files. Without a split, the pictures for testing are taken, else those for validation, else what
+the library takes. A set of torchvision is looked for in ``torchvision/NAME`` of the data folder, then in
+``torchvision`` itself; the hub's library has its own cache. ``folder:PATH`` is a folder of pictures, with
+class folders or without, or a .zip of one; ``file:PATH`` is one file of somebody's own. A path is relative to
+the folder where the command runs.
 
 No picture is decoded before it is asked for, where its class can be had without.
 """
@@ -34,7 +34,7 @@ _HERE: dict[tuple[str, Path], Path] = {}
 
 
 def pictures(name: str, labelled: bool = False, fetch: bool = False) -> ImageSet:
-    """Return a set by its name; ``file`` in its labels is unique, ``class`` is there where pictures have classes.
+    """Return a set by its name; its labels have unique ``file``, and ``class`` where pictures have classes.
 
     Args:
         name: ``torchvision:``, ``hf:`` or ``folder:`` and what follows.
@@ -121,9 +121,10 @@ def fetch(name: str) -> Path:
 
 
 def identity(name: str) -> Any:
-    """Return what tells the contents of a set or a file from any other; of a folder the names, sizes and times of its files.
+    """Return what tells the contents of a set or a file from any other.
 
-    A set that a library downloaded and checked is told by its name and by how many pictures it has.
+    A set that a library downloaded and checked is told by its name and its number of pictures, a folder by
+    the names, sizes and times of its files.
     """
     path, library = locate(name), name.partition(":")[0]
     if path.is_file():
@@ -136,7 +137,7 @@ def identity(name: str) -> Any:
 
 
 def file_name(name: str) -> str:
-    """Return what files that are made of a set are called: its registered name, or a short form of any other with a checksum."""
+    """Return what files made of a set are called: its registered name, or a short form and a checksum."""
     if not registry.is_named(name):
         return name
     short = re.sub(r"[^A-Za-z0-9.]+", "-", name)[-KEPT:].strip("-")

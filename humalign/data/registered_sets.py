@@ -70,13 +70,12 @@ def cifar10(path: Path) -> ImageSet:
 def _cifar10_batches(path: Path) -> ImageSet:
     from torchvision.datasets import CIFAR10 as Batches
 
-    again = _again(path, "cifar10")
-    with one_line(str(path), again):
+    mend = _again(path, "cifar10")
+    with one_line(str(path), mend):
         try:
             whole = Batches(path.parent, train=False)
         except RuntimeError:
-            what = "lacks a file of CIFAR-10, or holds an altered one"
-            raise HumalignError(f"{path} {what}: {again}") from None
+            raise HumalignError(f"{path} lacks a file of CIFAR-10, or holds an altered one: {mend}") from None
     names = [f"{whole.classes[target]}/{index:05d}.png" for index, target in enumerate(whole.targets)]
     return Held(list(whole.data), cifar10_labels(names, path))
 
@@ -137,9 +136,7 @@ def cifar10h(path: str | Path) -> Float[np.ndarray, "10000 10"]:
     return shares
 
 
-def of_pictures(
-    shares: Float[np.ndarray, "10000 10"], labels: pd.DataFrame
-) -> Float[np.ndarray, "images 10"]:
+def of_pictures(shares: Float[np.ndarray, "10000 10"], labels: pd.DataFrame) -> Float[np.ndarray, "m 10"]:
     """Return people's shares of the pictures at hand, joined by ``index``, and checked against ``class``.
 
     A wrong order of pictures gives plausible scores, so the join is checked.
@@ -149,8 +146,7 @@ def of_pictures(
         labels: of pictures, with ``index``, the place in the original test order from 0, and ``class``.
 
     Raises:
-        HumalignError: people's most frequent label is the class of less than 95 % of the pictures (one may
-            always differ).
+        HumalignError: people's most frequent label is the class of less than 95 % (one may always differ).
     """
     found = shares[labels["index"].to_numpy(dtype=int)]
     agree = np.array(CIFAR10)[found.argmax(1)] == labels["class"].to_numpy(dtype=str)

@@ -52,7 +52,7 @@ def numbered(classes: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({"file": files, "class": list(classes)})
 
 
-class TorchvisionImages:
+class TorchvisionImages(ImageSet):
     """Pictures of a set of torchvision as people see them; most sets have dropped transparency by then.
 
     Args:
@@ -72,9 +72,6 @@ class TorchvisionImages:
             only = f"only {self._targets[:1].tolist()}"
             raise HumalignError(f"{name} has no one class a picture, {only}: name a set for classification")
         self.labels = named(name, self._targets, getattr(whole, "classes", getattr(whole, "categories", ())))
-
-    def __len__(self) -> int:
-        return len(self.whole)
 
     def __getitem__(self, index: int) -> Image.Image:
         with one_line(f"picture {index} of {self.name}", self.mend):
