@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer, Num, Real
+from numpy.random import Generator
 
 from humalign.errors import HumalignError, expect, number
 
@@ -21,15 +22,18 @@ PAIRS = ((0, 1), (0, 2), (1, 2))
 BLOCK = 2**16
 # Indices of any type that holds whole numbers, as views or lists; `check_triplets` makes one form of them.
 Triplets = Real[np.ndarray, "_ 3"] | Sequence[Sequence[int]]
-
-
-# ---- numbers ---------------------------------------------------------------------------------------------------------
+Objects = Integer[np.ndarray, " m"]
+# Indices of three objects, and a value for each of their pairs (ij, ik, jk).
+Indices = Int[np.ndarray, "n 3"]
+Values = Float[np.ndarray, "n 3"]
+AnyValues = Real[np.ndarray, "n 3"]
 
 
 def floats(values: Any, what: str = "features") -> Real[np.ndarray, "*shape"]:
     """Return real numbers in single or double precision; half precision and whole numbers are widened."""
     found = _numbers(values, what)
-    return found.astype(np.float64 if found.dtype.itemsize > 8 else np.result_type(found.dtype, np.float32), copy=False)
+    wide = np.float64 if found.dtype.itemsize > 8 else np.result_type(found.dtype, np.float32)
+    return found.astype(wide, copy=False)
 
 
 def whole(values: Any, what: str) -> Int[np.ndarray, "*shape"]:
@@ -39,12 +43,13 @@ def whole(values: Any, what: str) -> Int[np.ndarray, "*shape"]:
         # Beyond that, floats leave numbers out, and another one stands in their place.
         most = min(2.0**63, 2.0 ** (np.finfo(found.dtype).nmant + 1)) if found.dtype.kind == "f" else 2**63
         with np.errstate(over="ignore"):
-            broken = ~np.isfinite(found) | (found != np.trunc(found)) | (np.abs(found.astype(np.longdouble)) >= most)
+            beyond = np.abs(found.astype(np.longdouble)) >= most
+            broken = ~np.isfinite(found) | (found != np.trunc(found)) | beyond
         if broken.any():
             place = np.unravel_index(int(broken.argmax()), broken.shape)
-            row = f"row {place[0]}: " if place else ""
-            exact = f", which {found.dtype} holds exactly up to {most:,.0f}" if np.isfinite(found[place]) else ""
-            raise HumalignError(f"{row}{what} hold {found[place]}: expected whole numbers{exact}")
+            value, row = found[place], f"row {place[0]}: " if place else ""
+            exact = f", which {found.dtype} holds exactly up to {most:,.0f}" if np.isfinite(value) else ""
+            raise HumalignError(f"{row}{what} hold {value}: expected whole numbers{exact}")
     return np.ascontiguousarray(found, dtype=np.int64)
 
 
@@ -64,13 +69,11 @@ def _numbers(values: Any, what: str) -> Num[np.ndarray, "*shape"]:
     try:
         found = np.asarray(values.detach().cpu().resolve_neg() if hasattr(values, "detach") else values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise HumalignError(f"{what} are no array of numbers ({' '.join(str(error).split())[:120]})") from None
+        said = " ".join(str(error).split())[:120]
+        raise HumalignError(f"{what} are no array of numbers ({said})") from None
     if found.dtype.kind not in "biuf":
         raise HumalignError(f"{what} are of type {found.dtype}: expected real numbers")
     return found
-
-
-# ---- answers ---------------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,18 +85,18 @@ class Choices:
         counts: (n, 3) answers for the pairs (ij, ik, jk).
 
     Raises:
-        HumalignError: triplets that ``check_triplets`` refuses; counts that are negative, no whole numbers,
-            of another shape, or none in some row.
+        HumalignError: triplets that `check_triplets` refuses; rows that are not three counts with an answer.
     """
 
-    triplets: Int[np.ndarray, "n 3"]
+    triplets: Indices
     counts: Int[np.ndarray, "n 3"]
 
     def __init__(self, triplets: Any, counts: Any) -> None:
         object.__setattr__(self, "triplets", check_triplets(triplets))
         object.__setattr__(self, "counts", whole(counts, "counts of answers"))
         if self.counts.shape != self.triplets.shape:
-            raise HumalignError(f"{self.triplets.shape[0]} triplets but counts of shape {self.counts.shape}: one row of three each")
+            said = f"{len(self)} triplets but counts of shape {self.counts.shape}"
+            raise HumalignError(f"{said}: one row of three each")
         if (row := first(self.counts < 0)) is not None:
             raise HumalignError(f"row {row}: counts of answers below zero: {self.counts[row].tolist()}")
         if (row := first(self.counts.sum(1, keepdims=True) < 1)) is not None:
@@ -103,7 +106,7 @@ class Choices:
         return len(self.triplets)
 
     @property
-    def shares(self) -> Float[np.ndarray, "n 3"]:
+    def shares(self) -> Values:
         """The share of people who kept each pair together."""
         return self.counts / self.counts.sum(1, keepdims=True)
 
@@ -124,8 +127,8 @@ class ByObject:
         HumalignError: triplets that ``check_triplets`` refuses, or shares that ``check_shares`` refuses.
     """
 
-    triplets: Int[np.ndarray, "n 3"]
-    shares: Float[np.ndarray, "n 3"]
+    triplets: Indices
+    shares: Values
     objects: int
 
     def __init__(self, triplets: Any, shares: Any, objects: int) -> None:
@@ -147,13 +150,15 @@ class ByObject:
         return (self.objects,)
 
     def __getitem__(self, rows: Any) -> ByObject:
-        """Keep the triplets whose three objects are all among the given ones, renumbered to places in them."""
+        """Keep the triplets whose objects are all among the given ones, renumbered to places in them."""
         try:
             rows = np.arange(self.objects)[rows[0] if isinstance(rows, tuple) else rows]
         except IndexError as error:
-            raise HumalignError(f"no such objects among {self.objects} ({error}): give their numbers, from 0") from None
+            mend = "give their numbers, from 0"
+            raise HumalignError(f"no such objects among {self.objects} ({error}): {mend}") from None
         if np.ndim(rows) != 1 or len(np.unique(rows)) < len(rows):
-            raise HumalignError("answers are sliced by a list of objects, each once: an answer about one drawn twice would be lost")
+            why = "an answer about one drawn twice would be lost"
+            raise HumalignError(f"answers are sliced by a list of objects, each once: {why}")
         place = np.full(self.objects, -1)
         place[rows] = np.arange(len(rows))
         local = place[self.triplets]
@@ -167,73 +172,64 @@ class ByObject:
 Answered = Choices | ByObject | tuple[Any, Any]
 
 
-def distributions(choices: Answered, objects: int | None = None) -> tuple[Int[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
+def distributions(choices: Answered, objects: int | None = None) -> tuple[Indices, Values]:
     """Return triplets and the share of answers for each of their pairs, both checked."""
     if not isinstance(choices, Choices | ByObject) and not (isinstance(choices, tuple) and len(choices) == 2):
-        raise HumalignError(f"`choices` is a {type(choices).__name__}: give Choices(triplets, counts), or (triplets, shares)")
+        mend = "give Choices(triplets, counts), or (triplets, shares)"
+        raise HumalignError(f"`choices` is a {type(choices).__name__}: {mend}")
     triplets, shares = choices if isinstance(choices, tuple) else (choices.triplets, choices.shares)
     triplets = check_triplets(triplets, objects)
     return triplets, check_shares(shares, len(triplets))
 
 
-def check_triplets(triplets: Any, objects: int | None = None) -> Int[np.ndarray, "n 3"]:
-    """Return triplets of any whole type as int64, after a check that every row names three different objects.
-
-    Raises:
-        HumalignError: wrong shape, no whole numbers, an index out of range, or an object twice in a row.
-    """
+def check_triplets(triplets: Any, objects: int | None = None) -> Indices:
+    """Return triplets as int64; each row must name three different objects by whole numbers in range."""
     triplets = whole(triplets, "triplets")
     if triplets.ndim != 2 or triplets.shape[1] != 3 or not len(triplets):
-        raise HumalignError(f"triplets of shape {triplets.shape}: expected rows of three indices, and at least one")
+        wanted = "expected rows of three indices, and at least one"
+        raise HumalignError(f"triplets of shape {triplets.shape}: {wanted}")
     most = np.inf if objects is None else objects
     if triplets.min() < 0 or triplets.max() >= most:
-        row = first((triplets < 0) | (triplets >= most))
-        assert row is not None
-        said = "an index below 0" if objects is None else f"index outside 0..{objects - 1}"
-        raise HumalignError(f"row {row}: {said}: {triplets[row].tolist()}" + ("" if objects is None else "; are these 1-based?"))
+        at = int(((triplets < 0) | (triplets >= most)).any(axis=1).argmax())
+        said, hint = "an index below 0", ""
+        if objects is not None:
+            said, hint = f"index outside 0..{objects - 1}", "; are these 1-based?"
+        raise HumalignError(f"row {at}: {said}: {triplets[at].tolist()}{hint}")
     i, j, k = triplets.T
     if (row := first((i == j) | (i == k) | (j == k))) is not None:
         raise HumalignError(f"row {row}: the same object twice in a triplet: {triplets[row].tolist()}")
     return triplets
 
 
-def check_shares(shares: Any, rows: int | None = None) -> Float[np.ndarray, "n 3"]:
-    """Return choice distributions in single or double precision, after a check that each row is one.
-
-    Raises:
-        HumalignError: wrong shape, or a row that is not finite, has a negative share or does not sum to 1.
-    """
+def check_shares(shares: Any, rows: int | None = None) -> Values:
+    """Return choice distributions in single or double precision; rows sum to 1, without negatives."""
     shares = np.ascontiguousarray(floats(shares, "shares of answers"))
     if shares.ndim != 2 or shares.shape[1] != 3 or rows not in (None, len(shares)):
-        raise HumalignError(f"shares of shape {shares.shape}: expected three for each of {rows or 'the'} triplets")
+        wanted = f"expected three for each of {rows or 'the'} triplets"
+        raise HumalignError(f"shares of shape {shares.shape}: {wanted}")
     # Column by column, as in `agreement`. A NaN fails every comparison.
     ij, ik, jk = shares.T
-    row = first(~((np.minimum(np.minimum(ij, ik), jk) >= 0) & (np.abs(ij + ik + jk - 1) < 1e-3)))
-    if row is not None:
-        raise HumalignError(
-            f"row {row}: {np.round(shares[row], 3).tolist()} is no distribution over the three pairs: give shares from 0 to 1 "
-            "that sum to 1, no percents and no logits, or counts as Choices(triplets, counts)"
-        )
+    sound = (np.minimum(np.minimum(ij, ik), jk) >= 0) & (np.abs(ij + ik + jk - 1) < 1e-3)
+    if (row := first(~sound)) is not None:
+        what = f"{np.round(shares[row], 3).tolist()} is no distribution over the three pairs"
+        mend = "give shares from 0 to 1 that sum to 1, no percents and no logits"
+        raise HumalignError(f"row {row}: {what}: {mend}, or counts as Choices(triplets, counts)")
     return shares
 
 
 def majority_share(counts: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    """Return, for each repeated triplet, the share of the most frequent answer; its mean is the noise ceiling."""
+    """Return the share of the most frequent answer to each triplet; its mean is the noise ceiling."""
     return counts.max(1) / counts.sum(1)
 
 
-def entropy(shares: Real[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+def entropy(shares: AnyValues) -> Float[np.ndarray, " n"]:
     """Return the entropy of each distribution over three choices, in nats (0 to ln 3)."""
     shares = check_shares(shares).astype(float)
     return -np.sum(shares * np.log(np.where(shares > 0, shares, 1.0)), axis=1)
 
 
-def unit_rows(features: Real[np.ndarray, "rows dim"], what: str = "features") -> Float[np.ndarray, "rows dim"]:
-    """Return each row divided by its length, in single or double precision; a row of zeros stays one.
-
-    Raises:
-        HumalignError: no rows, or NaN or infinity, with the row.
-    """
+def unit_rows(features: Real[np.ndarray, "m dim"], what: str = "features") -> Float[np.ndarray, "m dim"]:
+    """Return each row divided by its length, in float32 or float64; rows must be finite, zeros stay zeros."""
     features = floats(features, what)
     if features.ndim != 2:
         raise HumalignError(f"{what} of shape {features.shape}: expected one row an object")
@@ -244,16 +240,17 @@ def unit_rows(features: Real[np.ndarray, "rows dim"], what: str = "features") ->
     # The square of such a length leaves the range of the type.
     extreme = ~np.isfinite(lengths) | (lengths < 1e3 * np.sqrt(tiny))
     if extreme.any():
-        features = np.where(extreme, features / np.maximum(np.abs(features).max(1, keepdims=True), tiny), features)
+        largest = np.maximum(np.abs(features).max(1, keepdims=True), tiny)
+        features = np.where(extreme, features / largest, features)
         lengths = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.maximum(lengths, tiny)
 
 
-def cosine_similarities(features: Real[np.ndarray, "objects dim"], triplets: Triplets) -> Float[np.ndarray, "n 3"]:
+def cosine_similarities(features: Real[np.ndarray, "objects dim"], triplets: Triplets) -> Values:
     """Return cosines of the pairs (ij, ik, jk)."""
     unit = unit_rows(features)
     matrix, triplets = (unit @ unit.T).ravel(), check_triplets(triplets, len(unit))
-    # Pair by pair in memory, as `agreement` reads them, and so many at a time that their places stay near the processor.
+    # Pair by pair in memory, as `agreement` reads them; by blocks whose indices fit the processor's cache.
     found = np.empty((3, len(triplets)), dtype=matrix.dtype)
     for start in range(0, len(triplets), BLOCK):
         columns = triplets[start : start + BLOCK].T
@@ -262,7 +259,7 @@ def cosine_similarities(features: Real[np.ndarray, "objects dim"], triplets: Tri
     return found.T
 
 
-def agreement(similarities: Real[np.ndarray, "n 3"], shares: Real[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+def agreement(similarities: AnyValues, shares: AnyValues) -> Float[np.ndarray, " n"]:
     """Return, for each triplet, the share of people who kept the most similar pair; a tie is wrong."""
     similarities, shares = floats(similarities, "similarities"), check_shares(shares, len(similarities))
     # Column by column: a reduction along rows of three costs several times as much.
@@ -276,14 +273,10 @@ def agreement(similarities: Real[np.ndarray, "n 3"], shares: Real[np.ndarray, "n
     return chosen
 
 
-def random_triplets(objects: Integer[np.ndarray, " m"] | Sequence[int], n: int, rng: np.random.Generator) -> Integer[np.ndarray, "n 3"]:
-    """Draw n triplets of three different objects, uniformly.
-
-    Raises:
-        HumalignError: fewer than three objects, or one that is named twice.
-    """
+def random_triplets(objects: Objects | Sequence[int], n: int, rng: Generator) -> Integer[np.ndarray, "n 3"]:
+    """Draw n triplets of three different objects, uniformly; of three objects or more, each named once."""
     objects = np.asarray(objects)
-    expect("rng", rng, np.random.Generator, "np.random.default_rng(seed)")
+    expect("rng", rng, Generator, "np.random.default_rng(seed)")
     if objects.ndim != 1:
         raise HumalignError(f"objects of shape {objects.shape}: give a list of them, such as np.arange(30)")
     if len(objects) < 3:
@@ -293,8 +286,10 @@ def random_triplets(objects: Integer[np.ndarray, " m"] | Sequence[int], n: int, 
     return _drawn(objects, number("n", n, least=0), rng)
 
 
-def _drawn(objects: Integer[np.ndarray, " m"], n: int, rng: np.random.Generator) -> Integer[np.ndarray, "n 3"]:
+def _drawn(objects: Objects, n: int, rng: Generator) -> Integer[np.ndarray, "n 3"]:
     drawn = rng.integers(len(objects), size=(int(n * (1 + 6 / len(objects))) + 16, 3))
     i, j, k = drawn.T
     drawn = drawn[(i != j) & (i != k) & (j != k)]
-    return objects[drawn[:n]] if len(drawn) >= n else np.concatenate([objects[drawn], _drawn(objects, n - len(drawn), rng)])
+    if len(drawn) >= n:
+        return objects[drawn[:n]]
+    return np.concatenate([objects[drawn], _drawn(objects, n - len(drawn), rng)])

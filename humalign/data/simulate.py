@@ -1,8 +1,8 @@
-"""Simulated observers with a known similarity space; they check the method against a truth and are never called human.
+"""Simulated observers with a known similarity space, to check the method; they are never called human.
 
-The space is a tree over a taxonomy: a concept's vector is the sum of a group's, a subgroup's and its own, so every
-triplet has a graded truth, from certain to a toss-up. Observers differ in how much each dimension matters
-to them, choose by a softmax over pair similarities, and sometimes answer at random.
+The space is a tree over a taxonomy: a concept's vector is the sum of a group's, a subgroup's and its own, so
+every triplet has a graded truth, from certain to a toss-up. Observers differ in how much each dimension
+matters to them, choose by a softmax over pair similarities, and sometimes answer at random.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from numpy.random import Generator
 from scipy.optimize import least_squares
 from scipy.special import softmax
 
-from humalign.data.judgments import PAIRS, Choices, entropy, majority_share, random_triplets
+from humalign.data.judgments import PAIRS, Choices, Indices, Values, entropy, majority_share, random_triplets
 from humalign.errors import HumalignError
 
 # What 1,000 repeated THINGS triplets, about 20 people each, give: the observers are made as unsure as people.
 THINGS_MAJORITY_SHARE = 0.672
 THINGS_CHOICE_ENTROPY = 0.732
 THINGS_PEOPLE = 20
+Space = Float[np.ndarray, "concepts dim"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Observers:
         lapse: chance of an answer at random.
     """
 
-    space: Float[np.ndarray, "concepts dim"]
+    space: Space
     weights: Float[np.ndarray, "people dim"]
     sharpness: float
     lapse: float
@@ -45,17 +47,16 @@ class Observers:
         """The average person's similarity of any two concepts: the known truth."""
         return (self.space * (self.weights**2).mean(0)) @ self.space.T
 
-    def probabilities(self, triplets: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    def probabilities(self, triplets: Indices) -> Values:
         """Return how likely a person drawn at random keeps each pair (ij, ik, jk) together."""
-        total = np.zeros(triplets.shape)
-        for weights in self.weights:
-            total += self._choice(triplets, weights)
-        return total / len(self.weights)
+        chances = (self._choice(triplets, weights) for weights in self.weights)
+        return sum(chances, np.zeros(triplets.shape)) / len(self.weights)
 
-    def answer(self, triplets: Int[np.ndarray, "n 3"], people: int, rng: np.random.Generator) -> Choices:
+    def answer(self, triplets: Indices, people: int, rng: Generator) -> Choices:
         """Ask ``people`` different persons about every triplet."""
         if people > len(self.weights):
-            raise HumalignError(f"{people} answers to a triplet, but only {len(self.weights)} simulated observers: raise `observers`")
+            there = f"only {len(self.weights)} simulated observers: raise `observers`"
+            raise HumalignError(f"{people} answers to a triplet, but {there}")
         counts = np.zeros(triplets.shape, dtype=int)
         # Rank random keys to choose, for each triplet, which persons are asked; then let each answer theirs.
         asked = rng.random((len(triplets), len(self.weights))).argsort(1) < people
@@ -66,14 +67,14 @@ class Observers:
             counts[rows, pick] += 1
         return Choices(triplets, counts)
 
-    def _choice(self, triplets: Int[np.ndarray, "n 3"], weights: Float[np.ndarray, " dim"]) -> Float[np.ndarray, "n 3"]:
+    def _choice(self, triplets: Indices, weights: Float[np.ndarray, " dim"]) -> Values:
         own = self.space * weights
         matrix = own @ own.T
         similarities = np.stack([matrix[triplets[:, a], triplets[:, b]] for a, b in PAIRS], axis=1)
         return (1 - self.lapse) * softmax(self.sharpness * similarities, axis=1) + self.lapse / 3
 
 
-def tree_space(taxonomy: pd.DataFrame, shares: dict[str, float], dim: int, rng: np.random.Generator) -> Float[np.ndarray, "concepts dim"]:
+def tree_space(taxonomy: pd.DataFrame, shares: dict[str, float], dim: int, rng: Generator) -> Space:
     """Return a non-negative similarity space in which each level of a taxonomy adds its own vector.
 
     Args:
@@ -90,7 +91,7 @@ def tree_space(taxonomy: pd.DataFrame, shares: dict[str, float], dim: int, rng: 
     return space
 
 
-def calibrated(space: Float[np.ndarray, "concepts dim"], people: int, individuality: float, rng: np.random.Generator) -> Observers:
+def calibrated(space: Space, people: int, individuality: float, rng: Generator) -> Observers:
     """Return observers as unsure as the people of the THINGS noise-ceiling set.
 
     Sharpness and lapse rate are solved for the majority share and the mean choice entropy (nats) of random
@@ -107,9 +108,8 @@ def calibrated(space: Float[np.ndarray, "concepts dim"], people: int, individual
         observers = Observers(space, weights, float(np.exp(parameters[0])), float(parameters[1]))
         # The same random numbers at every trial make the figures a smooth function of the parameters.
         counts = np.random.default_rng(seed).multinomial(THINGS_PEOPLE, observers.probabilities(triplets))
-        return np.array(
-            [majority_share(counts).mean() - THINGS_MAJORITY_SHARE, entropy(counts / THINGS_PEOPLE).mean() - THINGS_CHOICE_ENTROPY]
-        )
+        figures = majority_share(counts).mean(), entropy(counts / THINGS_PEOPLE).mean()
+        return np.array(figures) - (THINGS_MAJORITY_SHARE, THINGS_CHOICE_ENTROPY)
 
     solution = least_squares(miss, x0=(2.0, 0.08), bounds=((0.0, 0.0), (6.0, 0.4)), diff_step=0.05)
     return Observers(space, weights, float(np.exp(solution.x[0])), float(solution.x[1]))

@@ -1,4 +1,4 @@
-"""A toy folder to try `humalign align` on: drawn shapes, answers of simulated observers about them, and a pool.
+"""A toy folder to try `humalign align` on: drawn shapes, simulated observers' answers about them, and a pool.
 
 ``python -m humalign.data.toy`` makes it in the current folder.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from humalign.data.judgments import random_triplets
+from humalign.data.judgments import PAIRS, random_triplets
 from humalign.errors import HumalignError
 
 SIDE = 64
@@ -48,11 +48,12 @@ def draw(shape: str, hue: int | float, rng: np.random.Generator, place: float = 
 def make(folder: str | Path = ".", answers: int = 2500, pool: int = 96, seed: int = 0) -> Path:
     """Make ``judged``, ``pool`` and ``answers.csv``, and return the folder.
 
-    Observers keep the nearest two in colour together, unless they slip. The pool lies in class folders, by shape.
+    Observers keep the nearest two in colour together, unless they slip. The pool has a class folder a shape.
     """
     folder, rng = Path(folder), np.random.default_rng(seed)
     if taken := [name for name in ("judged", "pool", "answers.csv") if (folder / name).exists()]:
-        raise HumalignError(f"{folder.resolve()} has {' and '.join(taken)} already: make the toy in an empty folder")
+        held = " and ".join(taken)
+        raise HumalignError(f"{folder.resolve()} has {held} already: make the toy in an empty folder")
     things = [(shape, hue) for shape in SHAPES for hue in range(HUES)]
     names = [f"{shape}-{hue:02}.png" for shape, hue in things]
     (folder / "judged").mkdir(parents=True)
@@ -66,9 +67,11 @@ def make(folder: str | Path = ".", answers: int = 2500, pool: int = 96, seed: in
     angles = 2 * np.pi * np.array([hue for _, hue in things]) / HUES
     lines = ["image1,image2,image3,choice,person"]
     for triplet in random_triplets(np.arange(len(things)), answers, rng):
-        alike = [np.cos(angles[triplet[a]] - angles[triplet[b]]) for a, b in ((0, 1), (0, 2), (1, 2))]
-        odd = rng.integers(3) if rng.random() < 0.1 else 2 - int(np.argmax(alike + 0.2 * rng.standard_normal(3)))
-        lines.append(",".join([*(names[thing] for thing in triplet), names[triplet[odd]], f"p{rng.integers(9)}"]))
+        alike = [np.cos(angles[triplet[a]] - angles[triplet[b]]) for a, b in PAIRS]
+        slip = rng.random() < 0.1
+        odd = rng.integers(3) if slip else 2 - int(np.argmax(alike + 0.2 * rng.standard_normal(3)))
+        shown = [names[thing] for thing in triplet]
+        lines.append(",".join([*shown, shown[odd], f"p{rng.integers(9)}"]))
     (folder / "answers.csv").write_text("\n".join(lines) + "\n")
     return folder
 
