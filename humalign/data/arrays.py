@@ -1,4 +1,4 @@
-"""Arrays of files from elsewhere: numbers, indices, dissimilarities, MATLAB's variables; a fault is one line."""
+"""Arrays of files from elsewhere: numbers, indices, dissimilarities, and MATLAB's variables."""
 
 from __future__ import annotations
 
@@ -109,15 +109,14 @@ def check_dissimilarities(
 
 def whole_numbers(path: str | Path, columns: int) -> Int64[np.ndarray, "rows columns"]:
     """Return rows of whole numbers of an ``.npy``, of whatever type they are there."""
-    found = _array(path)
-    if found.dtype.kind not in "fiu" or found.ndim != 2 or found.shape[1] != columns or not found.size:
-        what = f"{found.dtype} of shape {found.shape}"
+    held = _array(path)
+    if held.dtype.kind not in "fiu" or held.ndim != 2 or held.shape[1] != columns or not held.size:
+        what = f"{held.dtype} of shape {held.shape}"
         raise HumalignError(f"{path} holds {what} instead of rows of {columns} whole numbers: {AGAIN}")
     limit = np.iinfo(np.int64).max // 2
-    if (row := first(~((found == np.floor(found)) & (found < limit) & (found > -limit)))) is not None:
-        said = f"{found[row].tolist()} are not all whole numbers"
-        raise HumalignError(f"{path}, row {row + 1}: {said}: {AGAIN}")
-    return np.ascontiguousarray(found.astype(np.int64))
+    if (row := first(~((held == np.floor(held)) & (held < limit) & (held > -limit)))) is not None:
+        raise HumalignError(f"{path}, row {row + 1}: {held[row].tolist()} are not all whole numbers: {AGAIN}")
+    return np.ascontiguousarray(held.astype(np.int64))
 
 
 # ---- MATLAB's files of versions 4 to 7.3 -------------------------------------------------------------------
@@ -131,13 +130,14 @@ class Variables(dict[str, Any]):
         for name, value in found:
             try:
                 self[name] = value()
-            except Exception:  # `NotRead`, or damage to this variable, of which those of other variables know nothing
+            except Exception:  # `NotRead`, or damage to this variable, which leaves the others whole
                 self.unread.add(name)
 
     def __missing__(self, name: str) -> Any:
         if name in self.unread:
             mend = f"save it in MATLAB as numbers, char, cell or struct, or {AGAIN}"
-            raise HumalignError(f"{self.path} is of another layout: {name!r} holds what is not read here; {mend}")
+            what = f"{name!r} holds what is not read here"
+            raise HumalignError(f"{self.path} is of another layout: {what}; {mend}")
         among = ", ".join([*self, *sorted(self.unread)][:8]) or "none"
         raise HumalignError(f"{self.path} is of another layout: no variable {name!r} among {among}; {AGAIN}")
 
@@ -147,12 +147,12 @@ class NotRead(Exception):
 
 
 def matlab(path: str | Path) -> Variables:
-    """Read the variables of a MATLAB file, the same whichever version wrote it: 4 to 7, or 7.3, which is HDF5.
+    """Read the variables of a MATLAB file of version 4 to 7, or of 7.3, which is HDF5, all in one form.
 
     Returns:
-        By name: a matrix of numbers with MATLAB's shape (at least two axes; logical values as uint8); a text as
-        str (of several rows as an array of str); a cell array as an object array of these; a struct, or an array
-        of structs, as an object array of dictionaries, of shape (1, 1) for a single one.
+        By name: numbers with MATLAB's shape (at least two axes; logical values as uint8); a text as str, of
+        several rows as an array of str; a cell array as an object array of these; a struct, or an array of
+        structs, as an object array of dictionaries, of shape (1, 1) for a single one.
 
     Raises:
         HumalignError: a file cut short or damaged; later, a variable that is asked for and is not there.
@@ -162,10 +162,10 @@ def matlab(path: str | Path) -> Variables:
 
 def _matlab_old(path: Path) -> Variables:
     content = path.read_bytes()
-    if 0 not in content[:4]:  # the first four bytes of version 4 are a number below 5000, those of version 5 text
+    if 0 not in content[:4]:  # version 4 begins with a number below 5000, of four bytes, version 5 with text
         _check_elements(memoryview(content)[128:], {b"IM": "<", b"MI": ">"}[content[126:128]])
-    found = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
-    return Variables(path, ((name, functools.partial(_plain, value)) for name, value in found.items()))
+    found = ((name, value) for name, value in loadmat(path).items() if not name.startswith("__"))
+    return Variables(path, ((name, functools.partial(_plain, value)) for name, value in found))
 
 
 def _check_elements(content: memoryview, order: str, allowed: frozenset[int] = TOP) -> None:
@@ -185,7 +185,8 @@ def _check_elements(content: memoryview, order: str, allowed: frozenset[int] = T
         if kind == MATRIX:
             _check_elements(content[start : start + size], order, NUMBERS)
         elif kind == PACKED:
-            _check_elements(memoryview(zlib.decompress(content[start : start + size])), order, frozenset({MATRIX}))
+            unpacked = memoryview(zlib.decompress(content[start : start + size]))
+            _check_elements(unpacked, order, frozenset({MATRIX}))
         if allowed is NUMBERS and number == 0:
             (flags,) = struct.unpack_from(f"{order}I", content, start)
         if allowed is NUMBERS and number == 1 and flags & 0xFF != SPARSE:  # an item takes a byte at least
@@ -213,8 +214,8 @@ def _plain(value: Any) -> Any:
 
 def _matlab_hdf5(path: Path) -> Variables:
     with h5py.File(path, "r") as file:
-        found = {name: value for name, value in file.items() if not name.startswith("#")}
-        return Variables(path, ((name, functools.partial(_held, file, value)) for name, value in found.items()))
+        found = ((name, value) for name, value in file.items() if not name.startswith("#"))
+        return Variables(path, ((name, functools.partial(_held, file, value)) for name, value in found))
 
 
 def _held(file: h5py.File, value: Any) -> Any:
@@ -243,7 +244,7 @@ def _held(file: h5py.File, value: Any) -> Any:
 
 
 def _structs(file: h5py.File, group: h5py.Group) -> np.ndarray:
-    """Return a struct, or an array of structs: then each field holds references, and has no class of its own."""
+    """Return a struct, or an array of structs, each field of which holds references and has no class."""
     if not any(isinstance(field, h5py.Dataset) and _refers(field) for field in group.values()):
         return _objects((1, 1), [{field: _held(file, value) for field, value in group.items()}])
     fields = {field: np.atleast_2d(value[()]).T for field, value in group.items()}

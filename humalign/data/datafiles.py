@@ -1,10 +1,11 @@
-"""Data files from elsewhere, and the one line for each thing that can be wrong with one: file, place and mend.
+"""Read files from elsewhere, with one line for each thing that can be wrong: file, place and mend.
 
-Lines (of text) and rows (of arrays) are counted from 1 in messages. Nothing here knows what a file means; `readers` does.
+Lines (of text) and rows (of arrays) count from 1 in messages. What a file means is known by `readers` alone.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import csv
 import itertools
@@ -21,6 +22,8 @@ from humalign.errors import HumalignError, path_of
 
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 AGAIN = "download it again"
+# Numbers (from 1) and cells of lines.
+Lines = Iterator[tuple[int, list[str]]]
 MAT = ".mat"
 # Characters of a cell, in which an experiment may keep all it knows of a trial.
 LARGEST_CELL = 1 << 27
@@ -41,8 +44,8 @@ MAGIC = (
     (b"%PDF", "a PDF", ()),
 )
 # What a cell may hold, by the words that a message uses for it.
-WHOLE, REAL, BIT, PLAIN, NAME, TIME = "a whole number", "a finite number", "0 or 1", "a plain name", "a name", "milliseconds or NaN"
-NOUN = "a WordNet id of a noun, or nothing"
+WHOLE, REAL, BIT, PLAIN, NAME = "a whole number", "a finite number", "0 or 1", "a plain name", "a name"
+TIME, NOUN = "milliseconds or NaN", "a WordNet id of a noun, or nothing"
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 KINDS = {
     WHOLE: r"-?[0-9]{1,18}",
@@ -65,14 +68,15 @@ def checked(path: str | Path) -> Path:
         mend = "set HUMALIGN_DATA to the folder of the human data, or mend the path of a file of your own"
         raise HumalignError(f"no {path.name} in {path.absolute().parent}: {mend}") from None
     except OSError as error:
-        raise HumalignError(f"cannot read {path} ({error.strerror}): give the path of a file that may be read") from None
+        why = f"({error.strerror}): give the path of a file that may be read"
+        raise HumalignError(f"cannot read {path} {why}") from None
     if not start or start.startswith(b"<"):
         raise HumalignError(f"{path} is {'a web page, not data' if start else 'empty'}: {AGAIN}")
     return path
 
 
 def parsed(path: str | Path, parse: Callable[[Path], Any], kind: str = "") -> Any:
-    """Return what numpy, scipy or h5py makes of a binary file; a damaged one, or one of another kind, is one line.
+    """Return what numpy, scipy or h5py makes of a binary file; a damaged or another one is refused.
 
     Args:
         kind: ``.mat`` where that is read; else what the file's own name says, which is no ``.mat``.
@@ -83,52 +87,56 @@ def parsed(path: str | Path, parse: Callable[[Path], Any], kind: str = "") -> An
     except HumalignError:
         raise
     except Exception:  # They raise a dozen kinds on a damaged file.
-        raise HumalignError(f"{path} is {_of_another_kind(path, kind) or f'cut short, damaged or of another layout: {AGAIN}'}") from None
+        what = _of_another_kind(path, kind) or f"cut short, damaged or of another layout: {AGAIN}"
+        raise HumalignError(f"{path} is {what}") from None
 
 
 def _of_another_kind(path: Path, kind: str) -> str:
-    """Say what a file is that could not be read, where it is sound or its first bytes and its name tell; else nothing."""
+    """Say what an unreadable file is, where its contents or its first bytes tell; else nothing."""
     with open(path, "rb") as file:
         start = file.read(8)
-    if start.startswith(b"\x93NUMPY"):
+    if start.startswith(b"\x93NUMPY") and path.suffix == ".npy":
         with contextlib.suppress(Exception):
             held = np.load(path, mmap_mode="r", allow_pickle=False)
-            if path.suffix == ".npy":
-                mend = "save it with its name in an .npz, np.savez(file, **{'NAME': array})"
-                return f"a sound array of {held.dtype} and shape {held.shape}, but named arrays should stand here: {mend}"
+            mend = "save it with its name in an .npz, np.savez(file, **{'NAME': array})"
+            what = f"a sound array of {held.dtype} and shape {held.shape}"
+            return f"{what}, but named arrays should stand here: {mend}"
+    suffix = path.suffix.lower()
     for first, what, suffixes in MAGIC:
         if start.startswith(first):
-            usual = kind in suffixes if kind else path.suffix.lower() in suffixes and path.suffix.lower() != MAT
+            usual = kind in suffixes if kind else suffix in suffixes and suffix != MAT
             return "" if usual else f"{what}, which is not read here: {CONVERT}"
     return ""
 
 
-# ---- text ------------------------------------------------------------------------------------------------------------
+# ---- text --------------------------------------------------------------------------------------------------
 
 def separator_of(path: str | Path) -> str | None:
-    """Return what separates the cells of a table: a tab, else a comma or a semicolon, whichever the first line has more of; else None."""
+    """Return what separates the first line's cells: a tab, the commoner of comma and semicolon, or None."""
     _, first = next(_filled(_unpacked(checked(path))))
     return "\t" if "\t" in first else max(",;", key=first.count) if set(",;") & set(first) else None
 
 
-def lines(path: str | Path, separator: str | None = "\t", columns: int | None = None) -> Iterator[tuple[int, list[str]]]:
-    """Yield number and cells of every line that is not blank, all of as many columns (the first line's, where not given).
+def lines(path: str | Path, separator: str | None = "\t", columns: int | None = None) -> Lines:
+    """Yield number and cells of every line that is not blank, all of as many columns, by default the first's.
 
-    Blanks around a cell are no part of it. Cells may be quoted, and hold line ends: between commas or semicolons, and between tabs
-    where the first is.
+    Blanks around a cell are no part of it. Cells between commas or semicolons may be quoted, and hold line
+    ends; so may cells between tabs where the first is quoted.
     """
     for number, cells in _cells(_unpacked(checked(path)), separator):
         columns = columns or len(cells)
         if len(cells) != columns:
-            raise HumalignError(f"{path}, line {number}: {len(cells)} columns instead of {columns}: cut short, or another file; {AGAIN}")
+            what = f"{len(cells)} columns instead of {columns}: cut short, or another file"
+            raise HumalignError(f"{path}, line {number}: {what}; {AGAIN}")
         yield number, cells
 
 
-def _cells(path: Path, separator: str | None) -> Iterator[tuple[int, list[str]]]:
+def _cells(path: Path, separator: str | None) -> Lines:
     with open(path, "rb") as start:
         quoted = start.read(4).removeprefix(b"\xef\xbb\xbf").startswith(b'"')
     if separator not in (",", ";") and not (separator == "\t" and quoted):
-        yield from ((number, [cell.strip(" ") for cell in line.split(separator)]) for number, line in _filled(path))
+        for number, line in _filled(path):
+            yield number, [cell.strip(" ") for cell in line.split(separator)]
         return
     csv.field_size_limit(LARGEST_CELL)
     with open(path, encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
@@ -155,17 +163,19 @@ def name_list(path: str | Path) -> tuple[str, ...]:
     except UnicodeDecodeError:
         raise HumalignError(f"{path} is no text in UTF-8: save it so") from None
     if "" in (found := [name.strip() for name in names]):
-        raise HumalignError(f"{path}, line {found.index('') + 1}: no name: take the line out, or write the name")
+        line = found.index("") + 1
+        raise HumalignError(f"{path}, line {line}: no name: take the line out, or write the name")
     return tuple(found)
 
 
-def named(path: str | Path, kinds: dict[str, str], separator: str | None = "\t") -> Iterator[tuple[int, list[str]]]:
-    """Yield number and cells of every line below the header: the columns of these names, each cell of its kind."""
+def named(path: str | Path, kinds: dict[str, str], separator: str | None = "\t") -> Lines:
+    """Yield number and cells of every line below the header: the columns of these names, each of its kind."""
     below = lines(path, separator)
     number, header = next(below)
     for name in kinds:
-        if header.count(name) != 1:
-            raise HumalignError(f"{path}, line {number}: {header.count(name)} columns {name!r} in the header instead of one: {AGAIN}")
+        if (count := header.count(name)) != 1:
+            what = f"{count} columns {name!r} in the header instead of one"
+            raise HumalignError(f"{path}, line {number}: {what}: {AGAIN}")
     last = number
     for last, cells in below:
         yield last, [of_kind(path, last, cells[header.index(name)], kind) for name, kind in kinds.items()]
@@ -182,23 +192,24 @@ def numbers(path: str | Path) -> Any:
 
 
 def integers(path: str | Path, columns: int) -> Int64[np.ndarray, "lines columns"]:
-    """Return rows of whole numbers separated by blanks, commas or semicolons, of a long file, whose last line must have an end.
+    """Return rows of whole numbers between blanks, commas or semicolons; the last line must have an end.
 
-    The parser is pandas' (a tenth of the time of numpy's); the first faulty line is found by a slow one.
+    pandas' parser takes a tenth of the time of numpy's; the first faulty line is found by a slow one.
     """
     table, separator = pd.DataFrame(), separator_of(path)
+    separator = None if separator == "\t" else separator
+    plain: dict[str, Any] = {"header": None, "na_filter": False, "quoting": csv.QUOTE_NONE}
     with contextlib.suppress(ValueError, OverflowError):
-        blank = r"\s+" if separator in (None, "\t") else separator
-        table = pd.read_csv(path, sep=blank, header=None, dtype=np.int64, na_filter=False, quoting=csv.QUOTE_NONE)
+        table = pd.read_csv(path, sep=separator or r"\s+", dtype=np.int64, **plain)
     if table.shape[1] != columns:
-        listed = lines(path, separator if separator != "\t" else None, columns)
+        listed = lines(path, separator, columns)
         raise at_fault(path, ([of_kind(path, line, cell, WHOLE) for cell in cells] for line, cells in listed))
     check_ended(path)
     return np.ascontiguousarray(table.to_numpy())
 
 
 def even(path: str | Path, columns: int) -> bool:
-    """Tell whether every line that is not blank has as many cells, separated by tabs: pandas fills those that are missing."""
+    """Tell whether every line that is not blank has as many cells between tabs: pandas fills missing ones."""
     with open(path, "rb") as file:
         while block := file.read(1 << 22):
             block += file.readline()
@@ -217,23 +228,23 @@ def check_ended(path: str | Path) -> None:
     with open(path, "rb") as file:
         file.seek(-1, 2)
         if file.read(1) not in b"\r\n":
-            with open(path, "rb") as again:
-                last = sum(1 for _ in again)
-            raise HumalignError(f"{path}, line {last}: the last line has no end: cut short; {AGAIN}, or add an end where it is whole")
+            file.seek(0)
+            last = sum(1 for _ in file)
+            what = f"{path}, line {last}: the last line has no end: cut short"
+            raise HumalignError(f"{what}; {AGAIN}, or add an end where it is whole")
 
 
 def at_fault(path: str | Path, found: Iterable[Any]) -> HumalignError:
     """Return the error of the first faulty line: a fast parser says that there is one, a slow one which."""
     try:
-        for _ in found:
-            pass
+        collections.deque(found, maxlen=0)
     except HumalignError as error:
         return error
     return HumalignError(f"{path} is damaged or of another layout: {AGAIN}")
 
 
 def line_of(path: str | Path, row: int, header: int = 0) -> str:
-    """Return the place of a row of numbers (from 0) in a text file, blank lines and ``header`` lines counted."""
+    """Return the place of a row of numbers (from 0) in a file, blank lines and ``header`` lines counted."""
     if Path(path).suffix.lower() == ".npy":
         return f"{path}, row {row + 1}"
     number, _ = next(itertools.islice(_cells(Path(path), separator_of(path)), row + header, None))
@@ -262,13 +273,15 @@ def _unpacked(path: Path) -> Path:
         start = file.read(512)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or re.match(rb"([^\0]\0){8}|(\0[^\0]){8}", start):
         raise HumalignError(f"{path} is text in UTF-16: save it in UTF-8")
-    what = next((what for first, what, _ in MAGIC if start.startswith(first)), "no text" if b"\0" in start else "")
+    unknown = "no text" if b"\0" in start else ""
+    what = next((what for first, what, _ in MAGIC if start.startswith(first)), unknown)
     if path.suffix.lower() in (".npz", ".npy", ".pt", ".pth"):
         raise HumalignError(f"{path} is no text: give a .npy of numbers, or a table as text, such as a .csv")
     if path.suffix.lower() in EXCEL or start.startswith(b"\xd0\xcf"):
         raise HumalignError(f"{path} is a spreadsheet of Excel: save it as CSV in UTF-8")
     if start.startswith((b"PK\x03\x04", b"\x1f\x8b")):
-        raise HumalignError(f"{path} is an archive, not text: unpack it, and put the file that is inside here")
+        mend = "unpack it, and put the file that is inside here"
+        raise HumalignError(f"{path} is an archive, not text: {mend}")
     if what:
         raise HumalignError(f"{path} is {what}: save it as text in UTF-8, such as a .csv, or {AGAIN}")
     if re.match(rb"(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*\"", start):

@@ -109,8 +109,7 @@ def check_embedding(
 ) -> None:
     """Check that a file of one row an object was in the order in which it was read.
 
-    Nothing is claimed of rows that say next to nothing about the answers, nor where too few answers touch the
-    moved objects.
+    Nothing is claimed of rows that say little about the answers, nor where few answers touch moved objects.
 
     Args:
         rows: as read, in the order of ``unique_id.txt`` if the file was in the expected order.

@@ -1,8 +1,8 @@
 """Readers of the public files of human judgments, each in its official layout.
 
-Indices are 0-based wherever they leave this module. ``names`` are the ids of the objects, in row order.
-Every reader raises `HumalignError` for a file that is missing, empty, cut short, damaged or a web page, and for what its
-docstring names besides; the one line gives the file, the line (text) or row (arrays), both counted from 1, and the mend.
+Indices are 0-based wherever they leave this module. ``names`` are the ids of the objects, in row order. Every
+reader raises `HumalignError` for a file that is missing, empty, cut short, damaged or a web page, and for
+what its docstring names; the message gives the file, the line or row (from 1), and the mend.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ from humalign.errors import HumalignError
 # The ending of the name of a photograph that people judged, before the ending of a picture's file.
 JUDGED = "_01b"
 ENDINGS = listing.SUFFIXES
-# The objects of RDM48_triplet, row by row. The 27th is camera1 by the order of older files; camera2 fits the judgments about as well,
-# and words48.mat, which would tell, is read where it lies beside the matrix.
+# The objects of RDM48_triplet, row by row. The 27th is camera1 by the order of older files; camera2 fits the
+# judgments about as well, and words48.mat, which would tell, is read where it lies beside the matrix.
 FORTY_EIGHT = tuple(
-    """
-    pizza beaver macadamia tarantula clothes doormat hammer mistletoe washcloth drain furnace tea chariot coaster music_box rolling_pin
-    knob bookshelf candelabra table metal_detector bumper turban flagpole plaster_cast tuba camera1 rudder canvas dice toolbox trigger
-    bowler_hat headphones file1 bench navel canister tiara hopscotch trophy punching_bag jet telegraph bag laptop tape_measure bucket
-    """.split()
+    "pizza beaver macadamia tarantula clothes doormat hammer mistletoe washcloth drain furnace tea chariot "
+    "coaster music_box rolling_pin knob bookshelf candelabra table metal_detector bumper turban flagpole "
+    "plaster_cast tuba camera1 rudder canvas dice toolbox trigger bowler_hat headphones file1 bench navel "
+    "canister tiara hopscotch trophy punching_bag jet telegraph bag laptop tape_measure bucket".split()
 )
-# Members of categories that no person would dispute, among the objects that the public orders place differently.
+# Undisputed members of categories, among the objects that the public orders place differently.
 BEYOND_DOUBT = {
     "camera2": "electronic device", "chicken2": "animal", "hot_chocolate": "drink",
     "hot-air_balloon": "vehicle", "ice_cream": "dessert", "pepper2": "vegetable", "aardvark": "animal",
@@ -43,6 +42,7 @@ BEYOND_DOUBT = {
 }  # fmt: skip
 # SPoSE's weights were kept from falling below zero by a penalty, not by a bound: a few stand at -0.001.
 LEAST_WEIGHT = -0.01
+Rows = Int64[np.ndarray, " m"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,23 +60,24 @@ class Judgments92:
     categories: pd.DataFrame
 
 
-# ---- embeddings and matrices -----------------------------------------------------------------------------------------
+# ---- embeddings and matrices -------------------------------------------------------------------------------
 
 def embedding(path: str | Path, names: Sequence[str], order: Order) -> Float32[np.ndarray, "objects dims"]:
     """Read the objects' weights on people's dimensions, as published: VICE (``.npy``) or SPoSE (text).
 
     Args:
-        order: of the file; rows are returned in that of ``unique_id.txt``: `OLD` for the published VICE, `UNIQUE` for SPoSE.
+        order: of the file, `OLD` for VICE, `UNIQUE` for SPoSE; rows return in that of ``unique_id.txt``.
 
     Raises:
-        HumalignError: not one row an object, a weight that is not finite, or below zero (SPoSE's -0.001 is let pass).
+        HumalignError: not one row an object, or a weight that is not finite or below zero (-0.001 may pass).
 
     Source: VICE, ``embeddings/things`` of github.com/LukasMut/VICE; SPoSE, osf.io/z2784.
     """
     weights = features(path, names, order)
     if (row := first(weights < LEAST_WEIGHT)) is not None:
-        at = rows_in(names, order)[row] + 1
-        raise HumalignError(f"{path}, row {at}: a weight of {weights[row].min():.3g} is below zero: this is not VICE's or SPoSE's")
+        where = f"{path}, row {rows_in(names, order)[row] + 1}"
+        what = f"a weight of {weights[row].min():.3g} is below zero"
+        raise HumalignError(f"{where}: {what}: this is not VICE's or SPoSE's")
     return weights
 
 
@@ -92,21 +93,21 @@ def features(path: str | Path, names: Sequence[str], order: Order) -> Float32[np
     return vectors(path, len(names))[rows_in(names, order)]
 
 
-def things48(matrix_path: str | Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "m m"], Int64[np.ndarray, " m"]]:
-    """Read the fully sampled human dissimilarities (0 to 1) of 48 THINGS objects, and the objects' 0-based rows among ``names``.
+def things48(matrix_path: str | Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "m m"], Rows]:
+    """Read the dissimilarities (0 to 1) of 48 THINGS objects, fully sampled, and their rows in ``names``.
 
-    The objects are those of ``words48.mat``, if that lies beside the matrix, and else `FORTY_EIGHT`; either are found by name.
+    The objects are found by name: those of ``words48.mat`` beside the matrix, else `FORTY_EIGHT`.
 
     Raises:
-        HumalignError: a matrix that is not symmetric with a zero diagonal, or other than one name a row; a name that is no object's.
+        HumalignError: a matrix that is not symmetric with a zero diagonal, or not one object's name a row.
 
     Source: ``RDM48_triplet.mat`` and ``words48.mat`` of osf.io/z2784.
     """
     matrix = parsed(matrix_path, lambda path: np.asarray(matlab(path)["RDM48_triplet"], dtype=float), MAT)
     check_dissimilarities(matrix_path, matrix[None])
-    words_path = Path(matrix_path).with_name("words48.mat")
-    words = parsed(words_path, _words, MAT) if words_path.exists() else list(FORTY_EIGHT)
-    source = words_path if words_path.exists() else "the 48 objects that are known"
+    words, source = list(FORTY_EIGHT), "the 48 objects that are known"
+    if (beside := Path(matrix_path).with_name("words48.mat")).exists():
+        words, source = parsed(beside, _words, MAT), str(beside)
     if len(words) != len(matrix):
         raise HumalignError(f"{matrix_path}: {len(matrix)} rows for {len(words)} names ({source}): {AGAIN}")
     rows = np.array([_row_of(word, names, source) for word in words], dtype=np.int64)
@@ -118,29 +119,33 @@ def things48(matrix_path: str | Path, names: Sequence[str]) -> tuple[Float[np.nd
 
 def _words(path: Path) -> list[str]:
     found = matlab(path)
-    cells = found["words48"] if "words48" in found else next(value for value in found.values() if value.dtype.kind == "O")
-    return [str(cell).strip() for cell in cells.ravel()]
+    cells = (value for value in found.values() if value.dtype.kind == "O")
+    named = found["words48"] if "words48" in found else next(cells)
+    return [str(cell).strip() for cell in named.ravel()]
 
 
-def _row_of(word: str, names: Sequence[str], source: object) -> int:
-    """Return the row of an object by its name, written with blanks or underscores; ``camera`` is the camera of `FORTY_EIGHT`."""
+def _row_of(word: str, names: Sequence[str], source: str) -> int:
+    """Return an object's row by its name, with blanks or underscores; ``camera`` is that of `FORTY_EIGHT`."""
     plain = word.strip().lower().replace(" ", "_")
     numbered = [name for name in FORTY_EIGHT if name.rstrip("0123456789") == plain]
     for name in (plain, *numbered):
         if name in names:
             return list(names).index(name)
-    raise HumalignError(f"{source}: {word!r} is no id of the {len(names):,} in unique_id.txt: is one of the two of another edition?")
+    what = f"{word!r} is no id of the {len(names):,} in unique_id.txt"
+    raise HumalignError(f"{source}: {what}: is one of the two of another edition?")
 
 
 def similarity_judgments_92(folder: str | Path) -> Judgments92:
     """Read the 92 images, their categories, and one matrix of dissimilarities a person.
 
     Raises:
-        HumalignError: a matrix that is not symmetric with a zero diagonal, a person with several, or another number of images.
+        HumalignError: a matrix that is not symmetric with a zero diagonal, a person with several, or another
+            number of images.
 
-    Source: ``92_behavRDMs.mat``, ``Kriegeskorte_Neuron2008_supplementalData.mat``, as shipped with the RSA toolbox.
+    Source: ``92_behavRDMs.mat`` and ``Kriegeskorte_Neuron2008_supplementalData.mat`` of the RSA toolbox.
     """
-    judged, shown = Path(folder) / "92_behavRDMs.mat", Path(folder) / "Kriegeskorte_Neuron2008_supplementalData.mat"
+    judged = Path(folder) / "92_behavRDMs.mat"
+    shown = Path(folder) / "Kriegeskorte_Neuron2008_supplementalData.mat"
 
     def people(path: Path) -> tuple[Any, set[str]]:
         found = matlab(path)["rdms_behav_92"].ravel()
@@ -154,22 +159,26 @@ def similarity_judgments_92(folder: str | Path) -> Judgments92:
     matrices, names = parsed(judged, people, MAT)
     check_dissimilarities(judged, matrices)
     if len(names) != len(matrices):
-        raise HumalignError(f"{judged}: {len(matrices)} matrices of {len(names)} people: average each person's first")
+        what = f"{len(matrices)} matrices of {len(names)} people"
+        raise HumalignError(f"{judged}: {what}: average each person's first")
     images, groups = parsed(shown, pictures, MAT)
-    if images.dtype != np.uint8 or images.shape != (matrices.shape[1], 175, 175, 3) or len(groups) != len(images):
-        raise HumalignError(f"{shown}: pixels {images.shape}, {len(groups)} images with categories, {matrices.shape[1]} judged: {AGAIN}")
+    count = matrices.shape[1]
+    if images.dtype != np.uint8 or images.shape != (count, 175, 175, 3) or len(groups) != count:
+        found = f"pixels {images.shape}, {len(groups)} images with categories, {count} judged"
+        raise HumalignError(f"{shown}: {found}: {AGAIN}")
     return Judgments92(images, matrices, groups)
 
 
-# ---- objects ---------------------------------------------------------------------------------------------------------
+# ---- objects -----------------------------------------------------------------------------------------------
 
 def object_ids(path: str | Path) -> tuple[str, ...]:
     """Read the ids of the THINGS objects in row order (``unique_id.txt``), one a line.
 
     Raises:
-        HumalignError: several words in a line, an id twice, or ids in another order, which files of answers could not refer to.
+        HumalignError: several words in a line, an id twice, or ids in an order that answers do not refer to.
     """
-    names = tuple(once(path, ((line, of_kind(path, line, name, PLAIN)) for line, (name,) in lines(path, None, 1))))
+    listed = ((line, of_kind(path, line, name, PLAIN)) for line, (name,) in lines(path, None, 1))
+    names = tuple(once(path, listed))
     check_names(path, names)
     return names
 
@@ -199,14 +208,11 @@ def categories(path: str | Path, names: Sequence[str]) -> pd.DataFrame:
 # ---- photographs -------------------------------------------------------------------------------------------
 
 
-def things_photographs(
-    folder: str | Path, names: Sequence[str]
-) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
-    """Find the photographs that a folder holds, one an object: ``aardvark.jpg`` is of the object of that id.
+def things_photographs(folder: str | Path, names: Sequence[str]) -> tuple[list[Path], Rows]:
+    """Find the photographs in a folder, one an object: ``aardvark.jpg`` is of the object of that id.
 
-    What systems leave beside pictures, and files that are no pictures, are passed over. A folder inside of
-    the same name, which some programs make when they unpack, is looked into. Returned are paths and 0-based
-    rows among ``names``, ascending by row.
+    Files that are no pictures are passed over. A folder inside of the same name, which some programs make
+    when they unpack, is looked into. Returned are paths and 0-based rows among ``names``, ascending by row.
 
     Raises:
         HumalignError: no photograph, one that is named after no object, or two of one object.
@@ -233,8 +239,8 @@ def reference_photographs(
 ) -> tuple[list[Path], Bool[np.ndarray, " objects"]]:
     """Find one photograph of each object, in order: the judged one, ``ID/ID_01b.jpg``, where that is public.
 
-    In place of a withheld one (191 of 1,854) stands the first other photograph of the object by name. Returned
-    are paths, and which are of the judged ones.
+    In place of a withheld one (191 of 1,854) stands the object's first other photograph by name. Returned are
+    paths, and which are of the judged ones.
 
     Raises:
         HumalignError: no judged photograph at all, or an object without any photograph.

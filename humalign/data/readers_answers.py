@@ -1,7 +1,7 @@
-"""Readers of people's answers about the THINGS objects: those to train on, those to validate with, and the repeated ones.
+"""Readers of people's answers about the THINGS objects: for training, for validation, and the repeated ones.
 
-Each may lie in a file of its own or in the table of all answers; which it is, is seen from the content. Indices are 0-based and in the
-order of ``unique_id.txt`` wherever they leave this module.
+Each may lie in a file of its own or in the table of all answers; the content tells which. Indices are 0-based
+and in the order of ``unique_id.txt`` wherever they leave this module.
 """
 
 from __future__ import annotations
@@ -9,27 +9,31 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int, Int64
 
+from humalign.data import datafiles
 from humalign.data.arrays import check_indices, whole_numbers
-from humalign.data.datafiles import AGAIN, NAME, WHOLE, at_fault, check_ended, even, integers, line_of, lines, named, of_kind, separator_of
+from humalign.data.datafiles import AGAIN, NAME, WHOLE, check_ended, line_of, lines, of_kind, separator_of
 from humalign.data.judgments import Choices, first
 from humalign.data.object_order import OLD, UNIQUE, Order, rows_in
 from humalign.errors import HumalignError
 
 SHOWN = ("image1", "image2", "image3")
-# Of the table of all answers: asked once; of the repeated triplets; asked again of the same person, and of others.
-PART, ONCE, REPEATED, PARTS = "noise_ceiling", 0, 1, (0, 1, 2, 3)
+# Of the table of all answers: 0 asked once, 1 repeated; 2 and 3 asked again of the same person, of others.
+PART, ONCE, REPEATED = "noise_ceiling", 0, 1
 # One triplet in so many of the table of all answers is for validation.
 VALIDATION = 10
 # In so many answers every object is seen: about 160 times in the smallest number.
 MANY = 100_000
-SPLIT, LISTED, TABLE = "three indices a line, the odd one last", "a table without a header", "a table with a header"
+SPLIT, LISTED = "three indices a line, the odd one last", "a table without a header"
+TABLE = "a table with a header"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,18 +72,19 @@ class Answers:
         pooled = table.groupby([0, 1, 2])[[3, 4, 5]].sum()
         pooled = pooled[pooled.sum(axis=1) >= least]
         if pooled.empty:
-            raise HumalignError(f"no triplet has {least} answers: lower `least`, or read the file of repeated triplets")
+            mend = "lower `least`, or read the file of repeated triplets"
+            raise HumalignError(f"no triplet has {least} answers: {mend}")
         return Choices(pooled.index.to_frame().to_numpy(), pooled.to_numpy())
 
 
-# ---- the three sets --------------------------------------------------------------------------------------------------
+# ---- the three sets ----------------------------------------------------------------------------------------
 
 
 def training(path: str | Path, names: Sequence[str]) -> Choices:
-    """Read the answers to train on: ``trainset.txt``, or nine tenths of the triplets of the table of all answers.
+    """Read the answers to train on: ``trainset.txt``, or nine tenths of the table of all answers.
 
-    The table's triplets are split by a number made of the three objects, whatever their order: all answers to a triplet are on one
-    side, and on the same side in every edition of the table.
+    The table's triplets are split by a number made of their three objects in any order: all answers to a
+    triplet are on one side, the same in every edition of the table.
 
     Raises:
         HumalignError: see `triplets` and `answers`; or a file of the repeated triplets.
@@ -93,16 +98,14 @@ def validation(path: str | Path, names: Sequence[str]) -> Choices:
 
 
 def repeated(path: str | Path, names: Sequence[str]) -> Choices:
-    """Read the repeated triplets, one row a triplet: ``test_triplets.csv``, or ``noise_ceiling`` 1 in the table of all answers.
+    """Read the repeated triplets, a row each: ``test_triplets.csv``, or 1 as ``noise_ceiling`` in the table.
 
     Raises:
         HumalignError: see `answers`; or a file of answers to triplets that were asked once.
     """
     if _layout(path) == SPLIT:
-        raise HumalignError(
-            f"{path} holds {SPLIT}: answers to triplets asked once; the repeated ones are in test_triplets.csv, "
-            f"or {PART} 1 in the table of all answers"
-        )
+        where = f"the repeated ones are in test_triplets.csv, or {PART} 1 in the table of all answers"
+        raise HumalignError(f"{path} holds {SPLIT}: answers to triplets asked once; {where}")
     found = answers(path, names, people=False)
     if found.part is None:
         return found.repeated()
@@ -113,9 +116,9 @@ def repeated(path: str | Path, names: Sequence[str]) -> Choices:
 
 
 def order(path: str | Path) -> Order:
-    """Return the order of the objects to which a file of answers refers: an older one in the public file of repeated triplets.
+    """Return the order of the objects in a file of answers: an older one in the public repeated triplets.
 
-    That file has five columns and, as github.com/LukasMut/VICE gives it, no header; nothing else published has its layout.
+    That file has five columns and, in github.com/LukasMut/VICE, no header; no other published one is so.
     """
     layout = _layout(path)
     return OLD if layout == LISTED or (layout == TABLE and PART not in _first(path)) else UNIQUE
@@ -126,13 +129,13 @@ def _asked_once(path: str | Path, names: Sequence[str], validating: bool) -> Cho
         return triplets(path, len(names))
     found = answers(path, names, people=False)
     if found.part is None:
-        raise HumalignError(
-            f"{path} holds {len(found):,} answers without a column {PART!r}: the repeated triplets; those asked once are in trainset.txt, "
-            "validationset.txt, or the table of all answers"
-        )
+        what = f"{len(found):,} answers without a column {PART!r}: the repeated triplets"
+        where = "in trainset.txt, validationset.txt, or the table of all answers"
+        raise HumalignError(f"{path} holds {what}; those asked once are {where}")
     rows = (found.part == ONCE) & (_for_validation(found.triplets) == validating)
     if not rows.any():
-        raise HumalignError(f"{path}: no answer with {PART} {ONCE} to {'validate with' if validating else 'train on'}: {AGAIN}")
+        use = "validate with" if validating else "train on"
+        raise HumalignError(f"{path}: no answer with {PART} {ONCE} to {use}: {AGAIN}")
     return found.choices(rows)
 
 
@@ -141,68 +144,71 @@ def _for_validation(triplets: Int[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
 
     Source: Steele, Lea, Flood (2014), Fast splittable pseudorandom number generators.
     """
-    mixed = (np.sort(triplets, axis=1) @ np.array([1 << 40, 1 << 20, 1])).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    packed = np.sort(triplets, axis=1) @ np.array([1 << 40, 1 << 20, 1])
+    mixed = packed.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return (mixed ^ (mixed >> np.uint64(31))) % np.uint64(VALIDATION) == 0
 
 
-# ---- the layouts -----------------------------------------------------------------------------------------------------
+# ---- the layouts -------------------------------------------------------------------------------------------
 
 
 def triplets(path: str | Path, objects: int | None = None) -> Choices:
-    """Read three 0-based indices a line, the odd one last, between blanks or commas, or an ``.npy`` of such rows.
+    """Read three 0-based indices a line, the odd one last, between blanks or commas, or an ``.npy`` of these.
 
     Raises:
-        HumalignError: not three whole numbers in a line, an index outside 0..objects-1, one object twice in a line, or a last line
-            without an end; in many answers, none about the first object.
+        HumalignError: not three whole numbers in a line, an index outside 0..objects-1, one object twice in a
+            line, or a last line without an end; in many answers, none about the first object.
 
-    Source: ``trainset.txt`` and ``validationset.txt`` of osf.io/f5rn6; ``train_90.npy`` and ``test_10.npy`` of
-    github.com/LukasMut/VICE.
+    Source: ``trainset.txt`` and ``validationset.txt`` of osf.io/f5rn6; ``train_90.npy`` and ``test_10.npy``
+    of github.com/LukasMut/VICE.
     """
-    found = whole_numbers(path, 3) if Path(path).suffix.lower() == ".npy" else integers(path, 3)
-    check_indices(found, objects, 0, lambda row: line_of(path, row))
+    found = whole_numbers(path, 3) if Path(path).suffix.lower() == ".npy" else datafiles.integers(path, 3)
+    check_indices(found, objects, 0, functools.partial(line_of, path))
     if len(found) >= MANY and found.min() > 0:
-        raise HumalignError(f"{path}: no index 0 in {len(found):,} answers; are these 1-based? Subtract 1 from each, or {AGAIN}")
+        said = f"no index 0 in {len(found):,} answers; are these 1-based?"
+        raise HumalignError(f"{path}: {said} Subtract 1 from each, or {AGAIN}")
     return Choices(found, np.tile(np.array([1, 0, 0]), (len(found), 1)))
 
 
 def answers(path: str | Path, names: Sequence[str], people: bool = True, own: bool = False) -> Answers:
     """Read a table between tabs, commas or semicolons.
 
-    Its columns are ``image1`` to ``image3``, 1-based; ``choice``, the place (1 to 3) of the odd one; and perhaps ``subject_id``.
+    Its columns are ``image1`` to ``image3``, 1-based; ``choice``, the place (1 to 3) of the odd one; and
+    perhaps ``subject_id``. With a header, as in the table of all answers, these are found by name, and others
+    are ignored. Without one, as in the public file of repeated triplets, they are the five columns.
 
     Args:
         names: ids of the objects.
         people: read who answered, too, which takes as long again as all else.
         own: images are numbered in the order of ``names``, which are none of the THINGS objects.
 
-    With a header, as the table of all answers, columns are found by name, and those that are not needed are ignored. Without one, as
-    the public file of repeated triplets, they are the five columns named here.
-
     Raises:
-        HumalignError: no such column, a cell that is no number, an image outside 1..objects or twice in a line, a choice outside 1..3,
-            a ``noise_ceiling`` outside 0..3, or a last line without an end.
+        HumalignError: no such column, a cell that is no number, an image outside 1..objects or twice in a
+            line, a choice outside 1..3, a ``noise_ceiling`` outside 0..3, or a last line without an end.
 
-    Source: ``triplets_large_final_correctednc_correctedorder.csv`` of osf.io/f5rn6; ``data/test_triplets.csv`` of
-    github.com/LukasMut/VICE.
+    Source: ``triplets_large_final_correctednc_correctedorder.csv`` of osf.io/f5rn6;
+    ``data/test_triplets.csv`` of github.com/LukasMut/VICE.
     """
     layout = _layout(path)
     if layout == SPLIT:
-        raise HumalignError(f"{path}: {SPLIT}, instead of 5 columns, or a header ({', '.join(SHOWN)}, choice): {AGAIN}")
+        header = f"or a header ({', '.join(SHOWN)}, choice)"
+        raise HumalignError(f"{path}: {SPLIT}, instead of 5 columns, {header}: {AGAIN}")
     listed = layout == LISTED
     table = _table(path, listed, people)
-    shown, choice = table[list(SHOWN)].to_numpy(), table[["choice"]].to_numpy()
-    check_indices(shown, len(names), 1, lambda row: line_of(path, row, int(not listed)))
-    for column, least, most, wanted in (("choice", 1, 3, "the place of the odd one: 1, 2 or 3"), (PART, 0, 3, "0, 1, 2 or 3")):
-        found = table[[column]].to_numpy() if column in table else np.full((1, 1), least)
-        if (row := first((found < least) | (found > most))) is not None:
-            raise HumalignError(f"{line_of(path, row, int(not listed))}: {column} {found[row, 0]}; expected {wanted}")
-    person = pd.factorize(table["subject_id"])[0].astype(np.int64) if "subject_id" in table else None
+    at = functools.partial(line_of, path, header=int(not listed))
+    shown, choice = table[list(SHOWN)].to_numpy(), table["choice"].to_numpy()
     part = table[PART].to_numpy() if PART in table else None
+    check_indices(shown, len(names), 1, at)
+    if (row := first((choice < 1) | (choice > 3))) is not None:
+        raise HumalignError(f"{at(row)}: choice {choice[row]}; expected the place of the odd one: 1, 2 or 3")
+    if part is not None and (row := first((part < 0) | (part > 3))) is not None:
+        raise HumalignError(f"{at(row)}: {PART} {part[row]}; expected 0, 1, 2 or 3")
+    person = pd.factorize(table["subject_id"])[0].astype(np.int64) if "subject_id" in table else None
     # The file's row of each object, inverted: which object stands in the file's row.
     objects = np.arange(len(names)) if own else np.argsort(rows_in(names, order(path)))
-    return Answers(objects[shown - 1], choice[:, 0] - 1, person, part)
+    return Answers(objects[shown - 1], choice - 1, person, part)
 
 
 def _layout(path: str | Path) -> str:
@@ -221,34 +227,39 @@ def _first(path: str | Path) -> list[str]:
 
 def _table(path: str | Path, listed: bool, people: bool) -> pd.DataFrame:
     """Read the columns that are needed; of a faulty file, find the first faulty line."""
-    separator = separator_of(path)
-    header = [*SHOWN, "choice", "subject_id"] if listed else _first(path)
-    kinds = dict.fromkeys((*SHOWN, "choice"), np.int64) | {PART: np.int64} | ({"subject_id": str} if people or listed else {})
-    wanted = {name: WHOLE if kind is np.int64 else NAME for name, kind in kinds.items() if name in (*SHOWN, "choice") or name in header}
-    if separator != "\t":  # cells may be quoted: line by line
-        below = (row for _, row in named(path, wanted, separator))
-        rows = _cells(path, separator, wanted) if listed else list(below)
-        check_ended(path)
-        table = pd.DataFrame(rows, columns=list(wanted), dtype=object)
-        return table.astype({name: np.int64 for name, kind in wanted.items() if kind == WHOLE})
+    separator, needed = separator_of(path), [*SHOWN, "choice"]
+    header = [*needed, "subject_id"] if listed else _first(path)
     # Identifiers are text: 7, 07 and 007 are three people.
+    kinds = dict.fromkeys([*needed, PART], WHOLE) | ({"subject_id": NAME} if people or listed else {})
+    wanted = {name: kind for name, kind in kinds.items() if name in needed or name in header}
+    if separator != "\t":  # cells may be quoted: line by line
+        table = pd.DataFrame(list(_rows(path, listed, wanted)), columns=list(wanted), dtype=object)
+        check_ended(path)
+        return table.astype({name: np.int64 for name, kind in wanted.items() if kind == WHOLE})
+    types = {name: str if kind == NAME else np.int64 for name, kind in wanted.items()}
     table, sound = pd.DataFrame(), False
+    plain: dict[str, Any] = {"quoting": csv.QUOTE_NONE, "keep_default_na": False, "na_filter": False}
+    plain |= {"header": None, "names": header} if listed else {"header": 0}
     with contextlib.suppress(ValueError, OverflowError):
-        table = pd.read_csv(path, sep="\t", header=None if listed else 0, names=header if listed else None, usecols=list(wanted),
-                            dtype={name: kinds[name] for name in wanted}, quoting=csv.QUOTE_NONE, keep_default_na=False, na_filter=False)
-        sound = even(path, len(header))
+        table = pd.read_csv(path, sep="\t", usecols=list(wanted), dtype=types, **plain)
+        sound = datafiles.even(path, len(header))
         sound &= "subject_id" not in table or bool(table["subject_id"].str.strip().ne("").all())
     if not sound or table.empty or any(header.count(name) > 1 for name in wanted):
-        raise at_fault(path, _cells(path, "\t", wanted) if listed else named(path, wanted))
+        raise datafiles.at_fault(path, _rows(path, listed, wanted))
     check_ended(path)
     if "subject_id" in table:
         table["subject_id"] = table["subject_id"].str.strip(" ")
     return table
 
 
-def _cells(path: str | Path, separator: str | None, kinds: dict[str, str]) -> list[list[str]]:
-    listed = lines(path, separator, len(kinds))
-    return [[of_kind(path, line, cell, kind) for cell, kind in zip(cells, kinds.values(), strict=True)] for line, cells in listed]
+def _rows(path: str | Path, listed: bool, kinds: dict[str, str]) -> Iterator[list[str]]:
+    """Yield the cells of each line, each of its kind: all of them, or below a header those of these names."""
+    separator = separator_of(path)
+    if not listed:
+        yield from (cells for _, cells in datafiles.named(path, kinds, separator))
+        return
+    for line, cells in lines(path, separator, len(kinds)):
+        yield [of_kind(path, line, cell, kind) for cell, kind in zip(cells, kinds.values(), strict=True)]
 
 
 def _kept(odd: Int[np.ndarray, " n"]) -> Int64[np.ndarray, "n 3"]:

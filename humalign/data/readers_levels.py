@@ -1,14 +1,14 @@
 """Reader of the answers that people gave in the experiment Levels.
 
-The answers are released as a pickle. A pickle can run any program while it is read, so this one is read by an unpickler that
-builds containers, strings and numbers, and refuses all else.
+The answers are released as a pickle, which can run any program while it is read. This one is read by an
+unpickler that builds containers, strings and numbers, and refuses all else.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from jaxtyping import Float64, Int64
 from humalign.data.datafiles import AGAIN, checked
 from humalign.errors import HumalignError, nearest
 
-# The files' names of the levels, and the paper's: the answers say class_border, the lists of the experiment class_boundary.
+# The files' names of the levels, and the paper's. Answers say class_border, lists of trials class_boundary.
 LEVELS = {
     "between_class": "global-coarse",
     "within_class": "local-fine",
@@ -31,13 +31,13 @@ SHOWN = ("image1Path", "image2Path", "image3Path")
 KEYS = (*SHOWN, "selected_image", "rt", "triplet_type", "exp_trial_type")
 EXPERIMENT, OTHER = "exp_trial", ("training_trial", "catch_trial")
 NO_ANSWER = "No image selected"
-# Milliseconds. Trials end after 15,000, which a busy browser may notice late; half of the answers take more than 2,000.
+# Milliseconds. A busy browser may notice late that 15,000 are over; half of the answers take more than 2,000.
 LONGEST, SHORTEST_MEDIAN = 20_000.0, 15.0
 
 
 @dataclasses.dataclass(frozen=True)
 class LevelAnswers:
-    """Answered trials of Levels, one row a trial: who saw which three images, at which level, and chose which.
+    """Answered trials of Levels, one row a trial: who saw which images, at which level, and chose which.
 
     Attributes:
         images: file names without folder, ascending.
@@ -79,14 +79,12 @@ class LevelAnswers:
         """
         place = {_name(file): row for row, file in enumerate(files)}
         if len(place) < len(files):
-            again = len(files) - len(place)
-            raise HumalignError(f"{again:,} of {len(files):,} pictures have a file name that another has: is ImageNet intact?")
-        missing = [image for image in self.images if image not in place]
-        if missing:
-            raise HumalignError(
-                f"{len(missing):,} of the {len(self.images):,} images of Levels are not among the {len(files):,} pictures here, "
-                f"such as {missing[0]!r}: they are of ImageNet's training set, is it whole?"
-            )
+            again = f"{len(files) - len(place):,} of {len(files):,} pictures"
+            raise HumalignError(f"{again} have a file name that another has: is ImageNet intact?")
+        if missing := [image for image in self.images if image not in place]:
+            images = f"{len(missing):,} of the {len(self.images):,} images of Levels"
+            why = f"such as {missing[0]!r}: they are of ImageNet's training set, is it whole?"
+            raise HumalignError(f"{images} are not among the {len(files):,} pictures here, {why}")
         return np.array([place[image] for image in self.images], dtype=np.int64)
 
 
@@ -101,23 +99,18 @@ def levels_answers(path: str | Path) -> LevelAnswers:
 
     Raises:
         HumalignError: a pickle that holds more than containers, strings and numbers, a trial that cannot be
-            (among them one whose images are not of as many ImageNet classes as its level has), or response
-            times that are not milliseconds.
+            (such as one whose images are of another number of ImageNet classes than its level has), or
+            response times that are not milliseconds.
 
-    Source: ``processed_data/pruned_dataset.pkl`` of gin.g-node.org/fborn/Dataset_Levels: person -> trials, each
-    with ``image1Path`` to ``image3Path``, ``selected_image`` (the odd one), ``rt``, ``triplet_type`` and
-    ``exp_trial_type``.
+    Source: ``processed_data/pruned_dataset.pkl`` of gin.g-node.org/fborn/Dataset_Levels: person -> trials,
+    each with the keys `KEYS`; ``selected_image`` is the odd one.
     """
-    people: list[str] = []
-    answers: list[_Answer] = []
-    for person, number, trial in _trials(path):
-        answer = _answer(f"{path}, person {str(person)[:40]!r}, trial {number}", trial)
-        if answer is not None:
-            people.append(str(person))
-            answers.append(answer)
-    if not answers:
+    found = ((person, _answer(place, trial)) for person, place, trial in _trials(path))
+    answered = [(person, *answer) for person, answer in found if answer]
+    if not answered:
         raise HumalignError(f"{path}: no answered trial of the experiment: {AGAIN}")
-    shown, odd, milliseconds, level = map(np.array, zip(*answers, strict=True))
+    people, *columns = zip(*answered, strict=True)
+    shown, odd, milliseconds, level = map(np.array, columns)
     images, triplets = np.unique(shown, return_inverse=True)
     names = {name: place for place, name in enumerate(dict.fromkeys(people))}
     return LevelAnswers(
@@ -132,13 +125,13 @@ def levels_answers(path: str | Path) -> LevelAnswers:
 
 
 def _answer(place: str, trial: dict[str, Any]) -> _Answer | None:
-    """Return the answer of a trial; none where the trial is no part of the experiment, or ended without an answer."""
-    missing = [key for key in KEYS if key not in trial]
-    if missing:
+    """Return the answer of a trial; none of one that does not count, or ended without one."""
+    if missing := [key for key in KEYS if key not in trial]:
         raise HumalignError(f"{place}: no {missing[0]!r}: {AGAIN}")
     kind = trial["exp_trial_type"]
     if kind != EXPERIMENT and kind not in OTHER:
-        raise HumalignError(f"{place}: exp_trial_type {str(kind)[:40]!r} is none of {', '.join((EXPERIMENT, *OTHER))}")
+        known = ", ".join((EXPERIMENT, *OTHER))
+        raise HumalignError(f"{place}: exp_trial_type {str(kind)[:40]!r} is none of {known}")
     if kind != EXPERIMENT or trial["selected_image"] == NO_ANSWER:
         return None
     images = [_name(trial[key]) for key in SHOWN]
@@ -147,10 +140,11 @@ def _answer(place: str, trial: dict[str, Any]) -> _Answer | None:
     if odd not in images:
         raise HumalignError(f"{place}: selected_image {odd[:60]!r} is none of the three shown: {AGAIN}")
     rt = np.nan if trial["rt"] is None else trial["rt"]
+    said = f"{place}: rt {str(rt)[:40]!r}"
     if isinstance(rt, bool) or not isinstance(rt, int | float) or rt <= 0 or rt == np.inf:
-        raise HumalignError(f"{place}: rt {str(rt)[:40]!r} where milliseconds above 0 should stand: {AGAIN}")
+        raise HumalignError(f"{said} where milliseconds above 0 should stand: {AGAIN}")
     if rt > LONGEST:
-        raise HumalignError(f"{place}: rt {str(rt)[:40]!r}, but a trial ends after 15,000 ms: are these milliseconds? {AGAIN}")
+        raise HumalignError(f"{said}, but a trial ends after 15,000 ms: are these milliseconds? {AGAIN}")
     return images, images.index(odd), float(rt), level
 
 
@@ -160,7 +154,7 @@ def _name(image: Any) -> str:
 
 
 def _level(place: str, kind: Any, images: list[str]) -> str:
-    """Return the level of a trial, whose images must be different, and of as many classes as the level has."""
+    """Return the level of a trial, whose images must be different and of as many classes as it has."""
     if not isinstance(kind, str) or kind not in LEVELS:
         raise HumalignError(f"{place}: unknown level {str(kind)[:40]!r}: {nearest(str(kind), LEVELS)}")
     if "" in images or len(set(images)) < 3:
@@ -175,15 +169,16 @@ def _seconds(path: str | Path, milliseconds: Float64[np.ndarray, " n"]) -> Float
     """Return times in seconds, unless half of them are too short to be milliseconds."""
     known = milliseconds[np.isfinite(milliseconds)]
     if len(known) and np.median(known) < SHORTEST_MEDIAN:
-        raise HumalignError(f"{path}: median rt {np.median(known):g}: are these seconds? It should hold milliseconds: {AGAIN}")
+        said = f"median rt {np.median(known):g}: are these seconds? It should hold milliseconds"
+        raise HumalignError(f"{path}: {said}: {AGAIN}")
     return milliseconds / 1000
 
 
-# ---- the pickle ------------------------------------------------------------------------------------------------------
+# ---- the pickle --------------------------------------------------------------------------------------------
 
 
-def _trials(path: str | Path) -> Any:
-    """Yield person, number (from 1) and trial of a pickled dictionary person -> list of trials."""
+def _trials(path: str | Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield person, place and content of each trial of a pickled dictionary person -> list of trials."""
     found = unpickled(path)
     if not isinstance(found, dict) or not all(isinstance(trials, list) for trials in found.values()):
         raise HumalignError(f"{path} holds no dictionary of lists, person by person: {AGAIN}")
@@ -192,9 +187,10 @@ def _trials(path: str | Path) -> Any:
         raise HumalignError(f"{path}: two people {twice}, as a number and as text: {AGAIN}")
     for person, trials in found.items():
         for number, trial in enumerate(trials, 1):
+            place = f"{path}, person {str(person)[:40]!r}, trial {number}"
             if not isinstance(trial, dict):
-                raise HumalignError(f"{path}, person {str(person)[:40]!r}, trial {number}: no dictionary: {AGAIN}")
-            yield person, number, trial
+                raise HumalignError(f"{place}: no dictionary: {AGAIN}")
+            yield str(person), place, trial
 
 
 def unpickled(path: str | Path, mend: str = AGAIN) -> Any:
@@ -213,10 +209,10 @@ def unpickled(path: str | Path, mend: str = AGAIN) -> Any:
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """An unpickler that builds dictionaries, lists, tuples, sets, strings, bytes and numbers; numpy's numbers become Python's."""
+    """An unpickler of containers, strings, bytes and numbers; numpy's numbers become Python's."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Refuse whatever a pickle asks to call, but for what stands for bytes and numpy's numbers."""
+        """Refuse whatever a pickle asks to call, except what stands for bytes and numpy's numbers."""
         allowed = {
             ("numpy", "dtype"): _Kind,
             ("_codecs", "encode"): _bytes,

@@ -48,12 +48,12 @@ def read(
     """
     path = path_of(path)
     _check_bases(first, numbered_from)
-    array = path.suffix.lower() == ".npy"
-    cells = [] if array else next(lines(path, separator_of(path)))[1]
+    cells = [] if path.suffix.lower() == ".npy" else next(lines(path, separator_of(path)))[1]
     if all(cell.strip().isdecimal() for cell in cells):
         if len(cells) == 5:
             if numbered_from == 0:
-                raise HumalignError(f"{path}: five columns without a header number pictures from 1: write a header, see `table`")
+                what = "five columns without a header number pictures from 1"
+                raise HumalignError(f"{path}: {what}: write a header, see `table`")
             return readers_answers.answers(path, names, people=False, own=True).choices()
         return _listed_triplets(path, len(names), numbered_from)
     columns = shown[0] if len(shown) == 1 else shown
@@ -61,15 +61,16 @@ def read(
 
 
 def _listed_triplets(path: Path, pictures: int, base: int | None) -> Choices:
-    """Return answers of three numbers a line, which count from ``base``, 0 or 1; without it from 0, if that occurs."""
+    """Return answers of three numbers a line, counted from ``base``; without it from 0, if that occurs."""
     found = readers_answers.triplets(path, None if base else pictures)
-    if base is None and found.triplets.min() > 0:
-        raise HumalignError(f"{path}: pictures from number {found.triplets.min()} on: {WHICH}")
+    least, most = int(found.triplets.min()), int(found.triplets.max())
+    if base is None and least > 0:
+        raise HumalignError(f"{path}: pictures from number {least} on: {WHICH}")
     if not base:
         return found
-    least, most = int(found.triplets.min()), int(found.triplets.max())
     if least < base or most > pictures:
-        raise HumalignError(f"{path}: numbers from {least} to {most}, not from 1 to {pictures}: is `numbered_from` right?")
+        what = f"numbers from {least} to {most}, not from 1 to {pictures}"
+        raise HumalignError(f"{path}: {what}: is `numbered_from` right?")
     return Choices(found.triplets - base, found.counts)
 
 
@@ -90,8 +91,7 @@ def table(
 ) -> Answers:
     """Read answers from a table between commas, semicolons or tabs, with a header; cells may be quoted.
 
-    Lines without pictures (instructions, pauses) and lines without an answer are no answers, and are passed
-    over.
+    Lines without pictures (instructions, pauses) or without an answer are passed over.
 
     Args:
         names: of the pictures, in the order to which the answers shall refer: ``images.labels["file"]``.
@@ -102,13 +102,11 @@ def table(
         person: the column of who answered; it is text: 7, 07 and 007 are three people.
         first: the number of the first of the three places in ``odd``, 0 (as of jsPsych's buttons) or 1;
             without it the answers tell.
-        numbered_from: the number of the first picture, 0 or 1, where pictures are numbers; without it 0, if
-            that occurs.
+        numbered_from: the number of the first picture, 0 or 1, of numbers; without it 0, if that occurs.
 
     Raises:
         HumalignError: no such column, a picture that is not named or could be several, one twice in a
-            triplet, an odd one that was not shown, or numbers of which nothing tells whether they count from
-            0 or 1.
+            triplet, an odd one that was not shown, or numbers that may count from 0 or from 1.
     """
     _check_bases(first, numbered_from)
     columns = [shown] if isinstance(shown, str) else list(shown)
@@ -138,8 +136,7 @@ def table(
     if header[-1] in wanted:  # what is cut short elsewhere cuts no answer
         check_ended(path)
     if person and (nobody := next((row for row in rows if not row.person), None)):
-        mend = "write who answered, or leave person out"
-        raise HumalignError(f"{nobody.where}: nobody in {person!r}: {mend}")
+        raise HumalignError(f"{nobody.where}: nobody in {person!r}: write who answered, or leave person out")
     answered_by = pd.factorize(np.array([row.person for row in rows], dtype=object))[0] if person else None
     triplets = np.array([row.triplet for row in rows], dtype=np.int64)
     return Answers(triplets, _odd(path, rows, at, first), answered_by)
@@ -157,7 +154,7 @@ class _Row:
 
 
 def _whole(cell: str) -> str:
-    """Return a cell, of a whole number written as ``3.0`` (as pandas does where others of its column lack) the ``3``."""
+    """Return a cell; ``3`` of ``3.0``, as pandas writes it where others of its column lack."""
     return re.sub(r"^(\d+)\.0+$", r"\1", cell.strip())
 
 

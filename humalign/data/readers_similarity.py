@@ -2,9 +2,9 @@
 
 The layouts are those that the predecessor's code reads (``data/`` of github.com/LukasMut/gLocal); the one
 public category may lie as its repository gives it. None of these files was at hand when the readers were
-written. Shape, range and symmetry are checked. The rows of a matrix are joined to photographs by name where a
-file names them. Where none does, they are the photographs sorted by name as text (``1.png``, ``10.png``,
-``2.png``): both public programs that read these files sort so.
+written. Shape, range and symmetry are checked. Rows are joined to photographs by name where a file names
+them, else they are these sorted by name as text (``1.png``, ``10.png``): both public programs that read them
+do so.
 """
 
 from __future__ import annotations
@@ -56,8 +56,7 @@ def _checked(
 ) -> SimilarityJudgments:
     matrices = check_dissimilarities(path, matrices, both_ways)
     if len(files) != matrices.shape[1]:
-        found = f"{matrices.shape[1]} photographs judged, but {len(files)} found"
-        raise HumalignError(f"{path}: {found}: {COPY}")
+        raise HumalignError(f"{path}: {matrices.shape[1]} photographs judged, but {len(files)} found: {COPY}")
     if missing := [file for file in files if isinstance(file, Path) and not file.is_file()]:
         raise HumalignError(f"{path}: no photograph {missing[0]}: {COPY}")
     return SimilarityJudgments(tuple(files), matrices, archive)
@@ -145,16 +144,14 @@ def ratings(folder: str | Path, category: str, both_ways: bool = False) -> Simil
     ``simMatrix``), or a pickle of the ratings of each pair, which names its photographs by their numbers.
 
     Args:
-        both_ways: take the mean of the ratings of a pair in either order, where they differ; a pickle is read
-            so.
+        both_ways: take the mean of a pair's ratings in either order; a pickle is always read so.
 
     Raises:
         HumalignError: an unknown category, no or several files of judgments, a matrix that is not symmetric
             or not within 0 to 10, or one of other photographs.
 
     Source: Peterson, Abbott, Griffiths (2018), Evaluating (and improving) the correspondence between deep
-    neural networks and human representations; github.com/jcpeterson/percept2vec (animals), the others from
-    its authors.
+    neural networks and human representations; github.com/jcpeterson/percept2vec (animals), its authors.
     """
     if category not in CATEGORIES:
         raise HumalignError(f"unknown category {category!r}: {nearest(category, CATEGORIES)}")

@@ -28,14 +28,14 @@ Hypernyms = dict[str, tuple[str, ...]]
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One task of BREEDS: all nodes at a depth of the hierarchy, under an ancestor, with enough classes below them."""
+    """One task of BREEDS: all nodes at a depth of the hierarchy, under an ancestor, with enough classes."""
 
     depth: int
     classes: int
     ancestor: str = ROOT
 
 
-# Source: Santurkar, Tsipras, Madry (2021), BREEDS, and its code (`make_living17` and the like of MadryLab/robustness).
+# Source: Santurkar, Tsipras, Madry (2021), BREEDS; `make_living17` and others in MadryLab/robustness.
 TASKS = {
     "living-17": Task(5, 4, LIVING),
     "nonliving-26": Task(5, 4, NONLIVING),
@@ -83,7 +83,8 @@ def imagenet_classes(path: str | Path) -> tuple[str, ...]:
     found: list[tuple[int, str]] = parsed(path, rows)
     for row, (number, wnid) in enumerate(found):
         if number != row or not re.fullmatch(r"n[0-9]{8}", wnid):
-            raise HumalignError(f"{path}: class {number} with id {wnid[:20]!r} where class {row} should stand: {AGAIN}")
+            what = f"class {number} with id {wnid[:20]!r} where class {row} should stand"
+            raise HumalignError(f"{path}: {what}: {AGAIN}")
     return tuple(wnid for _, wnid in found)
 
 
@@ -111,8 +112,8 @@ def breeds(folder: str | Path, task: str, seed: int = 2) -> Superclasses:
     names = {wnid: name for _, (wnid, name) in lines(folder / "node_names.txt", "\t", 2)}
     below, depth = _walk(edges, children, leaves)
     inside = _reached(wanted.ancestor, children)
-    nodes = sorted(n for n, d in depth.items() if d == wanted.depth and n in inside and len(below[n]) >= wanted.classes)
-    if not nodes:
+    level = (node for node, steps in depth.items() if steps == wanted.depth and node in inside)
+    if not (nodes := sorted(node for node in level if len(below[node]) >= wanted.classes)):
         raise HumalignError(f"{edges}: no node of the task {task}: is this the modified hierarchy of BREEDS?")
     rng = np.random.RandomState(seed)
     drawn = [rng.choice(sorted(below[node]), wanted.classes, replace=False).tolist() for node in nodes]
@@ -124,8 +125,10 @@ def breeds(folder: str | Path, task: str, seed: int = 2) -> Superclasses:
     )
 
 
-def _walk(path: Path, children: dict[str, list[str]], leaves: frozenset[str]) -> tuple[dict[str, set[str]], dict[str, int]]:
-    """Return the classes below each node, and each node's depth: the longest way from the root that leads to a class."""
+def _walk(
+    path: Path, children: dict[str, list[str]], leaves: frozenset[str]
+) -> tuple[dict[str, set[str]], dict[str, int]]:
+    """Return the classes below each node, and the depth of those with some: the longest way from the root."""
     below: dict[str, set[str]] = {}
     above: set[str] = set()
 
@@ -150,14 +153,14 @@ def _walk(path: Path, children: dict[str, list[str]], leaves: frozenset[str]) ->
     return below, depth
 
 
-# ---- pictures --------------------------------------------------------------------------------------------------------
-
-
-def imagenet_a(folder: str | Path, classes: Sequence[str]) -> tuple[FolderImages, Int64[np.ndarray, " images"], Int64[np.ndarray, " 200"]]:
+def imagenet_a(
+    folder: str | Path, classes: Sequence[str]
+) -> tuple[FolderImages, Int64[np.ndarray, " images"], Int64[np.ndarray, " 200"]]:
     """Find the pictures of ImageNet-A, in a folder for each of its 200 classes, named by WordNet id.
 
+    Pixels are as stored: the official evaluation regards neither orientation nor transparency.
+
     Args:
-        folder: ``imagenet-a`` as it is unpacked.
         classes: WordNet ids of a classifier's 1,000 outputs, in order.
 
     Returns:
@@ -166,23 +169,19 @@ def imagenet_a(folder: str | Path, classes: Sequence[str]) -> tuple[FolderImages
     Raises:
         HumalignError: a folder that is no class, or another number of classes.
 
-    The pixels are as stored: the official evaluation regards neither orientation nor transparency.
-
     Source: Hendrycks, Zhao, Basart, Steinhardt, Song (2021), Natural adversarial examples.
     """
     images = FolderImages(folder, stored=True)
     held, labels = np.unique(images.labels["class"].to_numpy(dtype=str), return_inverse=True)
     place = {wnid: output for output, wnid in enumerate(classes)}
-    unknown = [name for name in held.tolist() if name not in place]
-    if unknown:
-        raise HumalignError(f"{folder}: {unknown[0]!r} is no class of ImageNet: give the folder that holds n01498041 and the others")
+    if unknown := [name for name in held.tolist() if name not in place]:
+        mend = "give the folder that holds n01498041 and the others"
+        raise HumalignError(f"{folder}: {unknown[0]!r} is no class of ImageNet: {mend}")
     if len(held) != IMAGENET_A_CLASSES:
-        raise HumalignError(f"{folder}: {len(held)} classes instead of {IMAGENET_A_CLASSES}: cut short, or of another set; {AGAIN}")
+        what = f"{len(held)} classes instead of {IMAGENET_A_CLASSES}: cut short, or of another set"
+        raise HumalignError(f"{folder}: {what}; {AGAIN}")
     allowed = np.array([place[name] for name in held.tolist()], dtype=np.int64)
     return images, allowed[labels], np.sort(allowed)
-
-
-# ---- nouns -------------------------------------------------------------------------------------------------
 
 
 def hypernyms(path: str | Path) -> Hypernyms:
@@ -210,13 +209,11 @@ def things_ids(path: str | Path, names: Sequence[str]) -> tuple[str, ...]:
 
     Source: ``items1854names.tsv`` of osf.io/z2784, or ``things_concepts.tsv`` of osf.io/jum2f.
     """
-    header = next(lines(path))[1]
-    column = next((cell for cell in header if cell.lower() == "wordnet id"), "Wordnet ID")
-    listed = [(line, name, noun) for line, (name, noun) in named(path, {"uniqueID": PLAIN, column: NOUN})]
-    once(path, ((line, name) for line, name, _ in listed))
-    noun_of = {name: noun for _, name, noun in listed}
-    missing = [name for name in names if name not in noun_of]
-    if missing:
+    column = next((cell for cell in next(lines(path))[1] if cell.lower() == "wordnet id"), "Wordnet ID")
+    listed = list(named(path, {"uniqueID": PLAIN, column: NOUN}))
+    once(path, ((line, name) for line, (name, _) in listed))
+    noun_of = {name: noun for _, (name, noun) in listed}
+    if missing := [name for name in names if name not in noun_of]:
         among = f"one of {len(missing):,} ids of unique_id.txt that it lacks"
         raise HumalignError(f"{path} does not list {missing[0]}, {among}: {AGAIN}")
     return tuple(noun_of[name] for name in names)
