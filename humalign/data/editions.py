@@ -1,7 +1,8 @@
-"""What lies on this machine of a registered source: the public file, or another edition of it, and how much that holds.
+"""What lies on this machine of a registered source: the public file or another edition, and how much of it.
 
-An edition has the layout of the public file and other contents: a part of it, a fuller or a newer one. It is read like the public file,
-and it is said wherever its numbers are shown. What has not the layout is refused by the reader that a step would use, in the same line.
+An edition has the layout of the public file and other contents: a part of it, a fuller or a newer one. It is
+read like the public file, and it is said wherever its numbers are shown. What has another layout is refused
+by the reader that a step would use, in the same line.
 """
 
 from __future__ import annotations
@@ -11,22 +12,17 @@ import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from humalign.data import (
-    datafiles,
-    listing,
-    named,
-    object_order,
-    readers,
-    readers_answers,
-    readers_levels,
-    readers_similarity,
-    registered_sets,
-    registry,
-    wordnet,
-)
+from humalign.data import listing, named, readers, readers_similarity, registered_sets, registry, wordnet
+from humalign.data.datafiles import checked
+from humalign.data.object_order import OLD, SORTED, UNIQUE
+from humalign.data.readers import similarity_judgments_92
+from humalign.data.readers_answers import answers, repeated, training, validation
+from humalign.data.readers_levels import levels_answers
 from humalign.data.registry import Source
 
-PUBLIC, FETCHED, OTHER, UNKNOWN = "the public file", "as first fetched", "another edition", "no checksum is known"
+PUBLIC, OTHER = "the public file", "another edition"
+# Of a file of which no source attests a checksum.
+FETCHED, UNKNOWN = "as first fetched", "no checksum is known"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +35,7 @@ class Edition:
         size: bytes, of a folder all its files together.
         sha256: as ``sha256sum`` gives it; of a folder, that of the list which it gives of the files.
         count, unit: how much it holds; an empty unit where that is not counted.
-        edition: ``the public file`` by its checksum; ``as first fetched`` where no source attests a checksum; ``another edition``; or
-            that no checksum is known.
+        edition: one of `PUBLIC`, `FETCHED`, `OTHER` and `UNKNOWN`.
     """
 
     entry: Source
@@ -58,7 +53,8 @@ class Edition:
         return f"{self.count:,}{whole} {self.unit}" if self.unit else ""
 
     def __str__(self) -> str:
-        return f"{self.entry.what}: {self.holds}, {self.edition}" if self.holds else f"{self.entry.what}: {self.edition}"
+        held = f"{self.holds}, " if self.holds else ""
+        return f"{self.entry.what}: {held}{self.edition}"
 
 
 def of(name: str) -> Edition:
@@ -94,10 +90,9 @@ def _read(name: str, path: Path, digest: str, folder: Path) -> Edition:
 
 
 def _entry(entry: Source, path: Path) -> Source:
-    """Return the entry of the file that was found: another one's where that serves in the place of this one's own."""
-    if entry.kind != "data" or path.as_posix().endswith(f"/{entry.path}"):
-        return entry
-    return next((other for other in registry.everything().values() if path.as_posix().endswith(f"/{other.path}")), entry)
+    """Return the entry of the file that was found: another's where that serves in the place of this one's."""
+    known = (entry, *registry.everything().values()) if entry.kind == "data" else ()
+    return next((each for each in known if path.as_posix().endswith(f"/{each.path}")), entry)
 
 
 def _edition(entry: Source, path: Path, digest: str, held: int, counted: bool) -> str:
@@ -116,9 +111,6 @@ def _edition(entry: Source, path: Path, digest: str, held: int, counted: bool) -
     if pin is None or entry.archive:
         return FETCHED if pin else UNKNOWN
     return FETCHED if pin == digest else OTHER
-
-
-# ---- reading, and counting ---------------------------------------------------------------------------------------------------------
 
 
 def _ids() -> Sequence[str]:
@@ -144,7 +136,8 @@ def _judged(path: Path) -> int:
 
 
 def _peterson(path: Path) -> int:
-    return sum(len(readers_similarity.ratings(path, category).files) for category in readers_similarity.rated_categories(path))
+    rated = readers_similarity.rated_categories(path)
+    return sum(len(readers_similarity.ratings(path, category).files) for category in rated)
 
 
 # Of each source that is read as a file of its own: what is counted in it, and what reads it whole and counts.
@@ -152,19 +145,19 @@ COUNTS: dict[str, tuple[str, Callable[[Path], int]]] = {
     "things-ids": ("ids", lambda path: len(readers.object_ids(path))),
     "things-names": ("objects", lambda path: len(wordnet.things_ids(path, _ids()))),
     "things-categories": ("objects", lambda path: len(readers.categories(path, _ids()))),
-    "things-answers": ("answers", lambda path: int(readers_answers.training(path, _ids()).counts.sum())),
-    "things-validation-answers": ("answers", lambda path: int(readers_answers.validation(path, _ids()).counts.sum())),
-    "things-repeated-answers": ("answers", lambda path: int(readers_answers.repeated(path, _ids()).counts.sum())),
-    "things-all-answers": ("answers", lambda path: len(readers_answers.answers(path, _ids()))),
-    "things-vice": ("objects", lambda path: len(readers.embedding(path, _ids(), object_order.OLD))),
-    "things-spose": ("objects", lambda path: len(readers.embedding(path, _ids(), object_order.UNIQUE))),
-    "things-clip-features": ("objects", lambda path: len(readers.features(path, _ids(), object_order.SORTED))),
+    "things-answers": ("answers", lambda path: int(training(path, _ids()).counts.sum())),
+    "things-validation-answers": ("answers", lambda path: int(validation(path, _ids()).counts.sum())),
+    "things-repeated-answers": ("answers", lambda path: int(repeated(path, _ids()).counts.sum())),
+    "things-all-answers": ("answers", lambda path: len(answers(path, _ids()))),
+    "things-vice": ("objects", lambda path: len(readers.embedding(path, _ids(), OLD))),
+    "things-spose": ("objects", lambda path: len(readers.embedding(path, _ids(), UNIQUE))),
+    "things-clip-features": ("objects", lambda path: len(readers.features(path, _ids(), SORTED))),
     "things-48": ("objects", lambda path: len(readers.things48(path, _ids())[0])),
     "things-photographs": ("photographs", lambda path: len(readers.things_photographs(path, _ids())[0])),
     "things-reference-photographs": ("judged photographs", _judged),
-    "kriegeskorte92-judgments": ("people", lambda path: len(readers.similarity_judgments_92(path.parent).matrices)),
-    "kriegeskorte92-images": ("images", lambda path: len(readers.similarity_judgments_92(path.parent).images)),
-    "levels-answers": ("answers", lambda path: len(readers_levels.levels_answers(path))),
+    "kriegeskorte92-judgments": ("people", lambda path: len(similarity_judgments_92(path.parent).matrices)),
+    "kriegeskorte92-images": ("images", lambda path: len(similarity_judgments_92(path.parent).images)),
+    "levels-answers": ("answers", lambda path: len(levels_answers(path))),
     "peterson-judgments": ("photographs", _peterson),
     "cichy-judgments": ("photographs", lambda path: len(readers_similarity.arrangements_cichy(path).files)),
     "king-judgments": ("photographs", lambda path: len(readers_similarity.arrangements_king(path).files)),
@@ -174,5 +167,5 @@ COUNTS: dict[str, tuple[str, Callable[[Path], int]]] = {
     "caltech101": ("pictures", lambda path: len(registered_sets.caltech101(path))),
     "imagenet-a": ("pictures", _imagenet_a),
     "breeds-hierarchy": ("classes", _breeds),
-    "wordnet-nouns": ("nouns", lambda path: len(wordnet.hypernyms(datafiles.checked(path)))),
+    "wordnet-nouns": ("nouns", lambda path: len(wordnet.hypernyms(checked(path)))),
 }

@@ -1,10 +1,13 @@
-"""Where every picture, weight file and judgment comes from: home, address, licence, gate, size, checksum, and where it lies here.
+"""Where every picture, weight file and judgment comes from: home, licence, gate, checksum and place here.
 
-Entries are data. A source of kind ``package`` (``packages.yaml``) is a file inside a Python package, so that the demo needs no network
-once it is installed. A source of kind ``data`` (``data.yaml``, ``models.yaml``) is a file or folder below the folder that the environment
-variable HUMALIGN_DATA names, or below the one that HUMALIGN_MIRROR names. One of kind ``hub`` is a model of the Hugging Face hub, and
-``imagenet`` is the user's own copy of that data set. One of kind ``named`` is in no file of the registry: its name says where it is from
-(`humalign.data.named`). Which of them a profile reads is said by its steps, and nowhere else.
+Entries are data. A source is of one of these kinds:
+
+- ``package`` (``packages.yaml``): a file inside a Python package, so that the demo needs no network;
+- ``data`` (``data.yaml``, ``models.yaml``): below the folder of HUMALIGN_DATA, or that of HUMALIGN_MIRROR;
+- ``hub``: a model of the Hugging Face hub; ``imagenet``: the user's own copy of that data set;
+- ``named``: in no file of the registry, as its name says where it is from (`humalign.data.named`).
+
+Which of them a profile reads is said by its steps, and nowhere else.
 """
 
 from __future__ import annotations
@@ -29,10 +32,10 @@ from humalign.errors import HumalignError, nearest
 MIRROR, WEIGHTS = "HUMALIGN_MIRROR", "HUMALIGN_WEIGHTS"
 __all__ = ["DATA", "IMAGENET", "MIRROR", "NAMED", "WEIGHTS", "File", "Source", "data_folder", "is_named"]
 BY_HAND = f"or put the weights into the folder that {WEIGHTS} names"
-# Below the data folder, in the layout of sha256sum: checksums of files that the registry has none of, taken when they first came.
+# Checksums of files that the registry has none of, taken when they first came, as sha256sum writes them.
 PINS = "pins.txt"
 FILES = ("packages.yaml", "data.yaml", "models.yaml")
-# Names of the sources that this process asked for, by which a run checks that each step declares what it reads.
+# Sources that this process asked for, by which a run checks that each step declares what it reads.
 LOCATED: set[str] = set()
 
 
@@ -51,13 +54,12 @@ def source(name: str) -> Source:
     """Return one registered source, or what stands for a set or a file that is named by where it is from."""
     known = everything()
     library, _, rest = name.partition(":")
+    if is_named(name) and not NAMED[library]:
+        what = "pictures" if library == "folder" else "a file"
+        return Source(name, f"{what} of one's own, {Path(rest).name}", "this machine", "your own", "-", rest)
     if is_named(name):
-        short = Path(rest).name
-        own = {"folder": f"pictures of one's own, {short}", "file": f"a file of one's own, {short}"}
-        what = own.get(library, f"the pictures of {name}")
-        home = f"{NAMED[library]}/{rest}" if library == "hf" else NAMED[library] or "this machine"
-        url = name if library in ("torchvision", "hf") else ""
-        return Source(name, what, home, "as its home states" if url else "your own", "as its home states" if url else "-", rest, url=url)
+        home, stated = NAMED[library] + (f"/{rest}" if library == "hf" else ""), "as its home states"
+        return Source(name, f"the pictures of {name}", home, stated, stated, rest, url=name)
     if name not in known:
         raise HumalignError(f"unknown source {name!r}: {nearest(name, known)}")
     return known[name]
@@ -91,7 +93,8 @@ def _data(entry: Source) -> Path:
         path = find(place)
         if path is not None and all(find(f"{place}/{part}") is not None for part in entry.parts):
             return path
-    raise HumalignError(f"{entry.what} are missing: {entry.command} (looked for {entry.path} in {data_folder()})")
+    looked = f"(looked for {entry.path} in {data_folder()})"
+    raise HumalignError(f"{entry.what} are missing: {entry.command} {looked}")
 
 
 def _packaged(entry: Source) -> Path:
@@ -101,7 +104,8 @@ def _packaged(entry: Source) -> Path:
         raise HumalignError(f"{entry.what} is missing: {entry.command}") from None
     path = Path(str(files(str(entry.module)))) / entry.path
     if not path.exists():
-        raise HumalignError(f"{entry.what}: no {path} in {entry.package} {installed}: {entry.command} --force-reinstall")
+        mend = f"{entry.command} --force-reinstall"
+        raise HumalignError(f"{entry.what}: no {path} in {entry.package} {installed}: {mend}")
     if entry.sha256 and (path.stat().st_size != entry.size or digest_of(path) != entry.sha256):
         raise HumalignError(f"{entry.what} is corrupt ({path}): {entry.command} --force-reinstall --no-deps")
     return path
@@ -113,7 +117,8 @@ def _imagenet(entry: Source) -> Path:
     for path in [folder / part for part in (entry.path, entry.archive) if part] if folder else []:
         if _something(path):
             return path
-    raise HumalignError(f"{entry.what} are missing: {entry.command}" + (f" (looked in {folder})" if folder else ""))
+    looked = f" (looked in {folder})" if folder else ""
+    raise HumalignError(f"{entry.what} are missing: {entry.command}{looked}")
 
 
 def _hub(entry: Source) -> Path:
@@ -136,22 +141,19 @@ def _named(entry: Source) -> Path:
     return named.locate(entry.name)
 
 
-LOCATE: dict[str, Callable[[Source], Path]] = {
-    "data": _data, "package": _packaged, "imagenet": _imagenet, "hub": _hub, "named": _named
-}
-
-
-# ---- checksums -----------------------------------------------------------------------------------------------------------------------
+LOCATE: dict[str, Callable[[Source], Path]] = {"data": _data, "package": _packaged, "imagenet": _imagenet}
+LOCATE |= {"hub": _hub, "named": _named}
 
 
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file; of a folder, that of the list which ``sha256sum`` makes of the files below it.
+    """Return the SHA-256 of a file; of a folder, that of what ``sha256sum`` lists of the files below it.
 
-    Links to folders are followed, and hidden files are left out. A file is read again only when its size or its time
-    has changed.
+    Links to folders are followed, and hidden files are left out. A file is read again only when its size or
+    its time has changed.
     """
     if path.is_dir():
-        lines = (f"{digest_of(file)}  {file.relative_to(path).as_posix()}\n" for file in everything_below(path))
+        below = everything_below(path)
+        lines = (f"{digest_of(file)}  {file.relative_to(path).as_posix()}\n" for file in below)
         return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
@@ -163,7 +165,7 @@ def _digest(path: Path, size: int, changed: int) -> str:
 
 
 def identity(name: str) -> Any:
-    """Return what tells the contents of a source here from any other, for the keys of steps; None where it is missing.
+    """Return what tells a source's contents from others, for the keys of steps; None where it is missing.
 
     ImageNet is told by its name alone: a checksum of it would take as long as reading it.
     """
@@ -190,13 +192,11 @@ def pins() -> dict[str, str]:
     return {path: digest for digest, _, path in (line.partition("  ") for line in lines) if path}
 
 
-# ---- the files of the registry -------------------------------------------------------------------------------------------------------
-
-
 def _read(name: str) -> dict[str, Source]:
-    """Read a file of the registry; an entry with ``each`` stands for one of every combination of its values."""
+    """Read a file of the registry; an entry with ``each`` stands for every combination of its values."""
     text = (files("humalign.data.registry") / name).read_text("utf-8")
-    return {entry.name: entry for key, fields in yaml.safe_load(text).items() for entry in _entries(key, fields)}
+    found = (entry for key, fields in yaml.safe_load(text).items() for entry in _entries(key, fields))
+    return {entry.name: entry for entry in found}
 
 
 def _entries(name: str, fields: dict[str, Any]) -> Iterator[Source]:
@@ -204,8 +204,9 @@ def _entries(name: str, fields: dict[str, Any]) -> Iterator[Source]:
     for values in itertools.product(*each.values()):
         filled = dict(zip(each, values, strict=True))
         written: dict[str, Any] = {key: _filled(value, filled) for key, value in fields.items()}
-        about = int(float(written["about"])) if "about" in written else None
-        yield Source(name=name.format(**filled), **written | {"also": tuple(written.get("also", ())), "about": about})
+        written["also"] = tuple(written.get("also", ()))
+        written["about"] = int(float(written["about"])) if "about" in written else None
+        yield Source(name=name.format(**filled), **written)
 
 
 def _filled(value: Any, values: dict[str, str]) -> Any:

@@ -1,4 +1,4 @@
-"""An entry of the registry: one source, the files that are downloaded for it, and the command or the deed that brings it."""
+"""An entry of the registry: one source, its files, and the command or the deed that brings it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 DATA, IMAGENET = "HUMALIGN_DATA", "HUMALIGN_IMAGENET"
-# What the names of sets and files begin with that no registry lists: library, home.
-NAMED = {
-    "torchvision": "https://docs.pytorch.org/vision/stable/datasets.html", "hf": "https://huggingface.co/datasets", "folder": "", "file": ""
-}
+# Libraries and homes of sets and files that no registry lists, whose names begin with the library.
+NAMED = {"torchvision": "https://docs.pytorch.org/vision/stable/datasets.html"}
+NAMED |= {"hf": "https://huggingface.co/datasets", "folder": "", "file": ""}
 
 
 def data_folder() -> Path:
@@ -21,14 +20,14 @@ def data_folder() -> Path:
 
 
 def is_named(name: str) -> bool:
-    """Tell whether a name says where something is from: ``torchvision:``, ``hf:``, ``folder:`` or ``file:`` and what follows."""
+    """Tell whether a name says where something is from, as ``torchvision:DTD`` does; see `NAMED`."""
     library, _, rest = name.partition(":")
     return library in NAMED and bool(rest)
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """One file as it is downloaded: its path below the data folder, and its address, size and checksum where they are known."""
+    """One file as it is downloaded: its path below the data folder, and what is known of it."""
 
     path: str
     url: str | None = None
@@ -44,8 +43,8 @@ class Source:
         path: below the package's or the data folder; of a model of the hub, its file there.
         also: other paths below the data folder under which the same, or what serves in its place, may lie.
         url: direct address, of ``parts`` the one before their names; empty where the file is brought by hand.
-        size: bytes of the public file, of an archive the archive; None where it is not known. Of a package, of what lies there.
-        sha256: of the public file; None where no public source attests it: then it is taken when the file is first fetched.
+        size: bytes of the public file, of the archive, or of the package's file; None where it is not known.
+        sha256: of the public file; None where no source attests it: that of the first download is kept.
         about: bytes, roughly, where the size is not attested to the byte.
         holds: how many rows or pictures the public file holds.
         archive: path of the archive that is downloaded, and unpacked to ``path``.
@@ -87,23 +86,24 @@ class Source:
         """``package``, ``hub``, ``imagenet``, ``named`` or ``data``."""
         if is_named(self.name):
             return "named"
-        return "package" if self.package else "hub" if self.hub else "imagenet" if self.name.startswith("imagenet-2012") else "data"
+        if self.package or self.hub:
+            return "package" if self.package else "hub"
+        return "imagenet" if self.name.startswith("imagenet-2012") else "data"
 
     @property
     def files(self) -> tuple[File, ...]:
-        """What is downloaded for it; nothing of a folder without parts and archive, which is brought by hand."""
+        """What is downloaded for it; nothing of a folder without parts or archive: it is brought by hand."""
         if self.parts:
-            return tuple(
-                File(f"{self.path}/{name}", self.url and f"{self.url}{name}", part.get("size"), part.get("sha256"))
-                for name, part in self.parts.items()
-            )
+            known = ((name, part.get("size"), part.get("sha256")) for name, part in self.parts.items())
+            url = self.url
+            return tuple(File(f"{self.path}/{name}", url and url + name, *of) for name, *of in known)
         folder = not self.archive and not Path(self.path).suffix
         return () if folder else (File(self.archive or self.path, self.url or None, self.size, self.sha256),)
 
     @property
     def bytes(self) -> int | None:
         """How much is downloaded for it, as far as that is known."""
-        sizes = [part.get("size") for part in self.parts.values()] if self.parts else [self.size or self.about]
+        sizes = [part.get("size") for part in self.parts.values()] or [self.size or self.about]
         return None if None in sizes else sum(each or 0 for each in sizes)
 
     @property
@@ -119,7 +119,8 @@ class Source:
         if self.kind == "named" and not self.url:
             return "name a path of your own in the profile"
         if self.kind == "imagenet":
-            return f"{self.gate}, and set {IMAGENET} to the folder that holds {self.path}, or the archive {self.archive}"
+            holds = f"the folder that holds {self.path}, or the archive {self.archive}"
+            return f"{self.gate}, and set {IMAGENET} to {holds}"
         if self.password and not os.environ.get(self.password):
             return f"{self.gate}; then set {self.password} to it and run `humalign fetch {self.name}`"
         if self.url or self.hub:

@@ -1,8 +1,9 @@
 """Bring a registered source to this machine: resumable, checked, and moved into place only when it is whole.
 
-A file is looked for in the data folder, then in the mirror, and downloaded into the data folder where neither has it. Its bytes gather
-in ``NAME.part``, which the next call continues; a page, a cut file, or one with another checksum never gets the file's name. What lies
-there already is not compared with a checksum: it may be another edition, which `humalign.data.editions` tells apart.
+A file is looked for in the data folder, then in the mirror, and downloaded into the data folder where neither
+has it. Its bytes gather in ``NAME.part``, which the next call continues; a page, a cut file, or one with
+another checksum never gets the file's name. What lies there already is not compared with a checksum: it may
+be another edition, which `humalign.data.editions` tells apart.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def fetch(name: str) -> Path:
     """Return where a source lies, downloaded where it is missing and can be.
 
     Raises:
-        HumalignError: it has to be brought by hand, cannot be downloaded, or what came is not the public file.
+        HumalignError: it is brought by hand, cannot be downloaded, or what came is not the public file.
     """
     entry = registry.source(name)
     ways = {"data": _data, "hub": _hub, "imagenet": imagenet.check, "named": _named}
@@ -55,20 +56,18 @@ def fetch(name: str) -> Path:
 
 
 def fetch_all(entries: Iterable[Source]) -> Iterator[tuple[Source, Path | HumalignError]]:
-    """Yield each source with where it lies, or with what is wrong; of a host that gives no answer nothing more is asked."""
+    """Yield each source with its place, or what is wrong; a host that gives no answer is asked no more."""
     silent: dict[str, HumalignError] = {}
     for entry in entries:
         host = "huggingface.co" if entry.hub else urlsplit(entry.url).netloc
         try:
-            if host in silent:
-                yield entry, registry.locate(entry.name)
-            else:
-                yield entry, fetch(entry.name)
+            yield entry, (registry.locate if host in silent else fetch)(entry.name)
         except Unreachable as error:
             silent[host] = error
             yield entry, error
         except HumalignError as error:
-            yield entry, HumalignError(f"{entry.what}: not asked for, as {host} gave no answer") if host in silent else error
+            skipped = HumalignError(f"{entry.what}: not asked for, as {host} gave no answer")
+            yield entry, skipped if host in silent else error
 
 
 def _data(entry: Source) -> Path:
@@ -99,27 +98,30 @@ def _hub(entry: Source) -> Path:
     try:
         return Path(hf_hub_download(str(entry.hub), entry.path))
     except errors.LocalEntryNotFoundError:
-        raise Unreachable(f"cannot reach the Hugging Face hub: connect to the network, then {entry.command}; {registry.BY_HAND}") from None
+        mend = f"connect to the network, then {entry.command}; {registry.BY_HAND}"
+        raise Unreachable(f"cannot reach the Hugging Face hub: {mend}") from None
     except (errors.HfHubHTTPError, OSError) as error:
-        raise HumalignError(f"{entry.hub} on the Hugging Face hub: {str(error).splitlines()[0]}; see {entry.home}") from None
+        said = f"{str(error).splitlines()[0]}; see {entry.home}"
+        raise HumalignError(f"{entry.hub} on the Hugging Face hub: {said}") from None
 
 
 def download(entry: Source, file: File) -> Path:
     """Download one file into the data folder, whole or not at all; one that was stopped is continued."""
     path = registry.data_folder() / file.path
     wanted = file.sha256 or registry.pins().get(file.path)
+    digest, bring = wanted and f"sha256:{wanted}", Resumable(entry, file, path)
     pooch.get_logger().setLevel("ERROR")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            pooch.retrieve(str(file.url), wanted and f"sha256:{wanted}", path.name, path.parent, downloader=Resumable(entry, file, path))
+            pooch.retrieve(str(file.url), digest, path.name, path.parent, downloader=bring)
         except ValueError:
             mend = f"see {entry.home}; a newer edition is read where you put it at {path}"
             if not file.sha256:
-                mend = f"delete the line of {file.path} in {registry.data_folder() / registry.PINS} to take the new one"
-            raise HumalignError(
-                f"{entry.what} from {file.url} are not the public file (another checksum): nothing is kept; try once more; {mend}"
-            ) from None
+                pins = registry.data_folder() / registry.PINS
+                mend = f"delete the line of {file.path} in {pins} to take the new one"
+            what = f"{entry.what} from {file.url} are not the public file (another checksum)"
+            raise HumalignError(f"{what}: nothing is kept; try once more; {mend}") from None
     return path
 
 
@@ -132,7 +134,7 @@ class Resumable:
         self.tag = path.with_name(f"{path.name}.part.tag")
 
     def __call__(self, url: str, output_file: str, _: Any) -> None:
-        """Bring the whole of ``url``, with two more attempts at whatever may pass, and move it to ``output_file``."""
+        """Bring the whole of ``url``, with two more attempts at what may pass, and move it to its file."""
         for wait in (*WAITS, None):
             try:
                 self._continue(url)
@@ -142,10 +144,9 @@ class Resumable:
                     raise HumalignError(f"{fault}: run the same command again{self._kept()}") from None
             except requests.RequestException as fault:
                 if wait is None:
-                    raise Unreachable(
-                        f"cannot reach {urlsplit(url).hostname} ({_reason(fault)}): connect to the network, then run the same command "
-                        f"again{self._kept()}; or put the file at {self.path}"
-                    ) from None
+                    what = f"cannot reach {urlsplit(url).hostname} ({_reason(fault)})"
+                    mend = f"connect to the network, then run the same command again{self._kept()}"
+                    raise Unreachable(f"{what}: {mend}; or put the file at {self.path}") from None
             time.sleep(wait)
         self._refuse_page(url)
         self.tag.unlink(missing_ok=True)
@@ -161,7 +162,7 @@ class Resumable:
     def _continue(self, url: str) -> None:
         start = self._have()
         tag = self.tag.read_text() if self.tag.exists() else ""
-        if start and not (tag or self.file.sha256):  # the server's file may be another one by now, and nobody could tell
+        if start and not (tag or self.file.sha256):  # the server may have another file by now
             self.part.unlink()
             start = 0
         headers = {"Accept-Encoding": "identity"}
@@ -174,14 +175,14 @@ class Resumable:
             length = None if "Content-Encoding" in answer.headers else answer.headers.get("Content-Length")
             whole = start + int(length) if length else self.file.size
             if self.file.size is not None and whole != self.file.size:
-                raise HumalignError(f"{url} has {whole:,} bytes, the public file has {self.file.size:,}: see {self.entry.home}")
+                said = f"{url} has {whole:,} bytes, the public file has {self.file.size:,}"
+                raise HumalignError(f"{said}: see {self.entry.home}")
             self._refuse_full_disk(whole, start)
             self.tag.write_text(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
-            with (
-                open(self.part, "ab" if start else "wb") as part,
-                tqdm(total=whole, initial=start, desc=f"    {self.path.name}", unit="B", unit_scale=True, leave=False, disable=None) as bar,
-            ):
-                cut = False
+            shown: dict[str, Any] = {"unit": "B", "unit_scale": True, "leave": False, "disable": None}
+            shown |= {"total": whole, "initial": start, "desc": f"    {self.path.name}"}
+            cut = False
+            with open(self.part, "ab" if start else "wb") as part, tqdm(**shown) as bar:
                 try:
                     for piece in answer.iter_content(PIECE):
                         part.write(piece)
@@ -189,17 +190,19 @@ class Resumable:
                 except (requests.exceptions.ChunkedEncodingError, requests.ConnectionError):
                     cut = True
         if cut or (whole is not None and self._have() < whole):
-            raise Passing(f"{url} was cut off at {self._have():,} bytes" + (f" of {whole:,}" if whole is not None else ""))
+            of = f" of {whole:,}" if whole is not None else ""
+            raise Passing(f"{url} was cut off at {self._have():,} bytes{of}")
 
     def _refuse_status(self, url: str, answer: requests.Response) -> None:
         code = answer.status_code
+        said = f"{url} answers {code} ({answer.reason})"
         if code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             self.part.unlink(missing_ok=True)
             raise Passing(f"{url} is shorter than what was downloaded of it")
         if code >= HTTPStatus.INTERNAL_SERVER_ERROR or code == HTTPStatus.TOO_MANY_REQUESTS:
-            raise Passing(f"{url} answers {code} ({answer.reason})")
+            raise Passing(said)
         if code >= HTTPStatus.BAD_REQUEST:
-            raise HumalignError(f"{url} answers {code} ({answer.reason}): find the file at {self.entry.home}, and put it at {self.path}")
+            raise HumalignError(f"{said}: find the file at {self.entry.home}, and put it at {self.path}")
         if answer.headers.get("Content-Type", "").startswith("text/html"):
             raise self._page(answer.url)
 
@@ -214,21 +217,20 @@ class Resumable:
             raise self._page(url)
 
     def _page(self, url: str) -> HumalignError:
-        entry = self.entry
-        return HumalignError(
-            f"{url} gives a page instead of the file (to log in, or to accept terms): see {entry.home}, and put the file at "
-            f"{self.path}"
-        )
+        what = "gives a page instead of the file (to log in, or to accept terms)"
+        return HumalignError(f"{url} {what}: see {self.entry.home}, and put the file at {self.path}")
 
     def _refuse_full_disk(self, whole: int | None, start: int) -> None:
         free = shutil.disk_usage(self.path.parent).free
         if whole is not None and free < whole - start:
-            raise OSError(errno.ENOSPC, f"{(whole - start) / 1e9:.1f} GB are to come, {free / 1e9:.1f} GB are free")
+            to_come = f"{(whole - start) / 1e9:.1f} GB are to come"
+            raise OSError(errno.ENOSPC, f"{to_come}, {free / 1e9:.1f} GB are free")
 
 
 def _reason(fault: requests.RequestException) -> str:
-    kinds = {requests.exceptions.SSLError: "its certificate is not accepted", requests.Timeout: "no answer in time"}
-    return next((said for kind, said in kinds.items() if isinstance(fault, kind)), "no connection")
+    if isinstance(fault, requests.exceptions.SSLError):
+        return "its certificate is not accepted"
+    return "no answer in time" if isinstance(fault, requests.Timeout) else "no connection"
 
 
 def _pin(file: File, digest: str) -> None:

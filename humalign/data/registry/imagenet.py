@@ -1,13 +1,12 @@
 """Read and check the user's own copy of ImageNet 2012: class folders, or the archives as released.
 
-The archive of the training pictures holds one archive a class. That of the validation pictures is flat, and the
-devkit beside it tells the classes: line i of its ground truth is the number of the class of
-``ILSVRC2012_val_0000000i.JPEG``, and ``meta.mat`` gives the WordNet id of each number. A folder ``val`` that was
-unpacked without classes is read so, too.
+The archive of the training pictures holds one archive a class. That of the validation pictures is flat, and
+the devkit beside it tells the classes: line i of its ground truth is the number of the class of
+``ILSVRC2012_val_0000000i.JPEG``, and ``meta.mat`` gives the WordNet id of each number. A folder ``val`` that
+was unpacked without classes is read so, too.
 
-Which training pictures are missing can be said by name where a list of them lies beside: ``train_cls.txt``, as in
-the folder ``ImageSets/CLS-LOC`` of the distribution for object localisation, lines of
-``n01440764/n01440764_10026 1``.
+Missing training pictures are named where a list of all lies beside: ``train_cls.txt``, as in
+``ImageSets/CLS-LOC`` of the distribution for object localisation, lines of ``n01440764/n01440764_10026 1``.
 """
 
 from __future__ import annotations
@@ -79,10 +78,9 @@ def check(entry: Source, inside: bool = True, pictures: int | None = None) -> Pa
         return path
     missing = sorted(_listed(path.parent) - found) if entry.name == TRAINING else []
     named = f" ({', '.join(missing[:SHOWN])}{', ...' if len(missing) > SHOWN else ''})" if missing else ""
-    raise HumalignError(
-        f"{path} holds {len(found):,} pictures in {len(classes):,} classes instead of {count:,} in {CLASSES:,}: "
-        f"{said_gap(count - len(found))}{named}; unpack the archive again"
-    )
+    held = f"{path} holds {len(found):,} pictures in {len(classes):,} classes"
+    gap = f"{said_gap(count - len(found))}{named}"
+    raise HumalignError(f"{held} instead of {count:,} in {CLASSES:,}: {gap}; unpack the archive again")
 
 
 def said_gap(gap: int) -> str:
@@ -116,7 +114,7 @@ def _names(path: Path, name: str, count: int) -> Iterator[str]:
         yield from (each for each, *_ in in_archive(path)) if path.is_file() else in_folders(path)
 
 
-# ---- class folders, and one archive a class ---------------------------------------------------------------------------
+# ---- class folders, and one archive a class ----------------------------------------------------------------
 
 
 def in_folders(root: Path) -> Iterator[str]:
@@ -128,7 +126,8 @@ def in_folders(root: Path) -> Iterator[str]:
                     with os.scandir(folder.path) as pictures:
                         yield from (f"{folder.name}/{each.name}" for each in pictures if _picture(each.name))
     except OSError as error:
-        raise HumalignError(f"cannot read {root} ({error.strerror}): it should hold one folder a class") from None
+        mend = "it should hold one folder a class"
+        raise HumalignError(f"cannot read {root} ({error.strerror}): {mend}") from None
 
 
 def in_archive(path: Path) -> Iterator[tuple[str, int, int]]:
@@ -140,14 +139,20 @@ def in_archive(path: Path) -> Iterator[tuple[str, int, int]]:
                     file.seek(archive.offset_data)
                     with tarfile.open(fileobj=file, mode="r:") as inner:
                         name = PurePosixPath(archive.name).stem
-                        pictures = ((PurePosixPath(m.name).name, m) for m in inner if m.isfile())
-                        shown = ((each, m) for each, m in pictures if not hidden(each))
-                        yield from ((f"{name}/{each}", m.offset_data, m.size) for each, m in shown)
+                        yield from ((f"{name}/{each}", start, size) for each, start, size in _files(inner))
     except BROKEN as error:
         raise _unreadable(path, error, "one archive a class, as released") from None
 
 
-# ---- validation pictures without class folders ------------------------------------------------------------------------
+def _files(archive: tarfile.TarFile) -> Iterator[tuple[str, int, int]]:
+    """Yield the files of an archive, hidden ones left out: name, where it starts, and its bytes."""
+    for member in archive:
+        name = PurePosixPath(member.name).name
+        if member.isfile() and not hidden(name):
+            yield name, member.offset_data, member.size
+
+
+# ---- validation pictures without class folders -------------------------------------------------------------
 
 
 def flat(path: Path, pictures: int) -> Iterator[tuple[str, int, int]]:
@@ -170,8 +175,7 @@ def flat(path: Path, pictures: int) -> Iterator[tuple[str, int, int]]:
 def _in_flat_archive(path: Path) -> Iterator[tuple[str, int, int]]:
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
-            pictures = ((PurePosixPath(member.name).name, member) for member in archive if member.isfile())
-            yield from ((name, at.offset_data, at.size) for name, at in pictures if _picture(name))
+            yield from (each for each in _files(archive) if _picture(each[0]))
     except BROKEN as error:
         raise _unreadable(path, error, "ILSVRC2012_img_val.tar as released") from None
 
@@ -183,7 +187,8 @@ def loose(folder: Path) -> list[str]:
             found = [each for each in scanned if not hidden(each.name)]
     except OSError:
         return []
-    return [] if any(each.is_dir() for each in found) else sorted(each.name for each in found if _picture(each.name))
+    pictures = sorted(each.name for each in found if _picture(each.name))
+    return [] if any(each.is_dir() for each in found) else pictures
 
 
 def devkit_classes(root: Path, pictures: int) -> list[str]:
@@ -196,8 +201,8 @@ def devkit_classes(root: Path, pictures: int) -> list[str]:
     Raises:
         HumalignError: a devkit that is missing, damaged, of other pictures, or does not name a class it uses.
 
-    Source: ``data/ILSVRC2012_validation_ground_truth.txt`` and ``data/meta.mat`` (``synsets``: ``ILSVRC2012_ID``,
-    ``WNID``, ``num_children``) of the devkit; readme.txt in it: the ids of low-level synsets are 1 to 1000.
+    Source: ``data/ILSVRC2012_validation_ground_truth.txt`` and ``data/meta.mat`` of the devkit; readme.txt in
+    it: the ids of low-level synsets are 1 to 1000.
     """
     place, read = _devkit(root)
     truth = read("ILSVRC2012_validation_ground_truth.txt").decode("utf-8-sig", "replace").split()
@@ -217,10 +222,10 @@ def _devkit(root: Path) -> tuple[Path, Callable[[str], bytes]]:
     folder, archive = root / DEVKIT, root / f"{DEVKIT}.tar.gz"
 
     def unpacked(name: str) -> bytes:
+        file = folder / "data" / name
         try:
-            return (folder / "data" / name).read_bytes()
+            return file.read_bytes()
         except OSError as error:
-            file = folder / "data" / name
             mend = f"unpack {archive.name} again"
             raise HumalignError(f"cannot read {file} ({error.strerror}): {mend}") from None
 

@@ -1,4 +1,4 @@
-"""Unpack an archive into its place in the data folder, by torchvision or by hand, and say what is wrong with the disk."""
+"""Unpack an archive into its place in the data folder, and say what is wrong with the disk."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def unpack(entry: Source, archive: Path) -> None:
-    """Unpack an archive beside the place of its folder, and move that into place; an archive in the data folder is then removed."""
+    """Unpack an archive beside the place of its folder and move that there; delete it in the data folder."""
     target = registry.data_folder() / entry.path
     with writing(target):
         try:
@@ -72,14 +72,14 @@ def _apart(target: Path) -> Iterator[Path]:
 
 
 def _by_torchvision(entry: Source, archive: Path, target: Path) -> None:
-    """Let torchvision check the archive and unpack it, in a root of its own, from which the whole folder is then moved."""
+    """Let torchvision check and unpack the archive in a root of its own, and move the folder out of it."""
     from torchvision import datasets
 
     with _apart(target) as root:
         expected = root / ARCHIVE_IN[entry.torchvision] / archive.name
         expected.parent.mkdir(parents=True)
         shutil.copyfile(archive, expected)
-        # What torchvision prints goes where progress goes, so that the output of a command stays a list of files.
+        # What torchvision prints goes where progress goes: the output of a command stays a list of files.
         with contextlib.redirect_stdout(sys.stderr):
             try:
                 getattr(datasets, entry.torchvision)(root, download=True)
@@ -98,8 +98,7 @@ def _by_hand(entry: Source, archive: Path, target: Path) -> None:
             shutil.unpack_archive(archive, beside, filter="data")
         # The folder may lie in another one of the archive's own name.
         found = (path for path in beside.rglob(target.name) if path.is_dir())
-        inside = min(found, key=lambda path: len(path.parts), default=None)
-        if inside is None:
+        if (inside := min(found, key=lambda path: len(path.parts), default=None)) is None:
             inner = next((path.name for path in beside.rglob("*.zip")), None)
             held = f"it holds the archive {inner}: unpack that by hand" if inner else "no such folder in it"
             raise FileNotFoundError(held)
