@@ -75,10 +75,8 @@ def run(options: argparse.Namespace) -> int:
         raise HumalignError("--page and --out belong to --read: name the files of answers, or leave them out")
     check_folder(options.target)
     if options.target.resolve().is_relative_to(options.folder.resolve()):
-        raise HumalignError(
-            f"{options.target} lies in {options.folder}: name a place beside it, or the pictures of the page would"
-            " count as pictures of the folder"
-        )
+        why = "or the pictures of the page would count as pictures of the folder"
+        raise HumalignError(f"{options.target} lies in {options.folder}: name a place beside it, {why}")
     from humalign.collect import page
     from humalign.collect.study import MAIN
     from humalign.data.readers_levels import CLASSES
@@ -89,8 +87,7 @@ def run(options: argparse.Namespace) -> int:
     counts = Counter(trial["level"] for trial in study.trials(MAIN).values())
     told = ", ".join(f"{count} {level}" for level, count in counts.items())
     print(f"{options.target / 'index.html'}: {told} triplets")
-    missing = [level for level in CLASSES if level not in counts]
-    if missing:
+    if missing := [level for level in CLASSES if level not in counts]:
         print(f"{options.folder} has no class folders that would give {' or '.join(missing)} triplets")
     print(f"a person is given {sum(study.wanted().values())} trials, with practice, catch trials and repeats")
     print(f"keep {options.target / 'study.json'}: answers are read with it")

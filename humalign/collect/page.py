@@ -86,23 +86,22 @@ def write(folder: str | Path, page: str | Path, settings: Settings | None = None
     texts, consent = words(settings.words), _consent(settings.consent)
     _new(Path(page))
     images = FolderImages(folder)
-    names = tuple(images.labels["file"])
-    if len(names) < 3:
-        raise HumalignError(f"{folder} holds {len(names)} pictures: a triplet needs three")
-    folders = trials.Folders.of(names, folder)
+    kept = _Pictures(images, settings.size)
+    if len(images) < 3:
+        raise HumalignError(f"{folder} holds {len(images)} pictures: a triplet needs three")
+    folders = trials.Folders.of(kept.names, folder)
     rng = np.random.default_rng(settings.seed)
     tried = min(settings.practice, 1)  # the first trial to practise has a right answer
-    main = trials.draw(folders, len(names), settings.triplets, rng)
-    free = sum(trials.possible(folders, len(names), main).values())
-    other = trials.draw(folders, len(names), min(settings.practice - tried, free), rng, besides=main)
+    main = trials.draw(folders, settings.triplets, rng)
+    free = sum(trials.possible(folders, main).values())
+    other = trials.draw(folders, min(settings.practice - tried, free), rng, besides=main)
     looks = functools.cache(lambda row: np.asarray(images[row].resize((8, 8)), dtype=float))
-    pairs = trials.copies(folders, looks, len(names), settings.catches + tried, rng)
-    kept = _Pictures(images, settings.size)
+    pairs = trials.copies(folders, looks, settings.catches + tried, rng)
     asked = [
-        *(_catch(kept, names, f"p{place}", PRACTICE, pair) for place, pair in enumerate(pairs[:tried])),
-        *(_trial(kept, names, f"q{place}", PRACTICE, *drawn) for place, drawn in enumerate(other.values())),
-        *(_catch(kept, names, f"c{place}", CATCH, pair) for place, pair in enumerate(pairs[tried:])),
-        *(_trial(kept, names, f"t{place}", MAIN, *drawn) for place, drawn in enumerate(main.values())),
+        *(kept.catch(f"p{place}", PRACTICE, *pair) for place, pair in enumerate(pairs[:tried])),
+        *(kept.trial(f"q{place}", PRACTICE, *drawn) for place, drawn in enumerate(other.values())),
+        *(kept.catch(f"c{place}", CATCH, *pair) for place, pair in enumerate(pairs[tried:])),
+        *(kept.trial(f"t{place}", MAIN, *drawn) for place, drawn in enumerate(main.values())),
     ]
     about = {
         "each": settings.each,
@@ -113,7 +112,7 @@ def write(folder: str | Path, page: str | Path, settings: Settings | None = None
         "words": texts,
         "consent": consent or texts["consent"],
     }
-    return _written(Path(page), names, about | {"trials": asked}, kept)
+    return _written(Path(page), about | {"trials": asked}, kept)
 
 
 def compared(
@@ -131,22 +130,17 @@ def compared(
     Raises:
         HumalignError: triplets or choices that cannot be, or a folder that is not new or empty.
     """
-    triplets, names = check_triplets(triplets, len(images)), tuple(map(str, images.labels["file"]))
+    triplets = check_triplets(triplets, len(images))
     if not choices or any(len(each) != len(triplets) for each in choices.values()):
         needed = f"one for each of the {len(triplets)} triplets is needed"
         raise HumalignError(f"choices of {', '.join(choices) or 'nobody'}: {needed}")
-    told = {
-        who: [_choice(who, row, each) for row, each in enumerate(chosen)] for who, chosen in choices.items()
-    }
+    told = {who: [_choice(who, row, one) for row, one in enumerate(each)] for who, each in choices.items()}
     _new(Path(page))
     kept = _Pictures(images, size)
-    asked = [
-        _trial(kept, names, f"t{row}", MAIN, trials.UNIFORM, triplet)
-        | {"compare": {name: each[row] for name, each in told.items()}}
-        for row, triplet in enumerate(triplets)
-    ]
+    made = (kept.trial(f"t{row}", MAIN, trials.UNIFORM, triplet) for row, triplet in enumerate(triplets))
+    asked = [trial | {"compare": {who: told[who][row] for who in told}} for row, trial in enumerate(made)]
     plain = {"each": len(asked), "repeats": 0, "timeout_ms": 0, "send": "", "words": WORDS}
-    return _written(Path(page), names, plain | {"compare": list(told), "trials": asked}, kept)
+    return _written(Path(page), plain | {"compare": list(told), "trials": asked}, kept)
 
 
 def script() -> str:
@@ -165,30 +159,26 @@ def _choice(who: str, row: int, choice: Any) -> int | list[float]:
     raise HumalignError(f"choices of {who}, triplet {row}: {choice!r} is {wanted}")
 
 
-def _trial(
-    kept: _Pictures, names: Sequence[str], own: str, kind: str, level: str, triplet: Any
-) -> dict[str, Any]:
-    images, files = zip(*((names[int(row)], kept(int(row))) for row in triplet), strict=True)
-    return {"id": own, "kind": kind, "level": level, "images": list(images), "files": list(files)}
-
-
-def _catch(
-    kept: _Pictures, names: Sequence[str], own: str, kind: str, pair: tuple[int, int]
-) -> dict[str, Any]:
-    row, other = pair
-    found = _trial(kept, names, own, kind, CATCH, (row, row, other))
-    return found | {"files": [kept(row), kept(row, copy=True), kept(other)], "odd": 2}
-
-
 class _Pictures:
-    """The pictures of a page: each is resized once, under a number that tells nothing of it."""
+    """The pictures and trials of a page; each picture is resized once, under a number that tells nothing."""
 
     def __init__(self, images: ImageSet, size: int) -> None:
         self.images, self.size = images, size
+        self.names = tuple(map(str, images.labels["file"]))
         self.wanted: dict[tuple[int, bool], str] = {}
 
     def __call__(self, row: int, copy: bool = False) -> str:
         return self.wanted.setdefault((row, copy), f"{PICTURES}/{len(self.wanted):05}.jpg")
+
+    def trial(self, own: str, kind: str, level: str, triplet: Any) -> dict[str, Any]:
+        """Return a trial of three pictures, given by their places."""
+        images, files = zip(*((self.names[int(row)], self(int(row))) for row in triplet), strict=True)
+        return {"id": own, "kind": kind, "level": level, "images": list(images), "files": list(files)}
+
+    def catch(self, own: str, kind: str, row: int, other: int) -> dict[str, Any]:
+        """Return a trial of a picture, its mirrored copy, and another picture, which is the odd one."""
+        found = self.trial(own, kind, CATCH, (row, row, other))
+        return found | {"files": [self(row), self(row, copy=True), self(other)], "odd": 2}
 
     def save(self, page: Path) -> str:
         """Write the pictures and return a digest of them."""
@@ -206,13 +196,13 @@ class _Pictures:
         return digest.hexdigest()[:16]
 
 
-def _written(page: Path, names: Sequence[str], about: dict[str, Any], kept: _Pictures) -> Study:
+def _written(page: Path, about: dict[str, Any], kept: _Pictures) -> Study:
     """Write the folder beside its place, and move it there."""
     page.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=page.parent, prefix=f".{page.name}.") as made:
         part = Path(made) / "page"
         part.mkdir()
-        study = Study.of(tuple(names), about | {"digest": kept.save(part)})
+        study = Study.of(kept.names, about | {"digest": kept.save(part)})
         (part / FILE).write_text(study.text(), "utf-8")
         # "</script>" in a name would end the element that holds the data.
         data = json.dumps(study.page, ensure_ascii=False).replace("<", "\\u003c")
@@ -230,9 +220,8 @@ def _written(page: Path, names: Sequence[str], about: dict[str, Any], kept: _Pic
 
 def _new(page: Path) -> None:
     if page.is_file() or (page.is_dir() and any(page.iterdir())):
-        raise HumalignError(
-            f"{page} is not empty: name a new folder, a page that people have answered is not written over"
-        )
+        why = "a page that people have answered is not written over"
+        raise HumalignError(f"{page} is not empty: name a new folder, {why}")
 
 
 def _consent(path: Path | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a page holds, as a file beside it, and the files that participants saved, each line of which the page can have written."""
+"""Read what a page holds, and files that participants saved, each line of which the page can have written."""
 
 from __future__ import annotations
 
@@ -43,9 +43,8 @@ class Study:
     Attributes:
         id: changes with whatever is below.
         names: paths of all pictures of the folder, in the order of `images.FolderImages`.
-        page: what the script of the page reads; ``trials`` in it are dictionaries of ``id``, ``kind``,
-            ``level``, ``images`` (three names), ``files`` (three addresses), and ``odd`` (a place) where one
-            answer is right.
+        page: what the script of the page reads; each of its ``trials`` has ``id``, ``kind``, ``level``,
+            ``images`` (names), ``files`` (addresses), and ``odd`` (a place) where one answer is right.
     """
 
     id: str
