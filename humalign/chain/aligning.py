@@ -110,8 +110,9 @@ def _write(path: Path, written: dict[str, Any]) -> None:
 
 def report(found: pd.DataFrame) -> str:
     """Return what a run's user reads: tables of the student and of the teacher, and what tells of success."""
-    said = "Accuracies in percent, 95 % intervals. Held out: answers about such things, RSA on pairs with one."
-    lines, models = [said], dict[str, str]()
+    said = "Accuracies in percent, 95 % intervals."
+    lines = [f"{said} Held out: answers about such things, RSA on pairs with one."]
+    models: dict[str, str] = {}
     for stage, role in (("aligned", "student"), ("teacher", "teacher")):
         models[stage] = scores.pick(found, stage=stage)["model"].iloc[0]
         rows = scores.pick(found, model=models[stage], stage=list(OF[stage]))

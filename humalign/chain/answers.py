@@ -29,7 +29,7 @@ FETCH = "move it away, and `humalign fetch {}` brings the public file"
 
 @dataclasses.dataclass(frozen=True)
 class AnswerSets:
-    """Answers to train on, to validate with, and to triplets that many people answered; no triplet is in two of them."""
+    """Answers to train on, to validate with, and to triplets that many people answered; no two share one."""
 
     training: Choices
     validation: Choices
@@ -45,7 +45,7 @@ class AnswerSets:
 def answer_sets(find: Find, names: Sequence[str]) -> AnswerSets:
     """Read the three sets, each from a file of its own or from the table of all answers.
 
-    A triplet that is in several is kept among the repeated ones, else for validation: what is scored was not trained on.
+    A triplet in several is kept among the repeated ones, else for validation: none is trained on and scored.
     """
     training, validation, repeated = (find(source) for source in SOURCES)
     many = readers_answers.repeated(repeated, names)
@@ -60,18 +60,18 @@ def check_orders(
     features: Float[np.ndarray, "objects dim"],
     names: Sequence[str],
 ) -> None:
-    """Check by the answers that VICE, CLIP's features and the repeated triplets were each in the order in which they were read."""
-    for source, choices in zip(SOURCES, (answers.training, answers.validation, answers.repeated), strict=True):
+    """Check by the answers that VICE, CLIP's features and the repeated triplets were read in their order."""
+    once, many, repeated = answers.asked_once, answers.repeated, find(SOURCES[2])
+    for source, choices in zip(SOURCES, (answers.training, answers.validation, many), strict=True):
         object_order.check_odd_last(find(source), published, choices)
-    once, repeated = answers.asked_once, find(SOURCES[2])
     for source, rows, order, least, cosine in (
         ("things-vice", published, object_order.OLD, LEAST_VICE, False),
         ("things-clip-features", features, object_order.SORTED, LEAST_CLIP, True),
     ):
         path, mend = find(source), FETCH.format(source)
         object_order.check_embedding(path, rows, once, names, order, mend=mend, least=least, cosine=cosine)
-    order = readers_answers.order(repeated)
-    object_order.check_answers(repeated, published, answers.repeated, names, order, mend=FETCH.format(SOURCES[2]))
+    order, mend = readers_answers.order(repeated), FETCH.format(SOURCES[2])
+    object_order.check_answers(repeated, published, many, names, order, mend=mend)
 
 
 def _without(choices: Choices, others: Sequence[Choices], path: Path) -> Choices:

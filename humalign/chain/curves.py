@@ -1,8 +1,9 @@
-"""Dense against sparse triplets: agreement with the teacher on pictures of the pool that were held back, by images seen."""
+"""Dense against sparse triplets: agreement with the teacher on pictures held back, by images seen."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Callable
 
@@ -37,19 +38,17 @@ def _steps(profile: Profile) -> dict[str, int]:
 
 
 def train(run: Run, provenance: Provenance) -> None:
-    """Train the first student on dense and on sparse triplets, from several seeds; a curve that was finished is kept."""
-    profile = run.profile
-    total = profile.curves.seeds * sum(_steps(profile).values())
-    with progress_bar(total, "training steps of the curves") as bar:
-        for kind in KINDS:
-            for seed in range(profile.curves.seeds):
-                curve = functools.partial(_curve, run, kind, seed, provenance, lambda: bar.update() and None)
-                if run.kept(provenance.key, [_file(kind, seed)], curve):
-                    bar.update(_steps(profile)[kind])
+    """Train the first student on dense and on sparse triplets, from several seeds; keep finished curves."""
+    steps, seeds = _steps(run.profile), range(run.profile.curves.seeds)
+    with progress_bar(len(seeds) * sum(steps.values()), "training steps of the curves") as bar:
+        for kind, seed in itertools.product(KINDS, seeds):
+            curve = functools.partial(_curve, run, kind, seed, provenance, lambda: bar.update() and None)
+            if run.kept(provenance.key, [_file(kind, seed)], curve):
+                bar.update(steps[kind])
 
 
 def _curve(run: Run, kind: str, seed: int, provenance: Provenance, progress: Callable[[], None]) -> None:
-    """Train on dense or on sparse triplets, and note by images seen how often student and teacher agree on pictures held back."""
+    """Train on dense or on sparse triplets, and note by images seen how often student and teacher agree."""
     profile, settings, path = run.profile, run.profile.curves, run.path(_file(kind, seed))
     steps, rows = _steps(profile)[kind], settings.images // 3
     labels = teacher_labels(run, "all", "aligned")
@@ -61,14 +60,16 @@ def _curve(run: Run, kind: str, seed: int, provenance: Provenance, progress: Cal
     held_back = inputs[held]
 
     def agree(student: Student) -> dict[str, float]:
-        return {"agreement": float(agreement(cosine_similarities(student.features(held_back).numpy(), asked), chosen).mean())}
+        similar = cosine_similarities(student.features(held_back).numpy(), asked)
+        return {"agreement": float(agreement(similar, chosen).mean())}
 
     plan: DenseTriplets | triplets.LabelledTriplets = DenseTriplets(labels[taught], 3 * rows, seed=seed)
     if kind == "sparse":
         groups = triplets.clusters(labels[taught], settings.clusters, seed)
         drawn = triplets.cluster_border(groups, steps * rows, stream(profile, 11, seed))
         plan = triplets.label(labels[taught], drawn, np.array([f"{place}" for place in taught]))
-    told = schedule(profile, batch_triplets=rows, steps=steps, warmup=min(profile.distillation.warmup, steps // 4))
+    warmup = min(profile.distillation.warmup, steps // 4)
+    told = schedule(profile, batch_triplets=rows, steps=steps, warmup=warmup)
     student = start(run, profile.students[0], "aligned", seed)
     noted = {0: agree(student)}
     log = distill(

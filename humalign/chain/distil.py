@@ -1,10 +1,11 @@
-"""Students: each is trained on the teacher's similarities over the pool, and its control on those of the untransformed backbone.
+"""Students, trained on the teacher's similarities over the pool; controls, on the untransformed backbone's.
 
-One process trains where there is one GPU or none. Where there are several, they are started by PyTorch's torchrun, one a GPU, and train
-each student together. On several machines that share the build folder, start them yourself, after the step ``triplets``; then run the
-profile, which finds the students finished:
+One process trains where there is one GPU or none. With several, PyTorch's torchrun starts one a GPU, and they
+train each student together. On several machines that share the build folder, start them yourself, after the
+step ``triplets``; then run the profile, which finds the students finished:
 
-    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST -m humalign.chain.together BUILD paper
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST
+        -m humalign.chain.together BUILD paper
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import gc
+import itertools
 import json
 import shutil
 import sys
@@ -59,8 +61,9 @@ RELEASED = ("model.safetensors", export.CLASSIFIER)
 
 def student_files(profile: Profile) -> list[str]:
     """Name what the step leaves."""
-    own = [name for student, part, stage in taught(profile) for name in _files(student, part, stage)]
-    converted = [f"{released_folder(*each[:2])}/{file}" for each in released_archives(profile) for file in RELEASED]
+    own = [name for each in taught(profile) for name in _files(*each)]
+    folders = [released_folder(model, stage) for model, stage, _ in released_archives(profile)]
+    converted = [f"{folder}/{file}" for folder in folders for file in RELEASED]
     return [*own, *converted, *curves.files(profile)]
 
 
@@ -70,13 +73,13 @@ def _files(student: Settings, part: str, stage: str) -> list[str]:
 
 
 def train(run: Run, provenance: Provenance) -> None:
-    """Teach all students; where a GPU runs out of memory, go on from the last checkpoint with less at a time, and say so.
+    """Teach all students; where a GPU runs out of memory, go on from the last checkpoint with less at a time.
 
-    Released models among them are converted first: an archive that is missing should be known before days of training.
+    Released models are converted first: a missing archive should be known before days of training.
     """
     _convert(run)
-    processes = run.profile.compute.processes or (torch.cuda.device_count() if run.profile.compute.device in ("auto", "cuda") else 1)
-    full = run.path("students/out-of-memory")
+    compute, full = run.profile.compute, run.path("students/out-of-memory")
+    processes = compute.processes or (torch.cuda.device_count() if compute.device in ("auto", "cuda") else 1)
     passes, recompute = 1, False
     while True:
         full.unlink(missing_ok=True)
@@ -97,94 +100,98 @@ def train(run: Run, provenance: Provenance) -> None:
 
 
 def summary(run: Run) -> Rows:
-    """Say of each student how many steps it was trained, and its objective over the first and the last of them."""
+    """Say of each student how many steps it was trained, and its objective over the first and the last."""
     found = []
     for student, part, stage in taught(run.profile):
         log = json.loads(run.path(_files(student, part, stage)[1]).read_text())["divergence"]
         few = max(1, min(len(log) // 2, AVERAGED))
+        first, last = (float(np.mean(steps)) for steps in (log[:few], log[-few:]))
         row = {"student": student.backbone, "part": part, "stage": stage, "steps": len(log)}
-        found.append(row | {"divergence, first steps": float(np.mean(log[:few])), "last steps": float(np.mean(log[-few:]))})
+        found.append(row | {"divergence, first steps": first, "last steps": last})
     return found
 
 
 def _smaller(profile: Profile, processes: int, passes: int, recompute: bool) -> tuple[int, bool]:
-    """Return the next way to need less memory: more passes a step; then computing again what a gradient needs."""
+    """Return the next way to need less memory: more passes a step; then activations computed again."""
     if profile.distillation.batch_triplets / processes / passes >= 2 * LEAST_ROWS:
         said(f"out of GPU memory: a step is taken in {2 * passes} passes from here on")
         return 2 * passes, recompute
     if not recompute:
         said("out of GPU memory: activations are computed twice from here on, a third slower")
         return passes, True
-    raise HumalignError("the GPU has too little memory for a student: free it, or lower `batch_triplets` in the profile")
+    mend = "free it, or lower `batch_triplets` in the profile"
+    raise HumalignError(f"the GPU has too little memory for a student: {mend}")
 
 
 def _together(run: Run, processes: int, passes: int, recompute: bool, full: Path) -> None:
     """Start processes that teach all students together, and wait for them."""
-    command = [sys.executable, "-m", "humalign.chain.together", "--start", "--standalone", f"--nproc-per-node={processes}"]
-    settings = run.path("students/profile.yaml")  # JSON is YAML: the very settings of this run, however they were made
+    settings = run.path("students/profile.yaml")  # JSON is YAML: the very settings of this run
     write(settings, as_settings(run.profile))
-    command += ["-m", "humalign.chain.together", str(run.build), str(settings), str(passes), str(int(recompute)), run.profile.name]
+    module = ["-m", "humalign.chain.together"]
+    torchrun = [*module, "--start", "--standalone", f"--nproc-per-node={processes}"]
+    told = [str(run.build), str(settings), str(passes), str(int(recompute)), run.profile.name]
     # They run this very code, wherever they are started; and OMP's threads are shared out among them.
     threads = str(max(1, run.profile.threads // processes))
     environment = {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": threads}
-    with child(command, environment) as started:
+    with child([sys.executable, *torchrun, *module, *told], environment) as started:
         failed = started.wait()
     if failed and full.is_file():
         raise torch.OutOfMemoryError
     if failed:
-        raise HumalignError(f"the {processes} processes that train students ended with status {failed}: see above; run the same again")
+        line = f"the {processes} processes that train students ended with status {failed}"
+        raise HumalignError(f"{line}: see above; run the same again")
 
 
 def teach_all(run: Run, provenance: Provenance, passes: int = 1, recompute: bool = False) -> None:
-    """Train every student and control that is not finished under this key, in this process or in all that torchrun started."""
+    """Train what is not finished under this key, in this process or in all that torchrun started."""
     profile, compute = run.profile, run.profile.compute
     compiler = None if compute.compile == "none" else compute.compile
     engine = Engine(compute.device, compute.precision == "bfloat16", recompute, passes, compiler)
     ranks, everyone = join(compute.device), taught(profile)
     with progress_bar(len(everyone) * profile.distillation.steps, "training steps") as bar:
         bar.disable |= ranks.rank > 0
-        for student, part, stage in everyone:
-            teach_one = functools.partial(_teach_one, run, student, part, stage, provenance, engine, ranks, bar)
+        for each in everyone:
+            teach_one = functools.partial(_teach_one, run, each, provenance, engine, ranks, bar)
             if ranks.rank > 0:
                 # The first process alone notes what is finished; the others ask before it can have begun.
-                if not run.is_kept(provenance.key, _files(student, part, stage)):
+                if not run.is_kept(provenance.key, _files(*each)):
                     teach_one()
-            elif run.kept(provenance.key, _files(student, part, stage), teach_one):
+            elif run.kept(provenance.key, _files(*each), teach_one):
                 bar.update(profile.distillation.steps)
 
 
 def _teach_one(
-    run: Run, settings: Settings, part: str, stage: str, provenance: Provenance, engine: Engine, ranks: Ranks, bar: tqdm
+    run: Run, each: tuple[Settings, str, str], provenance: Provenance, engine: Engine, ranks: Ranks, bar: tqdm
 ) -> None:
-    profile, pool, file = run.profile, run.profile.data.pool, student_file(settings.backbone, part, stage)
+    (settings, part, stage), (file, note) = each, _files(*each)
+    profile, pool, backbone = run.profile, run.profile.data.pool, settings.backbone
     whole = not (settings.frozen or settings.trained)
-    inputs = store(run, pool, size_of(settings.backbone)) if whole else embed.activations(run, settings.backbone, pool)
+    inputs = store(run, pool, size_of(backbone)) if whole else embed.activations(run, backbone, pool)
     student = start(run, settings, stage)
     checkpoint = run.path(f"{file.removesuffix('.safetensors')}.{provenance.key}.ckpt")
     evaluate, every, audited = None, profile.distillation.evaluate_every, None
+    plan: LabelledTriplets | DenseTriplets
     if labels.dense(profile):
-        plan: LabelledTriplets | DenseTriplets = DenseTriplets(
-            teacher_labels(run, part, stage), profile.distillation.batch_images, profile.seed
-        )
+        targets, images = teacher_labels(run, part, stage), profile.distillation.batch_images
+        plan = DenseTriplets(targets, images, profile.seed)
     else:
         path = labels.triplet_path(run, part, stage, "train")
         if whole:
             with reading(path) as (indices, similarities, _):
-                # Names are a gigabyte a process, and the file was audited when it was made: they are left on disk.
-                plan = triplets.LabelledTriplets(indices, similarities, np.empty((len(indices), 0), "S1"))
+                # Names are a gigabyte a process, and the file was audited: they are left on disk.
+                plan = LabelledTriplets(indices, similarities, np.empty((len(indices), 0), "S1"))
         else:
-            plan, audited = triplets.read(path), np.asarray(embed.read(run, settings.backbone, pool))
+            plan, audited = triplets.read(path), np.asarray(embed.read(run, backbone, pool))
         check_triplets(plan.indices, len(inputs))
         if "val" in labels.splits(profile) and every:
-            shown = store(run, labels.pictures_of(profile, "val"), size_of(settings.backbone))
+            shown = store(run, labels.pictures_of(profile, "val"), size_of(backbone))
             evaluate = _validation(run, part, stage, shown, ranks)
     log = distill(
-        student, inputs, plan, schedule(profile), checkpoint, lambda step: bar.update(),
-        engine=engine, evaluate=evaluate, evaluate_every=every or 1, unsound=audited is None,
-        embeddings=audited,
+        student, inputs, plan, schedule(profile), checkpoint, lambda step: bar.update(), engine=engine,
+        evaluate=evaluate, evaluate_every=every or 1, unsound=audited is None, embeddings=audited,
     )  # fmt: skip
     if ranks.rank == 0:
-        write(run.path(file).with_suffix(".json"), provenance.attrs() | dataclasses.asdict(log))
+        write(run.path(note), provenance.attrs() | dataclasses.asdict(log))
         student.save(run.path(file), provenance.attrs())
 
 
@@ -193,25 +200,21 @@ def _validation(
 ) -> Callable[[Student], dict[str, float]]:
     """Return what tells how often a student keeps the teacher's pair, and the mean divergence (nats).
 
-    It is asked on triplets that no student is trained on; of ours, no picture is trained on either. A tie
-    does not keep the pair.
+    No student is trained on its triplets, nor on the pictures of ours. A tie does not keep the pair.
     """
     with reading(labels.triplet_path(run, part, stage, "val")) as (indices, similarities, _):
         used, places = np.unique(indices, return_inverse=True)
     rows, told = places.reshape(-1, 3), torch.from_numpy(similarities).float()
-    settings, shown = run.profile.distillation, _Picked(pictures, used)
+    settings, objective = run.profile.distillation, OBJECTIVES[run.profile.distillation.objective]
+    shown = pictures.size, _Picked(pictures, used), range(len(used)), ranks.device, run.profile.compute
 
     def agreement(student: Student) -> dict[str, float]:
-        parts = forward(
-            lambda pixels: (student(pixels),), pictures.size, shown, range(len(used)), ranks.device,
-            run.profile.compute,
-        )  # fmt: skip
+        parts = forward(lambda pixels: (student(pixels),), *shown)
         outputs = torch.from_numpy(np.concatenate([outputs for (outputs,) in parts]))
         divergence, kept = 0.0, 0
         for first in range(0, len(rows), CHUNK):
             # Some rows at a time: all pairs of their pictures are multiplied.
             here, some = torch.unique(torch.from_numpy(rows[first : first + CHUNK]), return_inverse=True)
-            objective = OBJECTIVES[settings.objective]
             each = objective(told[first : first + CHUNK], outputs[here], some, settings.temperature)
             divergence += float(each.double().sum())
             pairs = pair_similarities(outputs[here], some)
@@ -234,13 +237,13 @@ class _Picked(PixelStore):
         return self.store[self.rows[index]]
 
 
-# ---- models that the authors released ----------------------------------------------------------------------------------------------------
+# ---- models that the authors released ----------------------------------------------------------------------
 
 
 def released_archives(profile: Profile) -> list[tuple[str, str, str]]:
     """Return model, stage and registered archive of every student that the authors released."""
-    models = (name for name in profile.backbones if name in MODELS)
-    return [(model, stage, f"alignet-{model}-{suffix}") for model in models for stage, suffix in STAGES.items()]
+    pairs = itertools.product((name for name in profile.backbones if name in MODELS), STAGES.items())
+    return [(model, stage, f"alignet-{model}-{suffix}") for model, (stage, suffix) in pairs]
 
 
 def released_folder(model: str, stage: str) -> str:

@@ -190,10 +190,9 @@ def answer(profile: Any, found: list[Input]) -> str:
     if not missing:
         return f"ready for the profile {profile.name}"
     names = ", ".join(each.entry.name for each in missing[:SHOWN]) + (", ..." if len(missing) > SHOWN else "")
-    return (
-        f"{len(missing)} of the {len(found)} inputs of the profile {profile.name} are missing or refused ({names}): "
-        f"humalign fetch --profile {profile.name} brings what can be brought, and says how the others come"
-    )
+    lacking = f"{len(missing)} of the {len(found)} inputs of the profile {profile.name} are missing or"
+    mend = f"humalign fetch --profile {profile.name} brings what can be brought, and says how the"
+    return f"{lacking} refused ({names}): {mend} others come"
 
 
 def default() -> tuple[Profile, str]:
@@ -204,7 +203,8 @@ def default() -> tuple[Profile, str]:
         larger = f"things, people's judgments on a processor,{_needs('things')}; open and paper need a GPU"
         return profiles.load("demo"), f"profile demo: there is no GPU; {larger}"
     if not _absent("paper")[0]:
-        return profiles.load("paper"), "profile paper: there is a GPU, and all that it reads is here or can be fetched"
+        said = "there is a GPU, and all that it reads is here or can be fetched"
+        return profiles.load("paper"), f"profile paper: {said}"
     said = f"there is a GPU, and nothing that it reads is gated; paper{_needs('paper')}"
     return profiles.load("open"), f"profile open: {said}"
 

@@ -1,7 +1,7 @@
 """Every set through every backbone that needs it before anything is taught, streamed to disk.
 
-Features of a teacher's backbone, and of a student's whose first blocks stay as they are; of the latter also the activations where these
-blocks end, in half precision.
+Features of a teacher's backbone, and of a student's whose first blocks stay as they are; of the latter also
+the activations where these blocks end, in half precision.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def label(name: str) -> str:
 
 
 def frozen(profile: Profile, backbone: Backbone) -> int | None:
-    """Return how many blocks of a student's backbone are run once and kept; none of a backbone that no student has, or has whole."""
+    """Return how many blocks of a student's backbone are run once and kept, if a student has it in part."""
     for student in profile.students:
         if student.backbone == backbone.name and (student.frozen or student.trained):
             return max(len(backbone.stages) - student.trained, 0) if student.trained else student.frozen
@@ -41,12 +41,14 @@ def frozen(profile: Profile, backbone: Backbone) -> int | None:
 
 def embedding_files(profile: Profile) -> list[str]:
     """Name what the step leaves."""
-    return [name for backbone, several in sets.embedded(profile).items() for which in several for name in _files(profile, backbone, which)]
+    shown = [(backbone, which) for backbone, several in sets.embedded(profile).items() for which in several]
+    return [name for each in shown for name in _files(profile, *each)]
 
 
 def _files(profile: Profile, backbone: str, which: str) -> list[str]:
     keeps = any(each.backbone == backbone and (each.frozen or each.trained) for each in profile.students)
-    return [f"{kind}/{label(backbone)}/{file_name(which)}.npy" for kind in ("embeddings", *(("activations",) if keeps else ()))]
+    kinds = ("embeddings", "activations") if keeps else ("embeddings",)
+    return [f"{kind}/{label(backbone)}/{file_name(which)}.npy" for kind in kinds]
 
 
 def embed(run: Run, provenance: Provenance) -> None:
@@ -56,17 +58,16 @@ def embed(run: Run, provenance: Provenance) -> None:
     for name, several in sets.embedded(profile).items():
         backbone = backbones.build(name)
         for which in several:
-            # As they were squashed, where they were; those of a pool are decoded at the size of a teacher's backbone alone.
+            # As they were squashed, where they were; a pool's are decoded at the size of this backbone alone.
             if run.path(f"pixels/{file_name(which)}-{backbone.size}/pixels.json").is_file():
                 images: ImageSet | PixelStore = sets.store(run, which, backbone.size)
             else:
                 images = shown.setdefault(which, registered.load(profile, which))
-            paths = [run.path(file) for file in _files(profile, name, which)]
+            files, cut, key = _files(profile, name, which), frozen(profile, backbone), provenance.key
             with progress_bar(len(images), f"{name}, {which}, pictures") as bar:
-                cut, key = frozen(profile, backbone), provenance.key
+                paths = [run.path(file) for file in files]
                 given = images, backbone, cut, paths, key, device, profile.compute, bar.update
-                make = functools.partial(embeddings.to_files, *given)
-                run.kept(key, _files(profile, name, which), make)
+                run.kept(key, files, functools.partial(embeddings.to_files, *given))
 
 
 def kept_pixels(run: Run) -> Rows:
@@ -85,7 +86,8 @@ def summary(run: Run) -> Rows:
     for name, several in sets.embedded(run.profile).items():
         for which in several:
             pictures, width = read(run, name, which).shape
-            found.append({"set": which, "kept as": f"features of {name}", "pictures": pictures, "width": width})
+            row = {"set": which, "kept as": f"features of {name}"}
+            found.append(row | {"pictures": pictures, "width": width})
     return found
 
 

@@ -74,8 +74,8 @@ def score(path: str | Path, name: str, draws: int = 500, seed: int = 0) -> pd.Da
         raise HumalignError(f"{path} holds no array: give one or more of {', '.join(SETS)}")
     several = [
         estimate.score(*task, "human")
-        for which, features in given.items()
-        for task, estimate in SETS[which](_Given(path, which, features, found.get(f"{which}{NAMES}")), draws, seed)
+        for which, each in given.items()
+        for task, estimate in SETS[which](_Given(path, which, each, found.get(which + NAMES)), draws, seed)
     ]
     return scores.table({(name, STAGE): several}, "things", seed)
 
@@ -113,14 +113,15 @@ class _Given:
 
 
 def _object(name: str) -> str:
-    """Return the object's id in its own name, or in that of a picture's file: ``aardvark/aardvark_01b.jpg``."""
+    """Return an object's id, given as it is or as a picture's file: ``aardvark/aardvark_01b.jpg``."""
     path = PurePosixPath(name.replace("\\", "/"))
     return re.sub("_[0-9]{2}[a-z]$", "", path.stem if path.suffix.lower() in readers.ENDINGS else path.name)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
-        return {name: np.asarray(file[name], dtype=str if name.endswith(NAMES) else float) for name in file.files}
+        kinds = {name: str if name.endswith(NAMES) else float for name in file.files}
+        return {name: np.asarray(file[name], dtype=kind) for name, kind in kinds.items()}
 
 
 def _objects(given: _Given, draws: int, seed: int) -> Iterator[Row]:
@@ -145,7 +146,7 @@ def _objects(given: _Given, draws: int, seed: int) -> Iterator[Row]:
 
 
 def _photographs(given: _Given, draws: int, seed: int) -> Iterator[Row]:
-    """Answers about the objects of the photographs, and what the published VICE makes of all answers (unit: image)."""
+    """Answers about the objects of the photographs, and the published VICE's similarities (unit: image)."""
     known, objects = things(), registered.photographs()[1]
     if given.ids is None:
         raise HumalignError(
@@ -164,7 +165,7 @@ def _photographs(given: _Given, draws: int, seed: int) -> Iterator[Row]:
 
 
 def _arranged(given: _Given, draws: int, seed: int) -> Iterator[Row]:
-    """Similarity judgments of the 92 photographs, of the people's mean and of each (units: person and image)."""
+    """Similarity judgments of the 92 photographs: people's mean, and each one's (units: person and image)."""
     judged = registered.similarity_92()
     check_features(given.features, len(judged.images))
     similarity = people.backbone_similarity(given.features)

@@ -1,7 +1,8 @@
-"""What every model, at every stage of alignment, makes of the sets that it is scored on: its penultimate features."""
+"""What every model, at every stage of alignment, makes of the sets that it is scored on: its features."""
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator
 
@@ -23,35 +24,31 @@ from humalign.profiles import Profile, Teacher
 from humalign.profiles import Student as Settings
 from humalign.teach.teacher import AffineTeacher
 
-# Stages of alignment of a student, from before to after; the control is aligned with the untransformed backbone.
+# Stages of a student, from before to after; the control is aligned with the untransformed backbone.
 STAGES = ("base", "unaligned", "aligned")
 HEAD = "aligned-head"
 # Stages of what a teacher maps.
 TEACHERS = ("teacher-base", "teacher-centred", "teacher-whitened", "teacher-random", "ridge", "teacher")
-
 # Pictures that suffice for the mean and the covariance of a set.
 MEAN_OF = 20_000
 
 
-# ---- students, by stage and part ---------------------------------------------------------------------------------------------------------
+# ---- students, by stage and part ---------------------------------------------------------------------------
 
 
 def taught(profile: Profile) -> list[tuple[Settings, str, str]]:
-    """Return student, part and stage of every network that is trained here; those that the authors released were trained by them.
+    """Return student, part and stage of every network that is trained here, not by the authors.
 
-    The control of halves is that of all. With the official head there is one more of a student that is scored on everything and has
-    another head.
+    The control of halves is that of all. A student that is scored on everything and has another head is
+    trained once more with the official one.
     """
     found = []
-    for student in profile.students:
-        if student.backbone in MODELS:
-            continue
+    for student in (each for each in profile.students if each.backbone not in MODELS):
         for name in judged.part_names(profile.labeller):
-            if judged.kind(name) not in student.parts:
-                continue
-            found.append((student, name, "aligned"))
-            if judged.kind(name) != "halves":
-                found.append((student, name, "unaligned"))
+            if judged.kind(name) in student.parts:
+                found.append((student, name, "aligned"))
+                if judged.kind(name) != "halves":
+                    found.append((student, name, "unaligned"))
         if student.head != "official" and student.scored == "everything":
             found.append((student, "all", HEAD))
     return found
@@ -68,13 +65,13 @@ def feature_file(model: str, part: str, stage: str) -> str:
 
 
 def start(run: Run, student: Settings, stage: str, seed: int | None = None) -> Student:
-    """Return a student as it is before training: the objective sees the outputs of the official head, or its centred features."""
-    backbone = backbones.build(student.backbone)
-    head = None
+    """Return an untrained student; the objective sees the official head's outputs, or centred features."""
+    backbone, head = backbones.build(student.backbone), None
     if student.head == "centre" and stage != HEAD:
         pool = embed.read(run, student.backbone, run.profile.data.pool)
         head = Centre(torch.from_numpy(np.asarray(pool).mean(0)))
-    return Student.of(backbone, embed.frozen(run.profile, backbone) or 0, seed=run.profile.seed if seed is None else seed, head=head)
+    drawn, frozen = run.profile.seed if seed is None else seed, embed.frozen(run.profile, backbone) or 0
+    return Student.of(backbone, frozen, seed=drawn, head=head)
 
 
 def fitted(
@@ -85,11 +82,11 @@ def fitted(
     return AffineTeacher.load(run.path(f"{folder}/{part}-{recipe}.safetensors"))
 
 
-# ---- reading -----------------------------------------------------------------------------------------------------------------------------
+# ---- reading -----------------------------------------------------------------------------------------------
 
 
 def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Float[np.ndarray, "images dim"]:
-    """Return a model's features of one set, in its order; a judged photograph's and its mirror image's averaged.
+    """Return a model's features of one set, in its order; those of mirror images averaged with their own.
 
     The part is that of the teacher itself, or of the one that labelled a student's triplets.
     """
@@ -111,7 +108,7 @@ def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Flo
 
 
 def _baseline(run: Run, model: str, stage: str, which: str, part: str) -> Float[np.ndarray, "images dim"]:
-    """Return features changed by what pictures that nobody judged say of them; a random map is drawn once for each model and part."""
+    """Return features changed by unjudged pictures; a random map is drawn once for each model and part."""
     before, kind = baselines.STAGES[stage]
     found = read(run, model, before, which, part)
     if kind == "whitened":
@@ -130,7 +127,8 @@ def whitened(profile: Profile) -> list[tuple[str, str, str]]:
     asked = [(student.backbone, "base-whitened") for student in profile.students]
     asked += [(model, "teacher-whitened") for model in (mapped(profile.labeller) if profile.teachers else ())]
     several = judged.part_names(profile.labeller) if _in_parts(profile) else ["all"]
-    return [(model, part, stage) for model, stage in asked if possible(profile, model, stage) for part in several]
+    asked = [(model, stage) for model, stage in asked if possible(profile, model, stage)]
+    return [(model, part, stage) for model, stage in asked for part in several]
 
 
 def whitening(run: Run, model: str, stage: str, part: str) -> AffineTeacher:
@@ -139,7 +137,7 @@ def whitening(run: Run, model: str, stage: str, part: str) -> AffineTeacher:
 
 
 def unjudged(run: Run, model: str, stage: str, part: str) -> Float[np.ndarray, "pictures dim"]:
-    """Return a model's features of pictures that nobody judged; where the pool is the judged set, those of a part's training things."""
+    """Return features of unjudged pictures; where the pool is the judged set, of a part's training things."""
     shown = read(run, model, stage, centred_by(run.profile, model, stage), part)
     if _in_parts(run.profile):
         (inside,) = (each for each in judged.parts(run, run.profile.labeller) if each.name == part)
@@ -153,32 +151,38 @@ def _in_parts(profile: Profile) -> bool:
 
 
 def centred_by(profile: Profile, model: str, stage: str) -> str:
-    """Name the set by which a model is centred and whitened: the pool, or what stands in its place; empty where there is none."""
-    shown = sets.embedded(profile)
-    if stage == "base" and model not in shown:
+    """Name the set by which a model is centred and whitened, the pool or what stands for it, if any."""
+    if stage == "base" and model not in sets.embedded(profile):
         (student,) = (each for each in profile.students if each.backbone == model)
         return next((name for name in sets.unjudged(profile) if name in sets.evaluated(profile, student)), "")
-    pools = [name for name in (profile.data.pool, *sets.unjudged(profile)) if all(name in shown.get(each, ()) for each in model.split("+"))]
-    return next(iter(pools), "")
+    pools = (profile.data.pool, *sets.unjudged(profile))
+    return next((name for name in pools if _embedded(profile, model, name)), "")
 
 
-def averaged(run: Run, which: str, values: Float[np.ndarray, "images dim"]) -> Float[np.ndarray, "things dim"]:
+def _embedded(profile: Profile, model: str, which: str) -> bool:
+    """Tell whether every backbone of a model has embeddings of a set."""
+    shown = sets.embedded(profile)
+    return all(which in shown.get(name, ()) for name in model.split("+"))
+
+
+def averaged(run: Run, which: str, shown: Float[np.ndarray, "images dim"]) -> Float[np.ndarray, "things dim"]:
     """Average a judged photograph's features and its mirror image's, where both were shown."""
     if run.profile.data.mirrored and which in run.profile.data.judged:
-        return values.reshape(-1, 2, values.shape[1]).mean(1)
-    return values
+        return shown.reshape(-1, 2, shown.shape[1]).mean(1)
+    return shown
 
 
 def views(which: str, values: Float[np.ndarray, "images dim"]) -> Float[np.ndarray, "views things dim"]:
-    """Give features an axis of their own for the views of each thing: drawing styles; of photographs there is one."""
+    """Give features an axis for the views of each thing: drawing styles; of photographs there is one."""
     return values.reshape(len(STYLES) if which == "emoji" else 1, -1, values.shape[1])
 
 
 def teacher_base(run: Run, teacher: Teacher, model: str, which: str) -> Float[np.ndarray, "things dim"]:
     """Return a set's features by a model that a teacher maps: one backbone, or several side by side.
 
-    Side by side each has the same weight: its root mean square distance from the mean of the judged photographs is one.
+    Side by side each has the same weight: a root mean square distance of one from the judged pictures' mean.
     """
+
     def of(name: str, which: str) -> np.ndarray:
         return averaged(run, which, np.asarray(embed.read(run, name, which)))
 
@@ -194,7 +198,7 @@ def scale(x: Float[np.ndarray, "images dim"]) -> float:
 
 
 def teacher_labels(run: Run, part: str, stage: str) -> Float[np.ndarray, "pool dim"]:
-    """Return a teacher's embeddings of the pool, whose dot products are the labels of a student at a stage."""
+    """Return a teacher's embeddings of the pool, whose products are the labels of a student at a stage."""
     labeller = run.profile.labeller
     base = teacher_base(run, labeller, labels_with(labeller), run.profile.data.pool)
     return fitted(run, labeller, part, "untransformed" if stage == "unaligned" else "teacher").transform(base)
@@ -208,24 +212,23 @@ def judged_views(run: Run, teacher: Teacher, model: str) -> Float[np.ndarray, "v
 
 
 def models(profile: Profile, which: str) -> Iterator[tuple[str, str]]:
-    """Yield every model and stage that was run on a set: what the last teacher maps, before and after, then students."""
+    """Yield every model and stage that was run on a set: what the last teacher maps, then students."""
+    found: list[tuple[str, str]] = []
     if profile.teachers:
-        shown, labeller = sets.embedded(profile), profile.labeller
-        recipes = [stage for stage in TEACHERS if stage != "ridge" or labeller.learner == "photographs"]
-        for model in mapped(labeller):
-            if all(which in shown.get(name, ()) for name in model.split("+")):
-                yield from ((model, stage) for stage in recipes if possible(profile, model, stage))
+        recipes = [each for each in TEACHERS if each != "ridge" or profile.labeller.learner == "photographs"]
+        maps = [model for model in mapped(profile.labeller) if _embedded(profile, model, which)]
+        found += itertools.product(maps, recipes)
     heads = {student.backbone for student, _, stage in taught(profile) if stage == HEAD}
+    free = [each for each, (before, _) in baselines.STAGES.items() if before == "base"]
     for student in profile.students:
         if which in sets.evaluated(profile, student):
-            name = student.backbone
-            free = [each for each, (before, _) in baselines.STAGES.items() if before == "base"]
-            stages = ("base", *free, "unaligned", *([HEAD] if name in heads else []), "aligned")
-            yield from ((name, stage) for stage in stages if possible(profile, name, stage))
+            head = [HEAD] if student.backbone in heads else []
+            found += [(student.backbone, stage) for stage in ("base", *free, "unaligned", *head, "aligned")]
+    yield from (each for each in found if possible(profile, *each))
 
 
 def possible(profile: Profile, model: str, stage: str) -> bool:
-    """Tell whether a stage can be had: a baseline needs pictures that nobody judged, and a random one the rank of a teacher's map."""
+    """Tell whether a stage can be had: a baseline needs unjudged pictures, a random one a teacher's rank."""
     if stage not in baselines.STAGES:
         return True
     before, kind = baselines.STAGES[stage]

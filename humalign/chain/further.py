@@ -1,12 +1,13 @@
-"""The step of features: every student at every stage on the sets that it is scored on, and teachers that are fitted for scores alone.
+"""The step of features: students at every stage on what they are scored on, and teachers for scores alone.
 
-Such a further teacher is fitted to some of the answers or things; where it places the others are features like any: they are made once, and
-the evaluations read them. Nothing that is trained depends on them.
+A further teacher is fitted to some of the answers or things. Where it places the others are features like
+others: they are made once and read by the evaluations. Nothing that is trained depends on them.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -41,16 +42,16 @@ KINDS = ("answers", "objects")
 Places = Iterator[tuple[str, Float[np.ndarray, "things dim"]]]
 
 
-# ---- the files -------------------------------------------------------------------------------------------------------------------------
+# ---- the files ---------------------------------------------------------------------------------------------
 
 
 def _asked(profile: Profile) -> list[tuple[str, str]]:
     """Return the evaluations of a profile that have further teachers, and the models that these map."""
-    found = []
-    for name in (name for name in sets.evaluations(profile) if name in FURTHER):
-        models = judged.mapped(profile.labeller) if name == "photographs" else [CLIP]
-        found += [(name, model) for model in models]
-    return found
+    return [
+        (name, model)
+        for name in sets.evaluations(profile) if name in FURTHER
+        for model in (judged.mapped(profile.labeller) if name == "photographs" else [CLIP])
+    ]  # fmt: skip
 
 
 def _file(name: str, model: str) -> str:
@@ -64,7 +65,8 @@ def files(profile: Profile) -> list[str]:
 
 def sources(profile: Profile) -> list[str]:
     """Name the registered sources that the further teachers learn of."""
-    return list(dict.fromkeys(source for name, _ in _asked(profile) for source in sets.EVALUATIONS[name][1]))
+    several = (sets.EVALUATIONS[name][1] for name, _ in _asked(profile))
+    return list(dict.fromkeys(itertools.chain(*several)))
 
 
 def read(run: Run, name: str, model: str = CLIP) -> dict[str, Float[np.ndarray, "things dim"]]:
@@ -72,7 +74,7 @@ def read(run: Run, name: str, model: str = CLIP) -> dict[str, Float[np.ndarray, 
     return {each: places.numpy() for each, places in load_file(run.path(_file(name, model))).items()}
 
 
-# ---- objects ---------------------------------------------------------------------------------------------------------------------------
+# ---- objects -----------------------------------------------------------------------------------------------
 
 
 def answers_teacher(profile: Profile) -> Teacher:
@@ -81,7 +83,7 @@ def answers_teacher(profile: Profile) -> Teacher:
 
 
 def _everything(run: Run, model: str) -> Places:
-    """Yield the places of all objects by a teacher of all training answers, what the pictures do not tell included."""
+    """Yield the places of all objects by a teacher of all training answers, with what no picture tells."""
     known = things()
     yield "all", MixedEffectsTeacher(residual=0.2, iterations=100).fit(known.features, known.training).places_
 
@@ -101,7 +103,7 @@ def number(kind: str, share: float, whole: int) -> int:
 
 
 def _curves(run: Run, model: str) -> Places:
-    """Yield the places of each fold's test objects by teachers of some of its training answers, and of some of its training objects."""
+    """Yield the places of each fold's test objects by teachers of some training answers or objects."""
     profile, known, teacher = run.profile, things(), answers_teacher(run.profile)
     for f, (train, test) in enumerate(object_folds(len(known.names), teacher.parts.folds)):
         chosen = teach.notes(run, teacher, f"fold{f}")["teacher"]
@@ -113,11 +115,12 @@ def _curves(run: Run, model: str) -> Places:
             else:
                 some = np.sort(rng.permutation(len(train))[: number(kind, share, len(train))])
                 answers, x = answers[some], x[some]
-            yield f"{name}-fold{f}", MixedEffectsTeacher(**chosen).fit(x, answers).transform(known.features[test])
+            fitted = MixedEffectsTeacher(**chosen).fit(x, answers)
+            yield f"{name}-fold{f}", fitted.transform(known.features[test])
 
 
 def known_map(profile: Profile, known: Things, rng: np.random.Generator) -> Float[np.ndarray, "objects dim"]:
-    """Return where a known affine map places the objects: along the directions that vary most, turned at random, as sure as people are."""
+    """Return the objects under a known map: principal directions, turned at random, as sure as people are."""
     train, _ = object_folds(len(known.names), answers_teacher(profile).parts.folds)[0]
     dim, centred = profile.evaluation.recovery_dim, known.features - known.features[train].mean(0)
     _, _, directions = np.linalg.svd(centred[train], full_matrices=False)
@@ -140,7 +143,7 @@ def _recovered(run: Run, model: str) -> Places:
 def _forty_eight(run: Run, model: str) -> Places:
     """Yield the places of the 48 judged objects by teachers of all others.
 
-    How far an object may stray from its map is taken from the first fold, whose training objects include some of the 48.
+    How far an object may stray from its map is that of the first fold, which is fitted to some of the 48.
     """
     known, teacher = things(run.profile.evidence), of_objects(run.profile)
     if teacher is None:
@@ -157,7 +160,7 @@ def of_objects(profile: Profile) -> Teacher | None:
     return next((teacher for teacher in profile.teachers if teacher.judged == "things"), None)
 
 
-# ---- photographs -----------------------------------------------------------------------------------------------------------------------
+# ---- photographs -------------------------------------------------------------------------------------------
 
 
 def image_folds(profile: Profile, images: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -176,7 +179,7 @@ def said(run: Run) -> dict[str, ByObject]:
 
 
 def _photographs(run: Run, model: str) -> Places:
-    """Yield the places of each fold's test photographs by teachers of the others, and of all by teachers that left three groups out."""
+    """Yield the places of test photographs by teachers of the others, and of all, three groups left out."""
     profile, known, (_, shown) = run.profile, things(run.profile.evidence), registered.photographs()
     tuned = functools.partial(teach.tuned, profile, profile.labeller)
     for which, answers in said(run).items():
@@ -198,7 +201,7 @@ FURTHER: dict[str, Callable[[Run, str], Places]] = {
 }
 
 
-# ---- the step --------------------------------------------------------------------------------------------------------------------------
+# ---- the step ----------------------------------------------------------------------------------------------
 
 
 def feature_files(profile: Profile) -> list[str]:
@@ -211,18 +214,16 @@ def _extracted(profile: Profile) -> list[tuple[Settings, str, str]]:
     """Return student, part and stage of everything whose features are not among the embeddings."""
     whole = [(student, "all", "base") for student in sets.from_pixels(profile)]
     later = [stage for stage in features.STAGES if stage != "base"]
-    others = [(student, "all", stage) for student in profile.students if student.backbone in MODELS for stage in later]
+    theirs = [student for student in profile.students if student.backbone in MODELS]
+    others = [(student, "all", stage) for student in theirs for stage in later]
     return [*whole, *others, *features.taught(profile)]
 
 
 def extract(run: Run, provenance: Provenance) -> None:
-    """Run every student at every stage on the sets that it is scored on, whiten what is as it was, and fit the further teachers.
-
-    What was finished before a stop is kept.
-    """
-    for settings, part, stage in _extracted(run.profile):
-        file = feature_file(settings.backbone, part, stage)
-        run.kept(provenance.key, [file], functools.partial(_extract, run, provenance, settings, part, stage, file))
+    """Run every student on what it is scored on, whiten models on unjudged pictures, fit further teachers."""
+    for each in _extracted(run.profile):
+        file = feature_file(each[0].backbone, *each[1:])
+        run.kept(provenance.key, [file], functools.partial(_extract, run, provenance, *each, file))
     whitened = [(feature_file(*each), each) for each in features.whitened(run.profile)]
     several = [([file], functools.partial(_whiten, run, provenance, *each, file)) for file, each in whitened]
     run.keep_each(provenance.key, "models to whiten", several)
@@ -232,16 +233,16 @@ def extract(run: Run, provenance: Provenance) -> None:
 
 
 def _extract(run: Run, provenance: Provenance, settings: Settings, part: str, stage: str, file: str) -> None:
-    compute, device = run.profile.compute, join(run.profile.compute.device).device
-    student = _student(run, settings, part, stage).to(device)
-    whole, size = not (settings.frozen or settings.trained), sets.size_of(settings.backbone)
     shown, made = sets.evaluated(run.profile, settings), {}
+    device, size = join(run.profile.compute.device).device, sets.size_of(settings.backbone)
+    student = _student(run, settings, part, stage).to(device)
     with progress_bar(len(shown), f"{settings.backbone}, {part}, {stage}, sets") as bar:
         for which in shown:
             # Each set is read when its turn comes: together they may be larger than memory.
-            if whole:
+            if not (settings.frozen or settings.trained):
                 pixels = sets.store(run, which, size)
-                batches = forward(lambda each: (student.features_of(each),), size, pixels, range(len(pixels)), device, compute)
+                shown_as = size, pixels, range(len(pixels)), device, run.profile.compute
+                batches = forward(lambda each: (student.features_of(each),), *shown_as)
                 made[which] = np.concatenate([found for (found,) in batches])
             else:
                 made[which] = student.features(embed.activations(run, settings.backbone, which)).numpy()
@@ -254,7 +255,8 @@ def _student(run: Run, settings: Settings, part: str, stage: str) -> Student:
     if settings.backbone in MODELS:
         return Student.of(released.backbone(run.path(distil.released_folder(settings.backbone, stage))), 0)
     student = features.start(run, settings, stage)
-    return student if stage == "base" else student.load(run.path(features.student_file(settings.backbone, part, stage)))
+    file = run.path(features.student_file(settings.backbone, part, stage))
+    return student if stage == "base" else student.load(file)
 
 
 def _whiten(run: Run, provenance: Provenance, model: str, part: str, stage: str, file: str) -> None:
@@ -283,5 +285,6 @@ def summary(run: Run) -> Rows:
     for model, part, stage in features.whitened(run.profile):
         width = features.whitening(run, model, stage, part).matrix_.shape[1]
         pictures = len(features.unjudged(run, model, baselines.STAGES[stage][0], part))
-        found.append({"student": model, "part": part, "stage": stage, "sets": 1, "pictures": pictures, "width": width})
+        row = {"student": model, "part": part, "stage": stage, "sets": 1}
+        found.append(row | {"pictures": pictures, "width": width})
     return found

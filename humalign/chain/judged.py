@@ -1,4 +1,4 @@
-"""What people, or simulated observers, said of things: answers, and the parts into which the things are split."""
+"""What people, or simulated observers, said of things, and the parts into which the things are split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from humalign.artefacts import Provenance, write_dataset
 from humalign.chain import registered
-from humalign.chain.answers import SOURCES, AnswerSets, answer_sets, check_orders, own_choices, own_pictures
+from humalign.chain.answers import AnswerSets, answer_sets, check_orders, own_choices, own_pictures
 from humalign.chain.pipeline import Run, stream
 from humalign.data import editions, object_order, readers, registry, simulate
 from humalign.data.emoji import concepts
@@ -24,17 +24,14 @@ from humalign.models import embeddings
 from humalign.profiles import Profile, Teacher
 from humalign.teach import splits
 
-Name = tuple[str, str, str, str, str]  # model, stage, task, split, metric of a score
 # Embeddings of the objects that come with the judgments.
 CLIP = "clip-vit-b32"
-# Correlation of the 48 objects' judged dissimilarities with those that VICE implies: .89 in order, about 0 in another.
+# Correlation of the 48 objects' judged dissimilarities with VICE's: .89 in order, about 0 in another.
 LEAST_ALIKE = 0.5
 SIMULATED = "judgments.nc"
-ANSWERS = ["things-ids", *SOURCES, "things-categories"]
-OBJECTS = [*ANSWERS, "things-clip-features", "things-vice"]
 
 
-# ---- the objects of THINGS ---------------------------------------------------------------------------------------------------------------
+# ---- the objects of THINGS ---------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +62,7 @@ class Things(AnswerSets):
 
     @functools.cached_property
     def _described(self) -> tuple[np.ndarray, np.ndarray]:
-        """Read both, each in an order of its own (see `humalign.data.object_order`), and check the orders by the answers."""
+        """Read both, each in its own order (see `humalign.data.object_order`), checked by the answers."""
         published = readers.embedding(registry.locate("things-vice"), self.names, object_order.OLD)
         features = readers.features(registry.locate("things-clip-features"), self.names, object_order.SORTED)
         check_orders(registry.locate, self, published, features, self.names)
@@ -77,8 +74,8 @@ def things(evidence: str = "human") -> Things:
     """Read the answers and the categories; simulated evidence is made-up files in the same layout."""
     ids = registry.locate("things-ids")
     if evidence == "human" and editions.of("things-ids").edition != editions.PUBLIC:
-        mend = "bring the public file (`humalign fetch things-ids`), or say `evidence: simulated` in the profile"
-        raise HumalignError(f"{ids} holds other ids than those of THINGS: {mend}")
+        mend = "bring the public file (`humalign fetch things-ids`), or say `evidence: simulated`"
+        raise HumalignError(f"{ids} holds other ids than those of THINGS: {mend} in the profile")
     names = readers.object_ids(ids)
     answers = answer_sets(registry.locate, names)
     categories = readers.categories(registry.locate("things-categories"), names)
@@ -86,18 +83,19 @@ def things(evidence: str = "human") -> Things:
 
 
 def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray, " m"]]:
-    """Read the judged dissimilarities of 48 objects, and the objects' rows, which are checked by the published dimensions."""
+    """Read the judged dissimilarities of 48 objects, and their rows, checked by the published dimensions."""
     path = registry.locate("things-48")
     judged, rows = registered.things_48(known.names)
     own = rsa.choice_dissimilarities(people.dot_similarity(known.published[rows]))
     pairs = np.triu_indices(len(rows), 1)
     if (alike := float(np.corrcoef(own[pairs], judged[pairs])[0, 1])) < LEAST_ALIKE:
-        wrong = f"its rows do not follow people's dimensions of the objects they are named by (r = {alike:.2f}, expected about 0.9)"
-        raise HumalignError(f"{path}: {wrong}: they are in another order; put words48.mat of osf.io/z2784 beside it")
+        wrong = "its rows do not follow people's dimensions of the objects they are named by"
+        seen = f"{wrong} (r = {alike:.2f}, expected about 0.9): they are in another order"
+        raise HumalignError(f"{path}: {seen}; put words48.mat of osf.io/z2784 beside it")
     return judged, rows
 
 
-# ---- simulated observers -----------------------------------------------------------------------------------------------------------------
+# ---- simulated observers -----------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,31 +119,31 @@ def simulate_observers(run: Run, provenance: Provenance) -> None:
     made, parts = profile.simulated, profile.labeller.parts
     fold, whole = splits.concept_folds(taxonomy, parts.folds, parts.whole_subgroups, rng)
     shares = {"group": made.group_share, "subgroup": made.subgroup_share, "concept": made.concept_share}
-    observers = simulate.calibrated(simulate.tree_space(taxonomy, shares, made.space_dim, rng), made.people, made.individuality, rng)
+    space = simulate.tree_space(taxonomy, shares, made.space_dim, rng)
+    observers = simulate.calibrated(space, made.people, made.individuality, rng)
     answers = observers.answer(random_triplets(np.arange(len(taxonomy)), made.answers, rng), 1, rng)
-    dataset = xr.Dataset(
-        {
-            "fold": ("concept", fold),
-            "whole": ("concept", whole.astype(np.int8)),
-            "space": (("concept", "dim"), observers.space),
-            "weights": (("person", "dim"), observers.weights),
-            "triplets": (("answer", "image"), answers.triplets),
-            "counts": (("answer", "pair"), answers.counts),
-        },
-        attrs=provenance.attrs() | {"sharpness": observers.sharpness, "lapse": observers.lapse, "evidence": "simulated"},
-    )
-    write_dataset(run.path(SIMULATED), dataset)
+    variables = {
+        "fold": ("concept", fold),
+        "whole": ("concept", whole.astype(np.int8)),
+        "space": (("concept", "dim"), observers.space),
+        "weights": (("person", "dim"), observers.weights),
+        "triplets": (("answer", "image"), answers.triplets),
+        "counts": (("answer", "pair"), answers.counts),
+    }
+    found = {"sharpness": observers.sharpness, "lapse": observers.lapse, "evidence": "simulated"}
+    write_dataset(run.path(SIMULATED), xr.Dataset(variables, attrs=provenance.attrs() | found))
 
 
 def simulated(run: Run) -> Simulated:
     """Read what `simulate_observers` wrote."""
     file = embeddings.read(run.path(SIMULATED))
-    observers = simulate.Observers(file["space"].values, file["weights"].values, float(file.attrs["sharpness"]), float(file.attrs["lapse"]))
+    found = (float(file.attrs[name]) for name in ("sharpness", "lapse"))
+    observers = simulate.Observers(file["space"].values, file["weights"].values, *found)
     choices = Choices(file["triplets"].values, file["counts"].values)
     return Simulated(observers, choices, file["fold"].values, file["whole"].values.astype(bool))
 
 
-# ---- judged sets and their parts ---------------------------------------------------------------------------------------------------------
+# ---- judged sets and their parts ---------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,50 +152,56 @@ class Judged:
 
     answers: ByObject  #: to triplets that were asked once, sliced by thing.
     training: Choices  #: those of them that are not kept to validate with.
-    #: training and test things of each.
-    folds: Callable[[Teacher], list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]]
     #: refuses embeddings of the things in another order.
     check: Callable[[Float[np.ndarray, "things dim"]], None] = lambda features: None
     #: the observers' choice distributions, where they are simulated.
     truth: Callable[[Int[np.ndarray, "n 3"]], Float[np.ndarray, "n 3"]] | None = None
+    fold: Int[np.ndarray, " things"] | None = None  #: in which each is held out, where that is known.
+
+    def folds(self, teacher: Teacher) -> list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
+        """Return training and test things of each fold."""
+        if self.fold is None:
+            return object_folds(self.answers.objects, teacher.parts.folds)
+        held = (self.fold == f for f in range(teacher.parts.folds))
+        return [(np.flatnonzero(~each), np.flatnonzero(each)) for each in held]
 
 
 def _emoji(run: Run) -> Judged:
     made = simulated(run)
-    fold = made.fold
-
-    def folds(teacher: Teacher) -> list[tuple[np.ndarray, np.ndarray]]:
-        return [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(teacher.parts.folds)]
-
-    return Judged(made.answers, made.choices, folds, truth=made.observers.probabilities)
+    return Judged(made.answers, made.choices, truth=made.observers.probabilities, fold=made.fold)
 
 
 def _things(run: Run) -> Judged:
     known = things(run.profile.evidence)
     if any(teacher.learner == "answers" for teacher in run.profile.teachers):
         known.check_orders()  # before hours are spent on answers about other objects
-    ids, mend = registry.locate("things-ids"), "`humalign fetch things-ids things-answers` brings the public files"
+    ids = registry.locate("things-ids")
+    mend = "`humalign fetch things-ids things-answers` brings the public files"
 
     def check(features: Float[np.ndarray, "things dim"]) -> None:
         # The photographs are found by the objects' names, the answers refer to the objects by row.
-        object_order.check_embedding(ids, features, known.asked_once, known.names, object_order.UNIQUE, mend=mend, cosine=True)
+        told = known.asked_once, known.names, object_order.UNIQUE
+        object_order.check_embedding(ids, features, *told, mend=mend, cosine=True)
 
-    return Judged(known.answers, known.training, lambda teacher: object_folds(len(known.names), teacher.parts.folds), check)
+    return Judged(known.answers, known.training, check)
 
 
 def _photographs(run: Run) -> Judged:
-    rows = registered.photographs()[1]
-    answers = things(run.profile.evidence).answers[rows]
-    training = Choices(answers.triplets, answers.shares.astype(np.int64))
-    return Judged(answers, training, lambda teacher: object_folds(len(rows), teacher.parts.folds))
+    answers = things(run.profile.evidence).answers[registered.photographs()[1]]
+    return Judged(answers, Choices(answers.triplets, answers.shares.astype(np.int64)))
 
 
 def _own(run: Run) -> Judged:
-    choices, things = own_choices(run.profile), len(own_pictures(run.profile))
-    return Judged(ByObject.of(choices, things), choices, lambda teacher: object_folds(things, teacher.parts.folds))
+    choices = own_choices(run.profile)
+    return Judged(ByObject.of(choices, len(own_pictures(run.profile))), choices)
 
 
-JUDGED: dict[str, Callable[[Run], Judged]] = {"emoji": _emoji, "things": _things, "things-photographs": _photographs, "own": _own}
+JUDGED: dict[str, Callable[[Run], Judged]] = {
+    "emoji": _emoji,
+    "things": _things,
+    "things-photographs": _photographs,
+    "own": _own,
+}
 
 
 def of(run: Run, teacher: Teacher) -> Judged:
@@ -220,25 +224,26 @@ def labels_with(teacher: Teacher) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A named split: the things that a teacher is fitted to, and those that it is scored on; of ``all`` there are none."""
+    """A named split: the things that a teacher is fitted to, and those it is scored on; ``all`` has none."""
 
     name: str
     train: Int[np.ndarray, " m"]
     test: Int[np.ndarray, " k"]
 
     def pictures(self, number: int) -> Int[np.ndarray, " images"]:
-        """Return which of so many pictures, in which views of all things lie one below the other, show training things."""
+        """Return which of so many pictures, views of all things one below the other, show training things."""
         things = len(self.train) + len(self.test)
         return (self.train + things * np.arange(number // things)[:, None]).ravel()
 
 
 def object_folds(objects: int, folds: int) -> list[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " k"]]]:
     """Return training and test objects of each fold, in ascending order."""
-    return [(np.sort(train), np.sort(test)) for train, test in splits.ObjectFolds(folds).split(np.empty(objects))] if folds else []
+    cut = splits.ObjectFolds(folds).split(np.empty(objects)) if folds else []
+    return [(np.sort(train), np.sort(test)) for train, test in cut]
 
 
 def halves(profile: Profile, images: int) -> Int[np.ndarray, " images"]:
-    """Return in which half each photograph is: the student that is scored on one half has a teacher of the other."""
+    """Return in which half each photograph is: a student scored on one half has a teacher of the other."""
     return stream(profile, 8).permutation(images) % 2
 
 
@@ -251,7 +256,7 @@ def part_names(teacher: Teacher) -> list[str]:
 
 def kind(part: str) -> str:
     """Return what a part is one of: ``all``, ``folds``, ``halves`` or ``held``."""
-    return next((several for one, several in (("fold", "folds"), ("half", "halves")) if part.startswith(one)), part)
+    return {"fold": "folds", "half": "halves"}.get(part[:4], part)
 
 
 def parts(run: Run, teacher: Teacher) -> list[Part]:

@@ -1,7 +1,8 @@
-"""Which code can change what a step leaves: every definition of this package that the step's function reaches.
+"""Which code can change what a step leaves: every definition of this package that its function reaches.
 
-What a definition names is followed through the imports of the package, so nobody lists modules by hand, and an edit elsewhere in a file
-costs nothing. Of a table from names to functions only the entries that a profile uses are followed; comments and docstrings are left out.
+What a definition names is followed through the imports of the package: nobody lists modules, and an
+edit elsewhere in a file costs nothing. Of a table of functions only the entries that a profile uses are
+followed; comments and docstrings are left out.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ast
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,16 @@ def code(function: Callable[..., Any], notebooks: Iterable[Path] = (), tables: T
         try:
             tree = ast.parse(source)
         except SyntaxError as error:
-            found_at = (error.text or "").strip()
-            raise HumalignError(f"{notebook.name} has a mistake in its code ({error.msg}: {found_at}): mend that cell") from None
+            mistake = f"{error.msg}: {(error.text or '').strip()}"
+            line = f"{notebook.name} has a mistake in its code ({mistake}): mend that cell"
+            raise HumalignError(line) from None
         found |= reached(_named(tree, _parsed(source)), tables)
-    return fingerprint([(*place, _text(place, frozenset(tables.get(place, EVERY)))) for place in sorted(found)])
+    used = ((place, frozenset(tables.get(place, EVERY))) for place in sorted(found))
+    return fingerprint([(*place, _text(place, names)) for place, names in used])
 
 
 def reached(start: Iterable[Place], tables: Tables | None = None) -> set[Place]:
-    """Return every definition that some definitions need, themselves among them; the name of a module's bare statements is empty."""
+    """Return every definition that some need, themselves among them; bare statements have an empty name."""
     tables = tables or {}
     found: set[Place] = set()
     waiting = list(start)
@@ -91,29 +94,28 @@ def _entries(statement: ast.stmt, used: Collection[str]) -> ast.AST:
     value = getattr(statement, "value", None)
     if used is EVERY or not isinstance(value, ast.Dict):
         return statement
-    kept = [(k, v) for k, v in zip(value.keys, value.values, strict=True) if not (isinstance(k, ast.Constant) and k.value not in used)]
-    return ast.Dict([k for k, _ in kept], [v for _, v in kept])
+    entries = zip(value.keys, value.values, strict=True)
+    kept = [(key, each) for key, each in entries if not isinstance(key, ast.Constant) or key.value in used]
+    return ast.Dict([key for key, _ in kept], [each for _, each in kept])
 
 
 @functools.cache
 def _text(place: Place, used: frozenset[str]) -> str:
-    """Return the code of a definition as it was when it was first asked for: a run's keys speak of the code that runs."""
+    """Return a definition's code as it was when first asked for: a run's keys speak of the code that runs."""
     return "\n".join(ast.dump(_entries(_bare(statement), used or EVERY)) for statement in _statements(place))
 
 
 def _bare(statement: ast.stmt) -> ast.stmt:
     """Return a statement without its docstrings."""
     for node in ast.walk(statement):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) and ast.get_docstring(node, clean=False) is not None:
+        if isinstance(node, NAMED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return statement
 
 
 def _named(node: ast.AST, module: _Module, here: str = "") -> Iterator[Place]:
-    """Yield what a piece of code refers to: names of its own module, and of others through imports, its own among them."""
-    imports = dict(module.imports)
-    for child in ast.walk(node):
-        imports |= _bound(child)
+    """Yield what a piece of code refers to: names of its own module, and through imports those of others."""
+    imports = module.imports | _bound(node)
     for name, attributes in _used(node, frozenset()):
         if name in imports:
             yield from _resolved(*imports[name], attributes)
@@ -121,11 +123,12 @@ def _named(node: ast.AST, module: _Module, here: str = "") -> Iterator[Place]:
             yield here, name
 
 
-SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+SCOPES = (*NAMED[:2], ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def _used(node: ast.AST, local: frozenset[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each name that a piece of code reads from outside of its functions, with the attributes that follow it."""
+    """Yield each name that a piece of code reads from outside of its functions, with its attributes."""
     if isinstance(node, SCOPES):
         inner = local | frozenset(_own(node))
         for field, value in ast.iter_fields(node):
@@ -150,7 +153,7 @@ def _used(node: ast.AST, local: frozenset[str]) -> Iterator[tuple[str, list[str]
 
 
 def _own(scope: ast.AST) -> Iterator[str]:
-    """Yield the names that a function or a comprehension binds itself, those of imports left out, which are followed."""
+    """Yield the names that a function or a comprehension binds itself; imports are not, they are followed."""
     waiting = [scope]
     while waiting:
         node = waiting.pop()
@@ -160,11 +163,12 @@ def _own(scope: ast.AST) -> Iterator[str]:
             yield node.id
         elif isinstance(node, ast.FunctionDef) and node is not scope:
             yield node.name
-        waiting += [child for child in ast.iter_child_nodes(node) if not isinstance(node, SCOPES) or node is scope]
+        if node is scope or not isinstance(node, SCOPES):
+            waiting += ast.iter_child_nodes(node)
 
 
-def _resolved(module: str, name: str, attributes: list[str] = []) -> Iterator[Place]:  # noqa: B006 - never changed
-    """Yield the definition that an imported name stands for, and every definition of a module that is not asked for one by name."""
+def _resolved(module: str, name: str, attributes: Sequence[str] = ()) -> Iterator[Place]:
+    """Yield the definition that an imported name stands for; of a module that is named alone, every one."""
     inside = f"{module}.{name}" if name else module
     if not _path(inside):
         yield module, name
@@ -174,14 +178,16 @@ def _resolved(module: str, name: str, attributes: list[str] = []) -> Iterator[Pl
         yield from ((inside, each) for each in (*_read(inside).definitions, *_read(inside).imports))
 
 
-def _bound(node: ast.AST) -> dict[str, Place]:
-    """Return what an import binds: names of this package to (module, name), and a module itself to (module, nothing)."""
-    if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in FOLDERS:
-        return {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
-    if isinstance(node, ast.Import):
-        ours = (alias for alias in node.names if alias.asname and alias.name.split(".")[0] in FOLDERS)
-        return {str(alias.asname): (alias.name, "") for alias in ours}
-    return {}
+def _bound(code: ast.AST) -> dict[str, Place]:
+    """Return what imports bind: names of this package to (module, name), a module to (module, nothing)."""
+    found: dict[str, Place] = {}
+    for node in ast.walk(code):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in FOLDERS:
+            found |= {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
+        elif isinstance(node, ast.Import):
+            ours = (alias for alias in node.names if alias.asname and alias.name.split(".")[0] in FOLDERS)
+            found |= {str(alias.asname): (alias.name, "") for alias in ours}
+    return found
 
 
 def _path(module: str) -> Path | None:
@@ -206,9 +212,8 @@ def _parsed(source: str) -> _Module:
     effects: list[ast.stmt] = []
     for statement in ast.parse(source).body:
         names = list(_defines(statement))
-        bound = {key: place for node in ast.walk(statement) for key, place in _bound(node).items()}
         if not isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            imports |= bound
+            imports |= _bound(statement)
         for name in names:
             definitions.setdefault(name, []).append(statement)
         text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
@@ -219,7 +224,7 @@ def _parsed(source: str) -> _Module:
 
 def _defines(statement: ast.stmt) -> Iterator[str]:
     """Yield the names that a statement of the top level defines, in its branches too."""
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+    if isinstance(statement, NAMED):
         yield statement.name
         return
     for node in ast.walk(statement):

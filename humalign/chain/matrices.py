@@ -55,8 +55,8 @@ def drawn(
     category = np.where(member.sum(1) == 1, member.argmax(1), -1)
     sizes = np.bincount(category[category >= 0], minlength=member.shape[1])
     largest = [each for each in np.argsort(-sizes, kind="stable")[:categories] if sizes[each] >= 2]
-    rows = {int(each): np.sort(rng.permutation(np.flatnonzero(category == each))[:of_each]) for each in largest}
-    return [(each, int(row)) for each, several in rows.items() for row in several]
+    rows = [(int(each), rng.permutation(np.flatnonzero(category == each))[:of_each]) for each in largest]
+    return [(each, int(row)) for each, several in rows for row in np.sort(several)]
 
 
 def of_objects(run: Run, known: Things, folds: Sequence[Fold]) -> list[Json]:
@@ -85,8 +85,8 @@ def of_92(run: Run) -> list[Json]:
     told = registered.similarity_92()
     columns = {group: [told.categories.get(each) for each in of] for group, of in GROUPS_92.items()}
     holds = {name: np.all(of, axis=0) for name, of in columns.items() if all(each is not None for each in of)}
-    images = range(len(told.categories))
-    group = np.array([next((name for name, rows in holds.items() if rows[image]), "others") for image in images])
+    held = ([name for name, rows in holds.items() if rows[image]] for image in range(len(told.categories)))
+    group = np.array([[*names, "others"][0] for names in held])
     order = np.argsort([[*GROUPS_92, "others"].index(name) for name in group], kind="stable")
     square, names, found = np.ix_(order, order), (order + 1).astype(str).tolist(), []
     for student in run.profile.students:

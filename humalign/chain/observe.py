@@ -1,4 +1,4 @@
-"""The model of people's answers: VICE, fitted to the answers inside each part of the things, to all of them, and to some of them."""
+"""The model of people's answers: VICE, fitted to the answers inside each part, to all and to some of them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,16 @@ def observed(profile: Profile) -> Teacher | None:
 
 
 def _names(profile: Profile, teacher: Teacher) -> list[str]:
-    settings = profile.observer
-    several = [*(f"seed{seed}" for seed in range(settings.seeds)), *(f"share{share:g}" for share in settings.shares)]
-    return [*several, *judged.part_names(teacher)]
+    seeds = (f"seed{seed}" for seed in range(profile.observer.seeds))
+    return [*seeds, *(f"share{share:g}" for share in profile.observer.shares), *judged.part_names(teacher)]
 
 
 def observer_files(profile: Profile) -> list[str]:
     """Name what the step leaves."""
-    teacher = observed(profile)
-    if teacher is None:
+    if (teacher := observed(profile)) is None:
         return []
-    return [*([judged.SIMULATED] if teacher.judged == "emoji" else []), *(_file(teacher, name) for name in _names(profile, teacher))]
+    files = [_file(teacher, name) for name in _names(profile, teacher)]
+    return [judged.SIMULATED, *files] if teacher.judged == "emoji" else files
 
 
 def _file(teacher: Teacher, name: str) -> str:
@@ -48,10 +47,10 @@ def _file(teacher: Teacher, name: str) -> str:
 
 
 def observe(run: Run, provenance: Provenance) -> None:
-    """Fit VICE to the answers inside each part, to all training answers from several seeds, and to shares of them.
+    """Fit VICE to the answers inside each part, to all training answers from several seeds, and to some.
 
-    A fit that was finished is kept, and one that was stopped goes on from its checkpoint. Simulated observers are made first. Of answers
-    of one's own that other learners read, it says what their user should know.
+    A fit that was stopped goes on from its checkpoint. Simulated observers are made first. What the user of
+    answers of one's own should know is said.
     """
     profile, teacher = run.profile, observed(run.profile)
     if "own" in profile.data.judged:
@@ -60,9 +59,8 @@ def observe(run: Run, provenance: Provenance) -> None:
         return
     if teacher.judged == "emoji":
         run.kept(provenance.key, [judged.SIMULATED], lambda: judged.simulate_observers(run, provenance))
-    fits = _fits(run, teacher)
-    files = {name: _file(teacher, name) for name in _names(profile, teacher)}
-    parts = [([file], functools.partial(_fit, run, file, provenance, fits[name])) for name, file in files.items()]
+    fits = {_file(teacher, name): fit for name, fit in _fits(run, teacher).items()}
+    parts = [([file], functools.partial(_fit, run, file, provenance, fit)) for file, fit in fits.items()]
     run.keep_each(provenance.key, "VICE fits", parts)
     for leftover in run.path("observers").rglob("*.ckpt"):
         leftover.unlink()
@@ -70,8 +68,7 @@ def observe(run: Run, provenance: Provenance) -> None:
 
 def _fits(run: Run, teacher: Teacher) -> dict[str, Fit]:
     """Return answers, number of things and seed of every fit, by its name."""
-    seed, settings = run.profile.seed, run.profile.observer
-    known = judged.of(run, teacher)
+    seed, settings, known = run.profile.seed, run.profile.observer, judged.of(run, teacher)
     answers, things, training = known.answers, known.answers.objects, known.training
 
     def some(share: float, seed: int) -> tuple[Choices, int, int]:
@@ -95,25 +92,27 @@ def _inside(answers: ByObject, part: judged.Part, seed: int) -> tuple[Choices, i
 def _fit(run: Run, file: str, provenance: Provenance, asked: Fit) -> None:
     answers, things, seed = asked()
     settings, path = run.profile.observer, run.path(file)
-    checkpoint, device = path.with_suffix(f".{provenance.key}.ckpt"), str(join(run.profile.compute.device).device)
     found = vice.fit(
-        answers, things, dim=settings.dim, steps=settings.steps, batch=settings.batch, seed=seed, device=device,
-        checkpoint=checkpoint,
+        answers, things, dim=settings.dim, steps=settings.steps, batch=settings.batch, seed=seed,
+        device=str(join(run.profile.compute.device).device),
+        checkpoint=path.with_suffix(f".{provenance.key}.ckpt"),
     )  # fmt: skip
+    told = provenance.attrs() | {"answers": int(answers.counts.sum())}
     with replacing(path) as part:
-        save_file({"mean": found.mean, "std": found.std}, part, provenance.attrs() | {"answers": int(answers.counts.sum())})
+        save_file({"mean": found.mean, "std": found.std}, part, told)
 
 
 def summary(run: Run) -> Rows:
     """Say of each fit of VICE how many answers, of how many things, and how many dimensions were kept."""
-    teacher, found = observed(run.profile), []
-    if teacher is None:
-        return []
+    found: Rows = []
+    if (teacher := observed(run.profile)) is None:
+        return found
     for name in _names(run.profile, teacher):
         with safe_open(run.path(_file(teacher, name)), "np") as file:
             things, dimensions = file.get_slice("mean").get_shape()
             told = file.metadata() or {}
-        found.append({"fit": name, "answers": int(told["answers"]), "things": things, "dimensions": dimensions})
+        row = {"fit": name, "answers": int(told["answers"])}
+        found.append(row | {"things": things, "dimensions": dimensions})
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import html
+import itertools
 import json
 import os
 import time
@@ -60,7 +61,8 @@ class Summary:
     def _repr_html_(self) -> str:
         if not self.rows:
             return f"<p>{self!r}</p>"
-        table = _folded(self.frame.head(SHOWN)).to_html(index=False, border=0).replace("<th>", '<th scope="col">')
+        table = _folded(self.frame.head(SHOWN)).to_html(index=False, border=0)
+        table = table.replace("<th>", '<th scope="col">')
         named = table.replace("<thead>", f"<caption>{html.escape(self.title)}</caption>\n  <thead>", 1)
         return named + (f"\n<p>{self._more}</p>" if self._more else "")
 
@@ -70,14 +72,14 @@ def _folded(frame: pd.DataFrame) -> pd.DataFrame:
     if frame.shape[1] <= COLUMNS:
         return frame
     kept, more = frame.iloc[:, : COLUMNS - 1], frame.iloc[:, COLUMNS - 1 :]
-    said = [", ".join(f"{name} {value}" for name, value in row.items() if value) for row in more.to_dict("records")]
-    return kept.assign(more=said)
+    rows = ([f"{name} {value}" for name, value in row.items() if value] for row in more.to_dict("records"))
+    return kept.assign(more=[", ".join(row) for row in rows])
 
 
 def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return "" if value is None else str(value)
 
 
 class Opened:
@@ -157,7 +159,8 @@ class Opened:
     def _summary(self, title: str, *names: str) -> Summary:
         with _at_work(self.run):
             pipeline.execute(steps.STEPS, names[-1], self.run, _say)
-        return Summary(title, [row for name in names for row in pipeline.summary(steps.STEPS, name, self.run)])
+        several = [pipeline.summary(steps.STEPS, name, self.run) for name in names]
+        return Summary(title, list(itertools.chain(*several)))
 
     def _evaluated(self, names: list[str]) -> pd.DataFrame:
         with _at_work(self.run):
@@ -220,7 +223,8 @@ class _Recorded(Opened):
 
     def path(self, name: str) -> Path:
         kept = f"{name}: the arrays of a recorded run are not kept"
-        raise HumalignError(f"{kept}: open {self.profile.name} with a build folder" if self.scored() else self._lacking)
+        mend = f"{kept}: open {self.profile.name} with a build folder"
+        raise HumalignError(mend if self.scored() else self._lacking)
 
     def scored(self) -> bool:
         # A file of somebody's own may have the name of a profile of ours.
@@ -241,7 +245,8 @@ class _Recorded(Opened):
             return Summary(title, [row for name in names for row in found[name]])
         except (OSError, ValueError, KeyError, TypeError) as error:
             mend = f"restore the file, or run `make record PROFILE={self.profile.name}`"
-            raise HumalignError(f"{path} holds no summary of {names[-1]} ({type(error).__name__}): {mend}") from None
+            lacking = f"{path} holds no summary of {names[-1]} ({type(error).__name__})"
+            raise HumalignError(f"{lacking}: {mend}") from None
 
     def _evaluated(self, names: list[str]) -> pd.DataFrame:
         return self.scores()

@@ -1,8 +1,8 @@
 """Where scores come from: the machine, the day, the code and the data of the run that made them.
 
-A run keeps ``provenance.json`` beside ``scores.csv``: what the stamps of its steps say, in one file; and ``steps.json``, what each step
-notes of the files that it left. They are files of their own, so that the table of scores stays the same, byte for byte, on a rerun. All
-three are copied where a run is recorded, to ``book/recorded/<profile>/``.
+A run keeps two files beside ``scores.csv``: ``provenance.json``, what the stamps of its steps say, and
+``steps.json``, what each step notes of the files that it left. So a rerun leaves the same table of scores,
+byte for byte. All three are copied where a run is recorded, to ``book/recorded/<profile>/``.
 """
 
 from __future__ import annotations
@@ -28,14 +28,12 @@ RECORDED = PACKAGE.parent / "book" / "recorded"
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What a step ran on: processor, with the instructions that PyTorch uses of it, as they decide how it rounds; cores that the process
-    may use, memory in GB (1e9 bytes), and GPUs by name.
-    """
+    """What a step ran on."""
 
-    processor: str
-    cores: int
-    memory: int
-    gpus: tuple[str, ...] = ()
+    processor: str  #: with the instructions that PyTorch uses of it: they decide how it rounds.
+    cores: int  #: that the process may use.
+    memory: int  #: GB (1e9 bytes).
+    gpus: tuple[str, ...] = ()  #: by name.
 
     @classmethod
     def here(cls) -> Machine:
@@ -45,12 +43,14 @@ class Machine:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9)
         processor = f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})"
-        return cls(processor, cores, memory, tuple(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())))
+        gpus = tuple(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))
+        return cls(processor, cores, memory, gpus)
 
     def __str__(self) -> str:
         counted = {name: self.gpus.count(name) for name in self.gpus}
         gpus = " and ".join(name if count == 1 else f"{count} x {name}" for name, count in counted.items())
-        return f"{self.processor}, {self.cores} core{'s' * (self.cores != 1)}, {self.memory} GB of memory, {gpus or 'no GPU'}"
+        cores = f"{self.cores} core{'s' * (self.cores != 1)}"
+        return f"{self.processor}, {cores}, {self.memory} GB of memory, {gpus or 'no GPU'}"
 
 
 def _processor() -> str:
@@ -64,10 +64,11 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-# ---- what a run writes -----------------------------------------------------------------------------------------------
+# ---- what a run writes -------------------------------------------------------------------------------------
+
 
 def stamped(sources: Iterable[str], seconds: float) -> dict[str, Any]:
-    """Return what a step's stamp says of the run: day (UTC), wall time, machine, and the registered files that were read."""
+    """Return what a step's stamp says of the run: day (UTC), wall time, machine, registered files read."""
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seconds": round(seconds, 1),
@@ -79,23 +80,23 @@ def stamped(sources: Iterable[str], seconds: float) -> dict[str, Any]:
 def _source(name: str) -> dict[str, Any]:
     """Return a registered source as it lies here, and which edition of it that is."""
     entry = registry.source(name)
+    named, home = {"name": name, "what": entry.what}, {"licence": entry.licence, "home": entry.home}
     if entry.kind == "imagenet":  # a checksum would take as long as reading it
-        return {"name": name, "what": entry.what, "file": entry.path, "licence": entry.licence, "home": entry.home}
+        return {**named, "file": entry.path, **home}
     found = editions.of(name)
     place = f"{entry.package} {entry.version}: {entry.path}" if entry.package else found.file
     edition = {"holds": found.holds, "edition": found.edition} if found.holds else {}
-    return {"name": name, "what": entry.what, "file": place, "size": found.size, "sha256": found.sha256, **edition,
-            "licence": entry.licence, "home": entry.home}
+    return {**named, "file": place, "size": found.size, "sha256": found.sha256, **edition, **home}
 
 
 def gather(folder: Path, stages: Sequence[str]) -> None:
-    """Write ``provenance.json`` and ``steps.json`` from the stamps of finished steps, that of the scores last.
+    """Write ``provenance.json`` and ``steps.json`` from the stamps of finished steps, the scores' last.
 
     From the same stamps come the same bytes.
     """
     stamps = {name: json.loads((folder / f"stamps/{name}.json").read_text()) for name in stages}
-    last = stamps[stages[-1]]
-    told = {name: {field: stamp[field] for field in ("date", "seconds", "machine", "commit")} for name, stamp in stamps.items()}
+    last, fields = stamps[stages[-1]], ("date", "seconds", "machine", "commit")
+    told = {name: {field: stamp[field] for field in fields} for name, stamp in stamps.items()}
     sources = {source["file"]: source for stamp in stamps.values() for source in stamp["sources"]}
     text = json.dumps({
         "profile": last["profile"], "seed": last["seed"], "scores": last["files"][TABLE],
@@ -111,11 +112,12 @@ def gather(folder: Path, stages: Sequence[str]) -> None:
 
 def summaries(steps: dict[str, list[dict[str, Any]]]) -> str:
     """Return the text of ``steps.json``: the rows of each step, one a line."""
-    told = [f' {json.dumps(name)}: [' + ",".join(f"\n  {json.dumps(row)}" for row in rows) + "]" for name, rows in steps.items()]
-    return "{\n" + ",\n".join(told) + "\n}\n"
+    listed = {name: ",".join(f"\n  {json.dumps(row)}" for row in rows) for name, rows in steps.items()}
+    return "{\n" + ",\n".join(f" {json.dumps(name)}: [{rows}]" for name, rows in listed.items()) + "\n}\n"
 
 
-# ---- what a page says ------------------------------------------------------------------------------------------------
+# ---- what a page says --------------------------------------------------------------------------------------
+
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
@@ -136,7 +138,8 @@ def recorded(profile: str) -> Path:
     """
     path = RECORDED / profile / TABLE
     if not path.is_file():
-        raise HumalignError(f"no recorded scores at {path}: restore the file, or run the profile and then `make record PROFILE={profile}`")
+        mend = f"restore the file, or run the profile and then `make record PROFILE={profile}`"
+        raise HumalignError(f"no recorded scores at {path}: {mend}")
     return path
 
 
@@ -147,14 +150,15 @@ def read(scores: str | Path) -> Origin | None:
         HumalignError: the provenance is damaged, or is that of another table.
     """
     scores = Path(scores)
-    path = scores.with_name(FILE)
-    if not path.is_file():
+    if not (path := scores.with_name(FILE)).is_file():
         return None
     try:
         found = json.loads(path.read_text("utf-8"))
         digest, sources = str(found["scores"]), tuple(dict(source) for source in found["sources"])
-        stages = {name: stage | {"machine": _machine(stage["machine"])} for name, stage in found["stages"].items()}
-        origin = Origin(str(found["date"]), _machine(found["machine"]), str(found["commit"]), stages, sources)
+        each = found["stages"].items()
+        stages = {name: stage | {"machine": _machine(stage["machine"])} for name, stage in each}
+        date, commit = str(found["date"]), str(found["commit"])
+        origin = Origin(date, _machine(found["machine"]), commit, stages, sources)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise HumalignError(f"{path} is damaged ({type(error).__name__}: {error}): {_mend(scores)}") from None
     if digest != sha256(scores):
@@ -177,7 +181,7 @@ def _mend(scores: Path) -> str:
 
 
 def other_editions(sources: Sequence[dict[str, Any]] | None, names: Sequence[str] = ()) -> str:
-    """Say which sources of a run were another edition than the public file, and how much they held; empty where none was.
+    """Say which sources of a run were another edition than the public file, and how much they held, if any.
 
     Args:
         sources: as ``provenance.json`` lists them; None where that was not kept.
@@ -190,10 +194,11 @@ def other_editions(sources: Sequence[dict[str, Any]] | None, names: Sequence[str
 
 
 def said(scores: str | Path) -> str:
-    """Say in a few words where a table of scores comes from: a fresh run or a recorded one, when, on what, by which code."""
+    """Say where a table of scores comes from: a fresh run or a recorded one, when, on what, by which code."""
     origin = read(scores)
     kind = "recorded" if _is_recorded(Path(scores)) else "fresh"
     if origin is None:
         return f"a {kind} run, of which no provenance was kept (day, machine and commit are not known)"
-    commit = f"commit {origin.commit.removesuffix('+')}" + (", with changes that were not committed" if origin.commit.endswith("+") else "")
+    changed = ", with changes that were not committed" if origin.commit.endswith("+") else ""
+    commit = f"commit {origin.commit.removesuffix('+')}{changed}"
     return f"a {kind} run: {origin.date}, {origin.machine}, {commit}"

@@ -1,8 +1,8 @@
 """The chain as steps: what each needs, what it leaves, and whether what it left is still good.
 
-A step is finished when its stamp ``build/<profile>/stamps/<step>.json`` is written, last of all. The stamp holds a key made
-of the settings, inputs, library versions and source code that the step depends on, a checksum of every file it left, and a
-summary of what is in them; the step is made again when key or checksums changed, and reused otherwise.
+A step is finished when its stamp ``build/<profile>/stamps/<step>.json`` is written, last of all. It has a key
+of the settings, inputs, library versions and code that the step depends on, a checksum of every file it left,
+and a summary of them. The step is made again when key or checksums changed, and reused otherwise.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from humalign.distil.distill import Distillation
 from humalign.errors import HumalignError
 from humalign.profiles import Profile
 
-# Rows of a summary: what is named in each, and numbers, those with a fraction rounded to what another machine gives too.
+# Rows of a summary: what is named in each, and numbers, rounded to the digits that another machine gives too.
 Rows = list[dict[str, Any]]
 DIGITS = 3
+Say = Callable[[str], None]
+Make = Callable[[], object]
 # What is said of a step that is not made again.
 REUSED = "reused, nothing changed"
 
@@ -69,8 +71,8 @@ class Run:
         """Return the path of one artefact."""
         return self.folder / name
 
-    def kept(self, key: str, names: Sequence[str], make: Callable[[], object]) -> bool:
-        """Make some files, unless they were made under this very key and are as they were written; tell whether they were kept.
+    def kept(self, key: str, names: Sequence[str], make: Make) -> bool:
+        """Make some files, unless they are as they were made under this key; tell whether they were kept.
 
         This is how a step that was stopped goes on: what it had finished is noted below ``stamps/parts``.
         """
@@ -80,7 +82,7 @@ class Run:
         write(self._note(names), {"key": key, "files": _sums(self, names)})
         return False
 
-    def keep_each(self, key: str, what: str, parts: Sequence[tuple[Sequence[str], Callable[[], object]]]) -> None:
+    def keep_each(self, key: str, what: str, parts: Sequence[tuple[Sequence[str], Make]]) -> None:
         """Make several parts in turn, each its files, as `kept` does, behind a progress bar."""
         with progress_bar(len(parts), what) as bar:
             for names, make in parts:
@@ -118,7 +120,8 @@ def keys_of(steps: Mapping[str, Step], last: str, profile: Profile) -> dict[str,
         files = [path for pattern in step.files for path in sorted(PACKAGE.parent.glob(pattern))]
         code = keys.code(step.make, [path for path in files if path.suffix == ".ipynb"], step.tables(profile))
         read = [registry.identity(source) for source in step.sources(profile)]
-        found[name] = fingerprint(name, settings, before, code, [sha256(path) for path in files], read, versions())
+        sums = [sha256(path) for path in files]
+        found[name] = fingerprint(name, settings, before, code, sums, read, versions())
     return found
 
 
@@ -134,14 +137,14 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def execute(steps: Mapping[str, Step], last: str, run: Run, say: Callable[[str], None] = _say) -> None:
+def execute(steps: Mapping[str, Step], last: str, run: Run, say: Say = _say) -> None:
     """Run a step and all it needs, reusing what is still good.
 
     Raises:
-        HumalignError: another run has the build folder, or nothing can be written there; whatever a step raises.
+        HumalignError: another run has the build folder, it cannot be written; whatever a step raises.
     """
     with processes.held(run.folder):
-        # Keys are taken before the first step starts: they must speak of the code that runs, not of an edit meanwhile.
+        # Keys are taken before the first step starts: they speak of the code that runs, not of a later edit.
         keys = keys_of(steps, last, run.profile)
         names = list(keys)
         if steps[last].makes_needs and not all(is_good(steps, name, run, keys[name]) for name in names[:-1]):
@@ -153,7 +156,7 @@ def execute(steps: Mapping[str, Step], last: str, run: Run, say: Callable[[str],
             raise HumalignError(f"{stale[0]} changed while {last} was made: run the same command again")
 
 
-def _one(steps: Mapping[str, Step], name: str, key: str, run: Run, title: str, say: Callable[[str], None]) -> None:
+def _one(steps: Mapping[str, Step], name: str, key: str, run: Run, title: str, say: Say) -> None:
     """Make one step, or reuse it."""
     step, stamp = steps[name], _stamp_of(run, name)
     if is_good(steps, name, run, key):
@@ -187,7 +190,7 @@ def spent(run: Run, name: str, key: str, more: float = 0.0) -> float:
 
 
 def limited(profile: Profile) -> threadpoolctl.threadpool_limits:
-    """Return the block in which NumPy and SciPy compute with a profile's threads: the order in which they take sums depends on them."""
+    """Return the block in which NumPy and SciPy have a profile's threads: sums are ordered by them."""
     return threadpoolctl.threadpool_limits(profile.threads)
 
 
@@ -198,9 +201,9 @@ def summary(steps: Mapping[str, Step], name: str, run: Run) -> Rows:
 
 
 def sources(steps: Mapping[str, Step], profile: Any) -> list[str]:
-    """Name every source that some step of a chain reads, in the order of the registry, and last those that it does not list."""
+    """Name every source that some step reads, in the order of the registry, and last those not in it."""
     read = dict.fromkeys(name for step in steps.values() for name in step.sources(profile))
-    return [*(name for name in registry.everything() if name in read), *(name for name in read if registry.is_named(name))]
+    return [*(name for name in registry.everything() if name in read), *filter(registry.is_named, read)]
 
 
 def is_good(steps: Mapping[str, Step], name: str, run: Run, key: str = "") -> bool:
@@ -230,7 +233,7 @@ def _sums(run: Run, names: Sequence[str]) -> dict[str, str | None]:
 
 
 def _drop_altered(stamp: Path, run: Run) -> None:
-    """Remove what is no longer as it was written, so that a step which keeps finished parts does not keep these."""
+    """Remove what is no longer as it was written: a step that keeps finished parts must not keep these."""
     altered: list[Path] = []
     with contextlib.suppress(OSError, KeyError, TypeError, AttributeError):  # a stamp that is none
         files = {run.path(name): wanted for name, wanted in _read(stamp)["files"].items()}
@@ -263,10 +266,13 @@ def write(path: Path, told: object) -> None:
 
 def rounded(rows: Rows) -> Rows:
     """Return the rows of a summary with numbers of so many digits as another machine gives too."""
-    return [{k: float(f"{v:.{DIGITS}g}") if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+    return [
+        row | {name: float(f"{value:.{DIGITS}g}") for name, value in row.items() if isinstance(value, float)}
+        for row in rows
+    ]
 
 
-# ---- what steps share -----------------------------------------------------------------------------------------
+# ---- what steps share --------------------------------------------------------------------------------------
 
 
 def stream(profile: Profile, *numbers: int) -> np.random.Generator:
@@ -276,8 +282,8 @@ def stream(profile: Profile, *numbers: int) -> np.random.Generator:
 
 def schedule(profile: Profile, **changes: Any) -> Distillation:
     """Return the objective and the schedule of a profile's students."""
-    named = {field.name: getattr(profile.distillation, field.name) for field in dataclasses.fields(Distillation)}
-    return Distillation(**named | changes)
+    names = (field.name for field in dataclasses.fields(Distillation))
+    return Distillation(**{name: getattr(profile.distillation, name) for name in names} | changes)
 
 
 def progress_bar(total: int, what: str) -> tqdm:

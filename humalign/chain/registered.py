@@ -1,7 +1,7 @@
 """Every registered set of pictures by its name: which pictures, and from which sources.
 
-A registered set is named here and nowhere else; any other is named by where it is from (`humalign.data.named`). What a model makes of a
-set is in the order of its pictures.
+A registered set is named here and nowhere else; others are named by their origin (`humalign.data.named`).
+What a model makes of a set is in the order of its pictures.
 """
 
 from __future__ import annotations
@@ -19,16 +19,8 @@ from tqdm import tqdm
 
 from humalign.chain.answers import own_pictures, pictures_source
 from humalign.chain.pipeline import stream
-from humalign.data import (
-    imagenet,
-    named,
-    readers,
-    readers_levels,
-    readers_similarity,
-    registered_sets,
-    registry,
-    wordnet,
-)
+from humalign.data import imagenet, named, readers, readers_levels, registered_sets, registry, wordnet
+from humalign.data import readers_similarity as similar
 from humalign.data.combined import CORRUPTIONS, SEVERITIES, Corrupted, Held, Joined, Mirrored
 from humalign.data.emoji import STYLES, EmojiImages
 from humalign.data.images import Files, ImageSet, Subset, ZipImages, evenly
@@ -40,7 +32,7 @@ TRAIN, VALIDATION = "imagenet-train", "imagenet-val"
 SAMPLE, SAMPLED = "pool-sample", 2000
 CICHY = ("cichy-set1",)
 # Sets of judged photographs that their authors give on request; those that are not here are left out.
-GATED = (*(f"peterson-{category}" for category in readers_similarity.CATEGORIES), *CICHY, "king")
+GATED = (*(f"peterson-{category}" for category in similar.CATEGORIES), *CICHY, "king")
 # Labelled photographs, by their name in the scores.
 LABELLED = {"cifar10": "cifar10", "textures": "dtd"}
 BREEDS = wordnet.TASKS
@@ -66,15 +58,16 @@ def training(profile: Profile) -> imagenet.Pictures:
 
 
 def _things(profile: Profile) -> ImageSet:
-    """Return one photograph of each object, and say of how many it is another than the one that people judged."""
+    """Return one photograph of each object, and say of how many it is not the one that people judged."""
     source, names = profile.data.things_photographs, readers.object_ids(registry.locate("things-ids"))
     paths, judged = THINGS_PHOTOGRAPHS[source](registry.locate(source), names)
     if judged < len(names):
-        tqdm.write(
-            f"    {len(names) - judged:,} of {len(names):,} THINGS objects are shown by another photograph of theirs than the one"
-            " that people judged; where some are, scores are given with these objects and without",
-            file=sys.stderr,
+        line = (
+            f"    {len(names) - judged:,} of {len(names):,} THINGS objects are shown by another photograph of"
+            " theirs than the one that people judged; where some are, scores are given with these objects"
+            " and without"
         )
+        tqdm.write(line, file=sys.stderr)
     return Files(paths)
 
 
@@ -87,14 +80,12 @@ def _free_photographs(folder: Path, names: Sequence[str]) -> tuple[list[Path], i
     paths, rows = readers.things_photographs(folder, names)
     if len(rows) < len(names):
         lost = next(name for row, name in enumerate(names) if row not in set(rows.tolist()))
-        raise HumalignError(
-            f"{folder} holds photographs of {len(rows):,} of the {len(names):,} objects, none of {lost}: move it away, and"
-            " `humalign fetch things-photographs` brings all"
-        )
+        line = f"{folder} holds photographs of {len(rows):,} of the {len(names):,} objects, none of {lost}"
+        raise HumalignError(f"{line}: move it away, and `humalign fetch things-photographs` brings all")
     return paths, 0
 
 
-# Photographs of the objects by their source: paths in the order of the ids, and how many are those that people judged.
+# Photographs of the objects by their source: paths in the order of the ids, and how many people judged.
 THINGS_PHOTOGRAPHS: dict[str, Callable[[Path, Sequence[str]], tuple[list[Path], int]]] = {
     "things-reference-photographs": _judged_photographs,
     "things-photographs": _free_photographs,
@@ -103,7 +94,8 @@ THINGS_PHOTOGRAPHS: dict[str, Callable[[Path, Sequence[str]], tuple[list[Path], 
 
 def photographs() -> tuple[list[Path], Int[np.ndarray, " images"]]:
     """Return the THINGS photographs at hand, and which object each shows, ascending."""
-    return readers.things_photographs(registry.locate("things-photographs"), readers.object_ids(registry.locate("things-ids")))
+    names = readers.object_ids(registry.locate("things-ids"))
+    return readers.things_photographs(registry.locate("things-photographs"), names)
 
 
 def similarity_92() -> readers.Judgments92:
@@ -120,9 +112,9 @@ def _emoji(profile: Profile) -> ImageSet:
 
 
 def corrupted(profile: Profile) -> Corrupted:
-    """Return other photographs of CIFAR-10 than the labelled ones, each corrupted in one way, ``corrupted_images`` in each."""
-    whole = registered_sets.pictures(LABELLED["cifar10"])
-    ways = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES for _ in range(profile.data.corrupted_images)]
+    """Return corrupted photographs of CIFAR-10, ``corrupted_images`` for each way, none of them labelled."""
+    whole, each = registered_sets.pictures(LABELLED["cifar10"]), range(profile.data.corrupted_images)
+    ways = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES for _ in each]
     others = np.setdiff1d(np.arange(len(whole)), evenly(whole, profile.data.labelled_images).rows)
     rows = stream(profile, 13).permutation(others)[: len(ways)]
     return Corrupted(Subset(whole, rows), ways[: len(rows)], profile.seed)
@@ -143,13 +135,13 @@ def _levels(profile: Profile) -> ImageSet:
     return Subset(training(profile), np.sort(rows))
 
 
-def judged(profile: Profile, name: str) -> readers_similarity.SimilarityJudgments:
+def judged(profile: Profile, name: str) -> similar.SimilarityJudgments:
     """Return one of the sets of judged photographs, by its name here."""
     source, _, part = name.partition("-")
-    readers_of: dict[str, Callable[[Path], readers_similarity.SimilarityJudgments]] = {
-        "peterson": lambda folder: readers_similarity.ratings(folder, part),
-        "cichy": lambda folder: readers_similarity.arrangements_cichy(folder, part),
-        "king": readers_similarity.arrangements_king,
+    readers_of: dict[str, Callable[[Path], similar.SimilarityJudgments]] = {
+        "peterson": lambda folder: similar.ratings(folder, part),
+        "cichy": lambda folder: similar.arrangements_cichy(folder, part),
+        "king": similar.arrangements_king,
     }
     return readers_of[source](registry.locate(f"{source}-judgments"))
 
@@ -197,9 +189,9 @@ def labelled(profile: Profile, name: str) -> Subset:
         return evenly(named.pictures(source, labelled=True), profile.data.labelled_images)
     known = {**LABELLED, "caltech101": "caltech101"}
     if source not in known:
-        raise HumalignError(f"profile {profile.name}: {source!r} is no set of pictures with classes: {nearest(source, known)}")
-    whole = registered_sets.pictures(known[source])
-    return evenly(whole, profile.data.labelled_images)
+        seen = f"profile {profile.name}: {source!r} is no set of pictures with classes"
+        raise HumalignError(f"{seen}: {nearest(source, known)}")
+    return evenly(registered_sets.pictures(known[source]), profile.data.labelled_images)
 
 
 def _imagenet_a(profile: Profile) -> ImageSet:
@@ -208,7 +200,7 @@ def _imagenet_a(profile: Profile) -> ImageSet:
 
 
 def _sample(profile: Profile) -> ImageSet:
-    """Return pictures of the pool, evenly spaced: by their mean a model is centred that is not run on the whole pool."""
+    """Return evenly spaced pictures of the pool, to centre a model by that is not run on the whole pool."""
     whole = load(profile, profile.data.pool)
     return Subset(whole, np.unique(np.linspace(0, len(whole) - 1, SAMPLED).astype(int)))
 
@@ -228,12 +220,16 @@ SETS: dict[str, Registered] = {
     "things": Registered(_things, ("things-ids", lambda profile: profile.data.things_photographs)),
     "levels": Registered(_levels, ("levels-answers", "imagenet-2012-training")),
     "kriegeskorte-92": Registered(
-        lambda profile: _seen(profile, Held(list(similarity_92().images))), ("kriegeskorte92-images", "kriegeskorte92-judgments")
+        lambda profile: _seen(profile, Held(list(similarity_92().images))),
+        ("kriegeskorte92-images", "kriegeskorte92-judgments"),
     ),
     "imagenet-a": Registered(_imagenet_a, ("imagenet-a", "breeds-hierarchy")),
     "cifar10": Registered(lambda profile: labelled(profile, "cifar10"), ("cifar10",)),
     "textures": Registered(lambda profile: labelled(profile, "textures"), ("dtd",)),
-    **{name: Registered(functools.partial(_judged, name), (f"{name.partition('-')[0]}-judgments",)) for name in GATED},
+    **{
+        name: Registered(functools.partial(_judged, name), (f"{name.partition('-')[0]}-judgments",))
+        for name in GATED
+    },
     "own": Registered(lambda profile: _seen(profile, own_pictures(profile)), (pictures_source,)),
     "pool-classes": Registered(lambda profile: labelled(profile, "pool-classes"), ()),
 }
@@ -271,4 +267,4 @@ def at_hand(name: str) -> bool:
         return True
     source, _, part = name.partition("-")
     folder = registry.find(registry.source(f"{source}-judgments").path)
-    return folder is not None and (source != "peterson" or part in readers_similarity.rated_categories(folder))
+    return folder is not None and (source != "peterson" or part in similar.rated_categories(folder))

@@ -15,6 +15,7 @@ from jaxtyping import Bool
 from tqdm import tqdm
 
 from humalign.artefacts import Provenance
+from humalign.chain.answers import SOURCES
 from humalign.chain.pipeline import Run, progress_bar
 from humalign.chain.registered import SAMPLE, TRAIN, VALIDATION, at_hand, load, sources_of
 from humalign.data import pixels, readers, registry
@@ -26,8 +27,8 @@ from humalign.models import backbones
 from humalign.models.released.catalogue import MODELS, NETWORKS
 from humalign.profiles import Profile, Student
 
-# What each evaluation looks at, beside what the profile names under `data`, and the registered sources that it reads beside pictures.
-OBJECTS = ("things-ids", "things-answers", "things-validation-answers", "things-repeated-answers", "things-categories")
+# What each evaluation looks at beside what the profile names under `data`, and the sources that it reads.
+OBJECTS = ("things-ids", *SOURCES, "things-categories")
 DESCRIBED = (*OBJECTS, "things-clip-features", "things-vice")
 OF_92 = ("kriegeskorte92-judgments", "kriegeskorte92-images")
 WORDNET = ("things-names", "wordnet-nouns")
@@ -58,10 +59,12 @@ def objects_judged(run: Run) -> Bool[np.ndarray, " objects"]:
     """Tell of which objects the photograph is the one that people judged."""
     ids, files = readers.object_ids(registry.locate("things-ids")), names(run, "things")
     stems = [Path(file).stem for file in files]
-    wrong = [row for row, (name, stem) in enumerate(zip(ids, stems, strict=False)) if stem != name and stem.rpartition("_")[0] != name]
+    both = enumerate(zip(ids, stems, strict=False))
+    wrong = [row for row, (name, stem) in both if name not in (stem, stem.rpartition("_")[0])]
     if len(files) != len(ids) or wrong:
         where = f"{files[wrong[0]]} for {ids[wrong[0]]}" if wrong else f"{len(files)} for {len(ids)} ids"
-        raise HumalignError(f"the squashed pictures of THINGS are not those of unique_id.txt ({where}): delete the run's folder pixels")
+        line = f"the squashed pictures of THINGS are not those of unique_id.txt ({where})"
+        raise HumalignError(f"{line}: delete the run's folder pixels")
     return np.array([stem.endswith(readers.JUDGED) for stem in stems])
 
 
@@ -69,7 +72,8 @@ def evaluations(profile: Profile) -> list[str]:
     """Name the evaluations of a profile."""
     for name in profile.evaluation.names:
         if name not in EVALUATIONS:
-            raise HumalignError(f"profile {profile.name}: evaluation.names = {name!r}: {nearest(name, EVALUATIONS)}")
+            seen = f"profile {profile.name}: evaluation.names = {name!r}"
+            raise HumalignError(f"{seen}: {nearest(name, EVALUATIONS)}")
     return list(profile.evaluation.names)
 
 
@@ -86,13 +90,13 @@ def asked(profile: Profile) -> list[str]:
 
 
 def judged_pictures(profile: Profile) -> list[str]:
-    """Name the judged sets at hand whose pictures are shown to models; of a set whose embeddings come with the judgments there are none."""
+    """Name the judged sets at hand that are shown to models: all whose embeddings do not come with them."""
     given = {teacher.judged for teacher in profile.teachers if not teacher.backbones}
     return [name for name in profile.data.judged if name not in given and at_hand(name)]
 
 
 def unjudged(profile: Profile) -> list[str]:
-    """Name the sets that stand for the pool where a model was not run on the pool itself: pictures that nobody judged."""
+    """Name the sets that stand for the pool where a model was not run on it: pictures that nobody judged."""
     if profile.data.pool == TRAIN:
         return [VALIDATION]
     return [SAMPLE] if from_pixels(profile) else []
@@ -105,7 +109,7 @@ def evaluated(profile: Profile, student: Student) -> list[str]:
 
 
 def embedded(profile: Profile) -> dict[str, list[str]]:
-    """Name the sets that each backbone is run on before anything is taught: a teacher's, and one whose trunk a student leaves as it is."""
+    """Name the sets that each backbone of a teacher, and each frozen trunk, is run on before any training."""
     found: dict[str, list[str]] = {}
     # Of a model of one's own only the student is scored on labelled pictures.
     classified = profile.data.labelled if set(evaluations(profile)) - {"own"} else ()
@@ -116,7 +120,8 @@ def embedded(profile: Profile) -> dict[str, list[str]]:
             found[name] = judged_pictures(profile)
     for student in profile.students:
         if student.frozen or student.trained:
-            found[student.backbone] = [*found.get(student.backbone, []), *evaluated(profile, student), profile.data.pool]
+            beside = [*evaluated(profile, student), profile.data.pool]
+            found[student.backbone] = [*found.get(student.backbone, []), *beside]
     return {name: list(dict.fromkeys(several)) for name, several in found.items()}
 
 
@@ -129,7 +134,7 @@ def sources(profile: Profile) -> list[str]:
 
 
 def scored(profile: Profile) -> list[str]:
-    """Name the registered sources that models are scored against, and those that say which pictures these are."""
+    """Name the registered sources that models are scored against, and those that name the pictures."""
     names, shown = evaluations(profile), [*asked(profile), *judged_pictures(profile), *profile.data.labelled]
     beside = [source for name in names for source in EVALUATIONS[name][1]]
     beside += [source for name in names for each in shown for source in BESIDE.get((name, each), ())]
@@ -137,7 +142,7 @@ def scored(profile: Profile) -> list[str]:
     return list(dict.fromkeys([*sources(profile), *beside]))
 
 
-# ---- pixels ----------------------------------------------------------------------------------------------------------
+# ---- pixels ------------------------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -161,39 +166,38 @@ def from_pixels(profile: Profile) -> list[Student]:
 
 
 def _stores(profile: Profile) -> list[tuple[str, int]]:
-    """Name what is kept: pictures of the pool at the sizes of the students that are trained on them, and all others at every model's."""
+    """Name what is kept: the pool at the sizes of students trained on it, other pictures at every size."""
     whole = from_pixels(profile)
     taught = sorted({size_of(student.backbone) for student in whole if student.backbone not in MODELS})
     teachers = [name for teacher in profile.teachers for name in teacher.backbones] if whole else []
     every = sorted({size_of(name) for name in (*(student.backbone for student in whole), *teachers)})
     shown = list(dict.fromkeys(name for student in whole for name in evaluated(profile, student)))
-    return [*((name, size) for size in every for name in shown), *((profile.data.pool, size) for size in taught)]
+    return [(name, size) for size in every for name in shown] + [(profile.data.pool, size) for size in taught]
 
 
 def pixel_files(profile: Profile) -> list[str]:
-    """Name what the step leaves: of each store the list of its pictures and their checksums, which is written last."""
+    """Name what the step leaves: of each store the list of its pictures and checksums, written last."""
     return [f"pixels/{file_name(name)}-{size}/pixels.json" for name, size in _stores(profile)]
 
 
 def prepare(run: Run, provenance: Provenance) -> None:
     """Decode and squash every set once for every size; what was squashed before a stop is kept."""
     if absent := left_out(run.profile):
-        tqdm.write(f"    left out, as they are not here: {', '.join(absent)} (ask their authors for them)", sys.stderr)
+        line = f"left out, as they are not here: {', '.join(absent)} (ask their authors for them)"
+        tqdm.write(f"    {line}", sys.stderr)
     shown: dict[str, ImageSet] = {}
     for name, size in _stores(run.profile):
         images = shown.setdefault(name, load(run.profile, name))
+        names, folder = images.labels["file"].tolist(), run.path(f"pixels/{file_name(name)}-{size}")
         with progress_bar(len(images), f"{name} at {size} x {size}, pictures") as bar:
-            names = images.labels["file"].tolist()
-            pixels.write(images, run.path(f"pixels/{file_name(name)}-{size}"), size, names, run.profile.compute.workers, bar.update)
+            pixels.write(images, folder, size, names, run.profile.compute.workers, bar.update)
 
 
 def names(run: Run, name: str) -> list[str]:
     """Return the names of a set's pictures, in the order of every model's features."""
-    whole = from_pixels(run.profile)
-    if whole:
+    if whole := from_pixels(run.profile):
         return store(run, name, size_of(whole[0].backbone)).names
-    found: list[str] = load(run.profile, name).labels["file"].tolist()
-    return found
+    return list(load(run.profile, name).labels["file"])
 
 
 def store(run: Run, name: str, size: int) -> PixelStore:

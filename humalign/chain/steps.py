@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pandas as pd
 
 from humalign.artefacts import Provenance
-from humalign.chain import distil, embed, further, illustrate, judged, keys, label, observe, sets, teach
+from humalign.chain import distil, embed, further, illustrate, keys, label, observe, sets, teach
 from humalign.chain.answers import answers_source, pictures_source
 from humalign.chain.pipeline import Rows, Run, Step, write
 from humalign.chain.scoring import labels, learning, objects, photographs, simulated, taxonomies
@@ -71,25 +72,28 @@ def some(run: Run, provenance: Provenance, names: Sequence[str]) -> pd.DataFrame
 
 
 def _score(run: Run, name: str, file: str) -> None:
-    rows = [(row.model, row.stage, dataclasses.asdict(row.score(run.profile))) for row in EVALUATIONS[name](run)]
-    write(run.path(file), rows)
+    scored = ((row, row.score(run.profile)) for row in EVALUATIONS[name](run))
+    write(run.path(file), [(row.model, row.stage, dataclasses.asdict(found)) for row, found in scored])
 
 
-# How a backbone is built and its pictures prepared. Of the other files of the registry only the checksums are part of a key: an edit of
-# a licence should not cost the embedding of a million pictures.
+Used = Callable[[Profile], keys.Tables]
+# How a backbone is built and its pictures prepared. Of other files of the registry a key has checksums alone:
+# an edit of a licence should not cost the embedding of a million pictures.
 RECIPES = ("humalign/data/registry/backbones.yaml",)
 
 
 def _said(profile: Profile) -> list[str]:
-    """Name the registered sources of what people, or simulated observers, said of the things that teachers learn of."""
-    sources: dict[str, list[str]] = {
+    """Name the sources of what people, or simulated observers, said of the things that teachers learn of."""
+    sources: dict[str, Sequence[str]] = {
         "emoji": [name for name in registry.packages() if not name.endswith("-weights")],
-        "things": judged.ANSWERS,
-        "things-photographs": [*judged.OBJECTS, "things-photographs"],
+        "things": sets.OBJECTS,
+        "things-photographs": (*sets.DESCRIBED, "things-photographs"),
         "own": [pictures_source(profile), answers_source(profile), profile.data.pool],
     }
-    described = judged.OBJECTS if any(teacher.learner == "answers" for teacher in profile.teachers) else []
-    return list(dict.fromkeys([*described, *(name for teacher in profile.teachers for name in sources[teacher.judged])]))
+    several = [sources[teacher.judged] for teacher in profile.teachers]
+    if any(teacher.learner == "answers" for teacher in profile.teachers):
+        several = [sets.DESCRIBED, *several]
+    return list(dict.fromkeys(itertools.chain(*several)))
 
 
 def weights_of(*backbones: str) -> list[str]:
@@ -99,21 +103,32 @@ def weights_of(*backbones: str) -> list[str]:
     return sorted(entries & registry.everything().keys())
 
 
-def _of_backbones(profile: Profile) -> list[str]:
+def _embedded(profile: Profile) -> list[str]:
+    """Name the registered sources of the embeddings: pictures, and weights of backbones."""
     teachers = [name for teacher in profile.teachers for name in (*teacher.backbones, *teacher.further)]
-    return weights_of(*teachers, *profile.backbones)
+    weights = weights_of(*teachers, *profile.backbones)
+    return [*sets.sources(profile), *weights] if sets.embedded(profile) else []
 
 
 def _sets(profile: Profile) -> keys.Tables:
     """Return the sets whose readers a profile uses."""
     shown = [name for several in sets.embedded(profile).values() for name in several]
     shown += [name for student in profile.students for name in sets.evaluated(profile, student)]
-    learnt = [teacher.judged for teacher in profile.teachers] or ["none"]
-    return {("humalign.chain.registered", "SETS"): (*shown, profile.data.pool), ("humalign.chain.judged", "JUDGED"): learnt}
+    return {
+        ("humalign.chain.registered", "SETS"): (*shown, profile.data.pool),
+        ("humalign.chain.judged", "JUDGED"): [teacher.judged for teacher in profile.teachers] or ["none"],
+    }
 
 
 def _learners(profile: Profile) -> keys.Tables:
-    return {("humalign.chain.teach", "LEARNERS"): [teacher.learner for teacher in profile.teachers] or ["none"]}
+    """Return the sets and the learners that a profile uses."""
+    learners = [teacher.learner for teacher in profile.teachers] or ["none"]
+    return {**_sets(profile), ("humalign.chain.teach", "LEARNERS"): learners}
+
+
+def _evaluations(tables: Used, table: keys.Place) -> Used:
+    """Return some tables, and one more with an entry for every evaluation."""
+    return lambda profile: {**tables(profile), table: profile.evaluation.names}
 
 
 def _scored(run: Run) -> Rows:
@@ -126,11 +141,15 @@ def _scored(run: Run) -> Rows:
 
 
 # What the teachers depend on that are fitted for scores alone.
-FITTED = tuple(f"evaluation.{field}" for field in ("names", "image_folds", "curve_shares", "recovery_answers", "recovery_dim"))
-# Which pictures are shown to which networks. What was said about pictures of one's own does not belong to it: more answers run no network.
+FITTED = tuple(
+    f"evaluation.{field}"
+    for field in ("names", "image_folds", "curve_shares", "recovery_answers", "recovery_dim")
+)
+# Which pictures are shown to which networks. Answers about one's own are no part of it: more run no network.
 SHOWN = (
     *(f"data.{field.name}" for field in dataclasses.fields(Data) if field.name != "own"), "data.own.pictures",
-    "teachers.judged", "teachers.backbones", "teachers.further", "students.backbone", "students.frozen", "students.trained",
+    *(f"teachers.{field}" for field in ("judged", "backbones", "further")),
+    *(f"students.{field}" for field in ("backbone", "frozen", "trained")),
 )  # fmt: skip
 STEPS: dict[str, Step] = {
     # Pictures decoded and squashed once, where whole networks are trained on them.
@@ -152,7 +171,7 @@ STEPS: dict[str, Step] = {
         make=embed.embed,
         tables=_sets,
         files=RECIPES,
-        sources=lambda profile: [*sets.sources(profile), *_of_backbones(profile)] if sets.embedded(profile) else [],
+        sources=_embedded,
     ),
     "observers": Step(
         needs=(),
@@ -170,7 +189,7 @@ STEPS: dict[str, Step] = {
         summary=teach.summary,
         make=teach.teach,
         sources=_said,
-        tables=lambda profile: {**_sets(profile), **_learners(profile)},
+        tables=_learners,
     ),
     "triplets": Step(
         needs=("teachers",),
@@ -179,7 +198,7 @@ STEPS: dict[str, Step] = {
         summary=label.summary,
         make=label.label,
         tables=_sets,
-        sources=lambda profile: [*_said(profile), *(["alignet-triplets"] if profile.triplets.source == "official" else [])],
+        sources=lambda profile: _said(profile) + ["alignet-triplets"] * (profile.triplets.source != "own"),
     ),
     "students": Step(
         needs=("triplets",),
@@ -201,7 +220,7 @@ STEPS: dict[str, Step] = {
         outputs=further.feature_files,
         summary=further.summary,
         make=further.extract,
-        tables=lambda profile: {**_sets(profile), ("humalign.chain.further", "FURTHER"): profile.evaluation.names},
+        tables=_evaluations(_sets, ("humalign.chain.further", "FURTHER")),
         sources=lambda profile: [*weights_of(*profile.backbones), *further.sources(profile)],
     ),
     "scores": Step(
@@ -210,11 +229,7 @@ STEPS: dict[str, Step] = {
         outputs=lambda profile: ["scores.csv", "scores.nc"],
         summary=_scored,
         make=score,
-        tables=lambda profile: {
-            **_sets(profile),
-            **_learners(profile),
-            ("humalign.chain.steps", "EVALUATIONS"): profile.evaluation.names,
-        },
+        tables=_evaluations(_learners, ("humalign.chain.steps", "EVALUATIONS")),
         sources=lambda profile: [*_said(profile), *sets.scored(profile)],
     ),
     # What pictures show: small, so that it is recorded beside the scores.
@@ -224,7 +239,7 @@ STEPS: dict[str, Step] = {
         outputs=illustrate.files,
         summary=illustrate.summary,
         make=illustrate.illustrate,
-        tables=lambda profile: {**_sets(profile), **_learners(profile)},
+        tables=_learners,
         sources=illustrate.sources,
     ),
 }

@@ -1,7 +1,7 @@
-"""Teachers: affine maps of a backbone's embeddings, fitted to what was said of the training things of each part.
+"""Teachers: affine maps of a backbone's embeddings, fitted to what was said of a part's training things.
 
-A learner makes one or several recipes of a part, of which ``teacher`` is the one that labels triplets, and ``untransformed`` its control:
-the backbone's own space, of which only the scale is fitted.
+A learner makes one or several recipes of a part: ``teacher``, which labels triplets; its control,
+``untransformed``, the backbone's own space, of which only the scale is fitted; and others to compare.
 """
 
 from __future__ import annotations
@@ -42,21 +42,23 @@ ANSWERS = ("ridge", "ridge-strict", "teacher-one-hot", "teacher-published", "tea
 Fitted = Iterator[tuple[str, AffineTeacher, dict[str, Any]]]  # recipe, what was fitted, what was chosen
 
 
-# ---- files -------------------------------------------------------------------------------------------------------------------------------
+# ---- files -------------------------------------------------------------------------------------------------
 
 
-def _fits(teacher: Teacher) -> list[tuple[str, str]]:
-    """Name model and part of every fit."""
-    names = judged.part_names(teacher)
+def _fits(profile: Profile) -> list[tuple[Teacher, str, str]]:
+    """Return teacher, model and part of every fit."""
     # Of one backbone alone there is one fit, to all photographs: halves are for students.
-    labeller = labels_with(teacher)
-    both = itertools.product(mapped(teacher), names)
-    return [(model, part) for model, part in both if part == "all" or model == labeller]
+    return [
+        (teacher, model, part)
+        for teacher in profile.teachers
+        for model, part in itertools.product(mapped(teacher), judged.part_names(teacher))
+        if part == "all" or model == labels_with(teacher)
+    ]
 
 
 def teacher_files(profile: Profile) -> list[str]:
     """Name what the step leaves."""
-    several = [name for teacher in profile.teachers for fit in _fits(teacher) for name in _files(teacher, *fit)]
+    several = [name for fit in _fits(profile) for name in _files(*fit)]
     return [*several, "teachers/fit.json"] if several else []
 
 
@@ -67,28 +69,29 @@ def _files(teacher: Teacher, model: str, part: str) -> list[str]:
     return [*(f"{stem}-{recipe}.safetensors" for recipe in recipes[teacher.learner]), f"{stem}.json"]
 
 
-def notes(run: Run, teacher: Teacher, part: str) -> dict[str, Any]:
-    """Return what was chosen for one part of a teacher."""
-    path = run.path(f"teachers/{teacher.judged}/{label(labels_with(teacher))}/{part}.json")
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+def notes(run: Run, teacher: Teacher, part: str, model: str = "") -> dict[str, Any]:
+    """Return what was chosen for one part of a teacher, for the model that labels where no other is named."""
+    *_, note = _files(teacher, model or labels_with(teacher), part)
+    return dict(json.loads(run.path(note).read_text()))
 
 
-# ---- the step ----------------------------------------------------------------------------------------------------------------------------
+# ---- the step ----------------------------------------------------------------------------------------------
 
 
 def teach(run: Run, provenance: Provenance) -> None:
-    """Fit every teacher to every part; all settings are chosen inside the training things. What was finished before a stop is kept."""
-    fits = [(teacher, model, part) for teacher in run.profile.teachers for model, part in _fits(teacher)]
-    known = {teacher.judged: {part.name: (part, number) for number, part in enumerate(judged.parts(run, teacher))} for teacher, *_ in fits}
-    parts = [
-        (_files(*fit), functools.partial(_fit, run, provenance, *fit[:2], *known[fit[0].judged][fit[2]])) for fit in fits
-    ]
-    run.keep_each(provenance.key, "teachers", parts)
-    told = {
-        f"{teacher.judged}/{model}/{part}": json.loads(run.path(_files(teacher, model, part)[-1]).read_text())
-        for teacher, model, part in fits
+    """Fit every teacher to every part; all settings are chosen inside the training things."""
+    known = {
+        (teacher.judged, part.name): (part, number)
+        for teacher in run.profile.teachers
+        for number, part in enumerate(judged.parts(run, teacher))
     }
+    parts, told = [], {}
+    for teacher, model, name in _fits(run.profile):
+        make = functools.partial(_fit, run, provenance, teacher, model, *known[teacher.judged, name])
+        parts.append((_files(teacher, model, name), make))
+    run.keep_each(provenance.key, "teachers", parts)
+    for teacher, model, name in _fits(run.profile):
+        told[f"{teacher.judged}/{model}/{name}"] = notes(run, teacher, name, model)
     if told:
         write(run.path("teachers/fit.json"), provenance.attrs() | {"teachers": told})
 
@@ -96,9 +99,8 @@ def teach(run: Run, provenance: Provenance) -> None:
 def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: Part, number: int) -> None:
     chosen: dict[str, Any] = {}
     *_, note = _files(teacher, model, part.name)
-    stem = note.removesuffix(".json")
     for recipe, found, told in LEARNERS[teacher.learner](run, teacher, model, part, number):
-        found.save(run.path(f"{stem}-{recipe}.safetensors"), provenance.attrs())
+        found.save(run.path(f"{note.removesuffix('.json')}-{recipe}.safetensors"), provenance.attrs())
         chosen |= told
     write(run.path(note), chosen)
 
@@ -106,37 +108,36 @@ def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: P
 def summary(run: Run) -> Rows:
     """Say of each map what it is fitted to, and what was chosen inside its training things."""
     found = []
-    for teacher in run.profile.teachers:
-        for model, part in _fits(teacher):
-            note = json.loads(run.path(_files(teacher, model, part)[-1]).read_text())
-            width, dimensions = fitted(run, teacher, part, model=model).arrays()["matrix"].shape
-            row = {"things": teacher.judged, "learner": teacher.learner, "model": model, "part": part}
-            found.append(row | {"features": width, "dimensions": dimensions} | _chosen(teacher, note))
+    for teacher, model, part in _fits(run.profile):
+        width, dimensions = fitted(run, teacher, part, model=model).arrays()["matrix"].shape
+        row = {"things": teacher.judged, "learner": teacher.learner, "model": model, "part": part}
+        chosen = _chosen(teacher, notes(run, teacher, part, model))
+        found.append(row | {"features": width, "dimensions": dimensions} | chosen)
     return found
 
 
 def _chosen(teacher: Teacher, note: dict[str, Any]) -> dict[str, Any]:
-    """Return the regularisation strengths that were chosen for a map, and its accuracy on hidden training things with them."""
+    """Return the regularisation strengths chosen for a map, and its accuracy on hidden training things."""
     if teacher.learner == "affine":
-        return {"regularisation": f"{note['pull']:g}", "accuracy on hidden things": note["pulls"][str(note["pull"])]}
-    chosen = note.get("teacher", {})
-    return {"regularisation": ", ".join(f"{name} {value:g}" for name, value in sorted(chosen.items()))} if chosen else {}
+        hidden = note["pulls"][str(note["pull"])]
+        return {"regularisation": f"{note['pull']:g}", "accuracy on hidden things": hidden}
+    chosen = ", ".join(f"{name} {value:g}" for name, value in sorted(note.get("teacher", {}).items()))
+    return {"regularisation": chosen} if chosen else {}
 
 
-# ---- learners ----------------------------------------------------------------------------------------------------------------------------
+# ---- learners ----------------------------------------------------------------------------------------------
 
 
 def _affine(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
     """Learn the observers' choice distributions by an affine map that is pulled towards a scaled identity."""
     rng, device = stream(run.profile, 2, number), str(join(run.profile.compute.device).device)
-    shown = features.judged_views(run, teacher, model)
-    known = judged.of(run, teacher)
+    shown, known = features.judged_views(run, teacher, model), judged.of(run, teacher)
     known.check(shown[0])
     posterior = observer(run, part.name)
     asked = _asked(run.profile, teacher, posterior, rng)
     targets = posterior.predict(asked)
     views, pictures = len(shown), np.concatenate(shown[:, part.train])
-    # Each thing of each triplet is shown in a view drawn at random: rows of pictures that lie view below view.
+    # Each thing of each triplet is shown in a view drawn at random: pictures lie view below view.
     seen = asked if views == 1 else asked + len(part.train) * rng.integers(views, size=asked.shape)
     hidden = np.tile(rng.permutation(len(part.train)) % teacher.pull_folds, views)
     affine = AffineTeacher(rank=teacher.rank, iterations=teacher.iterations, device=device)
@@ -149,10 +150,12 @@ def _affine(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> 
     yield "untransformed", AffineTeacher(pull=np.inf, device=device).fit(pictures, (seen, targets)), {}
 
 
-def _asked(profile: Profile, teacher: Teacher, posterior: vice.ViceEmbedding, rng: np.random.Generator) -> Int[np.ndarray, "n 3"]:
-    """Draw the triplets whose distributions the teacher learns: uniform ones, and ones across the borders of VICE's clusters.
+def _asked(
+    profile: Profile, teacher: Teacher, posterior: vice.ViceEmbedding, rng: np.random.Generator
+) -> Int[np.ndarray, "n 3"]:
+    """Draw the triplets whose distributions the teacher learns: uniform, and across borders of clusters.
 
-    VICE answers for any triplet, and uniform ones hardly ever hold two near concepts: the borders teach the fine distinctions.
+    VICE answers any triplet. Uniform ones seldom hold two near concepts: the borders teach fine distinctions.
     """
     near = int(teacher.border_share * teacher.triplets)
     uniform = random_triplets(np.arange(len(posterior.mean)), teacher.triplets - near, rng)
@@ -164,18 +167,20 @@ def _asked(profile: Profile, teacher: Teacher, posterior: vice.ViceEmbedding, rn
 
 def _answers(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
     """Learn from one set of answers by several recipes: each differs from `teacher` in one thing."""
-    profile, known, f, train = run.profile, judged.things(run.profile.evidence), number, part.train
+    profile, known, train = run.profile, judged.things(run.profile.evidence), part.train
     shown, answers, published = known.features[train], known.answers[train], known.published[train]
     own = observer(run, part.name)
     yield "ridge", regressed(shown, published), {}
     yield "ridge-strict", regressed(shown, own.mean.relu().numpy()), {}
-    hidden, one_hot = stream(profile, 3, f).permutation(len(train)) % teacher.pull_folds, (answers.triplets, answers.shares)
-    tried = try_pulls(shown, one_hot, groups=hidden, pulls=teacher.pulls, teacher=AffineTeacher(rank=len(shown.T)))
+    hidden = stream(profile, 3, number).permutation(len(train)) % teacher.pull_folds
+    one_hot, affine = (answers.triplets, answers.shares), AffineTeacher(rank=len(shown.T))
+    tried = try_pulls(shown, one_hot, groups=hidden, pulls=teacher.pulls, teacher=affine)
     best = max(tried, key=lambda pull: tried[pull])
-    yield "teacher-one-hot", AffineTeacher(pull=best, rank=len(shown.T)).fit(shown, one_hot), {"pull": best}
-    asked = random_triplets(np.arange(len(train)), teacher.triplets, stream(profile, 2, f))
+    yield "teacher-one-hot", affine.set_params(pull=best).fit(shown, one_hot), {"pull": best}
+    asked = random_triplets(np.arange(len(train)), teacher.triplets, stream(profile, 2, number))
+    likely = softmax(people.pair_values(people.dot_similarity(published), asked), axis=1)
     targets = {
-        "teacher-published": ByObject(asked, softmax(people.pair_values(people.dot_similarity(published), asked), axis=1), len(train)),
+        "teacher-published": ByObject(asked, likely, len(train)),
         # The triplets of the answers themselves, so that nothing but the targets differs from `teacher`.
         "teacher-distilled": ByObject(answers.triplets, own.predict(answers.triplets), len(train)),
         "teacher": answers,
@@ -189,46 +194,51 @@ def _answers(run: Run, teacher: Teacher, model: str, part: Part, number: int) ->
 def _photographs(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
     """Learn what the published VICE says of photographs of objects that it knows."""
     (shown,), known = features.judged_views(run, teacher, model), judged.things(run.profile.evidence)
-    published = known.published[registered.photographs()[1]]
+    published, seen = known.published[registered.photographs()[1]], shown[part.train]
     answers = vice_says(run.profile, teacher, published)
-    yield "teacher", tuned(run.profile, teacher, shown[part.train], answers[part.train]), {}
+    yield "teacher", tuned(run.profile, teacher, seen, answers[part.train]), {}
     whole = answers if part.name == "all" else answers[part.train]
-    yield "untransformed", AffineTeacher(pull=np.inf).fit(shown[part.train], (whole.triplets, whole.shares)), {}
-    yield "ridge", regressed(shown[part.train], published[part.train]), {}
+    yield "untransformed", AffineTeacher(pull=np.inf).fit(seen, (whole.triplets, whole.shares)), {}
+    yield "ridge", regressed(seen, published[part.train]), {}
 
 
 def _direct(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
-    """Learn the answers themselves: how strongly the map keeps the backbone's space is chosen on things that were hidden from a fit.
+    """Learn the answers themselves; the strength of regularisation is chosen on hidden things.
 
-    An answer about any hidden thing is one to choose by: of few answers, hardly one is about three hidden things.
+    Every answer about a hidden thing is one to choose by: of few answers, hardly one is about three.
     """
-    (shown,), answers = features.judged_views(run, teacher, model), judged.of(run, teacher).answers[part.train]
-    seen, device = shown[part.train], str(join(run.profile.compute.device).device)
+    (shown,), answers = features.judged_views(run, teacher, model), judged.of(run, teacher).answers
+    seen, answers = shown[part.train], answers[part.train]
+    device = str(join(run.profile.compute.device).device)
     hidden = stream(run.profile, 2, number).permutation(len(part.train)) % teacher.pull_folds
     affine = AffineTeacher(rank=teacher.rank, iterations=teacher.iterations, device=device)
     tried: dict[float, list[float]] = {pull: [] for pull in teacher.pulls}
     for fold in range(teacher.pull_folds):
         touched = (hidden[answers.triplets] == fold).any(1)
         if touched.all() or not touched.any():
-            raise HumalignError("too few answers to choose the regularisation by: collect more of them, or lower teachers.pull_folds")
+            mend = "collect more of them, or lower teachers.pull_folds"
+            raise HumalignError(f"too few answers to choose the regularisation by: {mend}")
         for pull in teacher.pulls:
             affine.set_params(pull=pull).fit(seen, (answers.triplets[~touched], answers.shares[~touched]))
             tried[pull].append(affine.score(seen, (answers.triplets[touched], answers.shares[touched])))
     means = {pull: float(np.mean(found)) for pull, found in tried.items()}
     best = max(means, key=lambda pull: means[pull])
     whole = answers.triplets, answers.shares
-    yield "teacher", affine.set_params(pull=best).fit(seen, whole), {"pulls": means, "pull": best, "answers": len(answers.triplets)}
+    note = {"pulls": means, "pull": best, "answers": len(answers.triplets)}
+    yield "teacher", affine.set_params(pull=best).fit(seen, whole), note
     yield "untransformed", AffineTeacher(pull=np.inf, device=device).fit(seen, whole), {}
 
 
 def vice_says(profile: Profile, teacher: Teacher, published: Float[np.ndarray, "images dims"]) -> ByObject:
-    """Return the pair that VICE finds most likely to be kept, for random triplets of photographs with known dimensions."""
+    """Return the pair that VICE finds most likely to be kept, for random triplets of photographs it knows."""
     asked = random_triplets(np.arange(len(published)), teacher.triplets, stream(profile, 5))
     similar = people.pair_values(people.dot_similarity(published), asked)
     return ByObject(asked, np.eye(3)[similar.argmax(1)], len(published))
 
 
-def tuned(profile: Profile, teacher: Teacher, shown: Float[np.ndarray, "images dim"], answers: ByObject) -> AffineTeacher:
+def tuned(
+    profile: Profile, teacher: Teacher, shown: Float[np.ndarray, "images dim"], answers: ByObject
+) -> AffineTeacher:
     """Fit a teacher whose settings are cross-validated over the given photographs alone."""
     grids = [{"residual": teacher.residuals, "ridge": teacher.ridges}, {"keep": teacher.keeps}]
     return left_out.tuned(shown, answers, grids, profile.seed, dim=DIM)

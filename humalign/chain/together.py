@@ -1,6 +1,7 @@
-"""One of several processes that train the students together, as torchrun starts it: BUILD PROFILE [PASSES RECOMPUTE NAME].
+"""One of several processes that train the students together: BUILD PROFILE [PASSES RECOMPUTE NAME].
 
-``--start`` before torchrun's own arguments runs torchrun itself, without the traceback that it adds to a line of a process.
+torchrun starts it. ``--start`` before torchrun's own arguments runs torchrun, without the traceback that it
+adds to a line of a process.
 """
 
 from __future__ import annotations
@@ -23,18 +24,19 @@ from humalign.errors import HumalignError
 
 
 def main(arguments: list[str]) -> int:
-    """Teach every student that is not finished; 1 where a GPU ran out of memory, which a file then says, and 2 for a user's mistake."""
+    """Teach every unfinished student; 1 where a GPU ran out of memory (noted in a file), 2 for a mistake."""
     processes.end_with_starter()
     if arguments[:1] == ["--start"]:
         return _start(arguments[1:])
     build, profile, passes, recompute, name = (*arguments, *("1", "0", "")[max(0, len(arguments) - 2) :])
     try:
         found = profiles.load(profile)
-        run = Run(dataclasses.replace(found, name=name or found.name), Path(build).resolve())
-        provenance = Provenance(run.profile.name, run.profile.seed, pipeline.key_of(steps.STEPS, "students", run.profile))
-        torch.set_num_threads(max(1, run.profile.threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+        made = dataclasses.replace(found, name=name or found.name)
+        run = Run(made, Path(build).resolve())
+        provenance = Provenance(made.name, made.seed, pipeline.key_of(steps.STEPS, "students", made))
+        torch.set_num_threads(max(1, made.threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # Processes that were started by hand, on one machine or several, hold the folder by the first of them.
+        # Processes that were started by hand, on one machine or several: the first holds the folder.
         first = os.environ.get("RANK", "0") == "0"
         with processes.held(run.folder) if first else contextlib.nullcontext():
             teach_all(run, provenance, int(passes), bool(int(recompute)))

@@ -74,7 +74,8 @@ def within(choices: Choices, rows: Int[np.ndarray, " m"]) -> Choices | None:
 def in_order(choices: Choices) -> Choices:
     """Return triplets with their objects in ascending order: in some files the odd one always stands last."""
     order = np.argsort(choices.triplets, axis=1)
-    votes = np.take_along_axis(choices.counts[:, ::-1], order, axis=1)  # the pairs (ij, ik, jk) leave out k, j, i
+    # The pairs (ij, ik, jk) leave out k, j, i.
+    votes = np.take_along_axis(choices.counts[:, ::-1], order, axis=1)
     return Choices(np.take_along_axis(choices.triplets, order, axis=1), votes[:, ::-1])
 
 
@@ -153,7 +154,8 @@ def flipped(asked: Sequence[Json], model: str) -> Json:
         pairs = [(each["models"][model, reference], each["models"][model, "aligned"]) for each in asked]
         right = [(before[1], after[1]) for before, after in pairs]
         differ = sum(before[0] != after[0] for before, after in pairs)
-        counts[reference] = {"answers": len(pairs), "differ": differ} | {k: right.count(way) for k, way in ways.items()}
+        changed = {name: right.count(way) for name, way in ways.items()}
+        counts[reference] = {"answers": len(pairs), "differ": differ} | changed
     examples: dict[str, list[Json]] = {"gained": [], "lost": []}
     for direction, several in examples.items():
         used: set[str] = set()

@@ -1,1 +1,1 @@
-"""Every evaluation of a run: one module a measure, one form of row, each evaluation by its name in `humalign.chain.steps`."""
+"""Every evaluation of a run: one module a measure, each evaluation by its name in `humalign.chain.steps`."""

@@ -1,6 +1,4 @@
-"""How well answers are learned: models of the observers, learning curves of the teacher, recovery of a known map; the
-course of training; single examples.
-"""
+"""How well answers are learned, by models of observers, teachers and students; single examples."""
 
 from __future__ import annotations
 
@@ -18,8 +16,9 @@ from humalign.chain.judged import CLIP, Things, object_folds, things
 from humalign.chain.observe import observer
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring import objects
-from humalign.chain.scoring.rows import PEOPLE, Model, Row, Spread, of_fold, weights
-from humalign.data.judgments import PAIRS, ByObject, Choices, cosine_similarities, entropy, floats, majority_share
+from humalign.chain.scoring.rows import PEOPLE, Model, Row, Spread, measures, of_fold, weights
+from humalign.data import judgments
+from humalign.data.judgments import ByObject, Choices, cosine_similarities, entropy
 from humalign.evaluation import people
 from humalign.evaluation.correlation import matrix_pearson
 from humalign.evaluation.scores import Estimate, above, mean_of_folds
@@ -33,11 +32,11 @@ POINTS = 13
 
 
 def observers(run: Run) -> Iterator[Row]:
-    """What people agree on, and how well models of the observers predict it; answers resampled by object, shares by triplet."""
+    """What people agree on, and what models of them predict (units: object, and triplet for shares)."""
     profile, known = run.profile, things()
     of_objects, triplets = weights(profile, len(known.features)), weights(profile, len(known.repeated))
     validation = ByObject.of(known.validation, len(known.features))
-    values = majority_share(known.repeated.counts)
+    values = judgments.majority_share(known.repeated.counts)
     agreed = Estimate.of(triplets @ values / len(values), len(values))
     yield Row(*PEOPLE, "odd-one-out", "repeated triplets", "accuracy", agreed)
     whole = len(known.training)
@@ -45,26 +44,28 @@ def observers(run: Run) -> Iterator[Row]:
     fits |= {f"{whole} answers": ["seed0"]}
     if profile.observer.seeds > 1:
         fits["all seeds"] = [f"seed{seed}" for seed in range(profile.observer.seeds)]
-    both = validation, known.repeated
+    asked = [each.triplets for each in (validation, known.repeated)]
     predicted: dict[tuple[Model, str], list[np.ndarray]] = {}
     for split, names in fits.items():
         several = [observer(run, name) for name in names]
-        each = [np.mean([one.predict(rows.triplets) for one in several], axis=0, dtype=float) for rows in both]
+        each = [np.mean([one.predict(rows) for one in several], axis=0, dtype=float) for rows in asked]
         predicted[("vice", "observer"), split] = each
-        sizes = [one.mean.shape[1] for one in several]
-        dimensions = Estimate(float(np.mean(sizes)), np.array(sizes, float), len(sizes))
+        sizes = np.array([one.mean.shape[1] for one in several], float)
+        dimensions = Estimate(float(sizes.mean()), sizes, len(sizes))
         yield Row("vice", "observer", "observer-model", split, "dimensions", dimensions)
-    predicted[("vice-published", "observer"), "published"] = [people.choices(known.published, rows.triplets) for rows in both]
-    places = further.read(run, "observers")["all"]
-    predicted[(CLIP, "teacher"), f"{whole} answers"] = [people.choices(places, rows.triplets) for rows in both]
+    for name, split, x in (
+        (("vice-published", "observer"), "published", known.published),
+        ((CLIP, "teacher"), f"{whole} answers", further.read(run, "observers")["all"]),
+    ):
+        predicted[name, split] = [people.choices(x, rows) for rows in asked]
     for (model, split), (answered, shares) in predicted.items():
-        yield Row(*model, "observer-model", split, "accuracy", people.accuracy(answered, validation, of_objects))
-        for metric, estimate in people.repeated(shares, known.repeated, triplets).items():
-            yield Row(*model, "observer-model", split, metric, estimate)
+        right = {"accuracy": people.accuracy(answered, validation, of_objects)}
+        found = right | people.repeated(shares, known.repeated, triplets)
+        yield from measures({model: found}, "observer-model", split)
 
 
 def learning_curves(run: Run) -> Iterator[Row]:
-    """Accuracy of the teacher on unseen objects by the number of answers, and by the number of objects, that it is fitted to."""
+    """Accuracy of the teacher on unseen objects by the number of answers, and of objects, of its fit."""
     profile, known, places = run.profile, things(), further.read(run, "learning-curves")
     folds = object_folds(len(known.names), further.answers_teacher(profile).parts.folds)
     for kind in further.KINDS:
@@ -79,40 +80,43 @@ def learning_curves(run: Run) -> Iterator[Row]:
                 estimates.append(people.accuracy(similar, rows, drawn))
             reached[f"{round(np.mean(counts))} {kind}"] = everything = mean_of_folds(estimates)
         for name, estimate in reached.items():
-            yield Row(CLIP, "teacher", "learning-curve", name, "accuracy", estimate)
+            at = (CLIP, "teacher", "learning-curve", name)
+            yield Row(*at, "accuracy", estimate)
             if estimate is not everything:
-                yield Row(CLIP, "teacher", "learning-curve", name, above("accuracy", "all"), estimate - everything)
+                yield Row(*at, above("accuracy", "all"), estimate - everything)
 
 
 def recovery(run: Run) -> Iterator[Row]:
-    """Simulated answers by a known affine map: how near the fitted similarities of unseen objects come to the truth as answers grow."""
+    """Answers simulated by a known map: how near a fit comes to unseen similarities as answers grow."""
     profile, known, places = run.profile, things(), further.read(run, "recovery")
     _, test = object_folds(len(known.names), further.answers_teacher(profile).parts.folds)[0]
     truth = people.dot_similarity(further.known_map(profile, known, stream(profile, 6))[test])
     drawn = weights(profile, len(test))
     for answers in profile.evaluation.recovery_answers:
         found = matrix_pearson(people.dot_similarity(places[f"{answers}"]), truth, drawn)
-        yield Row(CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson", Estimate.of(found, len(test)))
+        near = Estimate.of(found, len(test))
+        yield Row(CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson", near)
 
 
-# ---- numbers of the run itself: what was chosen, what the triplets hold, how students learned ----------------
+# ---- numbers of the run itself: what was chosen, what the triplets hold, how students learned --------------
 
 
 def training(run: Run) -> Iterator[Row]:
-    """Means over parts, and their range: regularisation, VICE, labels, and the course of each student's training."""
+    """Means over parts, and their range: regularisation, VICE, labels, course of each training."""
     profile = run.profile
     if not profile.teachers:
         return
     teacher, parts = profile.labeller, judged.part_names(profile.labeller)
-    model = judged.labels_with(teacher)
-    notes = [teach.notes(run, teacher, part) for part in parts]
+    model, notes = judged.labels_with(teacher), [teach.notes(run, teacher, part) for part in parts]
     for name in ("vice_dimensions", "vice_correlation", "pull"):
         if name in notes[0]:
-            yield Row(model, "teacher", "fit", "range over folds", name.replace("_", "-"), Spread.of([note[name] for note in notes]))
+            found = Spread.of([note[name] for note in notes])
+            yield Row(model, "teacher", "fit", "range over folds", name.replace("_", "-"), found)
     for strength in teacher.pulls if "pulls" in notes[0] else ():
         found = Spread.of([note["pulls"][str(strength)] for note in notes])
         yield Row(model, "teacher", "pull-selection", f"{strength:g}", "accuracy", found)
-    summaries = [json.loads(run.path(f"triplets/{part}/summary.json").read_text()) for part in label.part_names(profile)]
+    files = [run.path(f"triplets/{part}/summary.json") for part in label.part_names(profile)]
+    summaries = [json.loads(file.read_text()) for file in files]
     for labelling, stage in LABELLED_BY.items():
         for metric in summaries[0][labelling] if summaries else ():
             found = Spread.of([each[labelling][metric] for each in summaries])
@@ -121,28 +125,30 @@ def training(run: Run) -> Iterator[Row]:
     for student, part, stage in features.taught(profile):
         file = run.path(features.student_file(student.backbone, part, stage)).with_suffix(".json")
         logs.setdefault((student.backbone, stage), []).append(json.loads(file.read_text()))
-    for (name, stage), several in logs.items():
+    for student_at, several in logs.items():
         for step in np.unique(np.linspace(0, profile.distillation.steps - 1, POINTS).astype(int)):
-            yield Row(name, stage, "distillation", f"step {step}", "divergence", Spread.of([log["divergence"][step] for log in several]))
+            found = Spread.of([log["divergence"][step] for log in several])
+            yield Row(*student_at, "distillation", f"step {step}", "divergence", found)
         for step, values in several[0].get("evaluations", {}).items():
+            split = f"validation triplets, step {step}"
             for metric in values:
                 found = Spread.of([log["evaluations"][step][metric] for log in several])
-                yield Row(name, stage, "distillation", f"validation triplets, step {step}", f"{metric}-with-labels", found)
+                yield Row(*student_at, "distillation", split, f"{metric}-with-labels", found)
 
 
 def dense_against_sparse(run: Run) -> Iterator[Row]:
-    """Agreement with the teacher on photographs held back, by images seen: mean over seeds, and Student's interval of that mean."""
-    model, found = run.profile.backbones[0], curves.read(run)
+    """Agreement with the teacher on photographs held back, by images seen: mean and interval over seeds."""
+    task, found = (run.profile.backbones[0], "aligned", "dense-against-sparse"), curves.read(run)
     for kind, several in found.items():
         for place, (images, _) in enumerate(several[0]):
             estimate = over_seeds(np.array([curve[place][1] for curve in several]))
-            yield Row(model, "aligned", "dense-against-sparse", f"{kind}/{images} images", "agreement-with-teacher", estimate)
-    shares = [share_of_images(dense, sparse) for dense, sparse in zip(found["dense"], found["sparse"], strict=True)]
-    yield Row(model, "aligned", "dense-against-sparse", "equal agreement", "share-of-images", over_seeds(np.array(shares)))
+            yield Row(*task, f"{kind}/{images} images", "agreement-with-teacher", estimate)
+    shares = [share_of_images(*each) for each in zip(found["dense"], found["sparse"], strict=True)]
+    yield Row(*task, "equal agreement", "share-of-images", over_seeds(np.array(shares)))
 
 
 def share_of_images(dense: list[tuple[int, float]], sparse: list[tuple[int, float]]) -> float:
-    """Return what part of the sparse images dense ones take to the agreement with which the lower of two curves ends.
+    """Return what part of the sparse images dense ones take to the agreement that both curves reach.
 
     NaN where that is no more than the untrained student had: it takes no image at all.
     """
@@ -152,13 +158,14 @@ def share_of_images(dense: list[tuple[int, float]], sparse: list[tuple[int, floa
 
 
 def images_needed(curve: list[tuple[int, float]], agreement: float) -> float:
-    """Return how many images a curve of (images, agreement) takes to reach an agreement, between its points in a straight line.
+    """Return how many images a curve of (images, agreement) takes to an agreement, between points linearly.
 
     NaN where it never does.
     """
     for (before, low), (after, high) in itertools.pairwise(curve):
         if high >= agreement:
-            return before + (after - before) * max(agreement - low, 0.0) / (high - low) if high > low else float(before)
+            reach = (after - before) * max(agreement - low, 0.0)
+            return before + reach / (high - low) if high > low else float(before)
     return float("nan")
 
 
@@ -169,24 +176,25 @@ def over_seeds(values: Float[np.ndarray, " seeds"]) -> Estimate:
     return Estimate(float(values.mean()), values.mean() + spread * quantiles, len(values))
 
 
-# ---- single things, for the book to show -------------------------------------------------------------------------------------------------
+# ---- single things, for the book to show -------------------------------------------------------------------
 
 
 def examples(run: Run) -> Iterator[Row]:
     """Single triplets with their answers, and dimensions with their objects."""
-    yield from _triplets(run, things())
-    yield from _dimensions(run, things())
+    known = things()
+    yield from _triplets(run, known)
+    yield from _dimensions(run, known)
 
 
 def _triplets(run: Run, known: Things) -> Iterator[Row]:
-    """Three repeated triplets, chosen by the entropy of their answers, and what models say that never saw their objects.
+    """Three triplets chosen by the entropy of their answers, and models that saw none of their objects.
 
-    The choice is among the triplets whose objects are all in one test fold. People's shares are resampled by answer; a model's
-    probability of one triplet is one number, without an interval.
+    All objects of a triplet are in one test fold. People's shares are resampled by answer; a model's
+    probability of one triplet is a number without an interval.
     """
-    profile, asked, folds = run.profile, known.repeated, objects.folds(run, further.answers_teacher(run.profile))
-    home = objects.home(folds, asked.triplets)
-    everything = np.arange(len(known.names))
+    profile, asked = run.profile, known.repeated
+    folds = objects.folds(run, further.answers_teacher(profile))
+    home, everything = objects.home(folds, asked.triplets), np.arange(len(known.names))
     for place, row in typical_rows(asked, home >= 0).items():
         triplet = asked.triplets[row : row + 1]
         chances = folds[home[row]].chances(everything, triplet)
@@ -201,7 +209,7 @@ def _triplets(run: Run, known: Things) -> Iterator[Row]:
 
 
 def _dimensions(run: Run, known: Things) -> Iterator[Row]:
-    """The dimensions of our own VICE, largest first: share of all weight, and likeness to the published embedding (unit: object)."""
+    """Dimensions of our VICE, largest first: share of weight, nearest published dimension (unit: object)."""
     own = observer(run, "seed0").mean.relu().numpy().astype(float)
     drawn = weights(run.profile, len(own))
     mass = drawn @ own
@@ -209,12 +217,14 @@ def _dimensions(run: Run, known: Things) -> Iterator[Row]:
         split = f"{place}: {highest(own[:, d], known.names, TOP_OBJECTS)}"
         share = Estimate.of(mass[:, d] / mass.sum(1), len(own))
         nearest = nearest_dimension(own[:, d], known.published, drawn)
-        for metric, estimate in (("share-of-weight", share), ("nearest-published-pearson", nearest)):
-            yield Row("vice", "observer", "vice-dimensions", split, metric, estimate)
+        found = {"share-of-weight": share, "nearest-published-pearson": nearest}
+        yield from measures({("vice", "observer"): found}, "vice-dimensions", split)
 
 
-def typical_rows(choices: Choices, among: Bool[np.ndarray, " n"], places: Mapping[str, float] = PLACES) -> dict[str, int]:
-    """Return rows at given places of the order by entropy of the answers, 0 where all agree most; ``among`` may be shown."""
+def typical_rows(
+    choices: Choices, among: Bool[np.ndarray, " n"], places: Mapping[str, float] = PLACES
+) -> dict[str, int]:
+    """Return rows at places of the order by entropy, 0 where all agree most, if ``among`` holds them."""
     rows = np.flatnonzero(among)
     order = rows[np.argsort(entropy(choices.shares[rows]), kind="stable")]
     return {name: int(order[round(place * (len(order) - 1))]) for name, place in places.items()}
@@ -223,7 +233,7 @@ def typical_rows(choices: Choices, among: Bool[np.ndarray, " n"], places: Mappin
 def pair_names(triplet: Int[np.ndarray, " 3"], names: Sequence[str]) -> tuple[str, ...]:
     """Return each pair of a triplet as ``cat + dog | car``, the object that is left out last."""
     said = [names[o].replace("_", " ") for o in triplet]
-    return tuple(f"{said[a]} + {said[b]} | {said[3 - a - b]}" for a, b in PAIRS)
+    return tuple(f"{said[a]} + {said[b]} | {said[3 - a - b]}" for a, b in judgments.PAIRS)
 
 
 def answer_shares(counts: Int[np.ndarray, " 3"], draws: int, seed: int) -> list[Estimate]:
@@ -240,13 +250,15 @@ def highest(strength: Real[np.ndarray, " objects"], names: Sequence[str], top: i
 
 
 def nearest_dimension(
-    strength: Real[np.ndarray, " objects"], others: Real[np.ndarray, "objects dims"], weights: Float[np.ndarray, "draws objects"]
+    strength: Real[np.ndarray, " objects"],
+    others: Real[np.ndarray, "objects dims"],
+    weights: Float[np.ndarray, "draws objects"],
 ) -> Estimate:
-    """Return Pearson's correlation of a dimension with the one that is nearest to it in another embedding (unit: object).
+    """Return Pearson's correlation of a dimension with the nearest of another embedding (unit: object).
 
     Which one is nearest is decided on all objects, once.
     """
-    strength, others = (floats(each, "strengths") for each in (strength, others))
+    strength, others = (judgments.floats(each, "strengths") for each in (strength, others))
     whole = [float(np.corrcoef(strength, other)[0, 1]) for other in others.T]
     other = others[:, int(np.argmax(whole))]
     x, y = strength - strength.mean(), other - other.mean()

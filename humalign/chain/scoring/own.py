@@ -1,4 +1,4 @@
-"""Scores of models that were aligned with answers of one's own, on answers about things that no fit has seen."""
+"""Scores of models aligned with answers of one's own, on answers about things that no fit has seen."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from jaxtyping import Float, Int
 from humalign.chain import features, judged, registered
 from humalign.chain.judged import Part
 from humalign.chain.pipeline import Run, stream
-from humalign.chain.scoring.rows import Model, Row, compared, weights
+from humalign.chain.scoring.rows import Features, Model, Row, compared, weights
 from humalign.data.judgments import PAIRS, ByObject, cosine_similarities
 from humalign.errors import HumalignError
 from humalign.evaluation import baselines, few_shot, people, rsa
 from humalign.evaluation.correlation import Ranked, spearman
 from humalign.evaluation.scores import Estimate
 
-Models = dict[Model, Float[np.ndarray, "images dim"]]
+Models = dict[Model, Features]
 HELD = "held"
-# Wholly unseen answers of which a score is given; showings of a pair, and such pairs, for a matrix of what was kept together.
+# Least answers of which a score is given; least showings of a pair, and least such pairs, for a matrix.
 LEAST_ANSWERS, LEAST_SHOWN, LEAST_PAIRS = 100, 3, 50
 
 
 def own(run: Run) -> Iterator[Row]:
-    """Yield every score: of the teacher and each student, before and after, as they are and centred, and of the control.
+    """Yield every score: of teacher, students and control, before and after, as they are and centred.
 
     Raises:
         HumalignError: the teacher holds no things out.
@@ -41,8 +41,8 @@ def own(run: Run) -> Iterator[Row]:
         yield from _few_shot(run, part, name)
 
 
-def _models(run: Run, part: Part, which: str = "") -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
-    """Yield every model and stage with its features of a set; of a teacher those of the judged pictures alone."""
+def _models(run: Run, part: Part, which: str = "") -> Iterator[tuple[Model, Features]]:
+    """Yield every model and stage with its features of a set; a teacher's of judged pictures alone."""
     profile, shown = run.profile, which or run.profile.labeller.judged
 
     def read(model: str, stage: str) -> np.ndarray:
@@ -90,32 +90,25 @@ def _kept_together(answers: ByObject, part: Part, models: Models, drawn: np.ndar
 def pairs_kept(
     answers: ByObject, held: Int[np.ndarray, " k"]
 ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
-    """Return pairs with a held-out thing that were shown several times, and the share of answers that kept each together."""
+    """Return pairs with a held-out thing, shown several times, and the share of answers that kept each."""
     asked = np.isin(answers.triplets, held).any(1)
-    triplets, shares, n = answers.triplets[asked], answers.shares[asked], answers.objects
-    codes, kept = [], []
-    for pair, (a, b) in enumerate(PAIRS):
-        two = np.sort(triplets[:, [a, b]], axis=1)
-        codes.append(two[:, 0] * n + two[:, 1])
-        kept.append(shares[:, pair])
-    code, place = np.unique(np.concatenate(codes), return_inverse=True)
-    shown, together = np.bincount(place), np.bincount(place, weights=np.concatenate(kept))
-    one, other = code // n, code % n
+    # All first pairs, then all second and third ones: shares are summed in this order.
+    one, other = np.sort(answers.triplets[asked][:, PAIRS], axis=2).T.reshape(2, -1)
+    code, place = np.unique(one * answers.objects + other, return_inverse=True)
+    shown, together = np.bincount(place), np.bincount(place, weights=answers.shares[asked].T.ravel())
+    one, other = np.divmod(code, answers.objects)
     used = (shown >= LEAST_SHOWN) & (np.isin(one, held) | np.isin(other, held))
     return one[used], other[used], together[used] / shown[used]
 
 
 def _few_shot(run: Run, part: Part, name: str) -> Iterator[Row]:
-    """k-shot classification of labelled pictures, where classes have enough of them (units: image, and draw of the support set)."""
-    settings = run.profile.evaluation
+    """k-shot classification of labelled pictures where classes have enough (units: image and support set)."""
+    settings, models = run.profile.evaluation, dict(_models(run, part, name))
     labels = registered.labelled(run.profile, name).labels["class"].to_numpy(dtype=str)
-    models = dict(_models(run, part, name))
     smallest = np.unique(labels, return_counts=True)[1].min()
     drawn, of_draws = weights(run.profile, len(labels)), weights(run.profile, settings.few_shot_draws, 1)
     for shots in (each for each in settings.shots if each < smallest):
         support = few_shot.supports(labels, shots, settings.few_shot_draws, stream(run.profile, 12, shots))
-        found = {
-            model: few_shot.of_images(x, labels, support, drawn, taught_weights=of_draws)
-            for model, x in models.items()
-        }
+        given = labels, support, drawn, "logistic", of_draws
+        found = {model: few_shot.of_images(x, *given) for model, x in models.items()}
         yield from compared(found, "few-shot", f"{name}/{shots}-shot", "accuracy")

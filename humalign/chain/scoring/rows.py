@@ -1,9 +1,11 @@
-"""What every evaluation yields: a model at a stage, what was measured on what, and the estimate, compared with the stages before it."""
+"""What every evaluation yields: a model's estimate at a stage, and its differences from the stages before."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,39 +18,38 @@ from humalign.evaluation.scores import Estimate, Score, above, mean_of_folds, re
 from humalign.profiles import Profile
 
 Model = tuple[str, str]  # name, stage of alignment
+Features = Float[np.ndarray, "images dim"]
 PEOPLE: Model = ("people", "ceiling")
 # Stages that no judgment made.
 OF_TEACHERS, OF_STUDENTS = (
-    (before, *(name for name, (each, _) in baselines.STAGES.items() if each == before)) for before in ("teacher-base", "base")
+    (before, *(name for name, (each, _) in baselines.STAGES.items() if each == before))
+    for before in ("teacher-base", "base")
 )
+OF_RECIPES = ("ridge-strict", "teacher-one-hot", "teacher-published", "teacher-distilled")
 # What each stage is compared with: a paired difference on the same draws.
 COMPARISONS = {
     "teacher": (*OF_TEACHERS, "ridge"),
     "ridge": (*OF_TEACHERS, "teacher"),
-    **dict.fromkeys(
-        ("ridge-strict", "teacher-one-hot", "teacher-published", "teacher-distilled"), ("teacher-base", "ridge", "teacher")
-    ),
+    **dict.fromkeys(OF_RECIPES, ("teacher-base", "ridge", "teacher")),
     "unaligned": OF_STUDENTS,
     "aligned-head": (*OF_STUDENTS, "unaligned"),
     "aligned": (*OF_STUDENTS, "unaligned", "aligned-head"),
 }
-# On whose evidence a task's numbers stand, where it is not people's: classes, a taxonomy, or what one model makes of another.
+# Numbers of the run itself.
+OF_THE_RUN = ("distillation", "triplets", "fit", "pull-selection")
+OF_CLASSES = ("few-shot", "corruption", "style-shift", "subpopulation-shift", "natural-adversarial")
+OF_MODELS = ("between-models", "disagreement", "dense-against-sparse")
+# On whose evidence a task's numbers stand, where it is not people's.
 EVIDENCE = {
     **dict.fromkeys(("hierarchy", "map", "breeds"), "taxonomy"),
-    **dict.fromkeys(
-        ("few-shot", "corruption", "style-shift", "subpopulation-shift", "natural-adversarial", "between-models", "disagreement"),
-        "labels",
-    ),
-    # Numbers of the run itself.
-    **dict.fromkeys(("dense-against-sparse", "distillation", "triplets", "fit", "pull-selection"), "labels"),
+    **dict.fromkeys((*OF_CLASSES, *OF_MODELS, *OF_THE_RUN), "labels"),
     "recovery": "simulated",
 }
-OF_THE_RUN = ("distillation", "triplets", "fit", "pull-selection")
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """A number of the run itself, no sample of anything: its mean over parts, and the least and the greatest of them."""
+    """A number of the run itself, no sample of anything: mean over parts, least and greatest."""
 
     value: float
     low: float
@@ -78,8 +79,8 @@ class Row:
 
     def score(self, profile: Profile) -> Score:
         """Return the row of the table: the value, its interval, and on whose evidence it stands."""
-        found = self.estimate
-        return Score(self.task, self.split, self.metric, found.value, *found.interval(), found.n, evidence(profile, self.task))
+        found, stands_on = self.estimate, evidence(profile, self.task)
+        return Score(self.task, self.split, self.metric, found.value, *found.interval(), found.n, stands_on)
 
 
 def evidence(profile: Profile, task: str) -> str:
@@ -87,31 +88,40 @@ def evidence(profile: Profile, task: str) -> str:
     kind = EVIDENCE.get(task, "human")
     if profile.evidence == "human":
         return kind
-    # Where observers of real pictures are simulated, their classes and taxonomy are not; files of THINGS that are simulated are made up.
+    # Simulated observers of real pictures leave classes and taxonomies real; files of THINGS may be made up.
     made_up = "things" in profile.data.judged
     return "simulated" if made_up or kind == "human" or task in OF_THE_RUN else kind
 
 
 def compared(found: Mapping[Model, Estimate], task: str, split: str, metric: str) -> Iterator[Row]:
-    """Yield each model's estimate at each stage, and its paired differences from the stages that it is compared with."""
+    """Yield each model's estimate at each stage, and its paired differences from those before it."""
     for (model, stage), estimate in found.items():
         yield Row(model, stage, task, split, metric, estimate)
         for reference in COMPARISONS.get(stage, ()):
             if (model, reference) in found:
-                yield Row(model, stage, task, split, above(metric, reference), estimate - found[model, reference])
+                difference = estimate - found[model, reference]
+                yield Row(model, stage, task, split, above(metric, reference), difference)
 
 
-def measures(found: Mapping[Model, Mapping[str, Estimate]], task: str, split: str) -> Iterator[Row]:
-    """Yield the estimates of several metrics, each compared between stages."""
+def measures(
+    found: Mapping[Model, Mapping[str, Estimate]], task: str, split: str, kind: str = ""
+) -> Iterator[Row]:
+    """Yield the estimates of several metrics, whose names begin with a kind, each compared between stages."""
     for metric in dict.fromkeys(metric for each in found.values() for metric in each):
-        yield from compared({model: each[metric] for model, each in found.items() if metric in each}, task, split, metric)
+        if metric.startswith(kind):
+            yield from compared(column(found, metric), task, split, metric)
+
+
+def column(found: Mapping[Model, Mapping[Any, Estimate]], name: Any) -> dict[Model, Estimate]:
+    """Return one of several estimates of every model that has it."""
+    return {model: each[name] for model, each in found.items() if name in each}
 
 
 def over_folds(folds: Iterable[Iterable[Row]]) -> Iterator[Row]:
     """Yield the mean over folds of every row that each of them has."""
     gathered: dict[tuple[str, ...], list[Row]] = {}
     made = [list(rows) for rows in folds]
-    for row in (row for rows in made for row in rows):
+    for row in itertools.chain(*made):
         gathered.setdefault((row.model, row.stage, row.task, row.split, row.metric), []).append(row)
     for several in gathered.values():
         estimates = [row.estimate for row in several if isinstance(row.estimate, Estimate)]
@@ -129,15 +139,15 @@ def of_fold(profile: Profile, units: int, fold: int) -> Float[np.ndarray, "draws
     return resamples(units, profile.evaluation.bootstrap_draws, profile.seed * 1000 + fold)
 
 
-def everyone(run: Run, which: str, beside: bool = True) -> Iterator[tuple[Model, Float[np.ndarray, "images dim"]]]:
-    """Yield every model and stage that was run on a set, with its features; ``beside`` those that cost no judgment too."""
+def everyone(run: Run, which: str, beside: bool = True) -> Iterator[tuple[Model, Features]]:
+    """Yield every model and stage on a set with its features; ``beside``: those that cost no judgment too."""
     for model, stage in features.models(run.profile, which):
         if beside or stage not in baselines.STAGES:
             yield (model, stage), features.read(run, model, stage, which)
 
 
-def of_students(run: Run, half: int) -> Iterator[tuple[Model, np.ndarray]]:
-    """Yield the features of the THINGS photographs by every student whose teacher was fitted to the other half."""
+def of_students(run: Run, half: int) -> Iterator[tuple[Model, Features]]:
+    """Yield features of the THINGS photographs by students whose teacher was fitted to the other half."""
     backbones = {student.backbone for student in run.profile.students if "halves" in student.parts}
     for model, stage in features.models(run.profile, THINGS):
         if model in backbones and stage not in (features.HEAD, *features.TEACHERS):

@@ -1,4 +1,4 @@
-"""Scores against simulated observers, whose truth is known: every stage on the held-out concepts, means over folds.
+"""Scores against simulated observers, whose truth is known: means over folds on the held-out concepts.
 
 Concepts are resampled within each fold. An observer's judgments and the taxonomy are of the emoji alone.
 """
@@ -22,7 +22,7 @@ from humalign.data.emoji import concepts
 from humalign.data.judgments import Choices, cosine_similarities, entropy, majority_share, random_triplets
 from humalign.data.simulate import THINGS_PEOPLE
 from humalign.evaluation import baselines, few_shot, hierarchy, odd_one_out, rsa
-from humalign.evaluation.scores import Estimate, resamples
+from humalign.evaluation.scores import Estimate
 from humalign.profiles import Profile
 
 SHOWN = "emoji"
@@ -33,7 +33,7 @@ NOT_IN_THE_PICTURE = "local-fine"
 
 @dataclasses.dataclass(frozen=True)
 class _Bench:
-    """One fold with everything that evaluations share: truth, taxonomy, features of all concepts, a stream of random numbers."""
+    """One fold, with what evaluations share: truth, taxonomy, features of all concepts, random numbers."""
 
     profile: Profile
     truth: Simulated
@@ -60,17 +60,18 @@ class _Bench:
 def simulated(run: Run) -> Iterator[Row]:
     """Every score of every stage of every model on the held-out concepts, and of the observers themselves."""
     truth = judged.simulated(run)
-    parts = judged.parts(run, run.profile.labeller)
-    benches = [_Bench(run.profile, truth, number, part, _features(run, part)) for number, part in enumerate(parts)]
+    parts = enumerate(judged.parts(run, run.profile.labeller))
+    benches = [_Bench(run.profile, truth, number, part, _features(run, part)) for number, part in parts]
     for measure in (_levels, _similarity, _classification, _distillation):
         yield from taxonomies.with_p(over_folds(measure(bench) for bench in benches))
     nothing = Spread(np.nan, np.nan, np.nan, 0)
-    yield from (Row(*model, "odd-one-out", NOT_IN_THE_PICTURE, "accuracy", nothing) for model in benches[0].features)
+    for model in benches[0].features:
+        yield Row(*model, "odd-one-out", NOT_IN_THE_PICTURE, "accuracy", nothing)
     yield from _calibration(run, truth)
 
 
 def _features(run: Run, part: judged.Part) -> dict[Model, Float[np.ndarray, "styles concepts dim"]]:
-    """Return every model's features in the order of the stages; the baselines are of the pictures of the part's training concepts."""
+    """Return every model's features by stage; baselines are of pictures of the part's training concepts."""
     labeller, student = run.profile.labeller, run.profile.students[0].backbone
     asked = [(judged.labels_with(labeller), stage) for stage in ("teacher-base", "teacher")]
     asked += [(student, stage) for stage in features.STAGES]
@@ -82,41 +83,36 @@ def _features(run: Run, part: judged.Part) -> dict[Model, Float[np.ndarray, "sty
 
 
 def _levels(bench: _Bench) -> Iterator[Row]:
-    """Odd-one-out at each level and subset, with the ceiling; at all held-out concepts also the models' uncertainty."""
-    made = bench.profile.simulated
-    rng = bench.rng(0)
-    other = Choices(
-        seen := random_triplets(bench.part.train, made.test_triplets, rng),
-        bench.truth.observers.answer(seen, made.people_per_triplet, rng).counts,
-    )
+    """Odd-one-out at each level and subset, with the ceiling; at all held-out concepts also uncertainty."""
+    made, answer, rng = bench.profile.simulated, bench.truth.observers.answer, bench.rng(0)
+    seen = random_triplets(bench.part.train, made.test_triplets, rng)
+    other = Choices(seen, answer(seen, made.people_per_triplet, rng).counts)
     temperatures = {model: odd_one_out.fit_temperature(x, other) for model, x in bench.features.items()}
     whole = bench.truth.whole[bench.held]
     # Held-out concepts, all of them and by what was withheld.
     subsets = {"": bench.held, "/unseen-concepts": bench.held[~whole], "/unseen-subgroups": bench.held[whole]}
     for s, (subset, chosen) in enumerate(subsets.items()):
-        drawn = resamples(len(chosen), bench.profile.evaluation.bootstrap_draws, bench.profile.seed * 1000 + 10 * s + bench.number)
+        drawn, rows = of_fold(bench.profile, len(chosen), 10 * s + bench.number), np.arange(len(chosen))
         for lv, level in enumerate(odd_one_out.LEVELS):
             if level == NOT_IN_THE_PICTURE and subset:
                 continue
-            draw, split = bench.rng(1, s, lv), level + subset
-            asked = odd_one_out.level_triplets(level, concepts().iloc[chosen], np.arange(len(chosen)), made.test_triplets, draw)
-            answers = bench.truth.observers.answer(chosen[asked], made.people_per_triplet, draw)
-            choices = Choices(asked, answers.counts)
+            draw, split, among = bench.rng(1, s, lv), level + subset, concepts().iloc[chosen]
+            asked = odd_one_out.level_triplets(level, among, rows, made.test_triplets, draw)
+            choices = Choices(asked, answer(chosen[asked], made.people_per_triplet, draw).counts)
             yield Row(*OBSERVERS, "odd-one-out", split, "accuracy", odd_one_out.noise_ceiling(choices, drawn))
             if level == NOT_IN_THE_PICTURE:
                 continue
             shown = {model: x[:, chosen] for model, x in bench.features.items()}
             right = {model: odd_one_out.accuracy(x, choices, drawn) for model, x in shown.items()}
             yield from compared(right, "odd-one-out", split, "accuracy")
-            if not subset:
-                doubt = {
-                    model: {
-                        "entropy-spearman": odd_one_out.entropy_agreement(x, choices, temperatures[model], drawn),
-                        "cross-entropy": odd_one_out.cross_entropy(x, choices, temperatures[model], drawn),
-                    }
-                    for model, x in shown.items()
-                }
-                yield from measures(doubt, "uncertainty", split)
+            if subset:
+                continue
+            doubt = dict[Model, dict[str, Estimate]]()
+            for model, x in shown.items():
+                given = x, choices, temperatures[model], drawn
+                doubt[model] = {"entropy-spearman": odd_one_out.entropy_agreement(*given)}
+                doubt[model]["cross-entropy"] = odd_one_out.cross_entropy(*given)
+            yield from measures(doubt, "uncertainty", split)
 
 
 def _similarity(bench: _Bench) -> Iterator[Row]:
@@ -126,36 +122,36 @@ def _similarity(bench: _Bench) -> Iterator[Row]:
     agreed = {model: rsa.agreement(x, told, bench.weights) for model, x in shown.items()}
     yield from compared(agreed, "similarity-judgments", "held-out", "rsa-spearman")
     related = hierarchy.by_taxonomy(bench.taxonomy)
-    distances = {
-        model: hierarchy.distances_by_relation(hierarchy.over_styles(x), related, bench.weights)
-        for model, x in shown.items()
-    }
-    for relation in next(iter(distances.values())):
+    apart = {model: hierarchy.over_styles(x) for model, x in shown.items()}
+    by_relation, given = hierarchy.distances_by_relation, (related, bench.weights)
+    distances = {model: by_relation(each, *given) for model, each in apart.items()}
+    for relation in related:
         each = {model: found[relation] for model, found in distances.items()}
         yield from compared(each, "hierarchy", relation, "standardised-distance")
     yield from taxonomies.tested(bench.profile, shown, related, "", bench.number, hierarchy.over_styles)
 
 
 def _classification(bench: _Bench) -> Iterator[Row]:
-    """k-shot classification of held-out concepts in the same style and across styles; concepts found again across styles."""
+    """k-shot classification of held-out concepts in and across styles; concepts found again across styles."""
     settings = bench.profile.evaluation
-    shown = {model: x[:, bench.held] for model, x in bench.features.items() if model[1] not in baselines.STAGES}
+    asked = {model: x for model, x in bench.features.items() if model[1] not in baselines.STAGES}
+    shown = {model: x[:, bench.held] for model, x in asked.items()}
     again = {model: few_shot.nearest_in_other_style(x, bench.weights) for model, x in shown.items()}
     yield from compared(again, "style-shift", "same-concept", "nearest-neighbour")
-    of_draws = resamples(settings.few_shot_draws, settings.bootstrap_draws, bench.profile.seed * 1000 + 500 + bench.number)
+    of_draws = of_fold(bench.profile, settings.few_shot_draws, 500 + bench.number)
     for lv, level in enumerate(("group", "subgroup")):
-        labels = bench.taxonomy[level].to_numpy(dtype=str)
+        labels = bench.taxonomy[level]
         # Subgroups are small: those that leave at least two concepts to test at five shots take part.
         shots = [k for k in settings.shots if level == "group" or k <= min(5, max(settings.shots))]
-        counts = pd.Series(labels).map(pd.Series(labels).value_counts()).to_numpy()
-        used = np.flatnonzero(counts >= max(shots) + 2)
+        used = np.flatnonzero(labels.map(labels.value_counts()) >= max(shots) + 2)
+        known, drawn = labels.to_numpy(dtype=str)[used], bench.weights[:, used]
         for k in shots:
-            support = few_shot.supports(labels[used], k, settings.few_shot_draws, bench.rng(2, lv, k))
-            found = {
-                model: few_shot.accuracy(x[:, used], labels[used], support, bench.weights[:, used], of_draws) for model, x in shown.items()
-            }
+            support = few_shot.supports(known, k, settings.few_shot_draws, bench.rng(2, lv, k))
+            given = known, support, drawn, of_draws
+            found = {model: few_shot.accuracy(x[:, used], *given) for model, x in shown.items()}
             for place, task in enumerate(("few-shot", "style-shift")):
-                yield from compared({model: each[place] for model, each in found.items()}, task, f"{level}/{k}-shot", "accuracy")
+                each = {model: both[place] for model, both in found.items()}
+                yield from compared(each, task, f"{level}/{k}-shot", "accuracy")
 
 
 def _distillation(bench: _Bench) -> Iterator[Row]:
@@ -172,12 +168,13 @@ def _distillation(bench: _Bench) -> Iterator[Row]:
 
 
 def _calibration(run: Run, truth: Simulated) -> Iterator[Row]:
-    """How often, and how unsurely, the observers agree: what was calibrated to people on THINGS (unit: triplet)."""
+    """Agreement and entropy of the observers, which were calibrated to people on THINGS (unit: triplet)."""
     rng = stream(run.profile, 5)
     asked = random_triplets(np.arange(len(concepts())), 1000, rng)
     repeated = truth.observers.answer(asked, THINGS_PEOPLE, rng)
     drawn = weights(run.profile, len(asked))
-    for metric, values in {"majority-share": majority_share(repeated.counts), "choice-entropy": entropy(repeated.shares)}.items():
+    agreed = {"majority-share": majority_share(repeated.counts), "choice-entropy": entropy(repeated.shares)}
+    for metric, values in agreed.items():
         estimate = Estimate.of(drawn @ values.astype(np.float32) / len(asked), len(asked))
         yield Row(*OBSERVERS, "calibration", "random triplets", metric, estimate)
     for metric in ("sharpness", "lapse"):

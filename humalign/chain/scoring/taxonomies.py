@@ -1,4 +1,4 @@
-"""Scores against taxonomies, no person asked: whether distances follow categories, classes and WordNet, and a map of the categories."""
+"""Scores against taxonomies, no person asked: do distances follow categories, classes, WordNet; and maps."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float, Int
 from humalign.chain import features, registered, sets
 from humalign.chain.judged import halves, things
 from humalign.chain.pipeline import Run, stream
-from humalign.chain.scoring import objects
+from humalign.chain.scoring import objects, rows
 from humalign.chain.scoring.labels import classes
-from humalign.chain.scoring.rows import THINGS, Model, Row, Spread, compared, everyone, of_fold, of_students, over_folds, weights
+from humalign.chain.scoring.rows import THINGS, Model, Row, Spread, compared, of_fold, over_folds, weights
 from humalign.data import wordnet
 from humalign.evaluation import baselines, hierarchy
 from humalign.evaluation.rsa import dissimilarities
@@ -26,9 +26,11 @@ ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
 PATH, DISTANCE, PERMUTATION_P = "path-spearman", "standardised-distance", "permutation-p"
 # The stage from which a change of distances is tested.
 BEFORE = {"unaligned": "base", "aligned": "base", "teacher": "teacher-base"}
+BOTH = ("teacher-base", "teacher")
 # Of which task of BREEDS the superclasses are whose distances are compared: the one with the most classes.
 RELATED = "entity-13"
 Shown = Mapping[Model, Float[np.ndarray, "things dim"]]
+Relations = hierarchy.Related | np.ndarray  # or steps along WordNet
 Distances = Callable[[Any], np.ndarray]
 
 
@@ -48,7 +50,7 @@ def taxonomies(run: Run) -> Iterator[Row]:
 
 
 def _rows(
-    run: Run, shown: Shown, where: str, drawn: np.ndarray, by: hierarchy.Related | np.ndarray, fold: int = 0
+    run: Run, shown: Shown, where: str, drawn: np.ndarray, by: Relations, fold: int = 0
 ) -> Iterator[Row]:
     """Yield distances by relations, or by steps and how they follow these, and the tests of their changes."""
     if isinstance(by, dict):
@@ -58,7 +60,7 @@ def _rows(
         found = {model: hierarchy.of_paths(x, by, drawn) for model, x in shown.items()}
     for relation in next(iter(found.values())):
         split, metric = (f"{where}/WordNet", PATH) if relation == PATH else (f"{where}/{relation}", DISTANCE)
-        yield from compared({model: each[relation] for model, each in found.items()}, "hierarchy", split, metric)
+        yield from compared(rows.column(found, relation), "hierarchy", split, metric)
     yield from tested(run.profile, shown, related, f"{where}/", fold)
 
 
@@ -78,16 +80,16 @@ def tested(
     profile: Profile, shown: Mapping[Model, Any], related: hierarchy.Related, where: str, fold: int,
     distances: Distances = dissimilarities,
 ) -> Iterator[Row]:  # fmt: skip
-    """Yield the mean change in each relation with its permutations, the same for all models; see ``with_p``."""
+    """Yield the mean change in each relation with its permutations, the same for all; see ``with_p``."""
     for model, change in changed(shown, related, distances):
         draws, rng = profile.evaluation.bootstrap_draws, stream(profile, 26, fold)
         for relation, found in hierarchy.permuted(change, related, draws, rng).items():
             yield Row(*model, "hierarchy", f"{where}{relation}", PERMUTATION_P, found)
 
 
-def with_p(rows: Iterable[Row]) -> Iterator[Row]:
+def with_p(found: Iterable[Row]) -> Iterator[Row]:
     """Yield rows with p in place of a mean and its permutations, which ``over_folds`` has put together."""
-    for row in rows:
+    for row in found:
         if row.metric == PERMUTATION_P and isinstance(row.estimate, Estimate):
             p = Spread(*hierarchy.permutation_p(row.estimate), row.estimate.n)
             row = dataclasses.replace(row, estimate=p)
@@ -102,11 +104,12 @@ def _along(nouns: list[str]) -> tuple[Int[np.ndarray, " known"], Float[np.ndarra
 
 
 def _map(
-    stages: dict[str, Float[np.ndarray, "things dim"]], categories: Bool[np.ndarray, "things categories"], names: list[str],
-    run: Run, model: str, where: str,
+    stages: dict[str, Float[np.ndarray, "things dim"]], categories: Bool[np.ndarray, "things categories"],
+    names: list[str], run: Run, model: str, where: str,
 ) -> Iterator[Row]:  # fmt: skip
     """Yield where each category stands in the plane at each stage."""
-    for stage, coordinates in hierarchy.maps(stages, categories, weights(run.profile, len(categories))).items():
+    drawn = weights(run.profile, len(categories))
+    for stage, coordinates in hierarchy.maps(stages, categories, drawn).items():
         for name, point in zip(names, coordinates, strict=True):
             for axis, estimate in zip("xy", point, strict=True):
                 yield Row(model, stage, "map", f"{where}/{name}", axis, estimate)
@@ -115,13 +118,12 @@ def _map(
 def _unseen(run: Run, fold: objects.Fold) -> tuple[np.ndarray, np.ndarray, dict[Model, Any]]:
     """Return which test objects of a fold WordNet knows, the steps between them, and their features."""
     test, nouns = fold.part.test, registered.nouns(things(run.profile.evidence).names)
-    named, steps = _along([nouns[row] for row in test])
-    shown = {stage: x[named] for stage, x in fold.space(test).items() if stage in ("teacher-base", "teacher")}
-    return named, steps, {(fold.model, stage): x for stage, x in shown.items()}
+    (named, steps), space = _along([nouns[row] for row in test]), fold.space(test)
+    return named, steps, {(fold.model, stage): space[stage][named] for stage in BOTH}
 
 
 def _unseen_objects(run: Run, all_folds: list[objects.Fold]) -> Iterator[Row]:
-    """Objects that the teacher was not fitted to, along WordNet; of the first fold's, a map of categories (unit: object)."""
+    """Objects that the teacher was not fitted to, along WordNet; a map of the first fold's (unit: object)."""
     known = things(run.profile.evidence)
 
     def of_fold_(fold: objects.Fold) -> Iterator[Row]:
@@ -132,9 +134,9 @@ def _unseen_objects(run: Run, all_folds: list[objects.Fold]) -> Iterator[Row]:
         yield from _rows(run, shown, objects.UNSEEN, drawn, steps, fold.number)
 
     yield from with_p(over_folds(of_fold_(fold) for fold in all_folds))
-    test, first = all_folds[0].part.test, all_folds[0]
-    member = known.categories.iloc[test]
-    some = {stage: x for stage, x in first.space(test).items() if stage in ("teacher-base", "teacher")}
+    first = all_folds[0]
+    member, space = known.categories.iloc[first.part.test], first.space(first.part.test)
+    some = {stage: space[stage] for stage in BOTH}
     yield from _map(some, member.to_numpy(dtype=bool), list(member.columns), run, first.model, "objects")
 
 
@@ -142,15 +144,15 @@ def _half(run: Run, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Show
     """Return the objects of a half, which of them WordNet knows, the steps between these, and features."""
     shown, nouns = registered.photographs()[1], registered.nouns(things(run.profile.evidence).names)
     inside = np.flatnonzero(halves(run.profile, len(shown)) == half)
-    seen = {model: x[inside] for model, x in of_students(run, half) if model[1] not in baselines.STAGES}
+    seen = {model: x[inside] for model, x in rows.of_students(run, half) if model[1] not in baselines.STAGES}
     return shown[inside], *_along([nouns[row] for row in shown[inside]]), seen
 
 
 def _photographs(run: Run, half: int) -> Iterator[Row]:
-    """THINGS photographs by category and along WordNet, in the half that no teacher was fitted to (unit: image)."""
-    rows, named, steps, shown = _half(run, half)
-    member = things(run.profile.evidence).categories.to_numpy(dtype=bool)[rows]
-    drawn = of_fold(run.profile, len(rows), half)
+    """THINGS photographs by category and WordNet, in the half that no teacher was fitted to (unit: image)."""
+    held, named, steps, shown = _half(run, half)
+    member = things(run.profile.evidence).categories.to_numpy(dtype=bool)[held]
+    drawn = of_fold(run.profile, len(held), half)
     yield from _rows(run, shown, THINGS, drawn, hierarchy.by_categories(member), half)
     along = {model: x[named] for model, x in shown.items()}
     yield from _rows(run, along, THINGS, drawn[:, named], steps, half)
@@ -179,10 +181,9 @@ def along_wordnet(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _of_everyone(
-    run: Run, which: str, rows: slice | np.ndarray, where: str, drawn: np.ndarray,
-    by: hierarchy.Related | np.ndarray,
-) -> Iterator[Row]:  # fmt: skip
-    shown = {model: x[rows] for model, x in everyone(run, which, beside=False)}
+    run: Run, which: str, some: slice | np.ndarray, where: str, drawn: np.ndarray, by: Relations
+) -> Iterator[Row]:
+    shown = {model: x[some] for model, x in rows.everyone(run, which, beside=False)}
     yield from _rows(run, shown, where, drawn, by)
 
 
@@ -191,7 +192,7 @@ def _objects(run: Run) -> Iterator[Row]:
     known = things(run.profile.evidence)
     member, drawn = known.categories.to_numpy(dtype=bool), weights(run.profile, len(known.names))
     yield from _of_everyone(run, "things", slice(None), "THINGS", drawn, hierarchy.by_categories(member))
-    nouns, above = registered.nouns(things(run.profile.evidence).names), registered.hypernyms()
+    nouns, above = registered.nouns(known.names), registered.hypernyms()
     named = np.flatnonzero([noun in above for noun in nouns])
     some = np.sort(stream(run.profile, 16).permutation(named)[: run.profile.evaluation.compared_images])
     _, steps = _along([nouns[row] for row in some])
@@ -199,21 +200,21 @@ def _objects(run: Run) -> Iterator[Row]:
 
 
 def _cifar10(run: Run) -> Iterator[Row]:
-    """CIFAR-10 photographs of one class, of other animals or other vehicles, and of both; and a map (unit: image)."""
+    """CIFAR-10 photographs of one class, of other animals or vehicles, of both; and a map (unit: image)."""
     labels = classes(sets.names(run, "cifar10"))
     drawn, animals = weights(run.profile, len(labels)), np.isin(labels, ANIMALS)
     by_classes = hierarchy.by_classes(labels, animals)
     yield from _of_everyone(run, "cifar10", slice(None), "cifar10", drawn, by_classes)
     student, names = run.profile.backbones[0], np.unique(labels)
     shown = {
-        stage: x for (model, stage), x in everyone(run, "cifar10", beside=False)
+        stage: x for (model, stage), x in rows.everyone(run, "cifar10", beside=False)
         if model == student and stage not in features.TEACHERS
     }  # fmt: skip
     yield from _map(shown, labels[:, None] == names, names.tolist(), run, student, "cifar10")
 
 
 def related(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return some validation pictures of ImageNet, whole classes of them, with their classes and superclasses."""
+    """Return some validation pictures of ImageNet in whole classes, their classes and superclasses."""
     known = classes(sets.names(run, registered.VALIDATION))
     table = registered.breeds(RELATED).of(known.tolist())
     inside = known[table["superclass"] != ""]
@@ -224,7 +225,7 @@ def related(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _imagenet(run: Run) -> Iterator[Row]:
-    """ImageNet's pictures of one class, one superclass and others, and one picture of each class along WordNet (units: image, class)."""
+    """ImageNet's pictures by class and superclass, one of each class along WordNet (units: image, class)."""
     used, known, above = related(run)
     drawn = weights(run.profile, len(used))
     by = hierarchy.by_classes(known, above)
