@@ -26,8 +26,7 @@ from tqdm import tqdm
 
 from humalign import triplets
 from humalign.artefacts import PACKAGE, Provenance
-from humalign.chain import curves, embed
-from humalign.chain import label as labels
+from humalign.chain import curves, embed, label
 from humalign.chain.features import start, student_file, taught, teacher_labels
 from humalign.chain.pipeline import Rows, Run, progress_bar, schedule, write
 from humalign.chain.processes import child
@@ -46,7 +45,6 @@ from humalign.models.student import Student
 from humalign.profiles import Profile, as_settings
 from humalign.profiles import Student as Settings
 from humalign.teach.objectives import OBJECTIVES, pair_similarities
-from humalign.triplets import LabelledTriplets
 from humalign.triplets.layout import reading
 
 # Fewer rows a pass leave a GPU idle: below, what is kept for the gradient is computed again instead.
@@ -73,11 +71,8 @@ def _files(student: Settings, part: str, stage: str) -> list[str]:
 
 
 def train(run: Run, provenance: Provenance) -> None:
-    """Teach all students; where a GPU runs out of memory, go on from the last checkpoint with less at a time.
-
-    Released models are converted first: a missing archive should be known before days of training.
-    """
-    _convert(run)
+    """Teach all students; where a GPU runs out of memory, go on from the last checkpoint, less at a time."""
+    _convert(run)  # a missing archive should be known before days of training
     compute, full = run.profile.compute, run.path("students/out-of-memory")
     processes = compute.processes or (torch.cuda.device_count() if compute.device in ("auto", "cuda") else 1)
     passes, recompute = 1, False
@@ -170,21 +165,21 @@ def _teach_one(
     student = start(run, settings, stage)
     checkpoint = run.path(f"{file.removesuffix('.safetensors')}.{provenance.key}.ckpt")
     evaluate, every, audited = None, profile.distillation.evaluate_every, None
-    plan: LabelledTriplets | DenseTriplets
-    if labels.dense(profile):
+    plan: triplets.LabelledTriplets | DenseTriplets
+    if label.dense(profile):
         targets, images = teacher_labels(run, part, stage), profile.distillation.batch_images
         plan = DenseTriplets(targets, images, profile.seed)
     else:
-        path = labels.triplet_path(run, part, stage, "train")
+        path = label.triplet_path(run, part, stage, "train")
         if whole:
             with reading(path) as (indices, similarities, _):
                 # Names are a gigabyte a process, and the file was audited: they are left on disk.
-                plan = LabelledTriplets(indices, similarities, np.empty((len(indices), 0), "S1"))
+                plan = triplets.LabelledTriplets(indices, similarities, np.empty((len(indices), 0), "S1"))
         else:
             plan, audited = triplets.read(path), np.asarray(embed.read(run, backbone, pool))
         check_triplets(plan.indices, len(inputs))
-        if "val" in labels.splits(profile) and every:
-            shown = store(run, labels.pictures_of(profile, "val"), size_of(backbone))
+        if "val" in label.splits(profile) and every:
+            shown = store(run, label.pictures_of(profile, "val"), size_of(backbone))
             evaluate = _validation(run, part, stage, shown, ranks)
     log = distill(
         student, inputs, plan, schedule(profile), checkpoint, lambda step: bar.update(), engine=engine,
@@ -202,7 +197,7 @@ def _validation(
 
     No student is trained on its triplets, nor on the pictures of ours. A tie does not keep the pair.
     """
-    with reading(labels.triplet_path(run, part, stage, "val")) as (indices, similarities, _):
+    with reading(label.triplet_path(run, part, stage, "val")) as (indices, similarities, _):
         used, places = np.unique(indices, return_inverse=True)
     rows, told = places.reshape(-1, 3), torch.from_numpy(similarities).float()
     settings, objective = run.profile.distillation, OBJECTIVES[run.profile.distillation.objective]
@@ -235,9 +230,6 @@ class _Picked(PixelStore):
 
     def __getitem__(self, index: slice) -> torch.Tensor:
         return self.store[self.rows[index]]
-
-
-# ---- models that the authors released ----------------------------------------------------------------------
 
 
 def released_archives(profile: Profile) -> list[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from humalign.chain import registered
 from humalign.chain.judged import forty_eight, things
@@ -224,9 +224,9 @@ def classify(
         for each in several:
             support = few_shot.supports(labels, each, draws, np.random.default_rng([seed, each]))
             for classifier in _classifiers(each):
-                split = f"{named.short(which)}/{each}-shot"
-                given = labels, support, weights, of_draws, classifier, split
-                for model, (what, estimate) in _compared(features, *given):
+                score = functools.partial(classified, labels, support, weights, of_draws, classifier, None)
+                by_model = {model: score(x)["few-shot"] for model, x in features.items()}
+                for model, (what, estimate) in _compared(by_model, f"{named.short(which)}/{each}-shot"):
                     found[model, STAGE].append(estimate.score(*what, "labels"))
                 bar.update(len(models))
     return scores.table(found, "few-shot", seed)
@@ -237,18 +237,8 @@ def _classifiers(shots: int) -> list[str]:
     return [name for name in few_shot.CLASSIFIERS if shots > 1 or name != "logistic-cv"]
 
 
-def _compared(
-    features: dict[str, Float[np.ndarray, "images _"]],
-    labels: np.ndarray,
-    support: Bool[np.ndarray, "draws images"],
-    weights: Float[np.ndarray, "bootstrap_and_one images"],
-    of_draws: Float[np.ndarray, "bootstrap_and_one draws"],
-    classifier: str,
-    split: str,
-) -> Iterator[tuple[str, Row]]:
+def _compared(found: dict[str, dict[str, Estimate]], split: str) -> Iterator[tuple[str, Row]]:
     """Yield each model's accuracy by one kind of classifier, and its difference from the first model's."""
-    say = functools.partial(classified, labels, support, weights, of_draws, classifier, None)
-    found = {model: say(values)["few-shot"] for model, values in features.items()}
     first = next(iter(found))
     for model, estimates in found.items():
         for metric, estimate in estimates.items():

@@ -12,7 +12,6 @@ from jaxtyping import Float
 from safetensors import safe_open
 
 from humalign.chain import embed, judged, sets
-from humalign.chain.embed import label
 from humalign.chain.judged import labels_with, mapped
 from humalign.chain.pipeline import Run, stream
 from humalign.data.emoji import STYLES
@@ -31,9 +30,6 @@ HEAD = "aligned-head"
 TEACHERS = ("teacher-base", "teacher-centred", "teacher-whitened", "teacher-random", "ridge", "teacher")
 # Pictures that suffice for the mean and the covariance of a set.
 MEAN_OF = 20_000
-
-
-# ---- students, by stage and part ---------------------------------------------------------------------------
 
 
 def taught(profile: Profile) -> list[tuple[Settings, str, str]]:
@@ -56,12 +52,12 @@ def taught(profile: Profile) -> list[tuple[Settings, str, str]]:
 
 def student_file(backbone: str, part: str, stage: str) -> str:
     """Name the file of a trained student."""
-    return f"students/{label(backbone)}/{part}-{stage}.safetensors"
+    return f"students/{embed.label(backbone)}/{part}-{stage}.safetensors"
 
 
 def feature_file(model: str, part: str, stage: str) -> str:
     """Name the file of a model's features at a stage, or of the map that whitens it."""
-    return f"features/{label(model)}/{part}-{stage}.safetensors"
+    return f"features/{embed.label(model)}/{part}-{stage}.safetensors"
 
 
 def start(run: Run, student: Settings, stage: str, seed: int | None = None) -> Student:
@@ -78,11 +74,8 @@ def fitted(
     run: Run, teacher: Teacher, part: str = "all", recipe: str = "teacher", model: str = ""
 ) -> AffineTeacher:
     """Return one of the maps of a teacher: of a part, by a recipe."""
-    folder = f"teachers/{teacher.judged}/{label(model or labels_with(teacher))}"
+    folder = f"teachers/{teacher.judged}/{embed.label(model or labels_with(teacher))}"
     return AffineTeacher.load(run.path(f"{folder}/{part}-{recipe}.safetensors"))
-
-
-# ---- reading -----------------------------------------------------------------------------------------------
 
 
 def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Float[np.ndarray, "images dim"]:

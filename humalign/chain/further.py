@@ -17,8 +17,6 @@ from safetensors import safe_open
 
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import distil, embed, features, judged, registered, sets, teach
-from humalign.chain.embed import label
-from humalign.chain.features import feature_file
 from humalign.chain.judged import CLIP, Things, object_folds, things
 from humalign.chain.pipeline import Rows, Run, progress_bar, stream
 from humalign.data.judgments import ByObject, Choices, random_triplets
@@ -42,9 +40,6 @@ KINDS = ("answers", "objects")
 Places = Iterator[tuple[str, Float[np.ndarray, "things dim"]]]
 
 
-# ---- the files ---------------------------------------------------------------------------------------------
-
-
 def _asked(profile: Profile) -> list[tuple[str, str]]:
     """Return the evaluations of a profile that have further teachers, and the models that these map."""
     return [
@@ -55,7 +50,7 @@ def _asked(profile: Profile) -> list[tuple[str, str]]:
 
 
 def _file(name: str, model: str) -> str:
-    return f"features/{label(model)}/unseen-{name}.safetensors"
+    return f"features/{embed.label(model)}/unseen-{name}.safetensors"
 
 
 def files(profile: Profile) -> list[str]:
@@ -72,9 +67,6 @@ def sources(profile: Profile) -> list[str]:
 def read(run: Run, name: str, model: str = CLIP) -> dict[str, Float[np.ndarray, "things dim"]]:
     """Return the places by the further teachers of an evaluation."""
     return {each: places.numpy() for each, places in load_file(run.path(_file(name, model))).items()}
-
-
-# ---- objects -----------------------------------------------------------------------------------------------
 
 
 def answers_teacher(profile: Profile) -> Teacher:
@@ -160,9 +152,6 @@ def of_objects(profile: Profile) -> Teacher | None:
     return next((teacher for teacher in profile.teachers if teacher.judged == "things"), None)
 
 
-# ---- photographs -------------------------------------------------------------------------------------------
-
-
 def image_folds(profile: Profile, images: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return training and test photographs of each fold."""
     return left_out.image_folds(images, profile.evaluation.image_folds, 1, profile.seed)
@@ -201,13 +190,11 @@ FURTHER: dict[str, Callable[[Run, str], Places]] = {
 }
 
 
-# ---- the step ----------------------------------------------------------------------------------------------
-
-
 def feature_files(profile: Profile) -> list[str]:
     """Name what the step leaves."""
     extracted = [(student.backbone, part, stage) for student, part, stage in _extracted(profile)]
-    return [*(feature_file(*each) for each in (*extracted, *features.whitened(profile))), *files(profile)]
+    kept = [features.feature_file(*each) for each in (*extracted, *features.whitened(profile))]
+    return [*kept, *files(profile)]
 
 
 def _extracted(profile: Profile) -> list[tuple[Settings, str, str]]:
@@ -222,9 +209,9 @@ def _extracted(profile: Profile) -> list[tuple[Settings, str, str]]:
 def extract(run: Run, provenance: Provenance) -> None:
     """Run every student on what it is scored on, whiten models on unjudged pictures, fit further teachers."""
     for each in _extracted(run.profile):
-        file = feature_file(each[0].backbone, *each[1:])
+        file = features.feature_file(each[0].backbone, *each[1:])
         run.kept(provenance.key, [file], functools.partial(_extract, run, provenance, *each, file))
-    whitened = [(feature_file(*each), each) for each in features.whitened(run.profile)]
+    whitened = [(features.feature_file(*each), each) for each in features.whitened(run.profile)]
     several = [([file], functools.partial(_whiten, run, provenance, *each, file)) for file, each in whitened]
     run.keep_each(provenance.key, "models to whiten", several)
     asked = [(_file(*each), each) for each in _asked(run.profile)]
@@ -278,7 +265,7 @@ def summary(run: Run) -> Rows:
     """Say of each model and stage of which sets there are features, how wide, of how many pictures."""
     found = []
     for settings, part, stage in _extracted(run.profile):
-        with safe_open(run.path(feature_file(settings.backbone, part, stage)), "np") as file:
+        with safe_open(run.path(features.feature_file(settings.backbone, part, stage)), "np") as file:
             shapes = [file.get_slice(which).get_shape() for which in file.keys()]
         row = {"student": settings.backbone, "part": part, "stage": stage, "sets": len(shapes)}
         found.append(row | {"pictures": sum(pictures for pictures, _ in shapes), "width": shapes[0][1]})

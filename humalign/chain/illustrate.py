@@ -53,9 +53,6 @@ RULES = {
 }
 
 
-# ---- the step ----------------------------------------------------------------------------------------------
-
-
 def files(profile: Profile) -> list[str]:
     """Name what the step leaves: nothing where no free photographs of objects are judged."""
     return [FILE] if PHOTOGRAPHS in profile.data.judged else []

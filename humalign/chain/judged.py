@@ -31,9 +31,6 @@ LEAST_ALIKE = 0.5
 SIMULATED = "judgments.nc"
 
 
-# ---- the objects of THINGS ---------------------------------------------------------------------------------
-
-
 @dataclasses.dataclass(frozen=True)
 class Things(AnswerSets):
     """Answers about the THINGS objects, and what is known of the objects."""
@@ -95,9 +92,6 @@ def forty_eight(known: Things) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray
     return judged, rows
 
 
-# ---- simulated observers -----------------------------------------------------------------------------------
-
-
 @dataclasses.dataclass(frozen=True)
 class Simulated:
     """Simulated observers of the emoji's concepts, and one answer of theirs to each of many triplets."""
@@ -141,9 +135,6 @@ def simulated(run: Run) -> Simulated:
     observers = simulate.Observers(file["space"].values, file["weights"].values, *found)
     choices = Choices(file["triplets"].values, file["counts"].values)
     return Simulated(observers, choices, file["fold"].values, file["whole"].values.astype(bool))
-
-
-# ---- judged sets and their parts ---------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)

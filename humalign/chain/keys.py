@@ -23,6 +23,7 @@ FOLDERS = {PACKAGE.name: PACKAGE, "pricing": PACKAGE.parent / "benchmarks" / "pr
 Place = tuple[str, str]  # module, name of a definition in it
 Tables = Mapping[Place, Collection[str]]
 EVERY: tuple[str, ...] = ()  # of a table: all its entries
+WHOLE: Tables = {}  # of all tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class _Module:
     effects: list[ast.stmt]
 
 
-def code(function: Callable[..., Any], notebooks: Iterable[Path] = (), tables: Tables | None = None) -> str:
+def code(function: Callable[..., Any], notebooks: Iterable[Path] = (), tables: Tables = WHOLE) -> str:
     """Return a digest of all code that a function, and the code cells of notebooks, can reach.
 
     Args:
@@ -42,7 +43,6 @@ def code(function: Callable[..., Any], notebooks: Iterable[Path] = (), tables: T
         notebooks: whose imports are followed too.
         tables: dictionaries of which only the entries of these names are used, by their module and name.
     """
-    tables = tables or {}
     found = reached([(function.__module__, function.__qualname__)], tables)
     for notebook in notebooks:
         cells = json.loads(notebook.read_text("utf-8"))["cells"]
@@ -58,9 +58,8 @@ def code(function: Callable[..., Any], notebooks: Iterable[Path] = (), tables: T
     return fingerprint([(*place, _text(place, names)) for place, names in used])
 
 
-def reached(start: Iterable[Place], tables: Tables | None = None) -> set[Place]:
+def reached(start: Iterable[Place], tables: Tables = WHOLE) -> set[Place]:
     """Return every definition that some need, themselves among them; bare statements have an empty name."""
-    tables = tables or {}
     found: set[Place] = set()
     waiting = list(start)
     while waiting:

@@ -21,7 +21,6 @@ from jaxtyping import Float, Int
 from humalign import triplets
 from humalign.artefacts import Provenance, replacing
 from humalign.chain import embed, features, judged, sets
-from humalign.chain.judged import Part
 from humalign.chain.pipeline import Rows, Run, progress_bar, stream, write
 from humalign.chain.registered import TRAIN, VALIDATION
 from humalign.data import registry
@@ -104,7 +103,7 @@ def label(run: Run, provenance: Provenance) -> None:
     size = len(names) * len(splits(profile)) * (1 + len(LABELLINGS))
     with progress_bar(size, "clusters and labels") as bar:
 
-        def make(part: Part, number: int) -> None:
+        def make(part: judged.Part, number: int) -> None:
             source(run, provenance, part, number, bar.update)
             _check(run, part)
             write(run.path(f"triplets/{part.name}/summary.json"), _summary(run, part))
@@ -131,7 +130,7 @@ def summary(run: Run) -> Rows:
     return found
 
 
-def _check(run: Run, part: Part) -> None:
+def _check(run: Run, part: judged.Part) -> None:
     """Audit the files of a part against the embeddings and the names of the pictures."""
     for stage, split in itertools.product(LABELLINGS, splits(run.profile)):
         path, name = triplet_path(run, part.name, stage, split), pictures_of(run.profile, split)
@@ -149,15 +148,14 @@ def _embeddings(run: Run, name: str) -> Float[np.ndarray, "images dim"]:
     return embed.read(run, judged.labels_with(run.profile.labeller), name)
 
 
-# ---- our own -----------------------------------------------------------------------------------------------
-
-
-def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Progress) -> None:
+def _own(run: Run, provenance: Provenance, part: judged.Part, number: int, progress: Progress) -> None:
     profile, settings = run.profile, run.profile.triplets
     counts = {"train": settings.number, "val": settings.validation}
     for place, split in enumerate(splits(profile)):
         name, count = pictures_of(profile, split), counts[split]
-        rows = _rows(run, part, name)
+        number_of = len(_embeddings(run, name))
+        # Of the judged set itself only training things.
+        rows = part.pictures(number_of) if name == profile.labeller.judged else np.arange(number_of)
         groups = _clusters(run, part, name, rows, provenance.key, _cluster_file(profile, part.name, split))
         progress()
         if size := settings.block_images:
@@ -177,14 +175,8 @@ def _own(run: Run, provenance: Provenance, part: Part, number: int, progress: Pr
             progress()
 
 
-def _rows(run: Run, part: Part, name: str) -> Int[np.ndarray, " images"]:
-    """Return the pictures that triplets of a part are of: all; of the judged set its training things."""
-    number = len(_embeddings(run, name))
-    return part.pictures(number) if name == run.profile.labeller.judged else np.arange(number)
-
-
 def _clusters(
-    run: Run, part: Part, name: str, rows: Int[np.ndarray, " m"], key: str, file: str
+    run: Run, part: judged.Part, name: str, rows: Int[np.ndarray, " m"], key: str, file: str
 ) -> Int[np.ndarray, " m"]:
     """Return the cluster of each picture, or where classes are sampled its class; clusters are kept."""
     settings = run.profile.triplets
@@ -206,10 +198,7 @@ def _clusters(
     return np.load(run.path(file))
 
 
-# ---- the released files ------------------------------------------------------------------------------------
-
-
-def _official(run: Run, provenance: Provenance, part: Part, number: int, progress: Progress) -> None:
+def _official(run: Run, provenance: Provenance, part: judged.Part, number: int, progress: Progress) -> None:
     """Take over the released files: pictures are found by name, whatever list their indices are of."""
     folder, own = registry.locate("alignet-triplets"), run.path(f"triplets/{part.name}")
     for stage, split in itertools.product(LABELLINGS, splits(run.profile)):
@@ -241,10 +230,7 @@ def _placed(path: Path, listed: np.ndarray, names: np.ndarray) -> Int[np.ndarray
     return np.array([place.get(stem, -1) for stem in stems], dtype=np.int32)
 
 
-# ---- what they hold ----------------------------------------------------------------------------------------
-
-
-def _summary(run: Run, part: Part) -> dict[str, dict[str, float]]:
+def _summary(run: Run, part: judged.Part) -> dict[str, dict[str, float]]:
     """Describe both labellings of the training rows: how sure they are, and how often they agree."""
     summary, odd = {}, {}
     kind, classes = _classes(run)

@@ -49,8 +49,8 @@ def _file(teacher: Teacher, name: str) -> str:
 def observe(run: Run, provenance: Provenance) -> None:
     """Fit VICE to the answers inside each part, to all training answers from several seeds, and to some.
 
-    A fit that was stopped goes on from its checkpoint. Simulated observers are made first. What the user of
-    answers of one's own should know is said.
+    A fit that was stopped goes on from its checkpoint. Simulated observers are made first. Of answers of
+    one's own it says what their user should know.
     """
     profile, teacher = run.profile, observed(run.profile)
     if "own" in profile.data.judged:

@@ -33,10 +33,7 @@ LAST = ("scores", "illustrations")
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a step left, as a table that is the same whether it was computed, reused or recorded.
-
-    It has no day, no path, no time and no machine.
-    """
+    """What a step left, without day, path, time or machine: the same computed, reused or recorded."""
 
     title: str  #: of the step.
     rows: Rows  #: by column.
@@ -198,9 +195,6 @@ def _say(line: str) -> None:
     """Say on the terminal what is computed; that a step is reused is no news where every chapter calls it."""
     if not line.endswith(pipeline.REUSED):
         print(line, file=processes.terminal(), flush=True)
-
-
-# ---- recorded ----------------------------------------------------------------------------------------------
 
 
 class _Recorded(Opened):

@@ -64,9 +64,6 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-# ---- what a run writes -------------------------------------------------------------------------------------
-
-
 def stamped(sources: Iterable[str], seconds: float) -> dict[str, Any]:
     """Return what a step's stamp says of the run: day (UTC), wall time, machine, registered files read."""
     return {
@@ -90,19 +87,15 @@ def _source(name: str) -> dict[str, Any]:
 
 
 def gather(folder: Path, stages: Sequence[str]) -> None:
-    """Write ``provenance.json`` and ``steps.json`` from the stamps of finished steps, the scores' last.
-
-    From the same stamps come the same bytes.
-    """
+    """Write ``provenance.json`` and ``steps.json`` from stamps, the scores' last: same stamps, same bytes."""
     stamps = {name: json.loads((folder / f"stamps/{name}.json").read_text()) for name in stages}
     last, fields = stamps[stages[-1]], ("date", "seconds", "machine", "commit")
     told = {name: {field: stamp[field] for field in fields} for name, stamp in stamps.items()}
     sources = {source["file"]: source for stamp in stamps.values() for source in stamp["sources"]}
-    text = json.dumps({
-        "profile": last["profile"], "seed": last["seed"], "scores": last["files"][TABLE],
-        **{field: last[field] for field in ("date", "machine", "commit", "python")},
-        "versions": json.loads(last["versions"]), "stages": told, "sources": list(sources.values()),
-    }, indent=1) + "\n"
+    found = {"profile": last["profile"], "seed": last["seed"], "scores": last["files"][TABLE]}
+    found |= {field: last[field] for field in ("date", "machine", "commit", "python")}
+    found |= {"versions": json.loads(last["versions"]), "stages": told, "sources": list(sources.values())}
+    text = json.dumps(found, indent=1) + "\n"
     noted = summaries({name: stamp["summary"] for name, stamp in stamps.items()})
     for path, content in ((folder / FILE, text), (folder / SUMMARIES, noted)):
         if not path.is_file() or path.read_text(errors="replace") != content:
@@ -114,9 +107,6 @@ def summaries(steps: dict[str, list[dict[str, Any]]]) -> str:
     """Return the text of ``steps.json``: the rows of each step, one a line."""
     listed = {name: ",".join(f"\n  {json.dumps(row)}" for row in rows) for name, rows in steps.items()}
     return "{\n" + ",\n".join(f" {json.dumps(name)}: [{rows}]" for name, rows in listed.items()) + "\n}\n"
-
-
-# ---- what a page says --------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)

@@ -196,8 +196,7 @@ def limited(profile: Profile) -> threadpoolctl.threadpool_limits:
 
 def summary(steps: Mapping[str, Step], name: str, run: Run) -> Rows:
     """Return what a finished step has noted of itself."""
-    found: Rows = _read(_stamp_of(run, name))["summary"]
-    return found
+    return list(_read(_stamp_of(run, name))["summary"])
 
 
 def sources(steps: Mapping[str, Step], profile: Any) -> list[str]:
@@ -270,9 +269,6 @@ def rounded(rows: Rows) -> Rows:
         row | {name: float(f"{value:.{DIGITS}g}") for name, value in row.items() if isinstance(value, float)}
         for row in rows
     ]
-
-
-# ---- what steps share --------------------------------------------------------------------------------------
 
 
 def stream(profile: Profile, *numbers: int) -> np.random.Generator:

@@ -1,7 +1,4 @@
-"""Which sets of pictures a profile needs, at which size; and their pictures decoded and squashed once.
-
-What the sets are is in `humalign.chain.registered`.
-"""
+"""Which registered sets of pictures a profile needs, at which size; their pictures, squashed once."""
 
 from __future__ import annotations
 
@@ -34,6 +31,7 @@ OF_92 = ("kriegeskorte92-judgments", "kriegeskorte92-images")
 WORDNET = ("things-names", "wordnet-nouns")
 EVALUATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **dict.fromkeys(("simulated", "training", "dense-against-sparse", "own"), ((), ())),
+    **dict.fromkeys(("similarity", "labels", "between-models"), ((), ())),
     **dict.fromkeys(("objects", "repeated-triplets"), ((), OBJECTS)),
     **dict.fromkeys(("observers", "learning-curves", "recovery", "examples"), ((), DESCRIBED)),
     "judged-matrix": ((), (*DESCRIBED, "things-48")),
@@ -41,13 +39,10 @@ EVALUATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **dict.fromkeys(("unseen-halves", "disagreement"), ((), (*DESCRIBED, "things-photographs"))),
     "things": (("things",), OBJECTS),
     "levels": (("levels",), OBJECTS),
-    "similarity": ((), ()),
-    "labels": ((), ()),
     "corruptions": ((), ("cifar10",)),
     "breeds": ((), ("breeds-hierarchy",)),
     "imagenet-a": (("imagenet-a",), ("breeds-hierarchy",)),
     "taxonomies": ((), (*OBJECTS, *WORDNET)),
-    "between-models": ((), ()),
 }
 # What an evaluation reads beside the pictures of a set, where the profile names that set.
 BESIDE = {("similarity", "things"): ("things-48", *OBJECTS), ("labels", "cifar10"): ("cifar10h",)}
@@ -140,9 +135,6 @@ def scored(profile: Profile) -> list[str]:
     beside += [source for name in names for each in shown for source in BESIDE.get((name, each), ())]
     beside += ["breeds-hierarchy"] if VALIDATION in shown and set(OF_IMAGENET) & set(names) else []
     return list(dict.fromkeys([*sources(profile), *beside]))
-
-
-# ---- pixels ------------------------------------------------------------------------------------------------
 
 
 @functools.cache

@@ -15,13 +15,11 @@ from humalign.artefacts import Provenance
 from humalign.chain import distil, embed, further, illustrate, keys, label, observe, sets, teach
 from humalign.chain.answers import answers_source, pictures_source
 from humalign.chain.pipeline import Rows, Run, Step, write
-from humalign.chain.scoring import labels, learning, objects, photographs, simulated, taxonomies
+from humalign.chain.scoring import labels, learning, objects, photographs, similarity, simulated, taxonomies
 from humalign.chain.scoring import own as own_answers
-from humalign.chain.scoring import similarity as judgments
 from humalign.chain.scoring.rows import Row
 from humalign.data import registry
 from humalign.evaluation import scores
-from humalign.evaluation.scores import Score
 from humalign.models.backbones import recipes
 from humalign.profiles import Profile
 from humalign.profiles.schema import Data
@@ -39,9 +37,9 @@ EVALUATIONS: dict[str, Callable[[Run], Iterator[Row]]] = {
     "examples": learning.examples,
     "photographs": photographs.photographs,
     "unseen-halves": photographs.unseen_halves,
-    "things": judgments.all_objects,
-    "levels": judgments.at_levels,
-    "similarity": judgments.similarity,
+    "things": similarity.all_objects,
+    "levels": similarity.at_levels,
+    "similarity": similarity.similarity,
     "labels": labels.labels,
     "corruptions": labels.corruptions,
     "breeds": labels.breeds,
@@ -64,10 +62,10 @@ def some(run: Run, provenance: Provenance, names: Sequence[str]) -> pd.DataFrame
     files = {name: f"scores/{name}.json" for name in names}
     parts = [([file], functools.partial(_score, run, name, file)) for name, file in files.items()]
     run.keep_each(provenance.key, "evaluations", parts)
-    gathered: dict[tuple[str, str], list[Score]] = defaultdict(list)
+    gathered: dict[tuple[str, str], list[scores.Score]] = defaultdict(list)
     for file in files.values():
         for model, stage, row in json.loads(run.path(file).read_text()):
-            gathered[model, stage].append(Score(**row))
+            gathered[model, stage].append(scores.Score(**row))
     return scores.table(gathered, run.profile.name, run.profile.seed)
 
 
@@ -140,11 +138,8 @@ def _scored(run: Run) -> Rows:
     ]
 
 
-# What the teachers depend on that are fitted for scores alone.
-FITTED = tuple(
-    f"evaluation.{field}"
-    for field in ("names", "image_folds", "curve_shares", "recovery_answers", "recovery_dim")
-)
+# What the teachers depend on that are fitted for scores alone, of the settings of the evaluation.
+FITTED = ("names", "image_folds", "curve_shares", "recovery_answers", "recovery_dim")
 # Which pictures are shown to which networks. Answers about one's own are no part of it: more run no network.
 SHOWN = (
     *(f"data.{field.name}" for field in dataclasses.fields(Data) if field.name != "own"), "data.own.pictures",
@@ -216,7 +211,7 @@ STEPS: dict[str, Step] = {
     ),
     "features": Step(
         needs=("students",),
-        settings=FITTED,
+        settings=tuple(f"evaluation.{field}" for field in FITTED),
         outputs=further.feature_files,
         summary=further.summary,
         make=further.extract,

@@ -19,9 +19,7 @@ from sklearn.model_selection import GridSearchCV
 
 from humalign import triplets
 from humalign.artefacts import Provenance
-from humalign.chain import features, judged, registered
-from humalign.chain.embed import label
-from humalign.chain.features import fitted
+from humalign.chain import embed, features, judged, registered
 from humalign.chain.judged import Part, labels_with, mapped
 from humalign.chain.observe import observer
 from humalign.chain.pipeline import Rows, Run, stream, write
@@ -42,9 +40,6 @@ ANSWERS = ("ridge", "ridge-strict", "teacher-one-hot", "teacher-published", "tea
 Fitted = Iterator[tuple[str, AffineTeacher, dict[str, Any]]]  # recipe, what was fitted, what was chosen
 
 
-# ---- files -------------------------------------------------------------------------------------------------
-
-
 def _fits(profile: Profile) -> list[tuple[Teacher, str, str]]:
     """Return teacher, model and part of every fit."""
     # Of one backbone alone there is one fit, to all photographs: halves are for students.
@@ -63,7 +58,7 @@ def teacher_files(profile: Profile) -> list[str]:
 
 
 def _files(teacher: Teacher, model: str, part: str) -> list[str]:
-    stem = f"teachers/{teacher.judged}/{label(model)}/{part}"
+    stem = f"teachers/{teacher.judged}/{embed.label(model)}/{part}"
     two = ("teacher", "untransformed")
     recipes = {"affine": two, "direct": two, "answers": ANSWERS, "photographs": (*two, "ridge")}
     return [*(f"{stem}-{recipe}.safetensors" for recipe in recipes[teacher.learner]), f"{stem}.json"]
@@ -75,30 +70,21 @@ def notes(run: Run, teacher: Teacher, part: str, model: str = "") -> dict[str, A
     return dict(json.loads(run.path(note).read_text()))
 
 
-# ---- the step ----------------------------------------------------------------------------------------------
-
-
 def teach(run: Run, provenance: Provenance) -> None:
     """Fit every teacher to every part; all settings are chosen inside the training things."""
-    known = {
-        (teacher.judged, part.name): (part, number)
-        for teacher in run.profile.teachers
-        for number, part in enumerate(judged.parts(run, teacher))
-    }
-    parts, told = [], {}
-    for teacher, model, name in _fits(run.profile):
-        make = functools.partial(_fit, run, provenance, teacher, model, *known[teacher.judged, name])
-        parts.append((_files(teacher, model, name), make))
+    fits, told = _fits(run.profile), {}
+    parts = [(_files(*fit), functools.partial(_fit, run, provenance, *fit)) for fit in fits]
     run.keep_each(provenance.key, "teachers", parts)
-    for teacher, model, name in _fits(run.profile):
-        told[f"{teacher.judged}/{model}/{name}"] = notes(run, teacher, name, model)
+    for teacher, model, part in fits:
+        told[f"{teacher.judged}/{model}/{part}"] = notes(run, teacher, part, model)
     if told:
         write(run.path("teachers/fit.json"), provenance.attrs() | {"teachers": told})
 
 
-def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, part: Part, number: int) -> None:
+def _fit(run: Run, provenance: Provenance, teacher: Teacher, model: str, name: str) -> None:
     chosen: dict[str, Any] = {}
-    *_, note = _files(teacher, model, part.name)
+    *_, note = _files(teacher, model, name)
+    number, part = next(each for each in enumerate(judged.parts(run, teacher)) if each[1].name == name)
     for recipe, found, told in LEARNERS[teacher.learner](run, teacher, model, part, number):
         found.save(run.path(f"{note.removesuffix('.json')}-{recipe}.safetensors"), provenance.attrs())
         chosen |= told
@@ -109,7 +95,7 @@ def summary(run: Run) -> Rows:
     """Say of each map what it is fitted to, and what was chosen inside its training things."""
     found = []
     for teacher, model, part in _fits(run.profile):
-        width, dimensions = fitted(run, teacher, part, model=model).arrays()["matrix"].shape
+        width, dimensions = features.fitted(run, teacher, part, model=model).arrays()["matrix"].shape
         row = {"things": teacher.judged, "learner": teacher.learner, "model": model, "part": part}
         chosen = _chosen(teacher, notes(run, teacher, part, model))
         found.append(row | {"features": width, "dimensions": dimensions} | chosen)
@@ -123,9 +109,6 @@ def _chosen(teacher: Teacher, note: dict[str, Any]) -> dict[str, Any]:
         return {"regularisation": f"{note['pull']:g}", "accuracy on hidden things": hidden}
     chosen = ", ".join(f"{name} {value:g}" for name, value in sorted(note.get("teacher", {}).items()))
     return {"regularisation": chosen} if chosen else {}
-
-
-# ---- learners ----------------------------------------------------------------------------------------------
 
 
 def _affine(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:

@@ -19,7 +19,6 @@ from humalign import profiles
 from humalign.artefacts import Provenance
 from humalign.chain import pipeline, processes, steps
 from humalign.chain.distil import teach_all
-from humalign.chain.pipeline import Run
 from humalign.errors import HumalignError
 
 
@@ -32,7 +31,7 @@ def main(arguments: list[str]) -> int:
     try:
         found = profiles.load(profile)
         made = dataclasses.replace(found, name=name or found.name)
-        run = Run(made, Path(build).resolve())
+        run = pipeline.Run(made, Path(build).resolve())
         provenance = Provenance(made.name, made.seed, pipeline.key_of(steps.STEPS, "students", made))
         torch.set_num_threads(max(1, made.threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
         torch.use_deterministic_algorithms(True, warn_only=True)

@@ -18,7 +18,6 @@ from scipy.special import softmax
 from sklearn.decomposition import PCA
 
 from humalign.chain import features, judged, registered
-from humalign.chain.judged import Things
 from humalign.chain.pipeline import Run
 from humalign.data.judgments import Choices, agreement, cosine_similarities, unit_rows
 from humalign.evaluation import odd_one_out, people
@@ -79,14 +78,14 @@ def in_order(choices: Choices) -> Choices:
     return Choices(np.take_along_axis(choices.triplets, order, axis=1), votes[:, ::-1])
 
 
-def everything(known: Things) -> Choices:
+def everything(known: judged.Things) -> Choices:
     """Return all answers, to triplets that were asked once and repeatedly."""
     both = known.asked_once, known.repeated
     counts = np.concatenate([each.counts for each in both])
     return in_order(Choices(np.concatenate([each.triplets for each in both]), counts))
 
 
-def halves(run: Run, known: Things) -> list[Half]:
+def halves(run: Run, known: judged.Things) -> list[Half]:
     """Return both halves; none where the profile's last teacher or its students have no halves."""
     students = [student.backbone for student in run.profile.students if "halves" in student.parts]
     if not students or run.profile.labeller.judged != PHOTOGRAPHS:
@@ -227,9 +226,6 @@ def neighbours(halves: Sequence[Half], model: str) -> Json:
     kept = rounded(np.mean([each["kept"] for each in rows]))
     examples = [ordered[each] for each in steps]
     return {"photographs": len(rows), "kept": kept, "as-people": means, "examples": examples}
-
-
-# ---- one triplet, followed through -------------------------------------------------------------------------
 
 
 def followed(run: Run, halves: Sequence[Half], asked: Sequence[Json], model: str) -> Json:

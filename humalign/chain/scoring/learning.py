@@ -16,9 +16,8 @@ from humalign.chain.judged import CLIP, Things, object_folds, things
 from humalign.chain.observe import observer
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring import objects
-from humalign.chain.scoring.rows import PEOPLE, Model, Row, Spread, measures, of_fold, weights
+from humalign.chain.scoring.rows import PEOPLE, PUBLISHED, Model, Row, Spread, measures, of_fold, weights
 from humalign.data import judgments
-from humalign.data.judgments import ByObject, Choices, cosine_similarities, entropy
 from humalign.evaluation import people
 from humalign.evaluation.correlation import matrix_pearson
 from humalign.evaluation.scores import Estimate, above, mean_of_folds
@@ -35,15 +34,15 @@ def observers(run: Run) -> Iterator[Row]:
     """What people agree on, and what models of them predict (units: object, and triplet for shares)."""
     profile, known = run.profile, things()
     of_objects, triplets = weights(profile, len(known.features)), weights(profile, len(known.repeated))
-    validation = ByObject.of(known.validation, len(known.features))
+    validation = judgments.ByObject.of(known.validation, len(known.features))
     values = judgments.majority_share(known.repeated.counts)
     agreed = Estimate.of(triplets @ values / len(values), len(values))
     yield Row(*PEOPLE, "odd-one-out", "repeated triplets", "accuracy", agreed)
-    whole = len(known.training)
+    whole, seeds = len(known.training), profile.observer.seeds
     fits = {f"{round(share * whole)} answers": [f"share{share:g}"] for share in profile.observer.shares}
     fits |= {f"{whole} answers": ["seed0"]}
-    if profile.observer.seeds > 1:
-        fits["all seeds"] = [f"seed{seed}" for seed in range(profile.observer.seeds)]
+    if seeds > 1:
+        fits["all seeds"] = [f"seed{seed}" for seed in range(seeds)]
     asked = [each.triplets for each in (validation, known.repeated)]
     predicted: dict[tuple[Model, str], list[np.ndarray]] = {}
     for split, names in fits.items():
@@ -53,11 +52,9 @@ def observers(run: Run) -> Iterator[Row]:
         sizes = np.array([one.mean.shape[1] for one in several], float)
         dimensions = Estimate(float(sizes.mean()), sizes, len(sizes))
         yield Row("vice", "observer", "observer-model", split, "dimensions", dimensions)
-    for name, split, x in (
-        (("vice-published", "observer"), "published", known.published),
-        ((CLIP, "teacher"), f"{whole} answers", further.read(run, "observers")["all"]),
-    ):
-        predicted[name, split] = [people.choices(x, rows) for rows in asked]
+    predicted[PUBLISHED, "published"] = [people.choices(known.published, rows) for rows in asked]
+    places = further.read(run, "observers")["all"]
+    predicted[(CLIP, "teacher"), f"{whole} answers"] = [people.choices(places, rows) for rows in asked]
     for (model, split), (answered, shares) in predicted.items():
         right = {"accuracy": people.accuracy(answered, validation, of_objects)}
         found = right | people.repeated(shares, known.repeated, triplets)
@@ -76,7 +73,7 @@ def learning_curves(run: Run) -> Iterator[Row]:
                 whole = len(known.answers[train].triplets if kind == "answers" else train)
                 counts.append(further.number(kind, share, whole))
                 rows, drawn = known.answers[test], of_fold(profile, len(test), f)
-                similar = cosine_similarities(places[f"{name}-fold{f}"], rows.triplets)
+                similar = judgments.cosine_similarities(places[f"{name}-fold{f}"], rows.triplets)
                 estimates.append(people.accuracy(similar, rows, drawn))
             reached[f"{round(np.mean(counts))} {kind}"] = everything = mean_of_folds(estimates)
         for name, estimate in reached.items():
@@ -158,10 +155,7 @@ def share_of_images(dense: list[tuple[int, float]], sparse: list[tuple[int, floa
 
 
 def images_needed(curve: list[tuple[int, float]], agreement: float) -> float:
-    """Return how many images a curve of (images, agreement) takes to an agreement, between points linearly.
-
-    NaN where it never does.
-    """
+    """Return after how many images a curve of (images, agreement), interpolated, has an agreement, or NaN."""
     for (before, low), (after, high) in itertools.pairwise(curve):
         if high >= agreement:
             reach = (after - before) * max(agreement - low, 0.0)
@@ -174,9 +168,6 @@ def over_seeds(values: Float[np.ndarray, " seeds"]) -> Estimate:
     spread = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
     quantiles = t.ppf((np.arange(9999) + 0.5) / 9999, max(len(values) - 1, 1))
     return Estimate(float(values.mean()), values.mean() + spread * quantiles, len(values))
-
-
-# ---- single things, for the book to show -------------------------------------------------------------------
 
 
 def examples(run: Run) -> Iterator[Row]:
@@ -222,11 +213,11 @@ def _dimensions(run: Run, known: Things) -> Iterator[Row]:
 
 
 def typical_rows(
-    choices: Choices, among: Bool[np.ndarray, " n"], places: Mapping[str, float] = PLACES
+    choices: judgments.Choices, among: Bool[np.ndarray, " n"], places: Mapping[str, float] = PLACES
 ) -> dict[str, int]:
     """Return rows at places of the order by entropy, 0 where all agree most, if ``among`` holds them."""
     rows = np.flatnonzero(among)
-    order = rows[np.argsort(entropy(choices.shares[rows]), kind="stable")]
+    order = rows[np.argsort(judgments.entropy(choices.shares[rows]), kind="stable")]
     return {name: int(order[round(place * (len(order) - 1))]) for name, place in places.items()}
 
 
@@ -250,14 +241,11 @@ def highest(strength: Real[np.ndarray, " objects"], names: Sequence[str], top: i
 
 
 def nearest_dimension(
-    strength: Real[np.ndarray, " objects"],
-    others: Real[np.ndarray, "objects dims"],
+    strength: Real[np.ndarray, " objects"], others: Real[np.ndarray, "objects dims"],
     weights: Float[np.ndarray, "draws objects"],
-) -> Estimate:
-    """Return Pearson's correlation of a dimension with the nearest of another embedding (unit: object).
-
-    Which one is nearest is decided on all objects, once.
-    """
+) -> Estimate:  # fmt: skip
+    """Return Pearson's correlation of a dimension with the nearest of another embedding (unit: object)."""
+    # Which one is nearest is decided on all objects, once.
     strength, others = (judgments.floats(each, "strengths") for each in (strength, others))
     whole = [float(np.corrcoef(strength, other)[0, 1]) for other in others.T]
     other = others[:, int(np.argmax(whole))]

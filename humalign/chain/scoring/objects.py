@@ -164,10 +164,7 @@ def matrix(run: Run) -> Iterator[Row]:
 
 
 def repeated(run: Run) -> Iterator[Row]:
-    """Agreement with many people's answers to a triplet, all of it left out of the fit (unit: object).
-
-    Each triplet that lies inside a fold's test objects is answered by the teacher of that fold.
-    """
+    """Agreement with people's answers to triplets of a fold's test objects, by its teacher (unit: object)."""
     known, all_folds = things(run.profile.evidence), folds(run)
     if not all_folds:
         return
@@ -191,6 +188,7 @@ def repeated(run: Run) -> Iterator[Row]:
     yield Row(*PEOPLE, "odd-one-out", REPEATED, "accuracy", odd_one_out.noise_ceiling(asked, drawn))
     unsure = {(model, stage): _unsure(each, asked, drawn) for stage, each in likely.items()}
     yield from measures(unsure, "uncertainty", REPEATED)
+
 
 def _unsure(
     likely: Float[np.ndarray, "m 3"], asked: Choices, drawn: Float[np.ndarray, "draws objects"]

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from humalign.chain import features, judged, registered
-from humalign.chain.judged import Part
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring.rows import Features, Model, Row, compared, weights
 from humalign.data.judgments import PAIRS, ByObject, cosine_similarities
@@ -41,7 +40,7 @@ def own(run: Run) -> Iterator[Row]:
         yield from _few_shot(run, part, name)
 
 
-def _models(run: Run, part: Part, which: str = "") -> Iterator[tuple[Model, Features]]:
+def _models(run: Run, part: judged.Part, which: str = "") -> Iterator[tuple[Model, Features]]:
     """Yield every model and stage with its features of a set; a teacher's of judged pictures alone."""
     profile, shown = run.profile, which or run.profile.labeller.judged
 
@@ -63,7 +62,7 @@ def _models(run: Run, part: Part, which: str = "") -> Iterator[tuple[Model, Feat
                 yield (model, name), read(model, name)
 
 
-def _answered(answers: ByObject, part: Part, models: Models, drawn: np.ndarray) -> Iterator[Row]:
+def _answered(answers: ByObject, part: judged.Part, models: Models, drawn: np.ndarray) -> Iterator[Row]:
     """Odd one out: answers in which a thing was held out, and those in which all three were (unit: thing)."""
     unseen = np.isin(answers.triplets, part.test)
     for split, asked in (("a thing held out", unseen.any(1)), ("all things held out", unseen.all(1))):
@@ -75,7 +74,7 @@ def _answered(answers: ByObject, part: Part, models: Models, drawn: np.ndarray) 
         yield from compared(found, "odd-one-out", f"own, {split}", "accuracy")
 
 
-def _kept_together(answers: ByObject, part: Part, models: Models, drawn: np.ndarray) -> Iterator[Row]:
+def _kept_together(answers: ByObject, part: judged.Part, models: Models, drawn: np.ndarray) -> Iterator[Row]:
     """How dissimilarities follow how often people kept a pair with a thing held out (unit: thing)."""
     i, j, kept = pairs_kept(answers, part.test)
     if len(i) < LEAST_PAIRS:
@@ -101,7 +100,7 @@ def pairs_kept(
     return one[used], other[used], together[used] / shown[used]
 
 
-def _few_shot(run: Run, part: Part, name: str) -> Iterator[Row]:
+def _few_shot(run: Run, part: judged.Part, name: str) -> Iterator[Row]:
     """k-shot classification of labelled pictures where classes have enough (units: image and support set)."""
     settings, models = run.profile.evaluation, dict(_models(run, part, name))
     labels = registered.labelled(run.profile, name).labels["class"].to_numpy(dtype=str)

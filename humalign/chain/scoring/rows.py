@@ -20,6 +20,7 @@ from humalign.profiles import Profile
 Model = tuple[str, str]  # name, stage of alignment
 Features = Float[np.ndarray, "images dim"]
 PEOPLE: Model = ("people", "ceiling")
+PUBLISHED: Model = ("vice-published", "observer")
 # Stages that no judgment made.
 OF_TEACHERS, OF_STUDENTS = (
     (before, *(name for name, (each, _) in baselines.STAGES.items() if each == before))

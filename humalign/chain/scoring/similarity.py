@@ -69,9 +69,6 @@ def _judged(run: Run, which: str, split: str, matrices: Float[np.ndarray, "peopl
     yield from compared(right, "odd-one-out", split, "accuracy")
 
 
-# ---- odd one out by cosines, as in the paper ---------------------------------------------------------------
-
-
 def all_objects(run: Run) -> Iterator[Row]:
     """Accuracy on validation answers, doubt on repeated triplets; neither was fitted to (unit: object)."""
     known = things(run.profile.evidence)

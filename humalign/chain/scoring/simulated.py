@@ -14,7 +14,6 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from humalign.chain import features, judged
-from humalign.chain.judged import Simulated
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring import taxonomies
 from humalign.chain.scoring.rows import Model, Row, Spread, compared, measures, of_fold, over_folds, weights
@@ -36,7 +35,7 @@ class _Bench:
     """One fold, with what evaluations share: truth, taxonomy, features of all concepts, random numbers."""
 
     profile: Profile
-    truth: Simulated
+    truth: judged.Simulated
     number: int
     part: judged.Part
     features: dict[Model, Float[np.ndarray, "styles concepts dim"]]
@@ -167,7 +166,7 @@ def _distillation(bench: _Bench) -> Iterator[Row]:
     yield from compared(found, "distillation", "held-out", "agreement-with-teacher")
 
 
-def _calibration(run: Run, truth: Simulated) -> Iterator[Row]:
+def _calibration(run: Run, truth: judged.Simulated) -> Iterator[Row]:
     """Agreement and entropy of the observers, which were calibrated to people on THINGS (unit: triplet)."""
     rng = stream(run.profile, 5)
     asked = random_triplets(np.arange(len(concepts())), 1000, rng)

@@ -64,9 +64,6 @@ def _rows(
     yield from tested(run.profile, shown, related, f"{where}/", fold)
 
 
-# ---- the test of a change ---------------------------------------------------------------------------------
-
-
 def changed(
     shown: Mapping[Model, Any], related: hierarchy.Related, distances: Distances = dissimilarities
 ) -> Iterator[tuple[Model, Float[np.ndarray, "n n"]]]:
@@ -129,7 +126,7 @@ def _unseen_objects(run: Run, all_folds: list[objects.Fold]) -> Iterator[Row]:
     def of_fold_(fold: objects.Fold) -> Iterator[Row]:
         (named, steps, shown), test = _unseen(run, fold), fold.part.test
         if fold.answers:
-            shown["vice-published", "observer"] = known.published[test][named]
+            shown[rows.PUBLISHED] = known.published[test][named]
         drawn = of_fold(run.profile, len(test), fold.number)[:, named]
         yield from _rows(run, shown, objects.UNSEEN, drawn, steps, fold.number)
 
