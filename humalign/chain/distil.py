@@ -195,7 +195,7 @@ def _validation(
 ) -> Callable[[Student], dict[str, float]]:
     """Return what tells how often a student keeps the teacher's pair, and the mean divergence (nats).
 
-    No student is trained on its triplets, nor on the pictures of ours. A tie does not keep the pair.
+    It is asked on triplets that no student is trained on; ours are of other pictures. A tie is no agreement.
     """
     with reading(label.triplet_path(run, part, stage, "val")) as (indices, similarities, _):
         used, places = np.unique(indices, return_inverse=True)

@@ -79,7 +79,7 @@ def fitted(
 
 
 def read(run: Run, model: str, stage: str, which: str, part: str = "all") -> Float[np.ndarray, "images dim"]:
-    """Return a model's features of one set, in its order; those of mirror images averaged with their own.
+    """Return a model's features of one set, in its order; a photograph's and its mirror image's averaged.
 
     The part is that of the teacher itself, or of the one that labelled a student's triplets.
     """

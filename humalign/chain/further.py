@@ -221,8 +221,8 @@ def extract(run: Run, provenance: Provenance) -> None:
 
 def _extract(run: Run, provenance: Provenance, settings: Settings, part: str, stage: str, file: str) -> None:
     shown, made = sets.evaluated(run.profile, settings), {}
-    device, size = join(run.profile.compute.device).device, sets.size_of(settings.backbone)
-    student = _student(run, settings, part, stage).to(device)
+    device = join(run.profile.compute.device).device
+    student, size = _student(run, settings, part, stage).to(device), sets.size_of(settings.backbone)
     with progress_bar(len(shown), f"{settings.backbone}, {part}, {stage}, sets") as bar:
         for which in shown:
             # Each set is read when its turn comes: together they may be larger than memory.

@@ -1,8 +1,8 @@
 """Which code can change what a step leaves: every definition of this package that its function reaches.
 
-What a definition names is followed through the imports of the package: nobody lists modules, and an
-edit elsewhere in a file costs nothing. Of a table of functions only the entries that a profile uses are
-followed; comments and docstrings are left out.
+What a definition names is followed through the imports of the package: nobody lists modules, and an edit
+elsewhere in a file costs nothing. Of a table of functions only the entries that a profile uses are followed;
+comments and docstrings are left out.
 """
 
 from __future__ import annotations

@@ -149,13 +149,14 @@ def _embeddings(run: Run, name: str) -> Float[np.ndarray, "images dim"]:
 
 
 def _own(run: Run, provenance: Provenance, part: judged.Part, number: int, progress: Progress) -> None:
+    """Draw triplets of our own, and label them twice."""
     profile, settings = run.profile, run.profile.triplets
     counts = {"train": settings.number, "val": settings.validation}
     for place, split in enumerate(splits(profile)):
         name, count = pictures_of(profile, split), counts[split]
-        number_of = len(_embeddings(run, name))
+        pictures = len(_embeddings(run, name))
         # Of the judged set itself only training things.
-        rows = part.pictures(number_of) if name == profile.labeller.judged else np.arange(number_of)
+        rows = part.pictures(pictures) if name == profile.labeller.judged else np.arange(pictures)
         groups = _clusters(run, part, name, rows, provenance.key, _cluster_file(profile, part.name, split))
         progress()
         if size := settings.block_images:

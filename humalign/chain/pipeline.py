@@ -190,7 +190,7 @@ def spent(run: Run, name: str, key: str, more: float = 0.0) -> float:
 
 
 def limited(profile: Profile) -> threadpoolctl.threadpool_limits:
-    """Return the block in which NumPy and SciPy have a profile's threads: sums are ordered by them."""
+    """Return the block in which NumPy and SciPy use a profile's threads, which decide the order of sums."""
     return threadpoolctl.threadpool_limits(profile.threads)
 
 
