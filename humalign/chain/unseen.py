@@ -29,9 +29,9 @@ FLIPPED, NEIGHBOURS, NEAREST = 6, 6, 5
 Json = dict[str, Any]
 
 
-def rounded(values: Any, digits: int = 3) -> Any:
+def rounded(values: Any) -> Any:
     """Return numbers as JSON holds them, nested lists with few digits."""
-    return np.round(np.asarray(values, dtype=float), digits).tolist()
+    return np.round(np.asarray(values, dtype=float), 3).tolist()
 
 
 def entry(asked: Choices, row: int, names: Sequence[str], vice: Float[np.ndarray, "objects dims"]) -> Json:
@@ -132,6 +132,11 @@ def shown(asked: Sequence[Json], model: str) -> list[Json]:
     return found
 
 
+def evenly(n: int, most: int) -> Int[np.ndarray, " places"]:
+    """Return places at even steps of n, at most so many."""
+    return np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(int))
+
+
 def spaced(asked: Sequence[Json], n: int) -> list[Json]:
     """Return n triplets at even steps of their order, or the nearest ones that repeat no photograph."""
     taken: list[int] = []
@@ -181,11 +186,8 @@ def plane(x: Float[np.ndarray, "k dim"]) -> tuple[Float[np.ndarray, "k 2"], floa
 
 
 def placed(half: Half, model: str, most: int = 150) -> Json:
-    """Return the map of one half before (centred) and after, the second turned to match the first.
-
-    Of more photographs than ``most`` those at even steps of their order are on it.
-    """
-    some = np.unique(np.linspace(0, len(half.names) - 1, min(most, len(half.names))).round().astype(int))
+    """Return the map of at most so many of a half, before (centred) and after, turned to match the first."""
+    some = evenly(len(half.names), most)
     both = ("base-centred", "aligned")
     (before, kept), (after, kept_after) = (plane(half.spaces[model, stage][some]) for stage in both)
     turn, _ = orthogonal_procrustes(after, before)
@@ -221,10 +223,9 @@ def neighbours(halves: Sequence[Half], model: str) -> Json:
             alike = {stage: len(set(named[stage]) & set(named["people"])) for stage in spaces}
             rows.append({"name": name, "half": half.part, **named, "kept": kept, "as-people": alike})
     ordered = sorted(rows, key=lambda each: (-each["kept"], each["name"]))
-    steps = np.unique(np.linspace(0, len(ordered) - 1, min(NEIGHBOURS, len(ordered))).round().astype(int))
     means = {stage: rounded(np.mean([each["as-people"][stage] for each in rows])) for stage in spaces}
     kept = rounded(np.mean([each["kept"] for each in rows]))
-    examples = [ordered[each] for each in steps]
+    examples = [ordered[each] for each in evenly(len(ordered), NEIGHBOURS)]
     return {"photographs": len(rows), "kept": kept, "as-people": means, "examples": examples}
 
 

@@ -76,20 +76,26 @@ def all_objects(run: Run) -> Iterator[Row]:
     # Answers about photographs that people judged: none where the profile shows substitutes.
     judged = np.flatnonzero(sets.objects_judged(run))
     inside = answers[judged] if len(judged) >= 3 else None
-    right, on_judged, doubt, surprise = (dict[Model, Estimate]() for _ in range(4))
+    right, on_judged, unsure = dict[Model, Estimate](), dict[Model, Estimate](), {}
     yield Row(*PEOPLE, "odd-one-out", "THINGS", "accuracy", odd_one_out.noise_ceiling(known.repeated, drawn))
     for model, x in everyone(run, "things"):
         right[model] = people.accuracy(cosine_similarities(x, answers.triplets), answers, drawn)
         if inside is not None:
             similar = cosine_similarities(x[judged], inside.triplets)
             on_judged[model] = people.accuracy(similar, inside, weights(run.profile, len(judged)))
-        heat = temperature(run, *model)
-        doubt[model] = odd_one_out.entropy_agreement(x[None], known.repeated, heat, drawn)
-        surprise[model] = odd_one_out.cross_entropy(x[None], known.repeated, heat, drawn)
+        unsure[model] = uncertainty(x[None], known.repeated, temperature(run, *model), drawn)
     yield from compared(right, "odd-one-out", "THINGS", "accuracy")
     yield from compared(on_judged, "odd-one-out", "THINGS, photographs judged", "accuracy")
-    yield from compared(doubt, "uncertainty", "THINGS, repeated", "entropy-spearman")
-    yield from compared(surprise, "uncertainty", "THINGS, repeated", "cross-entropy")
+    yield from measures(unsure, "uncertainty", "THINGS, repeated")
+
+
+def uncertainty(
+    views: Float[np.ndarray, "views things dim"], choices: Choices, heat: float, drawn: np.ndarray
+) -> dict[str, Estimate]:
+    """Return how a model's entropies follow people's, and its cross-entropy, at a temperature."""
+    given = views, choices, heat, drawn
+    agreed, surprise = odd_one_out.entropy_agreement(*given), odd_one_out.cross_entropy(*given)
+    return {"entropy-spearman": agreed, "cross-entropy": surprise}
 
 
 def temperature(run: Run, model: str, stage: str) -> float:

@@ -10,13 +10,13 @@ import functools
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int
 
 from humalign.chain import features, judged
 from humalign.chain.pipeline import Run, stream
 from humalign.chain.scoring import taxonomies
 from humalign.chain.scoring.rows import Model, Row, Spread, compared, measures, of_fold, over_folds, weights
+from humalign.chain.scoring.similarity import uncertainty
 from humalign.data.emoji import concepts
 from humalign.data.judgments import Choices, cosine_similarities, entropy, majority_share, random_triplets
 from humalign.data.simulate import THINGS_PEOPLE
@@ -32,7 +32,7 @@ NOT_IN_THE_PICTURE = "local-fine"
 
 @dataclasses.dataclass(frozen=True)
 class _Bench:
-    """One fold, with what evaluations share: truth, taxonomy, features of all concepts, random numbers."""
+    """One fold, with what evaluations share: truth, features, bootstrap weights, random numbers."""
 
     profile: Profile
     truth: judged.Simulated
@@ -44,9 +44,9 @@ class _Bench:
     def held(self) -> Int[np.ndarray, " m"]:
         return self.part.test
 
-    @property
-    def taxonomy(self) -> pd.DataFrame:
-        return concepts().iloc[self.held]
+    @functools.cached_property
+    def shown(self) -> dict[Model, Float[np.ndarray, "styles held_out dim"]]:
+        return {model: x[:, self.held] for model, x in self.features.items()}
 
     def rng(self, *numbers: int) -> np.random.Generator:
         return stream(self.profile, 4, self.number, *numbers)
@@ -86,7 +86,7 @@ def _levels(bench: _Bench) -> Iterator[Row]:
     made, answer, rng = bench.profile.simulated, bench.truth.observers.answer, bench.rng(0)
     seen = random_triplets(bench.part.train, made.test_triplets, rng)
     other = Choices(seen, answer(seen, made.people_per_triplet, rng).counts)
-    temperatures = {model: odd_one_out.fit_temperature(x, other) for model, x in bench.features.items()}
+    heat = {model: odd_one_out.fit_temperature(x, other) for model, x in bench.features.items()}
     whole = bench.truth.whole[bench.held]
     # Held-out concepts, all of them and by what was withheld.
     subsets = {"": bench.held, "/unseen-concepts": bench.held[~whole], "/unseen-subgroups": bench.held[whole]}
@@ -104,42 +104,35 @@ def _levels(bench: _Bench) -> Iterator[Row]:
             shown = {model: x[:, chosen] for model, x in bench.features.items()}
             right = {model: odd_one_out.accuracy(x, choices, drawn) for model, x in shown.items()}
             yield from compared(right, "odd-one-out", split, "accuracy")
-            if subset:
-                continue
-            doubt = dict[Model, dict[str, Estimate]]()
-            for model, x in shown.items():
-                given = x, choices, temperatures[model], drawn
-                doubt[model] = {"entropy-spearman": odd_one_out.entropy_agreement(*given)}
-                doubt[model]["cross-entropy"] = odd_one_out.cross_entropy(*given)
-            yield from measures(doubt, "uncertainty", split)
+            if not subset:
+                doubt = {model: uncertainty(x, choices, heat[model], drawn) for model, x in shown.items()}
+                yield from measures(doubt, "uncertainty", split)
 
 
 def _similarity(bench: _Bench) -> Iterator[Row]:
     """RSA with the observers' similarity, and distances by relation."""
     told = -bench.truth.observers.similarity[np.ix_(bench.held, bench.held)]
-    shown = {model: x[:, bench.held] for model, x in bench.features.items()}
-    agreed = {model: rsa.agreement(x, told, bench.weights) for model, x in shown.items()}
+    agreed = {model: rsa.agreement(x, told, bench.weights) for model, x in bench.shown.items()}
     yield from compared(agreed, "similarity-judgments", "held-out", "rsa-spearman")
-    related = hierarchy.by_taxonomy(bench.taxonomy)
-    apart = {model: hierarchy.over_styles(x) for model, x in shown.items()}
+    related = hierarchy.by_taxonomy(concepts().iloc[bench.held])
+    apart = {model: hierarchy.over_styles(x) for model, x in bench.shown.items()}
     by_relation, given = hierarchy.distances_by_relation, (related, bench.weights)
     distances = {model: by_relation(each, *given) for model, each in apart.items()}
     for relation in related:
         each = {model: found[relation] for model, found in distances.items()}
         yield from compared(each, "hierarchy", relation, "standardised-distance")
-    yield from taxonomies.tested(bench.profile, shown, related, "", bench.number, hierarchy.over_styles)
+    yield from taxonomies.tested(bench.profile, bench.shown, related, "", bench.number, hierarchy.over_styles)
 
 
 def _classification(bench: _Bench) -> Iterator[Row]:
     """k-shot classification of held-out concepts in and across styles; concepts found again across styles."""
     settings = bench.profile.evaluation
-    asked = {model: x for model, x in bench.features.items() if model[1] not in baselines.STAGES}
-    shown = {model: x[:, bench.held] for model, x in asked.items()}
+    shown = {model: x for model, x in bench.shown.items() if model[1] not in baselines.STAGES}
     again = {model: few_shot.nearest_in_other_style(x, bench.weights) for model, x in shown.items()}
     yield from compared(again, "style-shift", "same-concept", "nearest-neighbour")
     of_draws = of_fold(bench.profile, settings.few_shot_draws, 500 + bench.number)
     for lv, level in enumerate(("group", "subgroup")):
-        labels = bench.taxonomy[level]
+        labels = concepts()[level].iloc[bench.held]
         # Subgroups are small: those that leave at least two concepts to test at five shots take part.
         shots = [k for k in settings.shots if level == "group" or k <= min(5, max(settings.shots))]
         used = np.flatnonzero(labels.map(labels.value_counts()) >= max(shots) + 2)
@@ -156,12 +149,12 @@ def _classification(bench: _Bench) -> Iterator[Row]:
 def _distillation(bench: _Bench) -> Iterator[Row]:
     """Whether students choose as the teacher does, on concepts that neither was fitted to."""
     asked = random_triplets(np.arange(len(bench.held)), bench.profile.simulated.test_triplets, bench.rng(3))
-    teacher = next(x for (_, stage), x in bench.features.items() if stage == "teacher")
-    similar = np.mean([cosine_similarities(style[bench.held], asked) for style in teacher], axis=0)
+    teacher = next(x for (_, stage), x in bench.shown.items() if stage == "teacher")
+    similar = np.mean([cosine_similarities(style, asked) for style in teacher], axis=0)
     chosen = Choices(asked, np.eye(3, dtype=int)[similar.argmax(1)])
     found = {
-        model: odd_one_out.accuracy(x[:, bench.held], chosen, bench.weights)
-        for model, x in bench.features.items() if model[1] in features.STAGES
+        model: odd_one_out.accuracy(x, chosen, bench.weights)
+        for model, x in bench.shown.items() if model[1] in features.STAGES
     }  # fmt: skip
     yield from compared(found, "distillation", "held-out", "agreement-with-teacher")
 
