@@ -67,8 +67,8 @@ def folds(run: Run, teacher: Teacher | None = None) -> list[Fold]:
     for number, part in enumerate(parts):
         fitted = {recipe: features.fitted(run, teacher, part.name, recipe) for recipe in recipes}
         base = {"teacher-base": x} | _beside(run, x, part.train, baselines.rank_of(fitted["teacher"]), number)
-        fit, answers = odd_one_out.fit_temperature, known.answers[part.train]
-        temperature = {stage: fit(each[part.train][None], answers) for stage, each in base.items()}
+        likeliest, answers = odd_one_out.fit_temperature, known.answers[part.train]
+        temperature = {stage: likeliest(each[part.train][None], answers) for stage, each in base.items()}
         found.append(Fold(number, part, model, teacher.learner == "answers", base, fitted, temperature))
     return found
 
