@@ -95,11 +95,8 @@ def recovery(run: Run) -> Iterator[Row]:
         yield Row(CLIP, "teacher", "recovery", f"{answers} answers", "similarity-pearson", near)
 
 
-# ---- numbers of the run itself: what was chosen, what the triplets hold, how students learned --------------
-
-
 def training(run: Run) -> Iterator[Row]:
-    """Means over parts, and their range: regularisation, VICE, labels, course of each training."""
+    """Numbers of the run itself, means and range over parts: regularisation, VICE, labels, training."""
     profile = run.profile
     if not profile.teachers:
         return
@@ -172,9 +169,8 @@ def over_seeds(values: Float[np.ndarray, " seeds"]) -> Estimate:
 
 def examples(run: Run) -> Iterator[Row]:
     """Single triplets with their answers, and dimensions with their objects."""
-    known = things()
-    yield from _triplets(run, known)
-    yield from _dimensions(run, known)
+    yield from _triplets(run, things())
+    yield from _dimensions(run, things())
 
 
 def _triplets(run: Run, known: Things) -> Iterator[Row]:

@@ -104,10 +104,9 @@ def _fold(run: Run, known: Things, fold: Fold) -> Iterator[Row]:
         found[model, stage]["accuracy-dot"] = people.accuracy(chances[stage], answers, drawn)
     yield from measures(found, "odd-one-out", UNSEEN)
     before_after, categories = (*fold.base, "teacher"), known.categories.iloc[test]
-    kinds = {
-        (model, stage): dict(people.by_category(cosine[stage], answers, categories, drawn))
-        for stage in before_after
-    }
+    kinds = {}
+    for stage in before_after:
+        kinds[model, stage] = dict(people.by_category(cosine[stage], answers, categories, drawn))
     for category, estimate in kinds[model, "teacher"].items():
         if estimate.n >= LEAST:
             of_category = {name: scored[category] for name, scored in kinds.items()}

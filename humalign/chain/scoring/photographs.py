@@ -78,8 +78,6 @@ def unseen_halves(run: Run) -> Iterator[Row]:
     yield from rows.over_folds(of_half(number) for number in range(2))
 
 
-# ---- models beside models, no person asked -----------------------------------------------------------------
-
 # Pairs of photographs on which two students disagree most: so many are scored, and so many shown.
 MOST_APART, SHOWN = 200, 10
 
