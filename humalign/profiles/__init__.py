@@ -91,7 +91,7 @@ def parse(name: str, settings: Any, source: str = "") -> Profile:
     where = f"profile {name}"
     if not isinstance(settings, dict) or not settings:
         raise HumalignError(f"{where}: no settings: start it with `inherits: demo`, and change what differs")
-    given = _inherited(settings, where)
+    given = _inherited(settings, where, (source,))
     for key in ("name", "source"):  # the file's own
         if key in given:
             raise HumalignError(f"{where}: unknown key {key!r}: a run is called after its file")
@@ -154,8 +154,11 @@ def _parsed(text: str, where: str) -> Any:
         raise HumalignError(f"{where}, {error}") from None
 
 
-def _inherited(settings: Any, where: str, above: tuple[str, ...] = ()) -> dict[Any, Any]:
-    """Lay settings over those that they inherit: sections are merged, lists and single values replaced."""
+def _inherited(settings: Any, where: str, above: tuple[str, ...]) -> dict[Any, Any]:
+    """Lay settings over those that they inherit: sections are merged, lists and single values replaced.
+
+    ``above`` names the files that led here, the nearest last; a relative path starts in that file's folder.
+    """
     if not isinstance(settings, dict):
         fault = f"{above[-1]}, which it inherits, holds no settings"
         raise HumalignError(f"{where}: {fault}: write them as `key: value`")
@@ -163,10 +166,12 @@ def _inherited(settings: Any, where: str, above: tuple[str, ...] = ()) -> dict[A
     if "inherits" not in settings:
         return rest
     base = str(settings["inherits"])
+    if base.lower().endswith(ENDINGS):
+        base = str((Path(above[-1]).parent / path_of(base)).resolve())
     if base in above:
         raise HumalignError(f"{where}: inherits itself by way of {base}: take one `inherits` out")
     if base.lower().endswith(ENDINGS):
-        found = _read(path_of(base))
+        found = _read(Path(base))
     elif (FOLDER / f"{base}.yaml").is_file():
         found = _ours(base)
     else:

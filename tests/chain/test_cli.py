@@ -127,7 +127,8 @@ def test_a_profile_inherits_section_by_section_and_lists_are_replaced():
         ("", "profile mine: no settings: start it with `inherits: demo`"),
         ("seed: 1\nseed: 2\n", "mine.yaml, line 2: the key 'seed' stands twice"),
         ("seed: [1\n", "mine.yaml is no YAML"),
-        ("inherits: mine.yaml\n", "cannot read the profile mine.yaml"),
+        ("inherits: mine.yaml\n", r"profile mine: inherits itself by way of .*mine\.yaml"),
+        ("inherits: base.yaml\n", r"cannot read the profile .*base\.yaml"),
     ],
 )
 def test_a_file_of_ones_own_that_is_wrong_is_one_line(tmp_path, text, said):
@@ -135,6 +136,16 @@ def test_a_file_of_ones_own_that_is_wrong_is_one_line(tmp_path, text, said):
     with pytest.raises(HumalignError, match=said) as caught:
         profiles.load(str(tmp_path / "mine.yaml"))
     assert "\n" not in str(caught.value)
+
+
+def test_an_inherited_file_is_looked_for_beside_the_one_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "base.yaml").write_text("inherits: below/first.yaml\nabout: mine\n")
+    (tmp_path / "below" / "first.yaml").write_text("inherits: demo\nseed: 7\n")
+    (tmp_path / "below" / "mine.yaml").write_text("inherits: ../base.yaml\nthreads: 1\n")
+    monkeypatch.chdir(tmp_path)
+    mine = profiles.load("below/mine.yaml")
+    assert (mine.about, mine.seed, mine.threads) == ("mine", 7, 1)
 
 
 @pytest.mark.parametrize("name", ["demo", "things", "open", "paper", "released", "rehearsal", "rehearsal-open"])
