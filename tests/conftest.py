@@ -13,9 +13,9 @@ CI = Path(__file__).parents[1] / ".ci"
 
 # Figures are drawn to files; nothing opens a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Two processes of tests share two cores: each computes on one.
+# Two processes of tests share two cores: each computes on one, whatever a profile asks for. More threads than cores wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
 
 
 @pytest.fixture(scope="session")

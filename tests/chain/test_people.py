@@ -222,13 +222,14 @@ def test_a_missing_folder_of_human_data_is_one_line(monkeypatch, tmp_path):
 def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     judged.things.cache_clear()
     # Some photographs of each set, spread over its classes.
-    monkeypatch.setattr(registered_sets, "pictures", lambda name: (whole := pictures(name)) and Subset(whole, np.arange(3, len(whole), 29)))
+    monkeypatch.setattr(registered_sets, "pictures", lambda name: (whole := pictures(name)) and Subset(whole, np.arange(3, len(whole), 59)))
     profile = profiles.changed(
         profiles.load("things"),
+        threads=1,
         data={"labelled_images": 40, "corrupted_images": 2},
         observer={"dim": 12, "steps": 60, "batch": 4096, "seeds": 1, "shares": [0.5]},
         teachers=[
-            {"judged": "things", "learner": "answers", "parts": {"folds": 3}, "residuals": [0.3], "ridges": [0.002],
+            {"judged": "things", "learner": "answers", "parts": {"folds": 2}, "residuals": [0.3], "ridges": [0.002],
              "pulls": [0.01], "pull_folds": 2, "triplets": 20000},
             {"judged": "things-photographs", "learner": "photographs", "backbones": ["efficientnet-lite0"],
              "further": ["efficientnet-lite1"], "parts": {"all": True, "halves": True},
@@ -257,10 +258,10 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
 
     unseen = {"task": "odd-one-out", "split": "unseen objects", "metric": "accuracy"}
     assert value(model="people", **unseen | {"split": "repeated triplets"}) == pytest.approx(0.6722, abs=1e-4)
-    assert value(stage="teacher-base", **unseen) == pytest.approx(0.4823, abs=1e-3)
+    assert value(stage="teacher-base", **unseen) == pytest.approx(0.4853, abs=1e-3)
     assert value(stage="ridge", **unseen) == pytest.approx(0.5631, abs=3e-3)
     assert value(stage="ridge", **unseen | {"metric": "accuracy-dot"}) == pytest.approx(0.5649, abs=3e-3)
-    assert value(stage="teacher", **unseen) > 0.55
+    assert value(stage="teacher", **unseen) > 0.54
     ceilings = {"model": "people", "task": "similarity-judgments"}
     assert value(metric="rsa-lower", **ceilings) == pytest.approx(0.478, abs=1e-3)
     assert value(metric="rsa-upper", **ceilings) == pytest.approx(0.575, abs=1e-3)
