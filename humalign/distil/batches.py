@@ -1,4 +1,4 @@
-"""What a training step sees: rows of a triplet file, or all triplets of a batch of images, labelled anew.
+"""What a training step sees: rows of a triplet file, or all triplets of a batch, labelled on the fly.
 
 A step depends on its number alone: a resumed run sees what an unbroken one would, each process its share.
 """
