@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 import humalign
 from humalign import chain, profiles, triplets
 from humalign.artefacts import Provenance, sha256
-from humalign.chain import distil, opened, origins, pipeline, processes, registered
+from humalign.chain import distil, judged, opened, origins, pipeline, processes, registered
 from humalign.chain import keys as code
 from humalign.chain import steps as stages
 from humalign.data import emoji, registry
@@ -610,3 +610,15 @@ def test_pictures_stand_style_by_style_in_the_order_of_the_concepts(done):
 
 if __name__ == "__main__":
     run_chain(sys.argv[1])
+
+
+def test_every_student_of_a_profile_is_scored_by_simulated_observers(copy, monkeypatch):
+    from humalign.chain.scoring import simulated
+
+    student = {"frozen": 17, "parts": ["folds"]}
+    several = [student | {"backbone": f"efficientnet-lite{number}"} for number in (0, 1)]
+    run = dataclasses.replace(copy, profile=profile(students=several))
+    monkeypatch.setattr(simulated.features, "read", lambda run, model, *which: np.zeros((2, 90, 3)))
+    monkeypatch.setattr(simulated.features, "views", lambda which, x: x)
+    found = simulated._features(run, judged.parts(run, run.profile.labeller)[0])
+    assert {model for model, stage in found if stage == "aligned"} == {"efficientnet-lite0", "efficientnet-lite1"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -71,9 +72,9 @@ def simulated(run: Run) -> Iterator[Row]:
 
 def _features(run: Run, part: judged.Part) -> dict[Model, Float[np.ndarray, "styles concepts dim"]]:
     """Return every model's features by stage; baselines are of pictures of the part's training concepts."""
-    labeller, student = run.profile.labeller, run.profile.students[0].backbone
-    asked = [(judged.labels_with(labeller), stage) for stage in ("teacher-base", "teacher")]
-    asked += [(student, stage) for stage in features.STAGES]
+    teacher = judged.labels_with(run.profile.labeller)
+    asked = [(teacher, "teacher-base"), (teacher, "teacher")]
+    asked += itertools.product(run.profile.backbones, features.STAGES)
     found = {}
     for model, stage in asked:
         for each in (stage, *(name for name, (before, _) in baselines.STAGES.items() if before == stage)):
