@@ -45,7 +45,7 @@ book: setup ## render the book from what has been run
 
 test: setup lint ## lint, then every test, then every chapter against its committed outputs
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile tests
-	@HUMALIGN_BOOK_PICTURES=names $(BIN)/pytest --nbval --nbval-current-env notebooks
+	@HUMALIGN_BOOK_PICTURES=names $(BIN)/pytest --numprocesses 2 --dist loadfile --nbval --nbval-current-env notebooks
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/mypy humalign
