@@ -128,12 +128,13 @@ def raised():
         for function in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(function, ast.FunctionDef):
                 continue
-            within = list(ast.walk(function))
-            named = [node for node in within if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
-            texts = {node.targets[0].id: template(node.value, {}) for node in named}
-            for node in within:
+            texts, whole = {}, {}
+            for node in sorted(ast.walk(function), key=lambda node: getattr(node, "lineno", 0)):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    # What the line before names is open in one of them, and read in the other.
+                    texts[node.targets[0].id], whole[node.targets[0].id] = template(node.value, {}), template(node.value, whole)
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "HumalignError" and node.args:
-                    yield from (template(node.args[0], {}), template(node.args[0], texts))
+                    yield from (template(node.args[0], known) for known in ({}, texts, whole))
 
 
 RAISED = set(raised())
@@ -146,7 +147,9 @@ QUOTED = [found["marked"] or found["plain"] for found in QUOTED]
 
 @pytest.mark.parametrize("line", QUOTED)
 def test_a_quoted_line_is_raised(line):
-    assert line in RAISED
+    # What the page leaves open may have a name in the code, or be filled in.
+    quoted = re.compile(re.escape(line).replace("…", ".+"))
+    assert any(map(quoted.fullmatch, RAISED))
 
 
 def test_each_line_has_its_meaning_and_stands_once():
