@@ -8,14 +8,34 @@ import sys
 from pathlib import Path
 
 import pytest
+import threadpoolctl
+import torch
 
 CI = Path(__file__).parents[1] / ".ci"
 
 # Figures are drawn to files; nothing opens a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Two processes of tests share two cores: each computes on one, whatever a profile asks for. More threads than cores wait for each other.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
+if "PYTEST_XDIST_WORKER" in os.environ:  # for what tests start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+class OneThread(threadpoolctl.threadpool_limits):
+    """The limit of one thread, whatever is asked for."""
+
+    def __init__(self, limits=None, user_api=None):
+        super().__init__(1, user_api)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Two processes of tests share two cores: each computes on one, whatever a profile asks for; more would wait for each other."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            set_threads = torch.set_num_threads
+            set_threads(1)
+            patch.setattr(torch, "set_num_threads", lambda threads: set_threads(1))
+            patch.setattr(threadpoolctl, "threadpool_limits", OneThread)
+        yield
 
 
 @pytest.fixture(scope="session")
