@@ -152,7 +152,7 @@ TEXTS = [
     ("inherits: demo\nseed: 2026-99-99\n", "is no YAML: month must be"),
     (f"inherits: demo\nseed: {'9' * 5000}\n", "is no YAML"),
     ("inherits: demo\nseed: yes\n", "seed = True is no whole number"),
-    ("inherits: mine.yaml\n", "cannot read the profile mine.yaml"),
+    ("inherits: mine.yaml\n", "inherits itself by way of"),
 ]
 
 
