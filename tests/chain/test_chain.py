@@ -313,7 +313,7 @@ def test_a_changed_setting_remakes_what_depends_on_it_only(copy):
 def keys(**settings):
     whole = profiles._laid(profiles.as_settings(profile()), settings) | {"name": "small", "source": "small"}
     # Any value will do, also one that no run may have.
-    return pipeline.keys_of(stages.STEPS, CHAIN[-1], profiles._build(profiles.Profile, whole, "", ""))
+    return pipeline.keys_of(stages.STEPS, CHAIN[-1], profiles.section(profiles.Profile, whole, ""))
 
 
 def leaves(settings, place=()):
