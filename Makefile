@@ -43,8 +43,9 @@ rehearse: setup ## run the profile paper in small, on inputs that are made here,
 book: setup ## render the book from what has been run
 	@$(RUN) book $(WITH)
 
+# Files in their own order: those of the chain take longest and come first; by number of tests they would come last.
 test: setup lint ## lint, then every test, then every chapter against its committed outputs
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile tests
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests
 	@HUMALIGN_BOOK_PICTURES=names $(BIN)/pytest --numprocesses 2 --dist loadfile --nbval --nbval-current-env notebooks
 
 lint: setup ## ruff and mypy
