@@ -71,8 +71,9 @@ def things(evidence: str = "human") -> Things:
     """Read the answers and the categories; simulated evidence is made-up files in the same layout."""
     ids = registry.locate("things-ids")
     if evidence == "human" and editions.of("things-ids").edition != editions.PUBLIC:
-        mend = "bring the public file (`humalign fetch things-ids`), or say `evidence: simulated`"
-        raise HumalignError(f"{ids} holds other ids than those of THINGS: {mend} in the profile")
+        mend = "bring the public file (`humalign fetch things-ids`)"
+        other = "say `evidence: simulated` in the profile"
+        raise HumalignError(f"{ids} holds other ids than those of THINGS: {mend}, or {other}")
     names = readers.object_ids(ids)
     answers = answer_sets(registry.locate, names)
     categories = readers.categories(registry.locate("things-categories"), names)

@@ -57,8 +57,10 @@ def clusters(embeddings: Embeddings, k: int, seed: int) -> Int[np.ndarray, " ima
 
 def _finite(embeddings: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Return the embeddings of these images after a check of every number."""
-    for image in images[~np.isfinite(embeddings).all(1)]:
-        raise HumalignError(f"the embedding of image {image} holds NaN or infinity: it belongs to no cluster")
+    faulty = images[~np.isfinite(embeddings).all(1)]
+    if len(faulty):
+        first = faulty[0]
+        raise HumalignError(f"the embedding of image {first} holds NaN or infinity: it belongs to no cluster")
     return embeddings
 
 
