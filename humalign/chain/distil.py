@@ -4,7 +4,7 @@ One process trains where there is one GPU or none. With several, PyTorch's torch
 train each student together. On several machines that share the build folder, start them yourself, after the
 step ``triplets``; then run the profile, which finds the students finished:
 
-    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST \\
         -m humalign.chain.together BUILD paper
 """
 
