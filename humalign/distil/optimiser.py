@@ -5,6 +5,7 @@ Source: ``decay_to_init`` of the official training code, its optimiser (Adam of 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -42,10 +43,12 @@ class AdamTowardsInit(torch.optim.Adam):
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], pull: Pull) -> None:
         groups: dict[str, list[nn.Parameter]] = {}
         pulls = pull if isinstance(pull, Mapping) else {"": pull}
+        starts: set[str] = set()
         for name, parameter in parameters:
             groups.setdefault(_group_of(name, pulls), []).append(parameter)
+            starts |= set(itertools.accumulate(name.split("."), "{}.{}".format))
         for empty in sorted(pulls.keys() - groups.keys()):
-            raise HumalignError(f"decay_to_init: no parameter is in {empty!r}: {nearest(empty, groups)}")
+            raise HumalignError(f"decay_to_init: no parameter is in {empty!r}: {nearest(empty, starts)}")
         pulled = [{"params": members, "pull": float(pulls[prefix])} for prefix, members in groups.items()]
         super().__init__(pulled, lr=0.0, betas=(0.9, 0.999), eps=1e-8)
         for group in self.param_groups:

@@ -45,27 +45,49 @@ UNITS = {"persons": "people", "photographs": "92 photographs", "answers": "THING
 METRICS = {"answers": "accuracy", "persons": "rsa-each-person"}
 
 
-def table(experiment: str, folder: Path = origins.RECORDED) -> pd.DataFrame:
+# The columns by which a table is known.
+COLUMNS = {
+    SEARCH: {"gain", "low", "value"},
+    "confirmation": {"gain", "low", "measure"},
+    "photographs": {"run", "answers", "pictures"},
+    "architectures": {"library", "family", "outcome"},
+    "answers": {"each", "teacher", "gain"},
+}
+
+
+def table(experiment: str, folder: Path | None = None) -> pd.DataFrame:
     """Read the table of an experiment.
 
     Raises:
         HumalignError: it is not there, or lacks a column.
     """
+    folder = folder or origins.RECORDED
     path = folder / f"{experiment}.csv"
     try:
         found = pd.read_csv(path, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
-        run = f"run benchmarks/{experiment}.py --record {folder}"
-        raise HumalignError(f"no table of numbers at {path} ({error}): {run}") from None
-    lacking = ", ".join(sorted({"gain", "low", "value" if experiment == SEARCH else "measure"} - set(found)))
-    if lacking:
+        raise _lost(f"no table of numbers at {path} ({error})", experiment, folder) from None
+    if lacking := ", ".join(sorted(COLUMNS[experiment] - set(found))):
         raise HumalignError(f"{path} has no column {lacking}: restore it from the repository")
     return found
 
 
-def note(experiment: str) -> dict[str, Any]:
-    """Read where the numbers of an experiment come from."""
-    return dict(json.loads((origins.RECORDED / f"{experiment}.json").read_text()))
+def note(experiment: str, folder: Path | None = None) -> dict[str, Any]:
+    """Read where the numbers of an experiment come from.
+
+    Raises:
+        HumalignError: that is not there, or is no JSON.
+    """
+    folder = folder or origins.RECORDED
+    path = folder / f"{experiment}.json"
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _lost(f"{path} does not say where the numbers are from ({error})", experiment, folder) from None
+
+
+def _lost(what: str, experiment: str, folder: Path) -> HumalignError:
+    return HumalignError(f"{what}: restore it, or run benchmarks/{experiment}.py --record {folder}")
 
 
 # ---- the search --------------------------------------------------------------------------------------------
@@ -158,14 +180,14 @@ def toy() -> pd.DataFrame:
 
 def photographs() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what ``benchmarks/photographs.py`` has recorded: scores, and answers and minutes of each run."""
-    runs = pd.read_csv(origins.RECORDED / "photographs.csv").sort_values("answers").set_index("run")
+    runs = table("photographs").sort_values("answers").set_index("run")
     return pd.concat([scores.read(origins.recorded(name)) for name in runs.index]), runs
 
 
 def architectures() -> tuple[pd.DataFrame, dict[str, str]]:
     """Return what ``benchmarks/architectures.py`` has recorded: families by outcome; and the columns."""
     outcomes = {"builds": "too large", "differs": "other features"}
-    rows = pd.read_csv(origins.RECORDED / "architectures.csv", keep_default_na=False)
+    rows = table("architectures")
     # Of a family one model was trained, if any.
     best_first = ["aligned", "differs", "failed", "builds", "refused"]
     best = rows.assign(outcome=pd.Categorical(rows["outcome"], best_first, ordered=True))
@@ -180,4 +202,4 @@ def architectures() -> tuple[pd.DataFrame, dict[str, str]]:
 
 def enough() -> pd.DataFrame:
     """Return what ``benchmarks/answers.py`` has recorded: agreement in percent by answers a picture."""
-    return pd.read_csv(origins.RECORDED / "answers.csv").round(1)
+    return table("answers").round(1)

@@ -47,6 +47,8 @@ def test_a_parameter_in_no_group_and_a_group_without_one_are_one_line():
         AdamTowardsInit(parameters(), {"tail": 1.0, "head": 0.0})
     with pytest.raises(HumalignError, match="no parameter is in 'haed': did you mean 'head'"):
         AdamTowardsInit(parameters(), {"": 1.0, "head": 0.0, "haed": 0.5})
+    with pytest.raises(HumalignError, match=r"no parameter is in 'zzz': known are: (?!,)\w"):
+        AdamTowardsInit(parameters(), {"": 1.0, "zzz": 0.5})
 
 
 def test_the_learning_rate_without_warm_up_starts_at_its_peak():

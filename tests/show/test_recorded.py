@@ -64,6 +64,21 @@ def test_a_table_that_is_lacking_or_damaged_is_one_line(tmp_path):
         recorded.table("teacher_search", tmp_path)
 
 
+@pytest.mark.parametrize("read", [recorded.architectures, recorded.enough, recorded.photographs])
+def test_a_record_that_is_not_there_is_one_line(tmp_path, monkeypatch, read):
+    monkeypatch.setattr(origins, "RECORDED", tmp_path)
+    with pytest.raises(HumalignError, match=rf"restore it, or run benchmarks/\w+\.py --record {tmp_path}$"):
+        read()
+
+
+@pytest.mark.parametrize("text", [None, "{", "3"])
+def test_a_note_that_is_not_there_or_damaged_is_one_line(tmp_path, text):
+    if text:
+        (tmp_path / "confirmation.json").write_text(text)
+    with pytest.raises(HumalignError, match=r"does not say where the numbers are from .*restore it, or run"):
+        recorded.note("confirmation", tmp_path)
+
+
 def test_families_of_architectures_are_counted_by_what_came_of_one_of_each(tmp_path, monkeypatch):
     (tmp_path / "architectures.csv").write_text(
         "library,family,model,outcome\n"
