@@ -156,7 +156,7 @@ class Opened:
     def _summary(self, title: str, *names: str) -> Summary:
         with _at_work(self.run):
             pipeline.execute(steps.STEPS, names[-1], self.run, _say)
-        several = [pipeline.summary(steps.STEPS, name, self.run) for name in names]
+        several = [pipeline.summary(name, self.run) for name in names]
         return Summary(title, list(itertools.chain(*several)))
 
     def _evaluated(self, names: list[str]) -> pd.DataFrame:

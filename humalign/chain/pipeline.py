@@ -194,7 +194,7 @@ def limited(profile: Profile) -> threadpoolctl.threadpool_limits:
     return threadpoolctl.threadpool_limits(profile.threads)
 
 
-def summary(steps: Mapping[str, Step], name: str, run: Run) -> Rows:
+def summary(name: str, run: Run) -> Rows:
     """Return what a finished step has noted of itself."""
     return list(_read(_stamp_of(run, name))["summary"])
 

@@ -125,13 +125,13 @@ def _seen(profile: Profile, pictures: ImageSet) -> ImageSet:
     return Mirrored(pictures) if profile.data.mirrored else pictures
 
 
-def levels_answers(profile: Profile) -> readers_levels.LevelAnswers:
+def levels_answers() -> readers_levels.LevelAnswers:
     """Return people's answers of the experiment Levels."""
     return readers_levels.levels_answers(registry.locate("levels-answers"))
 
 
 def _levels(profile: Profile) -> ImageSet:
-    rows = levels_answers(profile).rows_in(training(profile).labels["file"].tolist())
+    rows = levels_answers().rows_in(training(profile).labels["file"].tolist())
     return Subset(training(profile), np.sort(rows))
 
 
@@ -165,7 +165,13 @@ def breeds(task: str) -> wordnet.Superclasses:
 
 def hypernyms() -> wordnet.Hypernyms:
     """Return what stands right above every noun of WordNet."""
-    return wordnet.hypernyms(registry.locate("wordnet-nouns"))
+    path = registry.locate("wordnet-nouns")
+    return _hypernyms(path, registry.digest_of(path))
+
+
+@functools.cache
+def _hypernyms(path: Path, digest: str) -> wordnet.Hypernyms:
+    return wordnet.hypernyms(path)
 
 
 def nouns(names: Sequence[str]) -> tuple[str, ...]:

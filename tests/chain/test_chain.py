@@ -459,20 +459,20 @@ def test_an_open_run_says_the_same_where_it_computes_reuses_or_is_recorded(copy,
 
 def test_what_a_summary_says_is_what_the_files_hold(done):
     run = done[0]
-    kept = pipeline.summary(stages.STEPS, "observers", run)
+    kept = pipeline.summary("observers", run)
     means = {f: load_file(run.path(f"observers/emoji/fold{f}.safetensors"))["mean"].shape for f in range(2)}
     assert [(row["fit"], row["things"], row["dimensions"]) for row in kept] == [(f"fold{f}", *means[f]) for f in range(2)]
     with xr.open_dataset(run.path("judgments.nc"), engine="h5netcdf") as file:
         inside = [(file["fold"].values[file["triplets"].values] != f).all(1) for f in range(2)]
         assert [row["answers"] for row in kept] == [file["counts"].values[rows].sum() for rows in inside]
-    (first, _), (second, _) = (pipeline.summary(stages.STEPS, name, run) for name in ("teachers", "triplets"))
+    (first, _), (second, _) = (pipeline.summary(name, run) for name in ("teachers", "triplets"))
     note = json.loads(run.path("teachers/emoji/efficientnet-lite2/fold0.json").read_text())
     assert first["regularisation"] == f"{note['pull']:g}"
     assert first["accuracy on hidden things"] == float(f"{max(note['pulls'].values()):.3g}")
     clusters = np.load(run.path("triplets/fold0/clusters-emoji.npy"))
     assert (second["triplets"], second["pictures"], second["clusters"]) == (12000, len(clusters), len(set(clusters)))
     log = json.loads(run.path("students/efficientnet-lite0/fold0-aligned.json").read_text())["divergence"]
-    assert pipeline.summary(stages.STEPS, "students", run)[0]["last steps"] == float(f"{np.mean(log[-10:]):.3g}")
+    assert pipeline.summary("students", run)[0]["last steps"] == float(f"{np.mean(log[-10:]):.3g}")
 
 
 def test_single_evaluations_are_kept_for_the_table_of_all(copy, small, monkeypatch):
@@ -608,10 +608,6 @@ def test_pictures_stand_style_by_style_in_the_order_of_the_concepts(done):
     assert labels["concept"][:90].tolist() == labels["concept"][90:].tolist() == few_concepts()["concept"].tolist()
 
 
-if __name__ == "__main__":
-    run_chain(sys.argv[1])
-
-
 def test_every_student_of_a_profile_is_scored_by_simulated_observers(copy, monkeypatch):
     from humalign.chain.scoring import simulated
 
@@ -622,3 +618,7 @@ def test_every_student_of_a_profile_is_scored_by_simulated_observers(copy, monke
     monkeypatch.setattr(simulated.features, "views", lambda which, x: x)
     found = simulated._features(run, judged.parts(run, run.profile.labeller)[0])
     assert {model for model, stage in found if stage == "aligned"} == {"efficientnet-lite0", "efficientnet-lite1"}
+
+
+if __name__ == "__main__":
+    run_chain(sys.argv[1])

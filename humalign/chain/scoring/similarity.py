@@ -108,7 +108,7 @@ def temperature(run: Run, model: str, stage: str) -> float:
 
 def at_levels(run: Run) -> Iterator[Row]:
     """Odd one out at three levels of abstraction, its ceilings, response times (units: person, triplet)."""
-    profile, answers = run.profile, registered.levels_answers(run.profile)
+    profile, answers = run.profile, registered.levels_answers()
     rows = answers.rows_in(sets.names(run, "levels"))
     heat = {model: temperature(run, *model) for model in features.models(profile, "levels")}
     for number, level in enumerate(odd_one_out.LEVELS):
