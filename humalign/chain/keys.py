@@ -191,20 +191,27 @@ def _bound(code: ast.AST) -> dict[str, Place]:
 
 def _path(module: str) -> Path | None:
     """Return the source file of a module of this package; none where the name is that of no module."""
-    parts = module.split(".")
-    if parts[0] not in FOLDERS:
-        return None
-    stem = FOLDERS[parts[0]].joinpath(*parts[1:])
+    package, _, inside = module.partition(".")
+    return _source(FOLDERS[package], inside) if package in FOLDERS else None
+
+
+@functools.cache
+def _source(folder: Path, inside: str) -> Path | None:
+    stem = folder.joinpath(*inside.split(".")) if inside else folder
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
 
 
 def _read(module: str) -> _Module:
     path = _path(module)
     assert path is not None
-    return _parsed(path.read_text("utf-8"))
+    return _of_file(path)
 
 
 @functools.cache
+def _of_file(path: Path) -> _Module:
+    return _parsed(path.read_text("utf-8"))
+
+
 def _parsed(source: str) -> _Module:
     definitions: dict[str, list[ast.stmt]] = {}
     imports: dict[str, Place] = {}

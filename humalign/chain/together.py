@@ -13,20 +13,26 @@ import os
 import sys
 from pathlib import Path
 
-import torch
-
-from humalign import profiles
-from humalign.artefacts import Provenance
-from humalign.chain import pipeline, processes, steps
-from humalign.chain.distil import teach_all
+from humalign.chain import processes
 from humalign.errors import HumalignError
 
 
 def main(arguments: list[str]) -> int:
-    """Teach every unfinished student; 1 where a GPU ran out of memory (noted in a file), 2 for a mistake."""
+    """Teach, or start torchrun; 1 where a process failed or a GPU ran out of memory, 2 for a mistake."""
     processes.end_with_starter()
-    if arguments[:1] == ["--start"]:
-        return _start(arguments[1:])
+    return _start(arguments[1:]) if arguments[:1] == ["--start"] else _teach(arguments)
+
+
+def _teach(arguments: list[str]) -> int:
+    """Teach every unfinished student; a GPU that ran out of memory is noted in a file."""
+    # torchrun's own process needs nothing of these, and starts two seconds sooner.
+    import torch
+
+    from humalign import profiles
+    from humalign.artefacts import Provenance
+    from humalign.chain import pipeline, steps
+    from humalign.chain.distil import teach_all
+
     build, profile, passes, recompute, name = (*arguments, *("1", "0", "")[max(0, len(arguments) - 2) :])
     try:
         found = profiles.load(profile)

@@ -5,7 +5,6 @@ Estimates come with their bootstrap draws; the unit that is resampled (object, i
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -151,7 +150,8 @@ def group_choices(matrices: People) -> Choices:
         seen = f"dissimilarities of {matrices.shape[1]} images, or not finite"
         raise HumalignError(f"{seen}: triplets need three images and every pair")
     mean = -matrices.mean(0)
-    triplets = np.array(list(itertools.combinations(range(len(mean)), 3)))
+    each = np.arange(len(mean))
+    triplets = np.argwhere((each[:, None, None] < each[:, None]) & (each[:, None] < each))
     return Choices(triplets, np.eye(3, dtype=int)[pair_values(mean, triplets).argmax(1)])
 
 

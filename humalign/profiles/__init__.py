@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -133,6 +134,7 @@ def as_settings(profile: Profile) -> dict[str, Any]:
 # ---- files and what they inherit ---------------------------------------------------------------------------
 
 
+@functools.cache  # every command names them all; nobody alters what is returned
 def _ours(name: str) -> Any:
     return _parsed((FOLDER / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
 
