@@ -30,11 +30,13 @@ from humalign import chain, profiles, triplets
 from humalign.artefacts import Provenance, sha256
 from humalign.chain import distil, judged, opened, origins, pipeline, processes, registered
 from humalign.chain import keys as code
+from humalign.chain import sets as pictures
 from humalign.chain import steps as stages
 from humalign.data import emoji, registry
 from humalign.distil.distill import distill
 from humalign.errors import HumalignError
 from humalign.evaluation import scores
+from humalign.models import backbones
 
 SETTINGS = {
     "inherits": "demo",
@@ -50,9 +52,11 @@ SETTINGS = {
     }],
     "triplets": {"clusters": 8, "number": 12000, "block_images": 40},
     "students": [{"backbone": "efficientnet-lite0", "frozen": 17, "parts": ["folds"]}],
-    "distillation": {"steps": 30, "warmup": 3, "learning_rate": 0.0005, "batch_triplets": 600, "checkpoint_every": 5},
+    "distillation": {"steps": 30, "warmup": 3, "learning_rate": 0.001, "batch_triplets": 600, "checkpoint_every": 5},
     "evaluation": {"shots": [1], "few_shot_draws": 1, "bootstrap_draws": 50},
 }  # fmt: skip
+# Of the pictures that the backbones see: a quarter of the work of their own sizes.
+SIDE = 128
 MODULES = [importlib.import_module(found.name) for found in pkgutil.walk_packages(humalign.__path__, "humalign.")]
 ALL_CONCEPTS = emoji.concepts
 CHAIN = pipeline.chain(stages.STEPS, "scores")
@@ -68,18 +72,19 @@ def few_concepts() -> pd.DataFrame:
 
 @contextlib.contextmanager
 def in_small():
-    """Have every module see few concepts, whoever imported the name."""
+    """Have every module see few concepts, whoever imported the name, and every backbone small pictures of them."""
     changed = [module for module in (*MODULES, emoji) if getattr(module, "concepts", None) is ALL_CONCEPTS]
+    small = {name: dataclasses.replace(recipe, size=SIDE) for name, recipe in backbones.recipes().items()}
     threads = torch.get_num_threads()
     torch.set_num_threads(SETTINGS["threads"])
-    for module in changed:
-        module.concepts = few_concepts
-    try:
-        yield
-    finally:
+    pictures.size_of.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
         for module in changed:
-            module.concepts = ALL_CONCEPTS
-        torch.set_num_threads(threads)
+            patch.setattr(module, "concepts", few_concepts)
+        patch.setattr(backbones, "recipes", lambda: small)
+        yield
+    torch.set_num_threads(threads)
+    pictures.size_of.cache_clear()
 
 
 def profile(**sections):

@@ -10,10 +10,11 @@ from scipy.special import softmax
 from scipy.stats import pearsonr, spearmanr
 
 from humalign import profiles
-from humalign.chain import judged, origins, pipeline
+from humalign.chain import features, judged, origins, pipeline, registered
 from humalign.chain import steps as stages
 from humalign.chain.scoring import learning
 from humalign.data import editions, registered_sets, registry
+from humalign.data.combined import Held
 from humalign.data.images import Subset
 from humalign.data.judgments import ByObject, Choices, entropy, random_triplets
 from humalign.data.registered_sets import pictures
@@ -218,6 +219,20 @@ def test_a_missing_folder_of_human_data_is_one_line(monkeypatch, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_judged_photograph_is_also_shown_mirrored_and_its_features_are_the_mean_of_both(tmp_path):
+    run = pipeline.Run(profiles.load("things"), tmp_path)
+    drawn = np.random.default_rng(2).integers(256, size=(3, 5, 4, 3), dtype=np.uint8)
+    shown = registered._seen(run.profile, Held(list(drawn)))
+    pixels = np.stack([np.asarray(shown[row]) for row in range(len(shown))])
+    assert len(shown) == 6 and (pixels[::2] == drawn).all() and (pixels[1::2] == drawn[:, :, ::-1]).all()
+    values = pixels.reshape(6, -1).astype(float)
+    assert features.averaged(run, "kriegeskorte-92", values) == pytest.approx((values[::2] + values[1::2]) / 2)
+    assert features.averaged(run, "cifar10", values) is values, "nobody judged these"
+    plain = pipeline.Run(profiles.changed(run.profile, data={"mirrored": False}), tmp_path)
+    assert len(registered._seen(plain.profile, Held(list(drawn)))) == 3
+    assert features.averaged(plain, "kriegeskorte-92", values) is values
+
+
 @pytest.mark.skipif("HUMALIGN_DATA" not in os.environ, reason="the human data are not on this machine")
 def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     judged.things.cache_clear()
@@ -226,7 +241,7 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
     profile = profiles.changed(
         profiles.load("things"),
         threads=1,
-        data={"labelled_images": 40, "corrupted_images": 2},
+        data={"mirrored": False, "labelled_images": 40, "corrupted_images": 2},
         observer={"dim": 12, "steps": 60, "batch": 4096, "seeds": 1, "shares": [0.5]},
         teachers=[
             {"judged": "things", "learner": "answers", "parts": {"folds": 2}, "residuals": [0.3], "ridges": [0.002],
@@ -239,7 +254,8 @@ def test_the_whole_chain_in_small_on_the_real_files(tmp_path, monkeypatch):
                   for number, scored in enumerate(("everything", "judgments"))],
         distillation={"steps": 12, "warmup": 2, "learning_rate": 3e-4, "batch_images": 24, "checkpoint_every": 5},
         curves={"seeds": 2, "steps": 4, "sparse_steps": 8, "every": 2, "images": 24, "held_out": 40, "triplets": 500, "clusters": 6},
-        evaluation={"curve_shares": [0.25], "recovery_answers": [500, 20000], "shots": [1], "few_shot_draws": 2, "bootstrap_draws": 20},
+        evaluation={"curve_shares": [0.25], "recovery_answers": [500, 20000], "shots": [1], "few_shot_draws": 2, "image_folds": 2,
+                    "bootstrap_draws": 20},
     )  # fmt: skip
     run = pipeline.Run(profile, tmp_path)
     told = []
