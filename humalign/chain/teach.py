@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import softmax
-from sklearn.model_selection import GridSearchCV
 
 from humalign import triplets
 from humalign.artefacts import Provenance
@@ -26,11 +25,10 @@ from humalign.chain.pipeline import Rows, Run, stream, write
 from humalign.data.judgments import ByObject, random_triplets
 from humalign.distil.ranks import join
 from humalign.errors import HumalignError
-from humalign.evaluation import left_out, people
+from humalign.evaluation import people
 from humalign.profiles import Profile, Teacher
-from humalign.teach import vice
+from humalign.teach import mixed_effects, vice
 from humalign.teach.mixed_effects import MixedEffectsTeacher
-from humalign.teach.splits import ObjectFolds
 from humalign.teach.teacher import AffineTeacher, regressed, try_pulls
 
 # Dimensions of the teacher's space for a few hundred photographs.
@@ -168,10 +166,10 @@ def _answers(run: Run, teacher: Teacher, model: str, part: Part, number: int) ->
         "teacher-distilled": ByObject(answers.triplets, own.predict(answers.triplets), len(train)),
         "teacher": answers,
     }
-    grid = {"residual": list(teacher.residuals), "ridge": list(teacher.ridges)}
+    grid = {"residual": teacher.residuals, "ridge": teacher.ridges}
     for recipe, each in targets.items():
-        search = GridSearchCV(MixedEffectsTeacher(), grid, cv=ObjectFolds(3, profile.seed)).fit(shown, each)
-        yield recipe, search.best_estimator_, {recipe: search.best_params_}
+        fitted = mixed_effects.tuned(MixedEffectsTeacher(), shown, each, [grid], profile.seed)
+        yield recipe, fitted, {recipe: {name: getattr(fitted, name) for name in grid}}
 
 
 def _photographs(run: Run, teacher: Teacher, model: str, part: Part, number: int) -> Fitted:
@@ -224,7 +222,7 @@ def tuned(
 ) -> AffineTeacher:
     """Fit a teacher whose settings are cross-validated over the given photographs alone."""
     grids = [{"residual": teacher.residuals, "ridge": teacher.ridges}, {"keep": teacher.keeps}]
-    return left_out.tuned(shown, answers, grids, profile.seed, dim=DIM)
+    return mixed_effects.tuned(MixedEffectsTeacher(DIM, iterations=40), shown, answers, grids, profile.seed)
 
 
 LEARNERS: dict[str, Callable[[Run, Teacher, str, Part, int], Fitted]] = {

@@ -12,15 +12,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Real
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, RepeatedKFold
+from sklearn.model_selection import RepeatedKFold
 
 from humalign.data.judgments import Answered, ByObject, cosine_similarities, floats
 from humalign.errors import HumalignError, number
 from humalign.evaluation import people, rsa
 from humalign.evaluation.scores import Estimate, resamples
-from humalign.teach.mixed_effects import MixedEffectsTeacher
 from humalign.teach.objectives import probabilities
-from humalign.teach.splits import ObjectFolds
 from humalign.teach.teacher import AffineTeacher
 
 Images = Real[np.ndarray, "n dim"]
@@ -31,18 +29,6 @@ Folds = list[tuple[np.ndarray, np.ndarray]]
 def image_folds(images: int, folds: int, repeats: int, seed: int) -> Folds:
     """Return (training, test) images of repeated cross-validation."""
     return list(RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=seed).split(np.zeros(images)))
-
-
-def tuned(
-    features: Images, answers: ByObject, grids: Sequence[Mapping[str, Sequence[float]]], seed: int, dim: int
-) -> MixedEffectsTeacher:
-    """Fit a teacher whose settings are cross-validated over the given images, one grid after the other."""
-    teacher = MixedEffectsTeacher(dim=dim, iterations=40)
-    for grid in grids:
-        tried = {name: list(values) for name, values in grid.items()}
-        search = GridSearchCV(teacher, tried, cv=ObjectFolds(3, seed), refit=False)
-        teacher.set_params(**search.fit(features, answers).best_params_)
-    return teacher.fit(features, answers)
 
 
 def unseen_images(

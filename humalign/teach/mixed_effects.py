@@ -13,16 +13,20 @@ only variables, and L-BFGS solves for their optimum.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Real
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from sklearn.model_selection import GridSearchCV
 from torch import Tensor
 
 from humalign.data.judgments import Answered, Choices, agreement, distributions
 from humalign.errors import number, real
 from humalign.teach.objectives import cross_entropy, minimise, named, pair_similarities
+from humalign.teach.splits import ObjectFolds
 from humalign.teach.teacher import AffineTeacher, rows_of, standardised
 
 
@@ -129,6 +133,24 @@ class MixedEffectsTeacher(AffineTeacher):
         """Return the odd-one-out accuracy: the mean share of answers that keep the likeliest pair."""
         triplets, shares = distributions(choices, len(embeddings))
         return float(agreement(self.choice_probabilities(embeddings, triplets), shares).mean())
+
+
+def tuned(
+    teacher: MixedEffectsTeacher,
+    embeddings: Real[np.ndarray, "objects dim"],
+    choices: Answered,
+    grids: Iterable[Mapping[str, Sequence[float]]],
+    seed: int,
+) -> MixedEffectsTeacher:
+    """Fit a teacher whose settings are cross-validated over the objects given, one grid after the other."""
+    for grid in grids:
+        tried = {name: list(values) for name, values in grid.items()}
+        best = {name: values[0] for name, values in tried.items()}
+        if any(len(values) > 1 for values in tried.values()):  # one point is no choice
+            search = GridSearchCV(teacher, tried, cv=ObjectFolds(3, seed), refit=False)
+            best = search.fit(embeddings, choices).best_params_
+        teacher.set_params(**best)
+    return teacher.fit(embeddings, choices)
 
 
 def _sureness(similar: Float[np.ndarray, "n 3"], targets: Float[np.ndarray, "n 3"]) -> float:

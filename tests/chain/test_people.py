@@ -21,7 +21,9 @@ from humalign.data.registered_sets import pictures
 from humalign.errors import HumalignError
 from humalign.evaluation import left_out, people, scores
 from humalign.evaluation.scores import Estimate, resamples
+from humalign.teach import mixed_effects
 from humalign.teach.mixed_effects import MixedEffectsTeacher
+from humalign.teach.splits import ObjectFolds
 from humalign.teach.teacher import regressed
 
 OBJECTS = 40
@@ -209,6 +211,29 @@ def test_keeping_the_backbones_own_space_adds_its_similarities(space, answers):
     assert own / (space - space.mean(0)) == pytest.approx(np.full_like(own, own[0, 0] / (space - space.mean(0))[0, 0]), rel=1e-3)
     with pytest.raises(HumalignError, match=r"keep = -1\.0: expected a number, 0 or more"):
         MixedEffectsTeacher(keep=-1.0).fit(space, answers)
+
+
+def test_settings_are_chosen_by_hidden_objects_grid_after_grid_and_a_single_one_is_not_tried(space, answers, monkeypatch):
+    plain = {"dim": 6, "iterations": 10}
+    known = space + np.random.default_rng(4).standard_normal(space.shape)
+    folds = list(ObjectFolds(3, 0).split(known, answers))
+
+    def best(name, values, **settings):
+        def hidden(value):
+            fits = [MixedEffectsTeacher(**plain, **settings, **{name: value}).fit(known[train], answers[train]) for train, _ in folds]
+            return np.mean([fit.score(known[test], answers[test]) for fit, (_, test) in zip(fits, folds, strict=True)])
+
+        return max(values, key=hidden)
+
+    grids = [{"residual": (0.05, 1.0), "ridge": (0.01,)}, {"keep": (0.0, 2.0)}]
+    found = mixed_effects.tuned(MixedEffectsTeacher(**plain), known, answers, grids, 0)
+    residual = best("residual", (0.05, 1.0), ridge=0.01)
+    keep = best("keep", (0.0, 2.0), residual=residual, ridge=0.01)
+    assert (found.residual, found.ridge, found.keep) == (residual, 0.01, keep)
+    monkeypatch.setattr(mixed_effects, "GridSearchCV", None)
+    single = [{"residual": (residual,), "ridge": (0.01,)}, {"keep": (keep,)}]
+    again = mixed_effects.tuned(MixedEffectsTeacher(**plain), known, answers, single, 0)
+    assert (again.transform(known) == found.transform(known)).all()
 
 
 def test_a_missing_folder_of_human_data_is_one_line(monkeypatch, tmp_path):

@@ -423,7 +423,7 @@ def test_the_stage_scores_every_level_by_these_rules(tmp_path, monkeypatch):
     model, x = ("some", "base"), rng.standard_normal((len(files), 5))
     run = pipeline.Run(profiles.load("rehearsal"), tmp_path)
     for where, name, value in (
-        (similarity.registered, "levels_answers", lambda profile: answers), (similarity.sets, "names", lambda *_: files),
+        (similarity.registered, "levels_answers", lambda: answers), (similarity.sets, "names", lambda *_: files),
         (similarity, "temperature", lambda *_: 0.5), (similarity, "everyone", lambda *_: [(model, x)]),
         (similarity.features, "models", lambda *_: [model]),
     ):  # fmt: skip
