@@ -145,8 +145,9 @@ def tuned(
     """Fit a teacher whose settings are cross-validated over the objects given, one grid after the other."""
     for grid in grids:
         tried = {name: list(values) for name, values in grid.items()}
-        best = {name: values[0] for name, values in tried.items()}
-        if any(len(values) > 1 for values in tried.values()):  # one point is no choice
+        if all(len(values) == 1 for values in tried.values()):
+            best = {name: value for name, (value,) in tried.items()}
+        else:
             search = GridSearchCV(teacher, tried, cv=ObjectFolds(3, seed), refit=False)
             best = search.fit(embeddings, choices).best_params_
         teacher.set_params(**best)
