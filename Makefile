@@ -8,6 +8,8 @@ RUN     := $(BIN)/humalign run
 MADE    := $(CURDIR)/build/rehearsal-inputs
 RECORD  := $(or $(PROFILE),demo)
 WITH    := $(if $(PROFILE),--profile $(PROFILE))
+# Memory that tests free is kept for the next pictures: to have the system clear it anew takes an eighth of their time.
+KEPT    := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592
 # The first interpreter that is new enough; the pins were locked with 3.11.
 NEW     := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON  := $(shell for p in python3.11 python3; do $$p -c '$(NEW)' 2>/dev/null && echo $$p && break; done)
@@ -44,12 +46,9 @@ book: setup ## render the book from what has been run
 	@$(RUN) book $(WITH)
 
 # Files in their own order: those of the chain take longest and come first; by number of tests they would come last.
-# Memory that is freed is kept for the next pictures: to have it cleared by the system anew takes an eighth of the time.
-test: export MALLOC_MMAP_MAX_ = 0
-test: export MALLOC_TRIM_THRESHOLD_ = 8589934592
 test: setup lint ## lint, then every test, then every chapter against its committed outputs
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests
-	@HUMALIGN_BOOK_PICTURES=names $(BIN)/pytest --numprocesses 2 --dist loadfile --nbval --nbval-current-env notebooks
+	@$(KEPT) $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests
+	@$(KEPT) HUMALIGN_BOOK_PICTURES=names $(BIN)/pytest --numprocesses 2 --dist loadfile --nbval --nbval-current-env notebooks
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/mypy humalign
