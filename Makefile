@@ -8,7 +8,7 @@ RUN     := $(BIN)/humalign run
 MADE    := $(CURDIR)/build/rehearsal-inputs
 RECORD  := $(or $(PROFILE),demo)
 WITH    := $(if $(PROFILE),--profile $(PROFILE))
-# Memory that tests free is kept for the next pictures: to have the system clear it anew takes an eighth of their time.
+# Memory that tests free is kept for the next pictures: to have the system clear it anew takes an eighth of the longest.
 KEPT    := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592
 # The first interpreter that is new enough; the pins were locked with 3.11.
 NEW     := import sys; sys.exit(sys.version_info < (3, 11))
